@@ -1,0 +1,303 @@
+"""Where AWS clients are made, and the one lane that opens sockets for hot calls and sleeps for back-off.
+
+`client` makes an ordinary aiobotocore client, for everything that is not hot. A `Lane` sends one operation of one
+service (BatchWriteItem, SendMessageBatch) past the general client's serialisers: the body is made once by the caller,
+signed, and can be sent again as it is. Region, endpoint and credentials come from the same session as the clients'.
+
+A transport is one callable, `Transport`: a request in, a reply out. Anything else that answers like it can stand in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+import zlib
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+from urllib.parse import urlsplit
+
+import aioboto3
+import aiohttp
+import botocore.exceptions
+import orjson
+from aiobotocore.config import AioConfig
+
+from engine.errors import DeadlineExceeded, ServiceError
+from engine.retry import Backoff, Deadline, Window
+from engine.sign import Credentials, Signer
+
+CALL_TIMEOUT = 10.0
+"""Seconds that one hot call may take. BatchWriteItem answers in tens of milliseconds: past this it hangs."""
+
+MAX_CONNECTIONS = 64
+"""Connections that a lane keeps at most; calls in flight are bounded below this by each `Gate`."""
+
+
+MAX_EXPIRIES = 3
+"""How often in a row fresh credentials may be called expired before that is a fault of the settings."""
+
+
+def session(region: str | None = None, profile: str | None = None) -> aioboto3.Session:
+    """Return a session: the one source of credentials and region for clients and lanes."""
+    return aioboto3.Session(region_name=region, profile_name=profile)
+
+
+def client(
+    service: str,
+    *,
+    endpoint_url: str | None = None,
+    region: str | None = None,
+    using: aioboto3.Session | None = None,
+) -> AbstractAsyncContextManager[Any]:
+    """Return an aiobotocore client for `service`, to be entered with ``async with``.
+
+    Its parameters are not validated (the service does that), and failed calls are tried 5 times in all, by botocore's
+    standard mode.
+    """
+    config = AioConfig(
+        retries={"mode": "standard", "total_max_attempts": 5},
+        parameter_validation=False,
+        connect_timeout=5,
+        read_timeout=30,
+        max_pool_connections=MAX_CONNECTIONS,
+    )
+    chosen = using or session(region)
+    opened: AbstractAsyncContextManager[Any] = chosen.client(
+        service, region_name=region, endpoint_url=endpoint_url, config=config
+    )
+    return opened
+
+
+@contextmanager
+def service_errors(operation: str) -> Iterator[None]:
+    """Turn what botocore raises inside into `ServiceError`."""
+    try:
+        yield
+    except botocore.exceptions.ClientError as error:
+        said = error.response.get("Error", {})
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        raise ServiceError(operation, said.get("Code", "Unknown"), status, said.get("Message", "")) from error
+    except botocore.exceptions.NoCredentialsError as error:
+        raise ServiceError(operation, "NoCredentials", 403, "no AWS credentials were found") from error
+    except (botocore.exceptions.BotoCoreError, aiohttp.ClientError, OSError, TimeoutError) as error:
+        raise ServiceError(operation, "ConnectionFailed", 0, type(error).__name__) from error
+
+
+class Reply(NamedTuple):
+    """What came back: the HTTP status, the headers (names without case), the body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+Transport = Callable[[str, Mapping[str, str], bytes, float], Awaitable[Reply]]
+"""(url, headers, body, timeout in seconds) -> reply. Raises `ConnectionError` or `TimeoutError`."""
+
+
+@asynccontextmanager
+async def http_transport() -> AsyncIterator[Transport]:
+    """Open a transport over aiohttp: keep-alive connections, TLS certificates checked, nothing decompressed."""
+    connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=30)
+    skipped = ("Accept", "Accept-Encoding", "User-Agent")
+    async with aiohttp.ClientSession(connector=connector, auto_decompress=False, skip_auto_headers=skipped) as http:
+
+        async def send(url: str, headers: Mapping[str, str], body: bytes, seconds: float) -> Reply:
+            limit = aiohttp.ClientTimeout(total=seconds)
+            try:
+                async with http.post(url, data=body, headers=headers, timeout=limit, allow_redirects=False) as reply:
+                    return Reply(reply.status, reply.headers, await reply.read())
+            except aiohttp.ServerTimeoutError as error:
+                raise TimeoutError(str(error)) from error
+            except (aiohttp.ClientError, OSError) as error:
+                if isinstance(error, TimeoutError):
+                    raise
+                raise ConnectionError(type(error).__name__) from error
+
+        yield send
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation of a service with a JSON protocol."""
+
+    service: str
+    name: str
+    target: str
+    content_type: str = "application/x-amz-json-1.0"
+
+
+BATCH_WRITE_ITEM = Operation("dynamodb", "BatchWriteItem", "DynamoDB_20120810.BatchWriteItem")
+SEND_MESSAGE_BATCH = Operation("sqs", "SendMessageBatch", "AmazonSQS.SendMessageBatch")
+
+
+class Caller(Protocol):
+    """What the queue and the table need of a lane: anything that answers like one can stand in."""
+
+    async def call(self, body: bytes, deadline: Deadline) -> bytes:
+        """Send once; see `Lane.call`."""
+
+    async def pause(self, attempt: int, deadline: Deadline) -> None:
+        """Wait before another attempt; see `Lane.pause`."""
+
+
+class Lane:
+    """Sends one operation, and waits between attempts. One for each operation in a process."""
+
+    def __init__(
+        self,
+        operation: Operation,
+        transport: Transport,
+        credentials: Callable[[bool], Awaitable[Credentials]],
+        *,
+        endpoint_url: str,
+        region: str,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self.operation = operation
+        self._transport, self._credentials = transport, credentials
+        self._url = endpoint_url.rstrip("/") + "/"
+        self._signer = Signer(
+            operation.service, region, urlsplit(self._url).netloc, operation.content_type, operation.target
+        )
+        self._backoff = backoff or Backoff()
+        self._expired = False
+
+    async def call(self, body: bytes, deadline: Deadline) -> bytes:
+        """Send `body` once and return the body of the reply.
+
+        Raises `ServiceError` for anything but a good answer (its verdict says what may be done about it), and
+        `DeadlineExceeded` when no time is left to wait for one.
+        """
+        name = self.operation.name
+        timeout = min(CALL_TIMEOUT, deadline.remaining(now()))
+        if timeout <= 0:
+            raise DeadlineExceeded(f"no time left for {name}")
+        credentials = await self._credentials(self._expired)
+        self._expired = False
+        amz_date = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        headers = self._signer.headers(body, credentials, amz_date)
+        try:
+            reply = await self._transport(self._url, headers, body, timeout)
+        except TimeoutError:
+            raise ServiceError(name, "CallTimedOut", 0, f"no answer within {timeout:.1f} s") from None
+        except ConnectionError as error:
+            raise ServiceError(name, "ConnectionFailed", 0, str(error)) from error
+        checksum = reply.headers.get("x-amz-crc32")
+        if checksum is not None and checksum != str(zlib.crc32(reply.body)):
+            raise ServiceError(name, "CRC32CheckFailed", 0, "the reply was damaged on its way")
+        if reply.status == 200:
+            return reply.body
+        code, message = _error_of(reply)
+        self._expired = code in ("ExpiredTokenException", "ExpiredToken")
+        raise ServiceError(name, code, reply.status, message)
+
+    async def pause(self, attempt: int, deadline: Deadline) -> None:
+        """Sleep before trying again after failure number `attempt` (from 0).
+
+        Raises `DeadlineExceeded` at once when the deadline would come first.
+        """
+        await pause(self._backoff, attempt, deadline, self.operation.name)
+
+
+async def pause(backoff: Backoff, attempt: int, deadline: Deadline, what: str) -> None:
+    """Sleep before `what` is tried again after failure number `attempt`; `DeadlineExceeded` if there is no time to."""
+    delay = backoff.delay(attempt, random.random())  # noqa: S311 - jitter, not a secret
+    if delay >= deadline.remaining(now()):
+        raise DeadlineExceeded(f"no time left to try {what} again")
+    await asyncio.sleep(delay)
+
+
+def _error_of(reply: Reply) -> tuple[str, str]:
+    """Return code and message of an error reply; both JSON protocols put them into ``__type`` and ``message``."""
+    try:
+        body = orjson.loads(reply.body)
+        code, message = body["__type"], body.get("message") or body.get("Message") or ""
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        # A proxy or load balancer in between answers HTML: the status is all there is.
+        return "UnreadableReply" if reply.status >= 500 else f"HTTP{reply.status}", ""
+    return str(code).rpartition("#")[2].partition(":")[0], str(message)
+
+
+class Gate:
+    """Lets as many calls at a time through as its `Window` allows: ``async with gate as epoch``.
+
+    First come, first served. The window may shrink and grow while calls are inside.
+    """
+
+    def __init__(self, window: Window) -> None:
+        self.window = window
+        self._inside = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def __aenter__(self) -> int:
+        """Wait for room; returns the window's epoch, which `Window.throttled` wants to know."""
+        if self._inside < self.window.limit and not self._waiting:
+            self._inside += 1
+        else:
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(turn)
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():  # the place was given just before: pass it on
+                    self._leave()
+                raise
+        return self.window.epoch
+
+    async def __aexit__(self, *_: object) -> None:
+        """Make room."""
+        self._leave()
+
+    def _leave(self) -> None:
+        self._inside -= 1
+        while self._waiting and self._inside < self.window.limit:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                self._inside += 1
+                turn.set_result(None)
+
+
+def now() -> float:
+    """Return the time of the clock that deadlines are measured on: the event loop's, in seconds."""
+    return asyncio.get_running_loop().time()
+
+
+def credentials_of(make_session: Callable[[], aioboto3.Session]) -> Callable[[bool], Awaitable[Credentials]]:
+    """Return a function that gives current credentials, renewed in time by botocore where they can expire.
+
+    Called with True it begins again with a new session, that is, asks the whole provider chain: what a service has
+    just called expired is not used twice.
+    """
+    current: Any = None
+
+    async def get(renew: bool) -> Credentials:
+        nonlocal current
+        with service_errors("reading credentials"):
+            if current is None or renew:
+                # boto3 types this as the credentials themselves; aioboto3's session returns them by a coroutine.
+                loading: Any = make_session().get_credentials()
+                current = await loading
+            if current is None:
+                raise botocore.exceptions.NoCredentialsError
+            frozen = await current.get_frozen_credentials()
+        return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
+
+    return get
+
+
+@asynccontextmanager
+async def lane(operation: Operation, transport: Transport, *, using: aioboto3.Session) -> AsyncIterator[Lane]:
+    """Open the lane for `operation`, with the endpoint and region that `using` gives its service."""
+    async with client(operation.service, using=using) as resolved:
+        yield Lane(
+            operation,
+            transport,
+            credentials_of(session),
+            endpoint_url=resolved.meta.endpoint_url,
+            region=resolved.meta.region_name,
+        )

@@ -1,0 +1,125 @@
+"""Settings of the three functions: frozen, read once from a mapping of environment variables.
+
+Nothing else in the engine reads the environment, apart from the AWS SDK itself (region, credentials, endpoint).
+`docs/configuration.md` explains each variable to users.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import ConfigError
+from engine.schema import Schema, parse_schema
+
+SQS_MAX_BYTES = 1_048_576
+"""SQS quota: 1 MiB for one message, and for all messages of a SendMessageBatch together."""
+
+DEFAULT_MESSAGE_BYTES = 61_440
+"""Just inside one 64 KB chunk, which is what SQS bills by; attributes count too, hence not the whole 65,536."""
+
+MIN_MESSAGE_BYTES = 4_096
+"""Below this the envelope of a packed message (object key up to 1,024 bytes, columns) leaves no room for rows."""
+
+PACKAGED_SCHEMA = Path(__file__).parent / "schemas" / "users.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProducerSettings:
+    """What the producer reads: `QUEUE_URL` and how to fill it."""
+
+    queue_url: str
+    schema: Schema
+    rejects_bucket: str | None
+    rejects_prefix: str
+    records_per_message: int
+    max_message_bytes: int
+    max_batch_bytes: int
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> ProducerSettings:
+        """Read the settings; `ConfigError` names the variable that is missing or wrong."""
+        return cls(
+            queue_url=_required(env, "QUEUE_URL", "the URL of the SQS queue that records go to"),
+            schema=_schema(env),
+            rejects_bucket=env.get("REJECTS_BUCKET") or None,
+            rejects_prefix=_prefix(env),
+            records_per_message=_integer(env, "RECORDS_PER_MESSAGE", 500, 1, 10_000),
+            max_message_bytes=_integer(
+                env, "MAX_MESSAGE_BYTES", DEFAULT_MESSAGE_BYTES, MIN_MESSAGE_BYTES, SQS_MAX_BYTES
+            ),
+            max_batch_bytes=_integer(env, "MAX_BATCH_BYTES", SQS_MAX_BYTES, MIN_MESSAGE_BYTES, SQS_MAX_BYTES),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """What the worker reads: the table, the schema, where rejects go, and how long items live."""
+
+    table: str
+    schema: Schema
+    rejects_bucket: str | None
+    rejects_prefix: str
+    ttl_days: int | None
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> WorkerSettings:
+        """Read the settings; `ConfigError` names the variable that is missing or wrong."""
+        return cls(
+            table=_table(env),
+            schema=_schema(env),
+            rejects_bucket=env.get("REJECTS_BUCKET") or None,
+            rejects_prefix=_prefix(env),
+            ttl_days=_integer(env, "RECORD_TTL_DAYS", 0, 1, 36_500) if env.get("RECORD_TTL_DAYS") else None,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuerySettings:
+    """What the query function reads: the table and the schema."""
+
+    table: str
+    schema: Schema
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> QuerySettings:
+        """Read the settings; `ConfigError` names the variable that is missing or wrong."""
+        return cls(table=_table(env), schema=_schema(env))
+
+
+def _required(env: Mapping[str, str], name: str, meaning: str) -> str:
+    value = env.get(name, "").strip()
+    if not value:
+        raise ConfigError(f"{name} is not set: it must be {meaning}")
+    return value
+
+
+def _integer(env: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
+    text = env.get(name, "").strip()
+    if not text:
+        return default
+    # int() would also take "1_000" and digits of other scripts, which nobody means in a setting.
+    if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
+        raise ConfigError(f"{name} must be a whole number from {low:,} to {high:,}, not {text!r}")
+    return int(text)
+
+
+def _prefix(env: Mapping[str, str]) -> str:
+    prefix = env.get("REJECTS_PREFIX", "").strip() or "rejects/"
+    if prefix.startswith("/"):
+        raise ConfigError(f"REJECTS_PREFIX must not begin with a slash: {prefix!r}")
+    return prefix if prefix.endswith("/") else prefix + "/"
+
+
+def _table(env: Mapping[str, str]) -> str:
+    return env.get("TABLE_NAME", "").strip() or "users"
+
+
+def _schema(env: Mapping[str, str]) -> Schema:
+    path = Path(env.get("SCHEMA", "").strip() or PACKAGED_SCHEMA)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"SCHEMA: cannot read {path}: {error}") from None
+    return parse_schema(text, str(path))

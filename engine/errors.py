@@ -1,0 +1,138 @@
+"""One error tree, and the table that turns a service's error code into a verdict.
+
+Everything the engine raises on purpose is a `MillpondError`, so that a caller can tell "this was foreseen, and its
+message is meant for a person" from a defect. The text of an error never holds a row's content: rows are people's
+data, and error texts end up in logs.
+"""
+
+from __future__ import annotations
+
+import enum
+
+
+class MillpondError(Exception):
+    """Root of all errors that the engine raises on purpose. Its text is one line, fit to be shown to a person."""
+
+
+class ConfigError(MillpondError):
+    """A setting is missing or makes no sense. The text names the variable and what to do."""
+
+
+class SchemaError(MillpondError):
+    """A schema file is wrong. The text has the file, the key in it, and the reason."""
+
+    def __init__(self, source: str, key: str, reason: str) -> None:
+        super().__init__(f"schema {source}: {key}: {reason}")
+        self.source, self.key, self.reason = source, key, reason
+
+
+class ObjectError(MillpondError):
+    """An object cannot be ingested, and trying again would not change that."""
+
+    status = "failed"
+
+
+class BadFile(ObjectError):
+    """The file itself is unusable: no header, a required column missing, not UTF-8 text, an archive."""
+
+
+class ObjectGone(ObjectError):
+    """The object no longer exists."""
+
+    status = "gone"
+
+
+class ObjectSuperseded(ObjectError):
+    """The object was replaced while it was being read; its successor has an event of its own."""
+
+    status = "superseded"
+
+
+class MalformedMessage(MillpondError):
+    """An SQS message that is not one of ours: no JSON, an unknown version, or rows of the wrong shape."""
+
+
+class BadRequest(MillpondError):
+    """An API request that cannot be answered. `status` is the HTTP status code."""
+
+    def __init__(self, status: int, text: str, *, allow: str | None = None) -> None:
+        super().__init__(text)
+        self.status, self.allow = status, allow
+
+
+class DeadlineExceeded(MillpondError):
+    """The time of this invocation is nearly over; what is left must be taken up by another one."""
+
+
+class Verdict(enum.Enum):
+    """What to do about a failed call."""
+
+    RETRY = "retry"
+    """A passing fault: the same call again after a back-off."""
+    THROTTLE = "throttle"
+    """Too fast: the same call again after a back-off, and fewer calls in flight."""
+    EXPIRED = "expired"
+    """The credentials ran out: again, with fresh ones."""
+    POISON = "poison"
+    """The service refuses the content: sending it again cannot help, but sending less may tell which part it is."""
+    FATAL = "fatal"
+    """Nothing that this process does can help: a missing table, a missing permission, a wrong setting."""
+
+
+# Error codes as DynamoDB, SQS and S3 document them under "Common errors" and per operation. SQS answers a JSON request
+# with the shape's name, and its older code in the x-amzn-query-error header: both are listed.
+_VERDICTS: dict[str, Verdict] = {
+    code: verdict
+    for verdict, codes in {
+        Verdict.THROTTLE: """
+            ProvisionedThroughputExceededException ThrottlingException Throttling RequestLimitExceeded RequestThrottled
+            RequestThrottledException TooManyRequestsException SlowDown BandwidthLimitExceeded LimitExceededException
+            KmsThrottled KMS.ThrottlingException OverLimit
+        """,
+        Verdict.RETRY: """
+            InternalServerError InternalError InternalFailure ServiceUnavailable ServiceUnavailableException
+            ServiceUnavailableError RequestTimeout RequestTimeoutException RequestTimeTooSkewed RequestExpired
+            TransactionInProgressException ReplicatedWriteConflictException PriorRequestNotComplete CRC32CheckFailed
+            UnreadableReply ConnectionFailed CallTimedOut AWS.SimpleQueueService.InternalError RequestInProgress
+        """,
+        Verdict.EXPIRED: "ExpiredTokenException ExpiredToken TokenRefreshRequired",
+        Verdict.POISON: """
+            ValidationException SerializationException ItemCollectionSizeLimitExceededException
+            RequestEntityTooLarge RequestEntityTooLargeException
+        """,
+    }.items()
+    for code in codes.split()
+}
+
+# DynamoDB says ValidationException both for a bad item and for a table whose keys are not those of the schema. The
+# second is a wrong setting: treated as poison it would turn every row of every file into a reject, one by one.
+_KEY_MISMATCH = ("does not match the schema", "type mismatch for key", "missing the key", "required keys was not given")
+
+
+def verdict_of(code: str, status: int, message: str = "") -> Verdict:
+    """Return what to do about an error `code` that came with an HTTP `status` (0 if there was no reply at all)."""
+    verdict = _VERDICTS.get(code)
+    if verdict is Verdict.POISON and any(text in message.lower() for text in _KEY_MISMATCH):
+        return Verdict.FATAL
+    if verdict is not None:
+        return verdict
+    if status == 429:
+        return Verdict.THROTTLE
+    return Verdict.RETRY if status >= 500 or status == 0 else Verdict.FATAL
+
+
+class ServiceError(MillpondError):
+    """A call to an AWS service failed.
+
+    `code` is the service's error code, `status` the HTTP status (0 without a reply), `detail` the service's own
+    words. A refusal of content may quote that content, so `detail` is part of the text only for fatal errors, which
+    speak of tables, queues and permissions.
+    """
+
+    def __init__(
+        self, operation: str, code: str, status: int, detail: str = "", *, verdict: Verdict | None = None
+    ) -> None:
+        self.operation, self.code, self.status, self.detail = operation, code, status, detail
+        self.verdict = verdict or verdict_of(code, status, detail)
+        said = f": {detail}" if detail and self.verdict is Verdict.FATAL else ""
+        super().__init__(f"{operation} failed: {code} (HTTP {status}){said}")

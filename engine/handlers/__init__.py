@@ -1,0 +1,1 @@
+"""The three Lambda functions: wiring, no parsing."""

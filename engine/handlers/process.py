@@ -1,0 +1,87 @@
+"""What lives as long as the process: one event loop, one set of clients.
+
+Lambda calls a plain function, again and again, in one process that it may freeze for minutes in between. The loop and
+the clients are made at the first call and kept; connections that went stale are replaced when they are next used, and
+after credentials that a service calls expired everything is opened anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Any, Generic, Protocol, TypeVar
+
+import orjson
+import uvloop
+
+from engine.aws import now
+from engine.errors import ServiceError, Verdict
+from engine.retry import Deadline
+
+State = TypeVar("State")
+Result = TypeVar("Result")
+
+_logger = logging.getLogger("millpond")
+
+
+class Context(Protocol):
+    """What is used of Lambda's context object."""
+
+    aws_request_id: str
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Milliseconds until Lambda stops the function."""
+
+
+class Process(Generic[State]):
+    """Opens a handler's state once and runs each invocation on one loop."""
+
+    def __init__(self, opener: Callable[[Mapping[str, str]], AbstractAsyncContextManager[State]]) -> None:
+        self._opener = opener
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stack: AsyncExitStack | None = None
+        self._state: State | None = None
+
+    def run(self, work: Callable[[State], Awaitable[Result]]) -> Result:
+        """Run ``work(state)`` to its end and return its result."""
+        if self._loop is None:
+            self._loop = uvloop.new_event_loop()
+        return self._loop.run_until_complete(self._run(work))
+
+    def close(self) -> None:
+        """Close clients and loop; the next `run` begins anew."""
+        if self._loop is not None:
+            self._loop.run_until_complete(self._close())
+            self._loop.close()
+            self._loop = None
+
+    async def _run(self, work: Callable[[State], Awaitable[Result]]) -> Result:
+        if self._state is None:
+            stack = AsyncExitStack()
+            self._state = await stack.enter_async_context(self._opener(os.environ))
+            self._stack = stack
+        try:
+            return await work(self._state)
+        except ServiceError as error:
+            if error.verdict is Verdict.EXPIRED:
+                await self._close()
+            raise
+
+    async def _close(self) -> None:
+        stack, self._stack, self._state = self._stack, None, None
+        if stack is not None:
+            await stack.aclose()
+
+
+def deadline_of(context: Context, reserve: float) -> Deadline:
+    """Return the moment `reserve` seconds before Lambda stops this invocation (at most a fifth of what is left)."""
+    left = context.get_remaining_time_in_millis() / 1000
+    return Deadline(now() + left - min(reserve, left / 5))
+
+
+def log(level: int, event: str, **fields: Any) -> None:
+    """Write one JSON line. Fields are counts, names and ids; never a row's content."""
+    _logger.log(level, "%s", orjson.dumps({"event": event, **fields}).decode())

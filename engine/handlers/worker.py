@@ -1,0 +1,157 @@
+"""The worker: a batch of SQS messages -> items -> BatchWriteItem, and an exact list of what must come again."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine import aws
+from engine.config import WorkerSettings
+from engine.errors import MalformedMessage, ServiceError
+from engine.handlers.process import Context, Process, deadline_of, log
+from engine.items import Item, ItemMaker
+from engine.messages import Message, Refused, parse_message
+from engine.objects import Objects
+from engine.records import Reject
+from engine.rejects import RejectFiles, folder_of
+from engine.retry import Deadline
+from engine.table import Outcome, TableWriter
+
+RESERVE_SECONDS = 3.0
+"""Kept back of the function's time, for recording rejects and the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """What an invocation works with: settings and open clients."""
+
+    settings: WorkerSettings
+    objects: Objects
+    writer: TableWriter
+    maker: ItemMaker
+
+
+@asynccontextmanager
+async def open_worker(env: Mapping[str, str]) -> AsyncIterator[Worker]:
+    """Read the settings and open the clients."""
+    settings = WorkerSettings.from_env(env)
+    async with AsyncExitStack() as stack:
+        session = aws.session()
+        transport = await stack.enter_async_context(aws.http_transport())
+        lane = await stack.enter_async_context(aws.lane(aws.BATCH_WRITE_ITEM, transport, using=session))
+        s3 = await stack.enter_async_context(aws.client("s3", using=session))
+        writer = TableWriter(settings.table, settings.schema, lane)
+        yield Worker(settings, Objects(s3), writer, ItemMaker(settings.schema, settings.ttl_days))
+
+
+@dataclass(slots=True)
+class _Delivery:
+    """One SQS message of the batch, and which of the items are its own: `first` to `behind`."""
+
+    message_id: str
+    message: Message | None = None
+    first: int = 0
+    behind: int = 0
+    rejects: list[Reject] = field(default_factory=list)
+
+
+async def work(worker: Worker, event: Any, deadline: Deadline) -> dict[str, Any]:
+    """Write the rows of a batch; answer which messages must be delivered again.
+
+    A message is left out of ``batchItemFailures`` only when each of its rows is written or recorded as a reject.
+    Raises `ServiceError` when the table cannot be written to at all: then SQS delivers the whole batch again.
+    """
+    deliveries: list[_Delivery] = []
+    failures: list[str] = []
+    items: list[Item] = []
+    for record in event["Records"]:
+        delivery = _Delivery(record["messageId"], first=len(items))
+        try:
+            items += _read(worker, record, delivery)
+        except MalformedMessage as error:
+            failures.append(delivery.message_id)
+            log(logging.ERROR, "malformed message", messageId=delivery.message_id, reason=str(error))
+            continue
+        delivery.behind = len(items)
+        deliveries.append(delivery)
+    outcome = await worker.writer.write(items, deadline)
+    unsettled = [delivery.message_id for delivery in deliveries if not await _settle(worker, delivery, outcome)]
+    failures += unsettled
+    log(
+        logging.WARNING if failures else logging.INFO,
+        "batch",
+        messages=len(event["Records"]),
+        written=sum(outcome.written),
+        rejected=sum(len(delivery.rejects) for delivery in deliveries),
+        returned=len(failures),
+        outOfTime=outcome.out_of_time,
+    )
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failures]}
+
+
+def _read(worker: Worker, record: dict[str, Any], delivery: _Delivery) -> list[Item]:
+    sent = int(record.get("attributes", {}).get("SentTimestamp", 0)) // 1000
+    attributes = record.get("messageAttributes", {})
+    message = parse_message(record["body"], attributes, record["messageId"], sent, worker.settings.schema)
+    if isinstance(message, Refused):
+        delivery.rejects.append(Reject(message.row, None, message.reason, record["body"]))
+        return []
+    delivery.message = message
+    return worker.maker.items(message)
+
+
+async def _settle(worker: Worker, delivery: _Delivery, outcome: Outcome) -> bool:
+    """Record the rejects of a message; tell whether it may be acknowledged."""
+    own = range(delivery.first, delivery.behind)
+    if not all(outcome.settled(index) for index in own):
+        return False
+    if delivery.message is not None:
+        refused = ((index - own.start, outcome.refused[index]) for index in own if index in outcome.refused)
+        rows = delivery.message.rows
+        delivery.rejects += [Reject(rows[i][0], None, reason, _as_csv(rows[i][1:])) for i, reason in refused]
+    if not delivery.rejects:
+        return True
+    try:
+        return await _record(worker, delivery)
+    except ServiceError as error:
+        log(logging.ERROR, "rejects not recorded", messageId=delivery.message_id, reason=str(error))
+        return False
+
+
+async def _record(worker: Worker, delivery: _Delivery) -> bool:
+    """Put the rejects of a message where a person finds them; False if there is no place for them."""
+    settings = worker.settings
+    source = delivery.message.source if delivery.message else None
+    bucket = settings.rejects_bucket or (source.bucket if source else None)
+    if bucket is None:
+        log(logging.ERROR, "no place for rejects", messageId=delivery.message_id, reason="REJECTS_BUCKET is not set")
+        return False
+    name = delivery.message.name if delivery.message else delivery.message_id
+    folder = folder_of(settings.rejects_prefix, source) if source else f"{settings.rejects_prefix}plain/"
+    files = RejectFiles(folder, f"message-{name}")
+    for file in files.add(delivery.rejects) + files.flush():
+        await worker.objects.put(bucket, file.key, file.body, "text/csv; charset=utf-8")
+    return True
+
+
+def _as_csv(values: Sequence[Any]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(values)
+    return text.getvalue()
+
+
+_process = Process(open_worker)
+
+
+def handler(event: Any, context: Context) -> dict[str, Any]:
+    """Lambda entry point for an SQS event source with ``ReportBatchItemFailures``; see `work`."""
+
+    async def run(worker: Worker) -> dict[str, Any]:
+        return await work(worker, event, deadline_of(context, RESERVE_SECONDS))
+
+    return _process.run(run)

@@ -1,0 +1,158 @@
+"""Messages -> SQS, until each one is accepted.
+
+A `Sending` gathers messages into batches within SQS's limits and keeps several SendMessageBatch calls in flight. What
+bounds it: the calls by the gate's window, the memory by `MAX_BYTES_IN_FLIGHT`. `put` waits when either is used up, so a
+fast reader is held back by a slow queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+
+import orjson
+
+from engine.aws import MAX_EXPIRIES, Caller, Gate
+from engine.errors import ServiceError, Verdict, verdict_of
+from engine.messages import Outgoing
+from engine.retry import Deadline, Window
+
+MAX_BATCH_ENTRIES = 10
+"""SQS quota: at most 10 messages in one SendMessageBatch."""
+
+MAX_IN_FLIGHT = 32
+INITIAL_IN_FLIGHT = 16
+
+MAX_BYTES_IN_FLIGHT = 16 * 1_048_576
+"""Bytes of message bodies waiting for SQS's word: 16 full batches."""
+
+
+class QueueSender:
+    """Sends to one queue through one lane. Keeps what it has learned of how fast the queue takes messages."""
+
+    def __init__(self, queue_url: str, lane: Caller, *, max_batch_bytes: int) -> None:
+        self._queue_url = orjson.dumps(queue_url)
+        self._lane = lane
+        self._max_batch_bytes = max_batch_bytes
+        self._gate = Gate(Window(INITIAL_IN_FLIGHT, MAX_IN_FLIGHT))
+
+    @asynccontextmanager
+    async def sending(self, deadline: Deadline) -> AsyncIterator[Sending]:
+        """Open a sending; on leaving it, every message put has been accepted by SQS.
+
+        Raises `ServiceError` when a message or the queue is refused for good, `DeadlineExceeded` when time is up.
+        """
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                sending = Sending(self, tasks, deadline, self._max_batch_bytes)
+                yield sending
+                await sending.flush()
+        except BaseExceptionGroup as group:
+            # What the caller raised inside comes first; otherwise all tasks tell of the same fault.
+            raise group.exceptions[0] from None
+
+    async def send_batch(self, messages: Sequence[Outgoing], deadline: Deadline) -> None:
+        """Send up to 10 messages until each is accepted."""
+        entries = {str(i): _entry(str(i), message) for i, message in enumerate(messages)}
+        attempt = expiries = 0
+        while True:
+            body = b'{"QueueUrl":%b,"Entries":[%b]}' % (self._queue_url, b",".join(entries.values()))
+            try:
+                accepted = await self._call(body, deadline)
+                expiries = 0
+            except ServiceError as error:
+                expiries = expiries + 1 if error.verdict is Verdict.EXPIRED else 0
+                if error.verdict in (Verdict.FATAL, Verdict.POISON) or expiries > MAX_EXPIRIES:
+                    raise
+                accepted = set()
+            # What the reply does not mention is not accepted.
+            attempt = 0 if accepted else attempt + 1
+            entries = {id_: entry for id_, entry in entries.items() if id_ not in accepted}
+            if not entries:
+                return
+            await self._lane.pause(max(0, attempt - 1), deadline)
+
+    async def _call(self, body: bytes, deadline: Deadline) -> set[str]:
+        """Send one call; return the ids that SQS accepted."""
+        async with self._gate as epoch:
+            try:
+                reply = await self._lane.call(body, deadline)
+            except ServiceError as error:
+                if error.verdict is Verdict.THROTTLE:
+                    self._gate.window.throttled(epoch)
+                raise
+            accepted, failed = _read_reply(reply)
+            if any(verdict_of(code, 0) is Verdict.THROTTLE for code in failed):
+                self._gate.window.throttled(epoch)
+            else:
+                self._gate.window.succeeded()
+            return accepted
+
+
+class Sending:
+    """One run of messages; see `QueueSender.sending`."""
+
+    def __init__(self, sender: QueueSender, tasks: asyncio.TaskGroup, deadline: Deadline, max_batch_bytes: int) -> None:
+        self._sender, self._tasks, self._deadline = sender, tasks, deadline
+        self._max_batch_bytes = max_batch_bytes
+        self._batch: list[Outgoing] = []
+        self._batch_bytes = 0
+        self._bytes_in_flight = 0
+        self._calls_in_flight = 0
+        self._freed = asyncio.Event()
+        self.accepted = 0
+        """Messages that SQS has accepted so far."""
+
+    async def put(self, messages: Iterable[Outgoing]) -> None:
+        """Take messages; waits while too much is in flight."""
+        for message in messages:
+            size = message.size
+            if self._batch and (
+                len(self._batch) == MAX_BATCH_ENTRIES or self._batch_bytes + size > self._max_batch_bytes
+            ):
+                await self.flush()
+            self._batch.append(message)
+            self._batch_bytes += size
+
+    async def flush(self) -> None:
+        """Send what has been gathered; returns when that is under way."""
+        if not self._batch:
+            return
+        batch, size = self._batch, self._batch_bytes
+        self._batch, self._batch_bytes = [], 0
+        while self._calls_in_flight and (
+            self._calls_in_flight >= MAX_IN_FLIGHT or self._bytes_in_flight + size > MAX_BYTES_IN_FLIGHT
+        ):
+            self._freed.clear()
+            await self._freed.wait()
+        self._calls_in_flight += 1
+        self._bytes_in_flight += size
+        self._tasks.create_task(self._send(batch, size))
+
+    async def _send(self, batch: list[Outgoing], size: int) -> None:
+        try:
+            await self._sender.send_batch(batch, self._deadline)
+            self.accepted += len(batch)
+        finally:
+            self._calls_in_flight -= 1
+            self._bytes_in_flight -= size
+            self._freed.set()
+
+
+def _entry(id_: str, message: Outgoing) -> bytes:
+    return orjson.dumps({"Id": id_, "MessageBody": message.body.decode(), "MessageAttributes": message.attributes})
+
+
+def _read_reply(reply: bytes) -> tuple[set[str], list[str]]:
+    """Return the accepted ids and the codes of failed entries; raise for one that SQS says is the sender's fault."""
+    try:
+        body = orjson.loads(reply)
+        accepted = {entry["Id"] for entry in body.get("Successful") or ()}
+        failed = [(entry["Code"], entry.get("SenderFault", False)) for entry in body.get("Failed") or ()]
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        raise ServiceError("SendMessageBatch", "UnreadableReply", 0) from None
+    for code, sender_fault in failed:
+        if sender_fault and verdict_of(code, 0) is not Verdict.THROTTLE:
+            raise ServiceError("SendMessageBatch", code, 400, verdict=Verdict.FATAL)
+    return accepted, [code for code, _ in failed]

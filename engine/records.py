@@ -1,0 +1,314 @@
+"""Bytes of a CSV file, in chunks split anywhere, -> blocks of records, with row numbers and byte offsets.
+
+Feed `CsvReader` the chunks in order and then `finish` it. Both yield `Block`s: the records that have become complete,
+and the rejects among them. However the bytes are split, the same rows, numbers, offsets and rejects come out. What is
+held back is never more than one record of at most `MAX_RECORD_BYTES`, and one slice.
+
+RFC 4180 as Python's `csv` reads it, strictly: LF, CRLF and lone CR end a record, quoted fields may hold all of them,
+a quote in a quoted field is doubled. A UTF-8 BOM is dropped. Empty lines are no records. The first record is the header.
+
+Where a record is broken (text behind a closing quote, a quote that is never closed, no end within `MAX_RECORD_BYTES`),
+its first line becomes a reject and reading goes on with the next line: one stray quote costs one row, not the file.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, chain, pairwise
+from typing import NamedTuple
+
+from engine.errors import BadFile
+
+MAX_RECORD_BYTES = 1_048_576
+"""No record longer than this can reach DynamoDB (an item has at most 400 KB) nor fit an SQS message (1 MiB)."""
+
+SLICE_BYTES = 262_144
+"""Bytes parsed at a time: large enough for the loops to run in C, small enough to stay in the processor's cache."""
+
+# csv's own limit (131,072 characters) is a setting of the process, not of a reader. A record's length is checked here.
+csv.field_size_limit(MAX_RECORD_BYTES)
+
+_BOM = b"\xef\xbb\xbf"
+_SIGNATURES = (
+    (b"\xff\xfe", "UTF-16 text; save it as UTF-8"),
+    (b"\xfe\xff", "UTF-16 text; save it as UTF-8"),
+    (b"\x00\x00\xfe\xff", "UTF-32 text; save it as UTF-8"),
+    (b"PK\x03\x04", "a zip archive or a spreadsheet; export it as CSV"),
+    (b"\x1f\x8b", "gzip data; upload it uncompressed"),
+    (b"\xd0\xcf\x11\xe0", "an old spreadsheet; export it as CSV"),
+    (b"%PDF", "a PDF document"),
+)
+_UNDECODED = re.compile("[\udc80-\udcff]")
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+
+TOO_LONG = f"the record is longer than {MAX_RECORD_BYTES:,} bytes"
+NEVER_CLOSED = "a quoted field is never closed"
+BAD_QUOTES = "the quotes are wrong: text follows a closing quote"
+NOT_UTF8 = "the row is not UTF-8 text"
+
+
+class Reject(NamedTuple):
+    r"""A record that can never be written: its row number, byte offset in the object, the reason, and its text.
+
+    `record` is the original text without its line end; bytes that are not UTF-8 stand in it as ``\xff``. `offset` is
+    None where only a message was at hand, not the file.
+    """
+
+    row: int
+    offset: int | None
+    reason: str
+    record: str
+
+
+@dataclass(slots=True)
+class Block:
+    """Records that became complete together, in the order of the file.
+
+    `rows[i]` has the fields of row number `numbers[i]`; `end` is the byte offset just behind the last record of the
+    block, where another reader could go on.
+    """
+
+    numbers: Sequence[int]
+    rows: list[list[str]]
+    rejects: list[Reject]
+    end: int
+    _source: _Source
+
+    def reject(self, index: int, reason: str) -> Reject:
+        """Return row `index` of this block as a reject, with its offset and original text."""
+        return self._source.reject(index, self.numbers[index], reason)
+
+
+class _Source:
+    """The bytes that the rows of a block came from; lines are looked for only once something asks for them."""
+
+    __slots__ = ("_data", "_offset", "_offsets", "decoded", "spans")
+
+    def __init__(self, data: bytes, offset: int) -> None:
+        self._data, self._offset = data, offset
+        self._offsets: list[int] = []
+        self.decoded = True
+        """False once the bytes have turned out not to be UTF-8 throughout."""
+        self.spans: list[tuple[int, int]] | None = None
+        """First line and line behind the last one of each row; None where row i is line i."""
+
+    @property
+    def size(self) -> int:
+        return len(self._data)
+
+    @property
+    def has_quotes(self) -> bool:
+        return b'"' in self._data
+
+    def text(self) -> str:
+        try:
+            return self._data.decode()
+        except UnicodeDecodeError:
+            self.decoded = False
+            return self._data.decode(errors="surrogateescape")
+
+    def line_offsets(self) -> list[int]:
+        """Return where each line begins, relative to the data, and then the end of the last one."""
+        if not self._offsets:
+            self._offsets = [0, *accumulate(map(len, self._data.splitlines(keepends=True)))]
+        return self._offsets
+
+    def reject(self, index: int, number: int, reason: str) -> Reject:
+        first, behind = (index, index + 1) if self.spans is None else self.spans[index]
+        offsets = self.line_offsets()
+        low, high = offsets[first], min(offsets[behind], offsets[first] + MAX_RECORD_BYTES)
+        return Reject(number, self._offset + low, reason, _as_text(self._data[low:high]))
+
+    def keep(self, kept: list[int]) -> None:
+        """Note that only the rows with these indexes are left."""
+        self.spans = [(i, i + 1) for i in kept] if self.spans is None else [self.spans[i] for i in kept]
+
+
+class CsvReader:
+    """Incremental CSV reader; see the head of this module."""
+
+    def __init__(self) -> None:
+        self.header: list[str] | None = None
+        """Field names as they stand in the file, once the first record is complete."""
+        self._held = b""
+        self._offset = 0  # of the first held byte
+        self._row = 0  # number of the last row seen
+        self._begun = False
+        self._skipping = False  # inside a line that was rejected for its length, before its end was seen
+
+    def feed(self, data: bytes) -> Iterator[Block]:
+        """Take the next bytes and yield the blocks that they complete. Raises `BadFile` for what is no CSV text."""
+        for start in range(0, len(data), SLICE_BYTES):
+            self._held += data[start : start + SLICE_BYTES]
+            yield from self._drain(final=False)
+
+    def finish(self) -> Iterator[Block]:
+        """Take the end of the file, where a last line needs no line end. Raises `BadFile` if there was no header."""
+        yield from self._drain(final=True)
+        if self.header is None:
+            raise BadFile("the file is empty: it has no header line")
+
+    def _drain(self, *, final: bool) -> Iterator[Block]:
+        if not self._begun and not self._begin(final):
+            return
+        while self._held:
+            if self._skipping and not self._skip(final):
+                return
+            block = self._next_block(final)
+            if block is None:
+                return
+            if block.rows or block.rejects:
+                yield block
+
+    def _begin(self, final: bool) -> bool:
+        """Look at the first bytes: drop a byte order mark, refuse what is certainly not CSV text."""
+        if len(self._held) < 4 and not final:
+            return False
+        for signature, what in _SIGNATURES:
+            if self._held.startswith(signature):
+                raise BadFile(f"the file is not CSV text but {what}")
+        if self._held.startswith(_BOM):
+            self._advance(len(_BOM))
+        self._begun = True
+        return True
+
+    def _next_block(self, final: bool) -> Block | None:
+        """Parse what is complete in the held bytes; None if that is nothing yet."""
+        cut = len(self._held) if final else _end_of_last_line(self._held)
+        if not cut:
+            return None if len(self._held) <= MAX_RECORD_BYTES else self._reject_beginning()
+        source = _Source(self._held[:cut], self._offset)
+        rows, bad, consumed = _parse(source, None if final else len(self._held) - cut)
+        if not consumed:
+            return None
+        if not all(rows):  # empty lines are no records
+            kept = [i for i, row in enumerate(rows) if row]
+            place = {old: new for new, old in enumerate(kept)}
+            source.keep(kept)
+            rows, bad = [rows[i] for i in kept], {place[i]: reason for i, reason in bad.items()}
+        if self.header is None and rows:
+            self.header = self._take_header(rows, bad)
+            rows = rows[1:]
+            bad = {i - 1: reason for i, reason in bad.items()}
+            source.keep(list(range(1, len(rows) + 1)))
+        numbers: Sequence[int] = range(self._row + 1, self._row + 1 + len(rows))
+        self._row += len(rows)
+        rejects = [source.reject(i, numbers[i], reason) for i, reason in bad.items()]
+        if bad:
+            kept = [i for i in range(len(rows)) if i not in bad]
+            source.keep(kept)
+            rows, numbers = [rows[i] for i in kept], [numbers[i] for i in kept]
+        self._advance(consumed)
+        return Block(numbers, rows, rejects, self._offset, source)
+
+    def _take_header(self, rows: list[list[str]], bad: dict[int, str]) -> list[str]:
+        if 0 in bad:
+            raise BadFile(f"the header line cannot be read: {bad[0]}")
+        return rows[0]
+
+    def _reject_beginning(self) -> Block:
+        """Reject a line that is too long already, though its end is not in sight, and skip what follows of it."""
+        if self.header is None:
+            raise BadFile(f"the header line cannot be read: {TOO_LONG}")
+        self._row += 1
+        reject = Reject(self._row, self._offset, TOO_LONG, _as_text(self._held[:MAX_RECORD_BYTES]))
+        # A CR at the end may be half of the line's end, which _skip must see.
+        self._advance(len(self._held) - self._held.endswith(b"\r"))
+        self._skipping = True
+        return Block((), [], [reject], self._offset, _Source(b"", self._offset))
+
+    def _skip(self, final: bool) -> bool:
+        """Drop the rest of a line whose beginning was rejected; tell whether its end was found."""
+        for match in _LINE_END.finditer(self._held):
+            if match.group() == b"\r" and match.end() == len(self._held) and not final:
+                self._advance(match.start())  # its line feed may still come
+                return False
+            self._advance(match.end())
+            self._skipping = False
+            return True
+        self._advance(len(self._held))
+        return False
+
+    def _advance(self, count: int) -> None:
+        self._held = self._held[count:]
+        self._offset += count
+
+
+def _parse(source: _Source, behind: int | None) -> tuple[list[list[str]], dict[int, str], int]:
+    """Read all lines of `source`, behind which `behind` more bytes are at hand (None: it is the end of the file).
+
+    Returns the rows, with an empty one for each empty line; which of them are bad, as ``{index: reason}``; and the
+    number of bytes consumed, which leaves out a record at the end that is still open.
+    """
+    text = source.text()
+    if not source.has_quotes and source.size <= MAX_RECORD_BYTES:
+        # Nothing can go wrong, and each line is a row: the csv module is left alone with it.
+        rows = list(csv.reader(io.StringIO(text, newline="")))
+        return rows, {} if source.decoded else _undecoded(rows), source.size
+    rows, bad = [], {}
+    lines = list(io.StringIO(text, newline=""))
+    offsets = source.line_offsets()
+    ends = [0]
+    while ends[-1] < len(lines):
+        reason = _read_records(lines, offsets, rows, ends)
+        if reason is None:
+            continue
+        left = source.size - offsets[ends[-1]] + (behind or 0)
+        if reason is NEVER_CLOSED:
+            if behind is not None and left <= MAX_RECORD_BYTES:
+                break
+            reason = TOO_LONG if left > MAX_RECORD_BYTES else NEVER_CLOSED
+        bad[len(rows)] = reason
+        rows.append(["?"])  # stands for the rejected line: not empty, or it would not count as a row
+        ends.append(ends[-1] + 1)
+    source.spans = list(pairwise(ends))
+    if not source.decoded:
+        bad = {**_undecoded(rows), **bad}
+    return rows, bad, offsets[ends[-1]]
+
+
+def _read_records(lines: list[str], offsets: list[int], rows: list[list[str]], ends: list[int]) -> str | None:
+    """Append the records from line `ends[-1]` on to `rows`, and where each ends to `ends`.
+
+    Returns None at the end of the lines, else what is wrong with the record that begins at the new `ends[-1]`.
+    """
+    exhausted = False
+
+    def note_exhaustion() -> Iterator[str]:
+        nonlocal exhausted
+        exhausted = True
+        yield from ()
+
+    base = ends[-1]
+    reader = csv.reader(chain(lines[base:] if base else lines, note_exhaustion()), strict=True)
+    try:
+        for row in reader:
+            end = base + reader.line_num
+            if offsets[end] - offsets[ends[-1]] > MAX_RECORD_BYTES:
+                return TOO_LONG
+            rows.append(row)
+            ends.append(end)
+    except csv.Error:
+        # Asked for more than there is: the record is still open. Otherwise the line just read broke it.
+        if exhausted:
+            return NEVER_CLOSED
+        length = offsets[base + reader.line_num] - offsets[ends[-1]]
+        return TOO_LONG if length > MAX_RECORD_BYTES else BAD_QUOTES
+    return None
+
+
+def _undecoded(rows: list[list[str]]) -> dict[int, str]:
+    return {i: NOT_UTF8 for i, row in enumerate(rows) if _UNDECODED.search("".join(row))}
+
+
+def _end_of_last_line(data: bytes) -> int:
+    """Return the length of the complete lines in `data`; a CR at its end may be half of a CRLF, so is not counted."""
+    return max(data.rfind(b"\n"), data.rfind(b"\r", 0, -1)) + 1
+
+
+def _as_text(record: bytes) -> str:
+    return record.rstrip(b"\r\n").decode("utf-8", errors="backslashreplace")

@@ -1,0 +1,183 @@
+"""The table: BatchWriteItem until each item is written, refused for good, or time is up; Query and Scan.
+
+Writing ends in one of three states for each item, and the caller learns which. Throttling, in both of its forms,
+passing faults and broken connections only ever delay. A batch that DynamoDB refuses is split until the item at fault
+stands alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from engine.aws import MAX_EXPIRIES, Caller, Gate, service_errors
+from engine.errors import DeadlineExceeded, ServiceError, Verdict
+from engine.items import Item, batch_body, batches, canonical_key, waves
+from engine.retry import Deadline, Window
+from engine.schema import Schema
+
+MAX_IN_FLIGHT = 32
+"""Calls in flight at the most: one worker then holds at most 32 x 25 items in bodies."""
+
+INITIAL_IN_FLIGHT = 8
+
+_ALL_PROCESSED = b'{"UnprocessedItems":{}}'
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of each item: `written[i]`, or a reason in `refused`, or neither: there was no time."""
+
+    written: bytearray
+    refused: dict[int, str] = field(default_factory=dict)
+    out_of_time: bool = False
+
+    def settled(self, index: int) -> bool:
+        """Tell whether nothing is left to do for the item."""
+        return bool(self.written[index]) or index in self.refused
+
+
+class TableWriter:
+    """Writes items into one table through one lane. Keeps what it has learned of the table's capacity."""
+
+    def __init__(self, table: str, schema: Schema, lane: Caller) -> None:
+        self._table, self._schema, self._lane = table, schema, lane
+        self._gate = Gate(Window(INITIAL_IN_FLIGHT, MAX_IN_FLIGHT))
+
+    async def write(self, items: Sequence[Item], deadline: Deadline) -> Outcome:
+        """Put `items`, in their order as far as concurrency allows.
+
+        Raises `ServiceError` with a fatal verdict when the table cannot be written to at all; items may then have been
+        written, but none may be counted on.
+        """
+        outcome = Outcome(bytearray(len(items)))
+        for wave in waves(items):
+            cut = batches(items, wave)
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    for _ in range(min(MAX_IN_FLIGHT, -(-len(wave) // 25))):
+                        tasks.create_task(self._work(items, cut, outcome, deadline))
+            except BaseExceptionGroup as group:
+                # All tasks tell of the same fault: a caller wants that, not the group.
+                raise group.exceptions[0] from None
+            if outcome.out_of_time:
+                break
+        return outcome
+
+    async def _work(
+        self, items: Sequence[Item], cut: Iterator[list[int]], outcome: Outcome, deadline: Deadline
+    ) -> None:
+        try:
+            for batch in cut:
+                await self._settle(items, batch, outcome, deadline)
+        except DeadlineExceeded:
+            outcome.out_of_time = True
+
+    async def _settle(self, items: Sequence[Item], batch: list[int], outcome: Outcome, deadline: Deadline) -> None:
+        parts = [batch]
+        attempt = expiries = 0
+        while parts:
+            part = parts.pop()
+            try:
+                left = await self._put(items, part, deadline)
+            except ServiceError as error:
+                if error.verdict is Verdict.POISON:
+                    if len(part) == 1:
+                        outcome.refused[part[0]] = f"{error.code}: {error.detail}"
+                    else:
+                        middle = len(part) // 2
+                        parts += [part[middle:], part[:middle]]
+                    continue
+                expiries = expiries + 1 if error.verdict is Verdict.EXPIRED else 0
+                if error.verdict is Verdict.FATAL or expiries > MAX_EXPIRIES:
+                    raise
+                left = part
+            for index in part:
+                outcome.written[index] = 1
+            for index in left:
+                outcome.written[index] = 0
+            if left:
+                parts.append(left)
+                attempt = attempt + 1 if len(left) == len(part) else 1
+                await self._lane.pause(attempt - 1, deadline)
+
+    async def _put(self, items: Sequence[Item], part: list[int], deadline: Deadline) -> list[int]:
+        """Send one call; return the indexes that were left unprocessed."""
+        body = batch_body(self._table, [items[index].request for index in part])
+        async with self._gate as epoch:
+            try:
+                reply = await self._lane.call(body, deadline)
+            except ServiceError as error:
+                if error.verdict is Verdict.THROTTLE:
+                    self._gate.window.throttled(epoch)
+                raise
+            left = [] if reply == _ALL_PROCESSED else self._unprocessed(reply, items, part)
+            if left:
+                self._gate.window.throttled(epoch)
+            else:
+                self._gate.window.succeeded()
+        return left
+
+    def _unprocessed(self, reply: bytes, items: Sequence[Item], part: list[int]) -> list[int]:
+        """Find the unprocessed items of a reply among those sent, by their keys."""
+        types = [(name, self._schema.types[name]) for name in self._schema.keys]
+        by_key = {
+            canonical_key(zip((type_ for _, type_ in types), items[index].key, strict=True)): index for index in part
+        }
+        try:
+            requests = orjson.loads(reply)["UnprocessedItems"].get(self._table, [])
+            keys = [
+                canonical_key((type_, request["PutRequest"]["Item"][name][type_]) for name, type_ in types)
+                for request in requests
+            ]
+            return sorted(by_key[key] for key in keys)
+        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+            # Whatever this is, it does not say that the items are written: all of them again.
+            raise ServiceError("BatchWriteItem", "UnreadableReply", 0) from None
+
+
+Attributes = dict[str, dict[str, Any]]
+"""An item, or a key, as DynamoDB writes it: ``{"email": {"S": "…"}}``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a Query or Scan; `last_key` is None at the end."""
+
+    items: list[Attributes]
+    last_key: Attributes | None
+
+
+class TableReader:
+    """Reads one table through one DynamoDB client."""
+
+    def __init__(self, table: str, schema: Schema, client: Any) -> None:
+        self._table, self._schema, self._client = table, schema, client
+
+    async def query(
+        self, partition: str, *, newest_first: bool, limit: int, start_key: Attributes | None = None
+    ) -> Page:
+        """Return up to `limit` items of one partition key, in the order of the sort key. Raises `ServiceError`."""
+        key = self._schema.partition_key
+        return await self._page(
+            "query",
+            KeyConditionExpression="#key = :key",
+            ExpressionAttributeNames={"#key": key},
+            ExpressionAttributeValues={":key": {self._schema.types[key]: partition}},
+            ScanIndexForward=not newest_first,
+            Limit=limit,
+            **({"ExclusiveStartKey": start_key} if start_key else {}),
+        )
+
+    async def scan(self, *, limit: int, start_key: Attributes | None = None) -> Page:
+        """Return up to `limit` items of the table; items of one partition key come together. Raises `ServiceError`."""
+        return await self._page("scan", Limit=limit, **({"ExclusiveStartKey": start_key} if start_key else {}))
+
+    async def _page(self, operation: str, **arguments: Any) -> Page:
+        with service_errors(operation.capitalize()):
+            reply = await getattr(self._client, operation)(TableName=self._table, **arguments)
+        return Page(reply["Items"], reply.get("LastEvaluatedKey"))
