@@ -1,0 +1,74 @@
+# Needs make and Python 3.11 or later, nothing else: `make demo` and `make test` set up what they use.
+#
+#   PYTHON=python3.13 make setup    with another interpreter
+#   make test ARGS='-k worker'      more for pytest
+#   make test JOBS=4                more test processes
+
+PYTHON ?= python3
+JOBS ?= 2
+ARGS ?=
+
+BIN := .venv/bin
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
+
+# A stamp is written last, so an interrupted set-up is done again from the start.
+DEV := .venv/.requirements-installed
+PROJECT := .venv/.project-installed
+LOCAL := .venv-local/.requirements-installed
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup check test demo local lock clean
+
+help: ## say what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: $(PROJECT) $(LOCAL) ## make .venv and .venv-local from the pinned requirements
+
+check: $(PROJECT) ## lint, format, types, and the CloudFormation template
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/cfn-lint deploy/template.yaml
+
+# A file stays on one process, so its fixtures start once; the files keep their order, so the long end-to-end ones
+# start early and the many short unit tests fill the end.
+test: setup ## run all tests
+	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+demo: setup ## start a local AWS, deploy, load two files, show what came of them, shut down
+	@$(BIN)/millpond demo
+
+local: setup ## start a local AWS, deploy, keep it running until Ctrl-C
+	@$(BIN)/millpond local
+
+# runtime.txt comes first and binds dev.txt: what is tested is what the images hold.
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+        --custom-compile-command 'make lock' $(ARGS)
+lock: $(DEV) ## pin the requirements again (ARGS=--upgrade: to the newest)
+	$(LOCK) pyproject.toml --extra lambda --output-file requirements/runtime.txt
+	$(LOCK) pyproject.toml --all-extras --constraint requirements/runtime.txt --output-file requirements/dev.txt
+	$(LOCK) requirements/local.in --output-file requirements/local.txt
+
+clean: ## remove everything that the other targets made
+	rm -rf .venv .venv-local build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+define new_venv
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	    echo "Millpond needs Python 3.11 or later, and $(PYTHON) is not: try: make setup PYTHON=python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(1)
+	$(1)/bin/python $(PIP_INSTALL) --require-hashes --requirement $(2)
+	@touch $@
+endef
+
+$(DEV): requirements/dev.txt
+	$(call new_venv,.venv,$<)
+
+# The local AWS pins a botocore of its own, which is not the project's.
+$(LOCAL): requirements/local.txt
+	$(call new_venv,.venv-local,$<)
+
+$(PROJECT): $(DEV) pyproject.toml
+	$(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,67 @@
+"""No test sees a person's AWS account or reaches past this machine, whatever the code under test does."""
+
+import ipaddress
+import os
+import socket
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_REGION": "us-east-1",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+class ReachedOutError(Exception):
+    """A test tried to reach another machine. Not an OSError: code that retries those must not swallow it."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine, without asking anybody."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def stay_here(event: str, args: tuple[object, ...]) -> None:
+    """Stop a connection or a look-up that would leave this machine.
+
+    An audit hook rather than a patched socket class, because it also sees the sockets of C extensions that use
+    Python's own, and uvloop's.
+    """
+    if event in ("socket.connect", "socket.sendto"):
+        at, address = args
+        if isinstance(at, socket.socket) and at.family == socket.AF_UNIX:
+            return
+        host = address[0] if isinstance(address, tuple) else address
+    elif event == "socket.getaddrinfo":
+        host = args[0]
+    else:
+        return
+    name = host.decode() if isinstance(host, bytes) else host
+    if name and not is_loopback(str(name)):
+        raise ReachedOutError(f"{event}: {name}")
+
+
+sys.addaudithook(stay_here)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nobody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Be nobody in particular: made-up credentials, no settings from files or from the outer environment."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        for name, value in CREDENTIALS.items():
+            patch.setenv(name, value)
+        # Whoever clears the variables above still finds no ~/.aws.
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        yield

@@ -1,0 +1,43 @@
+"""The whole system on a local AWS with IAM enforced: started once for all tests here, and shut down after them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from engine import aws
+from engine.local.server import LocalServer, local_credentials
+from engine.local.stack import Stack, deploy_local
+
+# Messages that come back do so after this many seconds, where production waits for six times the worker's timeout.
+VISIBILITY_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class LocalStack:
+    """A deployed stack: its parts by name, and clients for them with the root user's rights."""
+
+    server: LocalServer
+    outputs: Stack
+
+    @property
+    def endpoint_url(self) -> str:
+        return self.server.endpoint_url
+
+    def client(self, service: str) -> AbstractAsyncContextManager[Any]:
+        """An aiobotocore client, to be entered in the test: a client belongs to the event loop it was made in."""
+        return aws.client(service, endpoint_url=self.endpoint_url)
+
+
+@pytest.fixture(scope="session")
+def local_stack() -> Iterator[LocalStack]:
+    """One stack for the whole session; tests keep apart by the keys and addresses they use."""
+    with LocalServer() as server, local_credentials():
+        parameters = {"QueueVisibilityTimeout": str(VISIBILITY_SECONDS)}
+        outputs = asyncio.run(deploy_local(server.endpoint_url, parameters=parameters))
+        yield LocalStack(server, outputs)

@@ -1,0 +1,259 @@
+"""Writing to a table that throttles, breaks, lies and refuses: each item is written, refused or given back."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from engine import aws
+from engine.config import PACKAGED_SCHEMA
+from engine.errors import ServiceError
+from engine.items import Item, ItemMaker
+from engine.messages import Message
+from engine.retry import NEVER, Deadline
+from engine.schema import parse_schema
+from engine.table import MAX_IN_FLIGHT, TableWriter
+from tests.faults.lanes import lane_to
+from tests.faults.plans import (
+    ACCESS_DENIED,
+    BAD_JSON,
+    EXPIRED_TOKEN,
+    NO_TABLE,
+    REQUEST_LIMIT,
+    SERVER_ERROR,
+    THROTTLED,
+    THROUGHPUT_EXCEEDED,
+    UNAVAILABLE,
+    CloseAfter,
+    Fault,
+    Garbage,
+    Poison,
+    Reset,
+    Silent,
+    Slow,
+    Sometimes,
+    Truncated,
+    Unprocessed,
+    WrongChecksum,
+    always,
+)
+from tests.faults.server import FaultServer
+
+USERS = parse_schema(PACKAGED_SCHEMA.read_text(), "users.toml")
+
+
+def items(count: int, *, modified: int = 1_775_260_800, start: int = 1) -> list[Item]:
+    rows = [[row, f"Name {row}", f"user{row}@example.com", "N/A"] for row in range(start, start + count)]
+    message = Message(None, modified, "2026-04-04T00:00:01.234Z", ("name", "email", "phone"), rows, "i", "m")
+    return ItemMaker(USERS).items(message)
+
+
+@asynccontextmanager
+async def writer(server: FaultServer) -> AsyncIterator[TableWriter]:
+    async with lane_to(server, aws.BATCH_WRITE_ITEM) as lane:
+        yield TableWriter("users", USERS, lane)
+
+
+def soon(seconds: float) -> Deadline:
+    return Deadline(aws.now() + seconds)
+
+
+async def test_all_goes_well(fault_server: FaultServer) -> None:
+    async with writer(fault_server) as table:
+        outcome = await table.write(items(1_003), NEVER)
+    assert all(outcome.written)
+    assert not outcome.refused
+    assert set(fault_server.tables["users"].writes.values()) == {1}
+    assert len(fault_server.tables["users"].items) == 1_003
+    assert sorted(fault_server.tables["users"].batches) == [3] + [25] * 40
+    assert fault_server.most_in_flight <= MAX_IN_FLIGHT
+
+
+async def test_nothing_to_write_makes_no_call(fault_server: FaultServer) -> None:
+    async with writer(fault_server) as table:
+        assert not (await table.write([], NEVER)).written
+    assert not fault_server.calls
+
+
+FAULTS: list[Fault] = [
+    THROTTLED,
+    THROUGHPUT_EXCEEDED,
+    REQUEST_LIMIT,
+    SERVER_ERROR,
+    UNAVAILABLE,
+    EXPIRED_TOKEN,
+    Unprocessed(0.5),
+    Unprocessed(1.0),
+    Reset(),
+    Reset(applied=True),
+    Garbage(),
+    BAD_JSON,
+    Truncated(),
+    WrongChecksum(),
+    CloseAfter(),
+    Slow(0.05),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=repr)
+async def test_a_passing_fault_only_delays(fault_server: FaultServer, fault: Fault) -> None:
+    fault_server.plan = [fault, None, fault, fault]
+    async with writer(fault_server) as table:
+        outcome = await table.write(items(120), NEVER)
+    assert all(outcome.written)
+    assert not outcome.refused
+    assert len(fault_server.tables["users"].items) == 120
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_a_storm_of_faults_loses_nothing(fault_server: FaultServer, seed: int) -> None:
+    fault_server.plan = Sometimes(0.5, [fault for fault in FAULTS if fault is not EXPIRED_TOKEN], seed=seed)
+    async with writer(fault_server) as table:
+        outcome = await table.write(items(1_500), NEVER)
+    assert all(outcome.written)
+    assert len(fault_server.tables["users"].items) == 1_500
+
+
+async def test_only_the_unprocessed_items_are_sent_again(fault_server: FaultServer) -> None:
+    fault_server.plan = [Unprocessed(0.4), Unprocessed(0.5)]
+    async with writer(fault_server) as table:
+        await table.write(items(25), NEVER)
+    assert [len(call.entries) for call in fault_server.calls] == [25, 10, 5]
+    assert set(fault_server.tables["users"].writes.values()) == {1}
+
+
+async def test_a_resend_is_the_same_bytes(fault_server: FaultServer) -> None:
+    fault_server.plan = [THROTTLED]
+    async with writer(fault_server) as table:
+        await table.write(items(25), NEVER)
+    first, second = fault_server.calls
+    assert first.body == second.body
+
+
+async def test_throttling_narrows_the_window_and_success_widens_it(fault_server: FaultServer) -> None:
+    async with writer(fault_server) as table:
+        fault_server.plan = always(Slow(0.01))
+        await table.write(items(2_500), NEVER)
+        wide = fault_server.most_in_flight
+        fault_server.plan = [THROTTLED] * 12
+        await table.write(items(25), NEVER)
+        fault_server.most_in_flight = 0
+        fault_server.plan = always(Slow(0.01))
+        await table.write(items(50), NEVER)
+        narrow = fault_server.most_in_flight
+    assert wide > 8
+    assert narrow <= 2  # the one success has begun to widen it again
+
+
+@pytest.mark.parametrize("bad", [{0}, {24}, {3, 4, 17}, set(range(25))], ids=repr)
+async def test_poison_is_isolated_and_the_rest_is_written(fault_server: FaultServer, bad: set[int]) -> None:
+    all_items = items(25)
+    emails = {f"user{index + 1}@example.com" for index in bad}
+    fault_server.plan = always(Poison(lambda item: item["email"]["S"] in emails))
+    async with writer(fault_server) as table:
+        outcome = await table.write(all_items, NEVER)
+    assert set(outcome.refused) == bad
+    assert all("ValidationException" in reason for reason in outcome.refused.values())
+    assert {index for index in range(25) if outcome.written[index]} == set(range(25)) - bad
+    assert len(fault_server.tables["users"].items) == 25 - len(bad)
+
+
+async def test_an_item_over_400_kb_is_refused_alone(fault_server: FaultServer) -> None:
+    some = items(10)
+    some[4] = some[4]._replace(request=some[4].request.replace(b"Name 5", b"x" * 410_000))
+    async with writer(fault_server) as table:
+        outcome = await table.write(some, NEVER)
+    assert set(outcome.refused) == {4}
+    assert sum(outcome.written) == 9
+
+
+async def test_one_key_twice_is_never_in_one_call(fault_server: FaultServer) -> None:
+    # The service itself refuses such a call: the server's duplicate check would make these poison.
+    same = items(60) + items(60)[::-1] + items(3)
+    async with writer(fault_server) as table:
+        outcome = await table.write(same, NEVER)
+    assert all(outcome.written)
+    assert not outcome.refused
+    for call in fault_server.calls:
+        keys = [(entry["email"]["S"], entry["createdAt"]["N"]) for entry in call.entries]
+        assert len(set(keys)) == len(keys)
+
+
+async def test_without_a_sort_key_the_latest_version_wins() -> None:
+    schema = parse_schema(
+        'version = 1\ncollection = "c"\n[key]\npartition = "email"\n'
+        '[columns.email]\nrequired = true\n[columns.name]\n[generated]\nrow = "row_number"\n',
+        "c.toml",
+    )
+    rows = [[row, "a@example.com", f"version {row}"] for row in (3, 1, 2)]
+    message = Message(None, 1_775_260_800, "", ("email", "name"), rows, "i", "m")
+    async with FaultServer(tables={"users": {"email": "S"}}) as server, lane_to(server, aws.BATCH_WRITE_ITEM) as lane:
+        outcome = await TableWriter("users", schema, lane).write(ItemMaker(schema).items(message), NEVER)
+        assert all(outcome.written)
+        assert server.tables["users"].items[("a@example.com",)]["name"] == {"S": "version 3"}
+
+
+@pytest.mark.parametrize("fault", [ACCESS_DENIED, NO_TABLE], ids=repr)
+async def test_what_cannot_pass_fails_at_once(fault_server: FaultServer, fault: Fault) -> None:
+    fault_server.plan = always(fault)
+    async with writer(fault_server) as table:
+        with pytest.raises(ServiceError, match=fault.code):  # type: ignore[union-attr]
+            await table.write(items(2_000), NEVER)
+    assert len(fault_server.calls) <= MAX_IN_FLIGHT
+
+
+async def test_a_table_with_other_keys_is_a_wrong_setting_not_poison() -> None:
+    async with FaultServer(tables={"users": {"sku": "S"}}) as server, writer(server) as table:
+        with pytest.raises(ServiceError, match="ValidationException"):
+            await table.write(items(100), NEVER)
+        assert len(server.calls) <= MAX_IN_FLIGHT
+
+
+async def test_credentials_that_stay_expired_fail(fault_server: FaultServer) -> None:
+    fault_server.plan = always(EXPIRED_TOKEN)
+    async with writer(fault_server) as table:
+        with pytest.raises(ServiceError, match="ExpiredToken"):
+            await table.write(items(25), NEVER)
+
+
+@pytest.mark.parametrize("fault", [THROTTLED, Unprocessed(1.0), Silent(), SERVER_ERROR, Reset(), Slow(30)], ids=repr)
+async def test_the_deadline_ends_it_and_nothing_is_called_written(fault_server: FaultServer, fault: Fault) -> None:
+    fault_server.plan = always(fault)
+    async with writer(fault_server) as table:
+        outcome = await table.write(items(100), soon(0.4))
+    assert outcome.out_of_time
+    assert not any(outcome.written)
+    assert not outcome.refused
+    assert not fault_server.tables["users"].items
+
+
+async def test_what_was_written_before_the_deadline_counts(fault_server: FaultServer) -> None:
+    def slow_after(number: int) -> Callable[[Any], Fault | None]:
+        return lambda call: Silent() if call.number > number else None
+
+    fault_server.plan = slow_after(10)
+    async with writer(fault_server) as table:
+        outcome = await table.write(items(1_000), soon(0.5))
+    assert outcome.out_of_time
+    written = {f"user{index + 1}@example.com" for index in range(1_000) if outcome.written[index]}
+    assert len(written) == 250
+    assert written == {key[0] for key in fault_server.tables["users"].items}
+
+
+async def test_items_are_written_in_their_order(fault_server: FaultServer) -> None:
+    # A deadline must find as few messages as possible half-written, so the first calls hold the first items.
+    async with writer(fault_server) as table:
+        await table.write(items(500), NEVER)
+    first_rows = [call.entries[0]["createdAt"]["N"] for call in fault_server.calls]
+    for place, row in enumerate(first_rows):
+        assert abs(sorted(first_rows).index(row) - place) <= MAX_IN_FLIGHT
+
+
+async def test_connections_gone_stale_in_a_freeze_are_replaced(fault_server: FaultServer) -> None:
+    async with writer(fault_server) as table:
+        await table.write(items(500), NEVER)
+        fault_server.drop_connections()
+        outcome = await table.write(items(500, start=501), NEVER)
+    assert all(outcome.written)
+    assert len(fault_server.tables["users"].items) == 1_000
