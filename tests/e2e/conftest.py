@@ -38,6 +38,6 @@ class LocalStack:
 def local_stack() -> Iterator[LocalStack]:
     """One stack for the whole session; tests keep apart by the keys and addresses they use."""
     with LocalServer() as server, local_credentials():
-        parameters = {"QueueVisibilityTimeout": str(VISIBILITY_SECONDS)}
+        parameters = {"QueueVisibilityTimeout": str(VISIBILITY_SECONDS), "MaxReceiveCount": "3"}
         outputs = asyncio.run(deploy_local(server.endpoint_url, parameters=parameters))
         yield LocalStack(server, outputs)
