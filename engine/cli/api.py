@@ -1,0 +1,48 @@
+"""Calls of the query API, signed, since the API asks for IAM unless it was deployed otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.exceptions import NoCredentialsError
+
+from engine import aws
+from engine.cli.errors import CliError
+
+_TIMEOUT_SECONDS = 30
+"""API Gateway itself gives up after 29."""
+
+
+async def get(url: str, *, region: str | None = None) -> Any:
+    """The JSON answer of a GET to `url`; raises `CliError` when it is none or not a 200."""
+    session = aws.session(region)
+    # boto3 types this as the credentials themselves; aioboto3's session returns them by a coroutine.
+    loading: Any = session.get_credentials()
+    credentials = await loading
+    if credentials is None:
+        raise NoCredentialsError
+    request = AWSRequest("GET", url)
+    SigV4Auth(await credentials.get_frozen_credentials(), "execute-api", session.region_name).add_auth(request)
+    status, text = await asyncio.to_thread(_fetch, url, dict(request.headers))
+    if status != 200:
+        raise CliError(f"GET {url} answered {status}: {text[:200]}")
+    return json.loads(text)
+
+
+def _fetch(url: str, headers: Mapping[str, str]) -> tuple[int, str]:
+    request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310 - the stack's own URL
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as reply:  # noqa: S310 - the same
+            return reply.status, reply.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode("utf-8", "replace")
+    except OSError as error:
+        raise CliError(f"GET {url} was not answered: {error}") from error

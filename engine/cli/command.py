@@ -1,0 +1,98 @@
+"""The arguments of `millpond`, and what its exit codes mean: 0 done, 1 rows missing, 2 a mistake, 130 interrupted."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+from engine import __version__
+from engine.local import STACK_NAME
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; `arguments` are those of the process unless given. Returns the exit code."""
+    options = _parser().parse_args(arguments)
+    # What Ctrl-C tidies up, `kill` and a closing CI job tidy up too.
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    try:
+        # Only now: the AWS libraries take a second to load, which --help need not wait for, and Ctrl-C may come in it.
+        from engine.cli.run import run
+
+        return run(options)
+    except KeyboardInterrupt:
+        print("\n  Interrupted; everything is shut down.", file=sys.stderr)
+        return 130
+
+
+def _as_interrupt(_number: int, _frame: FrameType | None) -> None:
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        # A shell starts background jobs like this, and then nobody would hear the signal below.
+        raise KeyboardInterrupt
+    signal.raise_signal(signal.SIGINT)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="millpond",
+        description="Every row of a CSV file in S3 into DynamoDB: fast, once, and accounted for.",
+        epilog="Exit codes: 0 done, 1 rows not accounted for, 2 a mistake in what was asked, 130 interrupted.",
+    )
+    parser.add_argument("--version", action="version", version=f"millpond {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    demo = commands.add_parser(
+        "demo",
+        help="show the whole system at work, then shut it down",
+        description="Start a local AWS, deploy, load ten known users and then a generated file with some broken rows, "
+        "and show what came of them. Nothing is left behind.",
+    )
+    demo.add_argument(
+        "--rows", type=_count, default=50_000, metavar="N", help="rows of the generated file (default: 50,000)"
+    )
+    demo.add_argument("--seed", type=int, default=1, metavar="N", help="makes another file of the same kind")
+    _target(demo, "use the stack deployed at URL instead of a local AWS of its own; its data stays there")
+
+    local = commands.add_parser(
+        "local",
+        help="run the whole system on this machine until Ctrl-C",
+        description="Start a local AWS, deploy, print the URLs and commands to try, and keep running until Ctrl-C.",
+    )
+    local.add_argument("--port", type=_port, metavar="N", help="port of the local AWS (default: a free one)")
+
+    ingest = commands.add_parser(
+        "ingest",
+        help="feed a file to a deployed stack",
+        description="Upload FILE under uploads/ of the stack's bucket and follow it until each row is in the table or "
+        "among the rejects. Or give the s3:// address of an object: its rows are read once more, from where it is.",
+    )
+    ingest.add_argument("source", metavar="FILE|s3://BUCKET/KEY", help="a .csv file, here or in S3")
+    _target(ingest, "where the stack is, such as the endpoint that `millpond local` prints (default: AWS)")
+    return parser
+
+
+def _target(parser: argparse.ArgumentParser, endpoint_help: str) -> None:
+    parser.add_argument("--stack", default=STACK_NAME, metavar="NAME", help=f"name of the stack ({STACK_NAME})")
+    parser.add_argument("--endpoint-url", type=_url, metavar="URL", help=endpoint_help)
+    parser.add_argument("--region", metavar="NAME", help="AWS region (default: the configured one)")
+
+
+def _count(text: str) -> int:
+    digits = text.replace(",", "").replace("_", "")
+    if not (digits.isascii() and digits.isdigit() and int(digits) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return int(digits)
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1024 <= int(text) <= 65_535):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 1024 to 65535")
+    return int(text)
+
+
+def _url(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a URL such as http://127.0.0.1:4566")
+    return text

@@ -1,0 +1,154 @@
+"""`millpond demo`: the whole system, from nothing to rows in a table and answers over HTTP, and away again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+from engine.cli import api
+from engine.cli.display import Display
+from engine.cli.errors import CliError
+from engine.cli.follow import Follower, Outcome, Upload
+from engine.cli.generate import people
+from engine.local import stack as stacks
+from engine.local.server import CHECKOUT, LocalServer, local_credentials
+
+SAMPLE = CHECKOUT / "examples" / "users.csv"
+SAMPLE_ROWS = 10
+KNOWN_USER = "john@gmail.com"
+PAGE = 5
+
+
+def run_demo(
+    display: Display, *, rows: int, seed: int, endpoint_url: str | None, stack_name: str, region: str | None
+) -> int:
+    """Run the demo, on a local AWS of its own unless `endpoint_url` names one with a deployed stack.
+
+    Returns the exit code: 0 when every row is accounted for, 1 when not.
+    """
+    if not SAMPLE.is_file():
+        raise CliError(f"No {SAMPLE}: the demo runs from a checkout of the project.")
+    display.heading("Millpond demo")
+    if endpoint_url is not None:
+        return asyncio.run(_deployed(display, endpoint_url, stack_name, region, rows=rows, seed=seed))
+    with ExitStack() as stack:
+        with display.step("starting a local AWS", "local AWS started, with IAM enforced"):
+            server = stack.enter_context(LocalServer())
+            stack.enter_context(local_credentials())
+        return asyncio.run(_local(display, server.endpoint_url, rows=rows, seed=seed))
+
+
+async def _local(display: Display, endpoint_url: str, *, rows: int, seed: int) -> int:
+    with display.step("deploying", "deployed: bucket, queues, functions, table and API"):
+        stack = await stacks.deploy_local(endpoint_url)
+    code = await _show(display, stack, endpoint_url, None, rows=rows, seed=seed)
+    display.line("All of this is gone now. `millpond local` starts one that stays, for files of your own.", style="dim")
+    display.line()
+    return code
+
+
+async def _deployed(
+    display: Display, endpoint_url: str, stack_name: str, region: str | None, *, rows: int, seed: int
+) -> int:
+    stack = await stacks.find(stack_name, endpoint_url=endpoint_url, region=region)
+    return await _show(display, stack, endpoint_url, region, rows=rows, seed=seed)
+
+
+async def _show(
+    display: Display, stack: stacks.Stack, endpoint_url: str, region: str | None, *, rows: int, seed: int
+) -> int:
+    async with Follower(stack, endpoint_url=endpoint_url, region=region) as follower:
+        sample = await _sample(display, follower)
+        if not sample.complete:
+            return 1
+        generated, valid = await _generated(display, follower, rows, seed)
+    outcomes = [("users.csv", sample), ("people.csv", generated)]
+
+    display.heading("What became of the rows")
+    display.summary(outcomes)
+    display.line()
+    display.reasons(generated.rejects)
+
+    display.heading("What the API answers")
+    url = f"{stack.api_url}/users/{KNOWN_USER}"
+    display.line(f"GET {url}")
+    display.json(json.dumps(await api.get(url, region=region), indent=2, ensure_ascii=False))
+    display.line()
+    url = f"{stack.api_url}/users?limit={PAGE}"
+    display.line(f"GET {url}")
+    page = await api.get(url, region=region)
+    display.json(_page_text(page))
+
+    display.heading("Where the rejects are")
+    for key in generated.reject_keys:
+        display.line(f"s3://{generated.upload.source.bucket}/{key}", style="cyan")
+    display.line("CSV with row, offset, reason and record: mend the records and upload them again.", style="dim")
+    display.line()
+    return _verdict(display, outcomes, expected={"users.csv": SAMPLE_ROWS, "people.csv": valid})
+
+
+async def _sample(display: Display, follower: Follower) -> Outcome:
+    upload = await follower.upload(SAMPLE, "uploads/users.csv")
+    return await _follow(display, follower, "users.csv", upload, SAMPLE_ROWS)
+
+
+async def _generated(display: Display, follower: Follower, rows: int, seed: int) -> tuple[Outcome, int]:
+    upload, valid = await _upload_people(display, follower, rows, seed)
+    return await _follow(display, follower, "people.csv", upload, rows), valid
+
+
+async def _follow(display: Display, follower: Follower, name: str, upload: Upload, rows: int) -> Outcome:
+    with display.progress(rows) as report:
+        outcome = await follower.follow(upload, rows, report)
+    if outcome.complete:
+        rejected = f", {len(outcome.rejects):,} rejected" if outcome.rejects else ""
+        display.done(f"{name}: {outcome.written:,} rows in the table{rejected}", outcome.seconds)
+    else:
+        display.missing(name, outcome)
+    return outcome
+
+
+async def _upload_people(display: Display, follower: Follower, rows: int, seed: int) -> tuple[Upload, int]:
+    with tempfile.TemporaryDirectory(prefix="millpond-demo-") as directory:
+        path = Path(directory) / "people.csv"
+        with display.step(f"making up {rows:,} people", f"people.csv made up: {rows:,} rows, some of them broken"):
+            valid = await asyncio.to_thread(_write, path, rows, seed)
+        size = path.stat().st_size / 1e6
+        with display.step("uploading people.csv", f"people.csv uploaded: {size:,.1f} MB"):
+            return await follower.upload(path, "uploads/people.csv"), valid
+
+
+def _write(path: Path, rows: int, seed: int) -> int:
+    """Write the file piece by piece, so that its length costs no memory; the number of its valid rows."""
+    total = 0
+    with path.open("wb") as file:
+        for piece, valid in people(rows, seed=seed):
+            file.write(piece)
+            total += valid
+    return total
+
+
+def _page_text(page: dict[str, object]) -> str:
+    """A page with one item on a line: the usual indenting would fill the screen with it."""
+    items = page.pop("items")
+    assert isinstance(items, list)  # noqa: S101 - the API's contract
+    lines = ",\n".join("    " + json.dumps(item, ensure_ascii=False) for item in items)
+    rest = "".join(f",\n  {json.dumps(name)}: {json.dumps(value)}" for name, value in page.items())
+    return f'{{\n  "items": [\n{lines}\n  ]{rest}\n}}'
+
+
+def _verdict(display: Display, outcomes: list[tuple[str, Outcome]], expected: dict[str, int]) -> int:
+    wrong = [(name, outcome) for name, outcome in outcomes if outcome.written != expected[name]]
+    for name, outcome in wrong:
+        display.failed(f"{name} has {expected[name]:,} valid rows, but {outcome.written:,} are in the table")
+    if wrong or not all(outcome.complete for _, outcome in outcomes):
+        return 1
+    rows = sum(outcome.rows for _, outcome in outcomes)
+    written = sum(outcome.written for _, outcome in outcomes)
+    rejected = sum(len(outcome.rejects) for _, outcome in outcomes)
+    display.done(f"{rows:,} rows read = {written:,} written + {rejected:,} rejected: every row is accounted for")
+    display.line()
+    return 0

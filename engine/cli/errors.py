@@ -1,0 +1,43 @@
+"""What a person reads when something goes wrong: one line that says what, and what to do about it."""
+
+from __future__ import annotations
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+)
+
+from engine.errors import BadFile
+from engine.local.server import LocalServerError
+from engine.local.stack import StackError
+
+
+class CliError(Exception):
+    """A mistake that the person can put right; the message is all they need."""
+
+
+EXPECTED = (CliError, BadFile, LocalServerError, StackError, BotoCoreError, ClientError)
+"""What the command turns into one line on standard error and exit code 2. Anything else is a bug, with a traceback."""
+
+
+def explain(error: Exception) -> str:
+    """One line for any of the `EXPECTED` errors."""
+    match error:
+        case NoCredentialsError() | PartialCredentialsError():
+            return (
+                "No AWS credentials found. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE "
+                "(for `millpond local` both keys are `test`)."
+            )
+        case NoRegionError():
+            return "No AWS region set. Give --region, or set AWS_REGION."
+        case EndpointConnectionError():
+            return f"Nothing answers at {error.kwargs.get('endpoint_url')}. Is it running, and is the URL right?"
+        case ClientError():
+            details = error.response.get("Error", {})
+            return f"{error.operation_name} was refused: {details.get('Code')}: {details.get('Message')}"
+        case _:
+            return str(error).strip() or type(error).__name__

@@ -1,0 +1,43 @@
+"""From parsed arguments to the command that they name, and from expected errors to one line and exit code 2."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from engine.cli.demo import run_demo
+from engine.cli.display import Display
+from engine.cli.errors import EXPECTED, explain
+from engine.cli.ingest import run_ingest
+from engine.cli.local import run_local
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command of `options`; returns the exit code."""
+    try:
+        return _dispatch(options)
+    except EXPECTED as error:
+        print(f"millpond: {explain(error)}", file=sys.stderr)
+        return 2
+
+
+def _dispatch(options: argparse.Namespace) -> int:
+    display = Display()
+    if options.command == "demo":
+        return run_demo(
+            display,
+            rows=options.rows,
+            seed=options.seed,
+            endpoint_url=options.endpoint_url,
+            stack_name=options.stack,
+            region=options.region,
+        )
+    if options.command == "local":
+        return run_local(display, port=options.port)
+    return run_ingest(
+        display,
+        options.source,
+        stack_name=options.stack,
+        endpoint_url=options.endpoint_url,
+        region=options.region,
+    )
