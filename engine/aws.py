@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import ssl
 import time
 import zlib
 from collections import deque
@@ -25,8 +26,10 @@ import aiohttp
 import botocore.exceptions
 import orjson
 from aiobotocore.config import AioConfig
+from botocore.httpsession import get_cert_path
 
 from engine.errors import DeadlineExceeded, ServiceError
+from engine.http1 import Pool
 from engine.retry import Backoff, Deadline, Window
 from engine.sign import Credentials, Signer
 
@@ -87,11 +90,18 @@ def service_errors(operation: str) -> Iterator[None]:
         raise ServiceError(operation, "ConnectionFailed", 0, type(error).__name__) from error
 
 
+class Headers(Protocol):
+    """Header fields of a reply."""
+
+    def get(self, name: str, /) -> str | None:
+        """Return the value of a field, its name in any case, or None."""
+
+
 class Reply(NamedTuple):
-    """What came back: the HTTP status, the headers (names without case), the body."""
+    """What came back: the HTTP status, the headers, the body."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Headers
     body: bytes
 
 
@@ -99,12 +109,43 @@ Transport = Callable[[str, Mapping[str, str], bytes, float], Awaitable[Reply]]
 """(url, headers, body, timeout in seconds) -> reply. Raises `ConnectionError` or `TimeoutError`."""
 
 
+def transport(kind: str, using: aioboto3.Session) -> AbstractAsyncContextManager[Transport]:
+    """Open the transport of that kind, ``lean`` or ``aiohttp``.
+
+    Both keep connections alive and check certificates against the authorities that the clients of the session trust.
+    """
+    # aioboto3 has no public way to a setting of its session.
+    bundle = using._session.get_config_variable("ca_bundle")
+    tls = ssl.create_default_context(cafile=get_cert_path(bundle or True))
+    return _lean_transport(tls) if kind == "lean" else _aiohttp_transport(tls)
+
+
 @asynccontextmanager
-async def http_transport() -> AsyncIterator[Transport]:
-    """Open a transport over aiohttp: keep-alive connections, TLS certificates checked, nothing decompressed."""
-    connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=30)
+async def _lean_transport(tls: ssl.SSLContext) -> AsyncIterator[Transport]:
+    """Open the project's own transport, see `engine.http1`."""
+    pools: dict[str, Pool] = {}
+
+    async def send(url: str, headers: Mapping[str, str], body: bytes, seconds: float) -> Reply:
+        pool = pools.get(url)
+        if pool is None:
+            pool = pools[url] = Pool(url, tls)
+        return Reply(*await pool.post(headers, body, seconds))
+
+    try:
+        yield send
+    finally:
+        for pool in pools.values():
+            pool.close()
+
+
+@asynccontextmanager
+async def _aiohttp_transport(tls: ssl.SSLContext) -> AsyncIterator[Transport]:
+    """Open the general transport, which costs more and knows proxies (``HTTPS_PROXY``)."""
+    connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=30, ssl=tls)
     skipped = ("Accept", "Accept-Encoding", "User-Agent")
-    async with aiohttp.ClientSession(connector=connector, auto_decompress=False, skip_auto_headers=skipped) as http:
+    async with aiohttp.ClientSession(
+        connector=connector, auto_decompress=False, skip_auto_headers=skipped, trust_env=True
+    ) as http:
 
         async def send(url: str, headers: Mapping[str, str], body: bytes, seconds: float) -> Reply:
             limit = aiohttp.ClientTimeout(total=seconds)

@@ -101,10 +101,12 @@ class Column:
         # No character takes more than 4 bytes: only values near the limit have to be encoded to be measured.
         if self.max_bytes is not None and max(map(len, values), default=0) * 4 > self.max_bytes:
             reason = f"{self.name} is longer than {self.max_bytes:,} bytes, the limit for a key"
-            bad.update((i, reason) for i, value in enumerate(values) if len(value.encode()) > self.max_bytes)
+            too_long = [i for i, value in enumerate(values) if len(value.encode()) > self.max_bytes]
+            bad.update((i, reason) for i in too_long if i not in bad)
         if self.pattern is not None and not all(map(self.pattern.fullmatch, values)):
             reason = f"{self.name} does not match the pattern"
-            bad.update((i, reason) for i, value in enumerate(values) if not self.pattern.fullmatch(value))
+            misfits = [i for i, value in enumerate(values) if not self.pattern.fullmatch(value)]
+            bad.update((i, reason) for i in misfits if i not in bad)
         if self.type == "N":
             return self._converted(list(map(is_number, values)), bad, "is not a number that DynamoDB can hold")
         if self.type == "BOOL":
@@ -115,7 +117,8 @@ class Column:
 
     def _converted(self, values: Sequence[Any], bad: dict[int, str], reason: str) -> Sequence[Any]:
         if None in values:
-            bad.update((i, f"{self.name} {reason}") for i, value in enumerate(values) if value is None)
+            misfits = [i for i, value in enumerate(values) if value is None]
+            bad.update((i, f"{self.name} {reason}") for i in misfits if i not in bad)
         return values
 
 

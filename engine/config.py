@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.errors import ConfigError
+from engine.errors import ConfigError, SchemaError
 from engine.schema import Schema, parse_schema
 
 SQS_MAX_BYTES = 1_048_576
@@ -21,6 +21,9 @@ DEFAULT_MESSAGE_BYTES = 61_440
 
 MIN_MESSAGE_BYTES = 4_096
 """Below this the envelope of a packed message (object key up to 1,024 bytes, columns) leaves no room for rows."""
+
+TRANSPORTS = ("lean", "aiohttp")
+"""How hot calls travel: by the project's own transport, or by a general one that also knows proxies."""
 
 PACKAGED_SCHEMA = Path(__file__).parent / "schemas" / "users.toml"
 
@@ -36,20 +39,22 @@ class ProducerSettings:
     records_per_message: int
     max_message_bytes: int
     max_batch_bytes: int
+    transport: str
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> ProducerSettings:
         """Read the settings; `ConfigError` names the variable that is missing or wrong."""
+        max_message_bytes = _integer(env, "MAX_MESSAGE_BYTES", DEFAULT_MESSAGE_BYTES, MIN_MESSAGE_BYTES, SQS_MAX_BYTES)
         return cls(
             queue_url=_required(env, "QUEUE_URL", "the URL of the SQS queue that records go to"),
             schema=_schema(env),
-            rejects_bucket=env.get("REJECTS_BUCKET") or None,
+            rejects_bucket=_optional(env, "REJECTS_BUCKET"),
             rejects_prefix=_prefix(env),
             records_per_message=_integer(env, "RECORDS_PER_MESSAGE", 500, 1, 10_000),
-            max_message_bytes=_integer(
-                env, "MAX_MESSAGE_BYTES", DEFAULT_MESSAGE_BYTES, MIN_MESSAGE_BYTES, SQS_MAX_BYTES
-            ),
-            max_batch_bytes=_integer(env, "MAX_BATCH_BYTES", SQS_MAX_BYTES, MIN_MESSAGE_BYTES, SQS_MAX_BYTES),
+            max_message_bytes=max_message_bytes,
+            # A batch must have room for one message.
+            max_batch_bytes=_integer(env, "MAX_BATCH_BYTES", SQS_MAX_BYTES, max_message_bytes, SQS_MAX_BYTES),
+            transport=_transport(env),
         )
 
 
@@ -62,6 +67,7 @@ class WorkerSettings:
     rejects_bucket: str | None
     rejects_prefix: str
     ttl_days: int | None
+    transport: str
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> WorkerSettings:
@@ -69,9 +75,10 @@ class WorkerSettings:
         return cls(
             table=_table(env),
             schema=_schema(env),
-            rejects_bucket=env.get("REJECTS_BUCKET") or None,
+            rejects_bucket=_optional(env, "REJECTS_BUCKET"),
             rejects_prefix=_prefix(env),
-            ttl_days=_integer(env, "RECORD_TTL_DAYS", 0, 1, 36_500) if env.get("RECORD_TTL_DAYS") else None,
+            ttl_days=_integer(env, "RECORD_TTL_DAYS", 0, 1, 36_500) or None,
+            transport=_transport(env),
         )
 
 
@@ -95,12 +102,16 @@ def _required(env: Mapping[str, str], name: str, meaning: str) -> str:
     return value
 
 
+def _optional(env: Mapping[str, str], name: str) -> str | None:
+    return env.get(name, "").strip() or None
+
+
 def _integer(env: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
     text = env.get(name, "").strip()
     if not text:
         return default
-    # int() would also take "1_000" and digits of other scripts, which nobody means in a setting.
-    if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
+    # int() would also take "1_000" and digits of other scripts, which nobody means in a setting; it fails on thousands.
+    if not (text.isascii() and text.isdigit() and len(text) <= 20 and low <= int(text) <= high):
         raise ConfigError(f"{name} must be a whole number from {low:,} to {high:,}, not {text!r}")
     return int(text)
 
@@ -110,6 +121,13 @@ def _prefix(env: Mapping[str, str]) -> str:
     if prefix.startswith("/"):
         raise ConfigError(f"REJECTS_PREFIX must not begin with a slash: {prefix!r}")
     return prefix if prefix.endswith("/") else prefix + "/"
+
+
+def _transport(env: Mapping[str, str]) -> str:
+    name = env.get("HTTP_TRANSPORT", "").strip() or TRANSPORTS[0]
+    if name not in TRANSPORTS:
+        raise ConfigError(f"HTTP_TRANSPORT must be {' or '.join(TRANSPORTS)}, not {name!r}")
+    return name
 
 
 def _table(env: Mapping[str, str]) -> str:
@@ -122,4 +140,7 @@ def _schema(env: Mapping[str, str]) -> Schema:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"SCHEMA: cannot read {path}: {error}") from None
-    return parse_schema(text, str(path))
+    try:
+        return parse_schema(text, str(path))
+    except SchemaError as error:
+        raise ConfigError(f"SCHEMA: {error}") from None

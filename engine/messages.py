@@ -8,20 +8,26 @@ may send too. Both become a `Message` again in the worker.
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, NamedTuple
 
 import orjson
 
+from engine.columns import Column
 from engine.errors import BadFile, MalformedMessage
 from engine.schema import Schema
 
 VERSION = 1
 PLAIN_FIELDS = ("processedAt", "rowNumber")
 """Fields of a plain message that are no columns."""
+
+_SECONDS = re.compile(r"[0-9]{1,12}")
+_ATTRIBUTE_NAME = re.compile(r"[A-Za-z0-9_-]{1,256}")
 
 
 class Source(NamedTuple):
@@ -127,19 +133,26 @@ class PlainPacker:
         self._max_bytes = max_bytes
         names = {column.attribute: column.name for column in schema.columns}
         self._names = [names.get(column, column) for column in columns]
-        self._key = columns.index(schema.partition_key) if schema.partition_key in columns else None
-        self._key_name = schema.partition_key
+        taken = "v" if _is_packed(self._names, schema) else next((n for n in PLAIN_FIELDS if n in self._names), None)
+        if taken:
+            raise BadFile(f"the column {taken!r} cannot go into plain messages, where that name means something else")
+        # A default that its own column would refuse or change is left out: the worker puts it in.
+        self._left_out = {column.name: column.default for column in schema.columns if not _survives(column)}
         self._attributes = {
             "ingestion": _text_attribute(source.ingestion),
             "records": {"DataType": "Number", "StringValue": "1"},
             "modified": {"DataType": "Number", "StringValue": str(source.modified)},
         }
+        self._key_name = schema.partition_key
+        legal = _ATTRIBUTE_NAME.fullmatch(self._key_name) and self._key_name not in self._attributes
+        self._key = columns.index(self._key_name) if legal and self._key_name in columns else None
 
     def add(self, rows: Iterable[tuple[Any, ...]], processed_at: str) -> tuple[list[Outgoing], list[int]]:
         """Take more rows ``(number, value, …)``; return their messages, and the numbers of rows that fit none."""
         messages, oversize = [], []
         for number, *values in rows:
-            fields = {name: value for name, value in zip(self._names, values, strict=True) if value is not None}
+            pairs = zip(self._names, values, strict=True)
+            fields = {name: value for name, value in pairs if value is not None and value != self._left_out.get(name)}
             body = _legal(orjson.dumps({**fields, "processedAt": processed_at, "rowNumber": number}))
             attributes = self._attributes
             if self._key is not None:
@@ -192,9 +205,18 @@ def parse_message(
         raise MalformedMessage("the body is not JSON") from None
     if not isinstance(document, dict):
         raise MalformedMessage("the body is not a JSON object")
-    if "v" in document and ("rows" in document or not schema.has_column("v")):
+    if _is_packed(document, schema):
         return _packed(document, schema)
+    if any(isinstance(value, float) for value in document.values()):
+        # orjson makes a float of each number that is no 64-bit integer, and that would change it.
+        exact = json.loads(body, parse_int=str, parse_float=str)
+        document |= {name: exact[name] for name, value in document.items() if isinstance(value, float)}
     return _plain(document, attributes, message_id, sent, schema)
+
+
+def _is_packed(fields: Container[str], schema: Schema) -> bool:
+    """Tell a packed message, of whatever version, from a plain one; a schema may have a column ``v``."""
+    return "v" in fields and ("rows" in fields or not schema.has_column("v"))
 
 
 def _packed(document: dict[str, Any], schema: Schema) -> Message:
@@ -226,6 +248,10 @@ def _packed(document: dict[str, Any], schema: Schema) -> Message:
             f"the columns of the packed message do not suit the schema {schema.collection}: "
             + (f"{lacking[0]} is missing" if lacking else "one comes twice")
         )
+    # A key that is empty or no text would have the whole call refused, as if the table had other keys than the schema.
+    places = [1 + columns.index(name) for name in schema.keys if name in columns]
+    if not all(isinstance(row[place], str) and row[place] for place in places for row in rows):
+        raise MalformedMessage("a row of the packed message has no key")
     source = Source(bucket, key, version, etag, modified)
     return Message(
         source=source,
@@ -254,22 +280,35 @@ def _plain(
     rows, bad = plan.clean([number], [[_plain_text(value) for value in fields.values()]])
     if bad:
         return Refused(number, bad[0])
-    modified = attributes.get("modified", {}).get("stringValue", "")
+    modified = _attribute(attributes, "modified")
     return Message(
         source=None,
-        modified=int(modified) if modified.isascii() and modified.isdigit() else sent,
+        modified=int(modified) if _SECONDS.fullmatch(modified) else sent,
         processed_at=str(document.get("processedAt") or ""),
         columns=plan.attributes,
         rows=[list(row) for row in rows],
-        ingestion=str(attributes.get("ingestion", {}).get("stringValue", "")),
+        ingestion=_attribute(attributes, "ingestion"),
         name=message_id,
     )
+
+
+def _attribute(attributes: dict[str, Any], name: str) -> str:
+    value = attributes.get(name, {}).get("stringValue")
+    return value if isinstance(value, str) else ""
 
 
 def _plain_text(value: Any) -> str:
     if value is None:
         return ""
     return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def _survives(column: Column) -> bool:
+    """Tell whether the default of a column would come through its own checks as it is."""
+    bad: dict[int, str] = {}
+    return column.default is None or (
+        list(column.clean([_plain_text(column.default)], bad)) == [column.default] and not bad
+    )
 
 
 def _is_whole(value: Any) -> bool:

@@ -19,7 +19,7 @@ from urllib.parse import unquote
 
 import orjson
 
-from engine.columns import is_number
+from engine.columns import Column, is_number
 from engine.errors import BadRequest
 from engine.schema import Schema
 
@@ -74,7 +74,7 @@ def parse_request(event: dict[str, Any], schema: Schema) -> Latest | History | L
     if len(segments) == 2:
         return Latest(partition)
     start, _ = _decode_cursor(parameters.get("startKey"), schema)
-    if start is not None and _text_of(start[schema.partition_key]) != partition:
+    if start is not None and _partition(_text_of(start[schema.partition_key]), schema) != partition:
         raise BadRequest(400, f"startKey belongs to another {schema.partition_key}")
     return History(partition, _limit(parameters.get("limit")), start)
 
@@ -91,9 +91,9 @@ def _segments(event: dict[str, Any]) -> list[str]:
 
 def _partition(text: str, schema: Schema) -> str:
     """Clean a key from a path just as the column that it comes from is cleaned."""
-    column = next((column for column in schema.columns if column.attribute == schema.partition_key), None)
-    if column is None:
-        return text
+    name = schema.partition_key
+    generated = Column(name=name, attribute=name, required=True, type=schema.types[name])
+    column = next((column for column in schema.columns if column.attribute == name), generated)
     bad: dict[int, str] = {}
     value = column.clean([text], bad)[0]
     if bad or not isinstance(value, str):
@@ -128,14 +128,14 @@ def _decode_cursor(token: str | None, schema: Schema) -> tuple[Attributes | None
         plain, skip = orjson.loads(decoded)
         if set(plain) != set(schema.keys) or not isinstance(skip, bool):
             raise ValueError("not this table's key")
-        key = {name: _typed(plain[name], schema.types[name]) for name in schema.keys}
+        key = {name: _typed(plain[name], schema.types[name], most) for name, most in schema.key_limits.items()}
     except (ValueError, TypeError, binascii.Error):
         raise BadRequest(400, "startKey is not a token of this API; use the nextToken of the page before") from None
     return key, skip
 
 
-def _typed(text: Any, type_: str) -> dict[str, str]:
-    if not isinstance(text, str) or not text or (type_ == "N" and is_number(text) is None):
+def _typed(text: Any, type_: str, most: int) -> dict[str, str]:
+    if not isinstance(text, str) or not 0 < len(text.encode()) <= most or (type_ == "N" and is_number(text) is None):
         raise ValueError("not a key value")
     return {type_: text}
 
@@ -154,7 +154,7 @@ class Lister:
     def __init__(self, listing: Listing, schema: Schema) -> None:
         self._schema, self._limit = schema, listing.limit
         self._listed = listing.start[schema.partition_key] if listing.start and listing.skip else None
-        self._behind = listing.start  # key of the item before `_newest`
+        self._behind = self._start = listing.start  # key of the item before `_newest`
         self._skip = listing.skip
         self._newest: Attributes | None = None
         self.items: list[Attributes] = []
@@ -182,8 +182,11 @@ class Lister:
         return at_end
 
     def stop(self) -> bool:
-        """Break off before the list is full, so that the next page goes on here; False while there is no place to."""
-        if self._behind is None:
+        """Break off before the list is full, so that the next page goes on here.
+
+        False while that would be where this page began: a list that got no further each time would never end.
+        """
+        if self._behind is None or self._behind == self._start:
             return False
         self.cursor = encode_cursor(self._behind, skip=self._skip)
         return True

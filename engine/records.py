@@ -5,7 +5,8 @@ and the rejects among them. However the bytes are split, the same rows, numbers,
 held back is never more than one record of at most `MAX_RECORD_BYTES`, and one slice.
 
 RFC 4180 as Python's `csv` reads it, strictly: LF, CRLF and lone CR end a record, quoted fields may hold all of them,
-a quote in a quoted field is doubled. A UTF-8 BOM is dropped. Empty lines are no records. The first record is the header.
+a quote in a quoted field is doubled. A UTF-8 BOM is dropped. Empty lines are no records. The first record is the
+header.
 
 Where a record is broken (text behind a closing quote, a quote that is never closed, no end within `MAX_RECORD_BYTES`),
 its first line becomes a reject and reading goes on with the next line: one stray quote costs one row, not the file.
@@ -284,7 +285,9 @@ def _read_records(lines: list[str], offsets: list[int], rows: list[list[str]], e
         yield from ()
 
     base = ends[-1]
-    reader = csv.reader(chain(lines[base:] if base else lines, note_exhaustion()), strict=True)
+    # Not lines[base:]: where each line is broken, each would have all the lines behind it copied.
+    rest = map(lines.__getitem__, range(base, len(lines))) if base else lines
+    reader = csv.reader(chain(rest, note_exhaustion()), strict=True)
     try:
         for row in reader:
             end = base + reader.line_num

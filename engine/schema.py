@@ -30,6 +30,10 @@ GENERATED_KINDS: Final[Mapping[str, str]] = {
 uploads, and is the same on each attempt. `expires_at` is present only where RECORD_TTL_DAYS is set.
 """
 
+# The time of packing differs from one attempt to the next; a plain message knows neither object nor ingestion; an
+# expiry time is there only where RECORD_TTL_DAYS is set.
+_KEY_KINDS = ("version", "row_number", "modified")
+
 _UNKNOWN_POLICIES = ("ignore", "store", "fail")
 # DynamoDB quotas: a partition key value has 1 to 2,048 bytes, a sort key value 1 to 1,024.
 _MAX_PARTITION_KEY_BYTES = 2_048
@@ -56,6 +60,11 @@ class Schema:
     def keys(self) -> tuple[str, ...]:
         """The table's key attributes: the partition key, and the sort key if there is one."""
         return (self.partition_key,) if self.sort_key is None else (self.partition_key, self.sort_key)
+
+    @property
+    def key_limits(self) -> dict[str, int]:
+        """The most UTF-8 bytes that the value of each key attribute may have."""
+        return dict(zip(self.keys, (_MAX_PARTITION_KEY_BYTES, _MAX_SORT_KEY_BYTES), strict=False))
 
     def has_column(self, name: str) -> bool:
         """Tell whether a header may call a column `name`."""
@@ -108,7 +117,7 @@ def parse_schema(text: str, source: str) -> Schema:
     """Compile the TOML `text` of a schema; `source` names it in errors. Raises `SchemaError`."""
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # TOMLDecodeError is one; a number of thousands of digits is another
         raise SchemaError(source, "(file)", f"is not valid TOML: {error}") from None
     return _SchemaReader(source).read(document)
 
@@ -233,14 +242,16 @@ class _SchemaReader:
             raise self._wrong(f"{where}.pattern", f"must be a text, not {pattern!r}")
         try:
             return re.compile(pattern)
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise self._wrong(f"{where}.pattern", f"is not a valid regular expression: {error}") from None
 
     def _generated(self, table: Any) -> dict[str, str]:
         if not isinstance(table, dict):
             raise self._wrong("generated", "must be a table of attribute = kind")
         for name, kind in table.items():
-            if kind not in GENERATED_KINDS:
+            if not name:
+                raise self._wrong("generated", "an attribute's name must not be empty")
+            if not isinstance(kind, str) or kind not in GENERATED_KINDS:
                 raise self._wrong(f"generated.{name}", f"must be one of {', '.join(GENERATED_KINDS)}, not {kind!r}")
         return dict(table)
 
@@ -257,8 +268,9 @@ class _SchemaReader:
 
     def _key(self, where: str, name: str, columns: tuple[Column, ...], generated: Mapping[str, str]) -> None:
         if name in generated:
-            if generated[name] == "expires_at":
-                raise self._wrong(where, "an expiry time is not always there, so it cannot be a key")
+            if generated[name] not in _KEY_KINDS:
+                kinds = ", ".join(_KEY_KINDS)
+                raise self._wrong(where, f"must be the same each time and always there; of what is generated: {kinds}")
             return
         column = next((column for column in columns if column.attribute == name), None)
         if column is None:

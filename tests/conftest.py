@@ -1,12 +1,14 @@
 """No test sees a person's AWS account or reaches past this machine, whatever the code under test does."""
 
+import asyncio
 import ipaddress
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
+import uvloop
 
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "test",
@@ -52,6 +54,13 @@ def stay_here(event: str, args: tuple[object, ...]) -> None:
 
 
 sys.addaudithook(stay_here)
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run tests on the event loop that the functions run on: its transports differ from asyncio's own."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture(scope="session", autouse=True)

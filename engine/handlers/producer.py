@@ -40,7 +40,7 @@ async def open_producer(env: Mapping[str, str]) -> AsyncIterator[Producer]:
     settings = ProducerSettings.from_env(env)
     async with AsyncExitStack() as stack:
         session = aws.session()
-        transport = await stack.enter_async_context(aws.http_transport())
+        transport = await stack.enter_async_context(aws.transport(settings.transport, session))
         lane = await stack.enter_async_context(aws.lane(aws.SEND_MESSAGE_BATCH, transport, using=session))
         s3 = await stack.enter_async_context(aws.client("s3", using=session))
         sender = QueueSender(settings.queue_url, lane, max_batch_bytes=settings.max_batch_bytes)

@@ -42,7 +42,7 @@ async def open_worker(env: Mapping[str, str]) -> AsyncIterator[Worker]:
     settings = WorkerSettings.from_env(env)
     async with AsyncExitStack() as stack:
         session = aws.session()
-        transport = await stack.enter_async_context(aws.http_transport())
+        transport = await stack.enter_async_context(aws.transport(settings.transport, session))
         lane = await stack.enter_async_context(aws.lane(aws.BATCH_WRITE_ITEM, transport, using=session))
         s3 = await stack.enter_async_context(aws.client("s3", using=session))
         writer = TableWriter(settings.table, settings.schema, lane)

@@ -16,7 +16,7 @@ async def lane_to(server: FaultServer, operation: aws.Operation) -> AsyncIterato
     async def credentials(_renew: bool) -> Credentials:
         return Credentials("test", "test")
 
-    async with aws.http_transport() as transport:
+    async with aws.transport("lean", aws.session()) as transport:
         yield aws.Lane(
             operation, transport, credentials, endpoint_url=server.endpoint, region="us-east-1", backoff=QUICK
         )

@@ -27,10 +27,11 @@ PURE = {
     "sign",
 }
 LANE = "aws"
+TRANSPORT = "http1"  # what the lane sends by
 SERVICES = {"ledger", "objects", "queues", "table"}
 TOOLS = {"cli", "local"}
 WIRING = {"config", "handlers"} | TOOLS
-ROOMS = PURE | SERVICES | {LANE} | WIRING
+ROOMS = PURE | SERVICES | {LANE, TRANSPORT} | WIRING
 
 CLIENTS = {"aioboto3", "aiobotocore", "aiohttp"}
 IMPURE = CLIENTS | {
@@ -97,13 +98,15 @@ def broken_rules(module: str, source: str, *, is_package: bool = False) -> list[
     elif room in PURE:
         faults |= {f"pure, but imports {name}" for name in (rooms - PURE) | (outside & IMPURE)}
         faults |= {f"pure, but reads the clock: {name}" for name in attributes(tree, CLOCKS)}
-    elif room in SERVICES | {LANE}:
-        lane = {LANE} if room in SERVICES else set()
+    elif room in SERVICES | {LANE, TRANSPORT}:
+        lane = {LANE} if room in SERVICES else {TRANSPORT} if room == LANE else set()
         faults |= {f"an I/O room, but imports {name}" for name in rooms - PURE - lane}
     elif room not in TOOLS:
         faults |= {f"part of the functions, but imports {name}" for name in rooms & TOOLS}
     if room != LANE:
         faults |= {f"only {LANE} imports {name}" for name in outside & CLIENTS}
+    if room != TRANSPORT:
+        faults |= {f"only {TRANSPORT} imports {name}" for name in outside & {"httptools"}}
     if room not in TOOLS and module != READS_ENVIRONMENT:
         faults |= {f"the environment is read past config: {name}" for name in attributes(tree, ENVIRONMENT)}
     return sorted(faults)
@@ -146,6 +149,8 @@ def test_no_module_outgrows_its_room(module: str) -> None:
         ("engine.config", "from .cli import main", "part of the functions, but imports cli"),
         ("engine.handlers.worker", "from ..local import server", "part of the functions, but imports local"),
         ("engine.objects", "import aiohttp", "only aws imports aiohttp"),
+        ("engine.table", "from engine.http1 import Pool", "an I/O room, but imports http1"),
+        ("engine.aws", "import httptools", "only http1 imports httptools"),
         ("engine.handlers.worker", "from aioboto3 import Session", "only aws imports aioboto3"),
         ("engine.cli.demo", "import aiobotocore.session", "only aws imports aiobotocore"),
         ("engine.table", "import os\nname = os.environ['TABLE_NAME']", "the environment is read past config: environ"),

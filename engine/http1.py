@@ -1,0 +1,225 @@
+"""The lean transport: HTTP/1.1 requests over kept-alive connections, parsed by httptools, and nothing else.
+
+It sends POST requests to one origin, one at a time on each connection, and returns status, headers and body. What a
+general client does besides (redirects, cookies, proxies, compression, hooks) costs more than half of a core at the
+rates of the hot calls. `engine.aws` has the general one too, behind the same interface, for where a proxy is needed.
+
+A connection that was used before may have been closed by the other side without this one knowing, above all after a
+freeze of the process. A request that finds its connection in that state is sent once more, at once, on a new one. That
+may do the work twice, which all hot calls allow: they put the same items, or send the same messages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Mapping
+from typing import cast
+from urllib.parse import urlsplit
+
+import httptools
+
+MAX_IDLE = 128
+"""Idle connections kept; as many as may be in flight together."""
+
+MAX_HEAD_BYTES = 65_536
+MAX_BODY_BYTES = 32 * 1_048_576
+"""A reply larger than any of the services' (BatchWriteItem can return its 16 MB) is not theirs."""
+
+CONNECT_SECONDS = 5.0
+
+
+class StaleConnectionError(ConnectionError):
+    """A connection that was used before turned out to be closed before anything of the reply had come."""
+
+
+class Headers:
+    """Header fields of a reply, looked up without case; decoded only when asked for."""
+
+    __slots__ = ("_fields",)
+
+    def __init__(self, fields: list[tuple[bytes, bytes]]) -> None:
+        self._fields = fields
+
+    def get(self, name: str) -> str | None:
+        """Return the value of the first field of that name, or None."""
+        wanted = name.lower().encode("latin-1")
+        for field, value in self._fields:
+            if field.lower() == wanted:
+                return value.decode("latin-1")
+        return None
+
+
+RawReply = tuple[int, Headers, bytes]
+"""HTTP status, header fields, body."""
+
+
+class Connection(asyncio.Protocol):
+    """One connection: sends a request and parses its reply, then is free for the next one."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._reply: asyncio.Future[RawReply] | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._body: list[bytes] = []
+        self._size = 0
+        self._used = False
+        self.closed = False
+
+    async def request(self, head: bytes, body: bytes, seconds: float) -> RawReply:
+        """Send a request and wait for its reply.
+
+        Raises `TimeoutError`, `StaleConnectionError`, or `ConnectionError` with what went wrong; the connection is then
+        closed.
+        """
+        if self.closed or self._transport is None:
+            raise StaleConnectionError("the connection was closed while idle")
+        loop = asyncio.get_running_loop()
+        self._reply = loop.create_future()
+        self._fields, self._body, self._size = [], [], 0
+        timer = loop.call_later(seconds, self._expire)
+        try:
+            self._transport.write(head + body)
+            return await self._reply
+        except BaseException:
+            self.close()  # whatever still comes on it would be taken for the next reply
+            raise
+        finally:
+            timer.cancel()
+            self._reply = None
+            self._used = True
+
+    def close(self) -> None:
+        """Close the connection without waiting."""
+        self.closed = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport (called by the event loop)."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are no subclass of it
+
+    def data_received(self, data: bytes) -> None:
+        """Parse bytes of a reply (called by the event loop)."""
+        self._size += len(data)
+        if self._reply is None or self._size > MAX_HEAD_BYTES + MAX_BODY_BYTES:
+            # Bytes that nobody asked for: a server that talks out of turn cannot be trusted with the next request.
+            self._fail(ConnectionError("the server sent more than a reply"))
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self._fail(ConnectionError(f"the reply is not HTTP: {type(error).__name__}"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Fail the request that was under way, if any (called by the event loop)."""
+        self.closed = True
+        if self._used and not self._size:
+            self._fail(StaleConnectionError("the server had closed the connection"))
+        else:
+            self._fail(ConnectionError(type(exc).__name__ if exc else "the server closed the connection"))
+
+    def on_message_begin(self) -> None:
+        """Refuse a reply that nobody asked for (called by the parser)."""
+        if self._reply is None:
+            self._fail(ConnectionError("the server sent more than a reply"))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header field (called by the parser)."""
+        self._fields.append((name, value))
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body (called by the parser)."""
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        """Hand the reply over (called by the parser)."""
+        status = self._parser.get_status_code()
+        if status < 200:  # an interim reply: the real one follows
+            self._fields = []
+            return
+        if not self._parser.should_keep_alive():
+            self.close()
+        reply, self._reply = self._reply, None
+        if reply is not None and not reply.done():
+            reply.set_result((status, Headers(self._fields), b"".join(self._body)))
+
+    def _expire(self) -> None:
+        self._fail(TimeoutError("no reply in time"))
+
+    def _fail(self, error: Exception) -> None:
+        self.close()
+        if self._reply is not None and not self._reply.done():
+            self._reply.set_exception(error)
+
+
+class Pool:
+    """Connections to one origin, opened as they are needed, the most recently used one first."""
+
+    def __init__(self, url: str, tls: ssl.SSLContext | None) -> None:
+        """Prepare for `url`; `tls` checks certificates and is needed for https alone."""
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"not an http(s) URL: {url}")
+        self._host, self._tls = parts.hostname, tls if parts.scheme == "https" else None
+        if parts.scheme == "https" and tls is None:
+            raise ValueError("https needs a TLS context")
+        self._port = parts.port or (443 if parts.scheme == "https" else 80)
+        self._start = f"POST {parts.path or '/'} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
+        self._idle: deque[Connection] = deque()
+
+    async def post(self, headers: Mapping[str, str], body: bytes, seconds: float) -> RawReply:
+        """Send a POST and return status, headers and body of the reply.
+
+        Raises `TimeoutError` after `seconds`, and `ConnectionError`.
+        """
+        fields = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        head = f"{self._start}{fields}Content-Length: {len(body)}\r\n\r\n".encode("latin-1")
+        connection = self._idle_one()
+        if connection is not None:
+            try:
+                return self._back(connection, await connection.request(head, body, seconds))
+            except StaleConnectionError:
+                self.close()  # what closed this one has closed the others too
+        clock = asyncio.get_running_loop().time
+        end = clock() + seconds
+        connection = await self._open(seconds)
+        return self._back(connection, await connection.request(head, body, end - clock()))
+
+    def _back(self, connection: Connection, reply: RawReply) -> RawReply:
+        """Take a connection back after a good reply."""
+        if not connection.closed:
+            if len(self._idle) < MAX_IDLE:
+                self._idle.append(connection)
+            else:
+                connection.close()
+        return reply
+
+    def close(self) -> None:
+        """Close all idle connections."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def _idle_one(self) -> Connection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.closed:
+                return connection
+        return None
+
+    async def _open(self, seconds: float) -> Connection:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(min(seconds, CONNECT_SECONDS)):
+                _, connection = await loop.create_connection(
+                    Connection, self._host, self._port, ssl=self._tls, server_hostname=self._host if self._tls else None
+                )
+        except TimeoutError:
+            raise TimeoutError("no connection in time") from None
+        except ssl.SSLCertVerificationError as error:
+            raise ConnectionError(f"the certificate of {self._host} is not trusted: {error.verify_message}") from error
+        except OSError as error:
+            raise ConnectionError(f"{self._host} cannot be reached: {type(error).__name__}") from error
+        return connection
