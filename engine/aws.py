@@ -28,7 +28,7 @@ import orjson
 from aiobotocore.config import AioConfig
 from botocore.httpsession import get_cert_path
 
-from engine.errors import DeadlineExceeded, ServiceError
+from engine.errors import DeadlineExceeded, ServiceError, Verdict
 from engine.http1 import Pool
 from engine.retry import Backoff, Deadline, Window
 from engine.sign import Credentials, Signer
@@ -206,7 +206,9 @@ class Lane:
             operation.service, region, urlsplit(self._url).netloc, operation.content_type, operation.target
         )
         self._backoff = backoff or Backoff()
-        self._expired = False
+        self._second = 0
+        self._amz_date = ""
+        self._current: Credentials | None = None
 
     async def call(self, body: bytes, deadline: Deadline) -> bytes:
         """Send `body` once and return the body of the reply.
@@ -218,10 +220,12 @@ class Lane:
         timeout = min(CALL_TIMEOUT, deadline.remaining(now()))
         if timeout <= 0:
             raise DeadlineExceeded(f"no time left for {name}")
-        credentials = await self._credentials(self._expired)
-        self._expired = False
-        amz_date = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        headers = self._signer.headers(body, credentials, amz_date)
+        second = int(time.time())
+        if second != self._second or self._current is None:
+            # Once a second is often enough to look at the calendar and ask botocore for credentials that expire.
+            self._current = await self._credentials(False)
+            self._second, self._amz_date = second, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
+        headers = self._signer.headers(body, self._current, self._amz_date)
         try:
             reply = await self._transport(self._url, headers, body, timeout)
         except TimeoutError:
@@ -234,8 +238,10 @@ class Lane:
         if reply.status == 200:
             return reply.body
         code, message = _error_of(reply)
-        self._expired = code in ("ExpiredTokenException", "ExpiredToken")
-        raise ServiceError(name, code, reply.status, message)
+        failure = ServiceError(name, code, reply.status, message)
+        if failure.verdict is Verdict.EXPIRED:
+            self._current = await self._credentials(True)
+        raise failure
 
     async def pause(self, attempt: int, deadline: Deadline) -> None:
         """Sleep before trying again after failure number `attempt` (from 0).

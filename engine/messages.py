@@ -23,6 +23,8 @@ from engine.errors import BadFile, MalformedMessage
 from engine.schema import Schema
 
 VERSION = 1
+_MAX_ROWS = 10**12  # the 12 fraction digits of the sort key hold any number below
+
 PLAIN_FIELDS = ("processedAt", "rowNumber")
 """Fields of a plain message that are no columns."""
 
@@ -171,16 +173,23 @@ class PlainPacker:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message as the worker reads it: rows ``[number, value, …]`` whose values follow `columns`."""
+    """A message as the worker reads it: row numbers, and for each of `columns` the values of all rows."""
 
     source: Source | None
     modified: int
     processed_at: str
     columns: tuple[str, ...]
-    rows: list[list[Any]]
+    numbers: Sequence[int]
+    values: Sequence[Sequence[Any]]
     ingestion: str
     name: str
     """What distinguishes it within its ingestion: span and message number, or the SQS message id."""
+    clean: bool
+    """Whether all values are texts that stand in JSON as they are, without an escape."""
+
+    def row(self, index: int) -> list[Any]:
+        """Return the values of one row, without its number."""
+        return [values[index] for values in self.values]
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +215,8 @@ def parse_message(
     if not isinstance(document, dict):
         raise MalformedMessage("the body is not a JSON object")
     if _is_packed(document, schema):
-        return _packed(document, schema)
+        # Without a backslash in the whole body no text in it has an escape.
+        return _packed(document, "\\" in body, schema)
     if any(isinstance(value, float) for value in document.values()):
         # orjson makes a float of each number that is no 64-bit integer, and that would change it.
         exact = json.loads(body, parse_int=str, parse_float=str)
@@ -219,7 +229,7 @@ def _is_packed(fields: Container[str], schema: Schema) -> bool:
     return "v" in fields and ("rows" in fields or not schema.has_column("v"))
 
 
-def _packed(document: dict[str, Any], schema: Schema) -> Message:
+def _packed(document: dict[str, Any], escaped: bool, schema: Schema) -> Message:
     if document["v"] != VERSION or isinstance(document["v"], bool):
         raise MalformedMessage("the message's version is unknown")
     try:
@@ -229,28 +239,30 @@ def _packed(document: dict[str, Any], schema: Schema) -> Message:
     except (KeyError, TypeError):
         raise MalformedMessage("the packed message lacks a field") from None
     bucket, key, version, etag, modified = about
-    width = 1 + len(columns) if isinstance(columns, list) else 0
     if not (
         _is_whole(modified)
         and all(isinstance(text, str) for text in (bucket, key, etag, processed_at))
         and isinstance(version, str | None)
         and _is_whole(span)
         and _is_whole(number)
-        and width > 1
+        and isinstance(columns, list)
+        and columns
         and all(isinstance(column, str) for column in columns)
         and isinstance(rows, list)
-        and all(isinstance(row, list) and len(row) == width and _is_row_number(row[0]) for row in rows)
+        and set(map(type, rows)) <= {list}
+        and set(map(len, rows)) <= {1 + len(columns)}
     ):
         raise MalformedMessage("a field of the packed message has the wrong type, or a row the wrong length")
-    lacking = [key for key in schema.keys if key not in columns and key not in schema.generated]
-    if lacking or len(set(columns)) != len(columns):
-        raise MalformedMessage(
-            f"the columns of the packed message do not suit the schema {schema.collection}: "
-            + (f"{lacking[0]} is missing" if lacking else "one comes twice")
-        )
+    numbers, *values = zip(*rows, strict=True) if rows else [()] * (1 + len(columns))
+    if not (set(map(type, numbers)) <= {int} and min(numbers, default=0) >= 0 and max(numbers, default=0) < _MAX_ROWS):
+        raise MalformedMessage("a row of the packed message has no row number")
+    attributes = {*columns, *schema.generated}
+    if len(attributes) != len(columns) + len(schema.generated) or not attributes.issuperset(schema.keys):
+        raise MalformedMessage(f"the columns of the packed message do not suit the schema {schema.collection}")
+    texts = [set(map(type, column)) <= {str} for column in values]
     # A key that is empty or no text would have the whole call refused, as if the table had other keys than the schema.
-    places = [1 + columns.index(name) for name in schema.keys if name in columns]
-    if not all(isinstance(row[place], str) and row[place] for place in places for row in rows):
+    places = [columns.index(name) for name in schema.keys if name in columns]
+    if not all(texts[place] and all(values[place]) for place in places):
         raise MalformedMessage("a row of the packed message has no key")
     source = Source(bucket, key, version, etag, modified)
     return Message(
@@ -258,9 +270,11 @@ def _packed(document: dict[str, Any], schema: Schema) -> Message:
         modified=modified,
         processed_at=processed_at,
         columns=tuple(columns),
-        rows=rows,
+        numbers=numbers,
+        values=values,
         ingestion=source.ingestion,
         name=f"{span:015d}-{number:06d}",
+        clean=not escaped and all(texts),
     )
 
 
@@ -286,9 +300,11 @@ def _plain(
         modified=int(modified) if _SECONDS.fullmatch(modified) else sent,
         processed_at=str(document.get("processedAt") or ""),
         columns=plan.attributes,
-        rows=[list(row) for row in rows],
+        numbers=[number],
+        values=[[value] for value in rows[0][1:]],
         ingestion=_attribute(attributes, "ingestion"),
         name=message_id,
+        clean=False,
     )
 
 
@@ -316,8 +332,7 @@ def _is_whole(value: Any) -> bool:
 
 
 def _is_row_number(value: Any) -> bool:
-    # 12 fraction digits of the sort key hold it.
-    return _is_whole(value) and value < 10**12
+    return _is_whole(value) and value < _MAX_ROWS
 
 
 def _text_attribute(text: str) -> dict[str, str]:

@@ -16,7 +16,7 @@ import orjson
 
 from engine.aws import MAX_EXPIRIES, Caller, Gate, service_errors
 from engine.errors import DeadlineExceeded, ServiceError, Verdict
-from engine.items import Item, batch_body, batches, canonical_key, waves
+from engine.items import MAX_BATCH_BYTES, MAX_BATCH_ITEMS, Items, batch_body, batches, canonical_key
 from engine.retry import Deadline, Window
 from engine.schema import Schema
 
@@ -36,9 +36,20 @@ class Outcome:
     refused: dict[int, str] = field(default_factory=dict)
     out_of_time: bool = False
 
-    def settled(self, index: int) -> bool:
-        """Tell whether nothing is left to do for the item."""
-        return bool(self.written[index]) or index in self.refused
+    def note_written(self, part: Sequence[int], left: Sequence[int]) -> None:
+        """Note that the items of `part` are written, apart from those in `left`."""
+        if isinstance(part, range):
+            self.written[part.start : part.stop] = b"\1" * len(part)
+        else:
+            for index in part:
+                self.written[index] = 1
+        for index in left:
+            self.written[index] = 0
+
+    def settled(self, own: range) -> bool:
+        """Tell whether nothing is left to do for these items."""
+        unwritten = self.written.count(0, own.start, own.stop)
+        return not unwritten or unwritten == sum(index in own for index in self.refused)
 
 
 class TableWriter:
@@ -48,18 +59,18 @@ class TableWriter:
         self._table, self._schema, self._lane = table, schema, lane
         self._gate = Gate(Window(INITIAL_IN_FLIGHT, MAX_IN_FLIGHT))
 
-    async def write(self, items: Sequence[Item], deadline: Deadline) -> Outcome:
+    async def write(self, items: Items, deadline: Deadline) -> Outcome:
         """Put `items`, in their order as far as concurrency allows.
 
         Raises `ServiceError` with a fatal verdict when the table cannot be written to at all; items may then have been
         written, but none may be counted on.
         """
         outcome = Outcome(bytearray(len(items)))
-        for wave in waves(items):
-            cut = batches(items, wave)
+        for wave in items.waves():
+            cut = batches(wave)
             try:
                 async with asyncio.TaskGroup() as tasks:
-                    for _ in range(min(MAX_IN_FLIGHT, -(-len(wave) // 25))):
+                    for _ in range(min(MAX_IN_FLIGHT, -(-len(wave) // MAX_BATCH_ITEMS))):
                         tasks.create_task(self._work(items, cut, outcome, deadline))
             except BaseExceptionGroup as group:
                 # All tasks tell of the same fault: a caller wants that, not the group.
@@ -68,46 +79,51 @@ class TableWriter:
                 break
         return outcome
 
-    async def _work(
-        self, items: Sequence[Item], cut: Iterator[list[int]], outcome: Outcome, deadline: Deadline
-    ) -> None:
+    async def _work(self, items: Items, cut: Iterator[Sequence[int]], outcome: Outcome, deadline: Deadline) -> None:
         try:
             for batch in cut:
                 await self._settle(items, batch, outcome, deadline)
         except DeadlineExceeded:
             outcome.out_of_time = True
 
-    async def _settle(self, items: Sequence[Item], batch: list[int], outcome: Outcome, deadline: Deadline) -> None:
-        parts = [batch]
+    async def _settle(self, items: Items, batch: Sequence[int], outcome: Outcome, deadline: Deadline) -> None:
+        parts = [(batch, self._body(items, batch))]
         attempt = expiries = 0
         while parts:
-            part = parts.pop()
+            part, body = parts.pop()
+            left: Sequence[int]
             try:
-                left = await self._put(items, part, deadline)
+                left = await self._put(items, part, body, deadline)
             except ServiceError as error:
                 if error.verdict is Verdict.POISON:
                     if len(part) == 1:
                         outcome.refused[part[0]] = f"{error.code}: {error.detail}"
                     else:
                         middle = len(part) // 2
-                        parts += [part[middle:], part[:middle]]
+                        parts += [(half, self._body(items, half)) for half in (part[middle:], part[:middle])]
                     continue
                 expiries = expiries + 1 if error.verdict is Verdict.EXPIRED else 0
                 if error.verdict is Verdict.FATAL or expiries > MAX_EXPIRIES:
                     raise
                 left = part
-            for index in part:
-                outcome.written[index] = 1
-            for index in left:
-                outcome.written[index] = 0
-            if left:
-                parts.append(left)
-                attempt = attempt + 1 if len(left) == len(part) else 1
-                await self._lane.pause(attempt - 1, deadline)
+            if left is part:  # the same bytes again
+                attempt += 1
+                parts.append((part, body))
+            else:
+                outcome.note_written(part, left)
+                if not left:
+                    continue
+                attempt = 1
+                parts.append((left, self._body(items, left)))
+            await self._lane.pause(attempt - 1, deadline)
 
-    async def _put(self, items: Sequence[Item], part: list[int], deadline: Deadline) -> list[int]:
-        """Send one call; return the indexes that were left unprocessed."""
-        body = batch_body(self._table, [items[index].request for index in part])
+    def _body(self, items: Items, part: Sequence[int]) -> bytes:
+        return batch_body(self._table, [items.requests[index] for index in part])
+
+    async def _put(self, items: Items, part: Sequence[int], body: bytes, deadline: Deadline) -> Sequence[int]:
+        """Send one call; return the indexes that were left unprocessed, `part` itself if it is all of them."""
+        if len(body) > MAX_BATCH_BYTES:
+            raise ServiceError("BatchWriteItem", "RequestEntityTooLarge", 413)  # as the service would say
         async with self._gate as epoch:
             try:
                 reply = await self._lane.call(body, deadline)
@@ -115,18 +131,18 @@ class TableWriter:
                 if error.verdict is Verdict.THROTTLE:
                     self._gate.window.throttled(epoch)
                 raise
-            left = [] if reply == _ALL_PROCESSED else self._unprocessed(reply, items, part)
+            left = () if reply == _ALL_PROCESSED else self._unprocessed(reply, items, part)
             if left:
                 self._gate.window.throttled(epoch)
             else:
                 self._gate.window.succeeded()
-        return left
+        return part if len(left) == len(part) else left
 
-    def _unprocessed(self, reply: bytes, items: Sequence[Item], part: list[int]) -> list[int]:
+    def _unprocessed(self, reply: bytes, items: Items, part: Sequence[int]) -> list[int]:
         """Find the unprocessed items of a reply among those sent, by their keys."""
         types = [(name, self._schema.types[name]) for name in self._schema.keys]
         by_key = {
-            canonical_key(zip((type_ for _, type_ in types), items[index].key, strict=True)): index for index in part
+            canonical_key(zip((type_ for _, type_ in types), items.key(index), strict=True)): index for index in part
         }
         try:
             requests = orjson.loads(reply)["UnprocessedItems"].get(self._table, [])

@@ -14,7 +14,7 @@ from engine import aws
 from engine.config import WorkerSettings
 from engine.errors import MalformedMessage, ServiceError
 from engine.handlers.process import Context, Process, deadline_of, log
-from engine.items import Item, ItemMaker
+from engine.items import Items
 from engine.messages import Message, Refused, parse_message
 from engine.objects import Objects
 from engine.records import Reject
@@ -33,7 +33,6 @@ class Worker:
     settings: WorkerSettings
     objects: Objects
     writer: TableWriter
-    maker: ItemMaker
 
 
 @asynccontextmanager
@@ -46,17 +45,16 @@ async def open_worker(env: Mapping[str, str]) -> AsyncIterator[Worker]:
         lane = await stack.enter_async_context(aws.lane(aws.BATCH_WRITE_ITEM, transport, using=session))
         s3 = await stack.enter_async_context(aws.client("s3", using=session))
         writer = TableWriter(settings.table, settings.schema, lane)
-        yield Worker(settings, Objects(s3), writer, ItemMaker(settings.schema, settings.ttl_days))
+        yield Worker(settings, Objects(s3), writer)
 
 
 @dataclass(slots=True)
 class _Delivery:
-    """One SQS message of the batch, and which of the items are its own: `first` to `behind`."""
+    """One SQS message of the batch, and which of the items are its own."""
 
     message_id: str
     message: Message | None = None
-    first: int = 0
-    behind: int = 0
+    own: range = range(0)
     rejects: list[Reject] = field(default_factory=list)
 
 
@@ -68,16 +66,15 @@ async def work(worker: Worker, event: Any, deadline: Deadline) -> dict[str, Any]
     """
     deliveries: list[_Delivery] = []
     failures: list[str] = []
-    items: list[Item] = []
+    items = Items(worker.settings.schema, worker.settings.ttl_days)
     for record in event["Records"]:
-        delivery = _Delivery(record["messageId"], first=len(items))
+        delivery = _Delivery(record["messageId"])
         try:
-            items += _read(worker, record, delivery)
+            _read(worker, record, delivery, items)
         except MalformedMessage as error:
             failures.append(delivery.message_id)
             log(logging.ERROR, "malformed message", messageId=delivery.message_id, reason=str(error))
             continue
-        delivery.behind = len(items)
         deliveries.append(delivery)
     outcome = await worker.writer.write(items, deadline)
     unsettled = [delivery.message_id for delivery in deliveries if not await _settle(worker, delivery, outcome)]
@@ -94,26 +91,24 @@ async def work(worker: Worker, event: Any, deadline: Deadline) -> dict[str, Any]
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failures]}
 
 
-def _read(worker: Worker, record: dict[str, Any], delivery: _Delivery) -> list[Item]:
+def _read(worker: Worker, record: dict[str, Any], delivery: _Delivery, items: Items) -> None:
     sent = int(record.get("attributes", {}).get("SentTimestamp", 0)) // 1000
     attributes = record.get("messageAttributes", {})
     message = parse_message(record["body"], attributes, record["messageId"], sent, worker.settings.schema)
     if isinstance(message, Refused):
         delivery.rejects.append(Reject(message.row, None, message.reason, record["body"]))
-        return []
-    delivery.message = message
-    return worker.maker.items(message)
+        return
+    delivery.message, delivery.own = message, items.add(message)
 
 
 async def _settle(worker: Worker, delivery: _Delivery, outcome: Outcome) -> bool:
     """Record the rejects of a message; tell whether it may be acknowledged."""
-    own = range(delivery.first, delivery.behind)
-    if not all(outcome.settled(index) for index in own):
+    own, message = delivery.own, delivery.message
+    if not outcome.settled(own):
         return False
-    if delivery.message is not None:
-        refused = ((index - own.start, outcome.refused[index]) for index in own if index in outcome.refused)
-        rows = delivery.message.rows
-        delivery.rejects += [Reject(rows[i][0], None, reason, _as_csv(rows[i][1:])) for i, reason in refused]
+    if message is not None:
+        refused = [(index - own.start, reason) for index, reason in sorted(outcome.refused.items()) if index in own]
+        delivery.rejects += [Reject(message.numbers[i], None, reason, _as_csv(message.row(i))) for i, reason in refused]
     if not delivery.rejects:
         return True
     try:

@@ -1,4 +1,4 @@
-"""The server that goes wrong on purpose, on an event loop of its own, so that a whole handler can run against it."""
+"""The servers that go wrong on purpose, on event loops of their own, so that a whole handler can run against them."""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
@@ -7,7 +7,10 @@ import pytest
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 
-from tests.faults.server import FaultServer, in_thread
+from tests.faults.listener import Listener, in_thread
+from tests.faults.objects import ObjectServer
+from tests.faults.server import FaultServer
+from tests.functions import fresh_processes
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
@@ -21,7 +24,26 @@ def fault_server() -> Iterator[FaultServer]:
         yield server
 
 
-def plain_client(server: FaultServer, service: str) -> Any:
+@pytest.fixture
+def object_server() -> Iterator[ObjectServer]:
+    """A server with no objects in it; all goes well until the test sets `object_server.plan`."""
+    with in_thread(ObjectServer()) as server:
+        yield server
+
+
+@pytest.fixture
+def env(
+    fault_server: FaultServer, object_server: ObjectServer, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[pytest.MonkeyPatch]:
+    """The functions' environment: all services are the two servers. What the handlers open is closed after the test."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", fault_server.endpoint)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", object_server.endpoint)
+    monkeypatch.setenv("QUEUE_URL", fault_server.queue_url())
+    with fresh_processes():
+        yield monkeypatch
+
+
+def plain_client(server: Listener, service: str) -> Any:
     """AWS's own client, without its own checks and retries, and with little patience."""
     return get_session().create_client(  # type: ignore[call-overload]
         service,

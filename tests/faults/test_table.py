@@ -1,6 +1,6 @@
 """Writing to a table that throttles, breaks, lies and refuses: each item is written, refused or given back."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -9,7 +9,7 @@ import pytest
 from engine import aws
 from engine.config import PACKAGED_SCHEMA
 from engine.errors import ServiceError
-from engine.items import Item, ItemMaker
+from engine.items import Items
 from engine.messages import Message
 from engine.retry import NEVER, Deadline
 from engine.schema import parse_schema
@@ -43,10 +43,27 @@ from tests.faults.server import FaultServer
 USERS = parse_schema(PACKAGED_SCHEMA.read_text(), "users.toml")
 
 
-def items(count: int, *, modified: int = 1_775_260_800, start: int = 1) -> list[Item]:
-    rows = [[row, f"Name {row}", f"user{row}@example.com", "N/A"] for row in range(start, start + count)]
-    message = Message(None, modified, "2026-04-04T00:00:01.234Z", ("name", "email", "phone"), rows, "i", "m")
-    return ItemMaker(USERS).items(message)
+def items(count: int, *, start: int = 1, big: int | None = None) -> Items:
+    """Users with the rows from `start` on; the one at index `big` is larger than an item may be."""
+    numbers = range(start, start + count)
+    names = ["x" * 410_000 if i == big else f"Name {row}" for i, row in enumerate(numbers)]
+    made = Items(USERS)
+    made.add(message([("name", names), ("email", [f"user{row}@example.com" for row in numbers])], numbers))
+    return made
+
+
+def message(columns: list[tuple[str, list[str]]], numbers: Sequence[int]) -> Message:
+    return Message(
+        source=None,
+        modified=1_775_260_800,
+        processed_at="2026-04-04T00:00:01.234Z",
+        columns=tuple(name for name, _ in columns),
+        numbers=numbers,
+        values=[values for _, values in columns],
+        ingestion="i",
+        name="m",
+        clean=True,
+    )
 
 
 @asynccontextmanager
@@ -72,7 +89,7 @@ async def test_all_goes_well(fault_server: FaultServer) -> None:
 
 async def test_nothing_to_write_makes_no_call(fault_server: FaultServer) -> None:
     async with writer(fault_server) as table:
-        assert not (await table.write([], NEVER)).written
+        assert not (await table.write(items(0), NEVER)).written
     assert not fault_server.calls
 
 
@@ -148,11 +165,10 @@ async def test_throttling_narrows_the_window_and_success_widens_it(fault_server:
 
 @pytest.mark.parametrize("bad", [{0}, {24}, {3, 4, 17}, set(range(25))], ids=repr)
 async def test_poison_is_isolated_and_the_rest_is_written(fault_server: FaultServer, bad: set[int]) -> None:
-    all_items = items(25)
     emails = {f"user{index + 1}@example.com" for index in bad}
     fault_server.plan = always(Poison(lambda item: item["email"]["S"] in emails))
     async with writer(fault_server) as table:
-        outcome = await table.write(all_items, NEVER)
+        outcome = await table.write(items(25), NEVER)
     assert set(outcome.refused) == bad
     assert all("ValidationException" in reason for reason in outcome.refused.values())
     assert {index for index in range(25) if outcome.written[index]} == set(range(25)) - bad
@@ -160,17 +176,18 @@ async def test_poison_is_isolated_and_the_rest_is_written(fault_server: FaultSer
 
 
 async def test_an_item_over_400_kb_is_refused_alone(fault_server: FaultServer) -> None:
-    some = items(10)
-    some[4] = some[4]._replace(request=some[4].request.replace(b"Name 5", b"x" * 410_000))
     async with writer(fault_server) as table:
-        outcome = await table.write(some, NEVER)
+        outcome = await table.write(items(10, big=4), NEVER)
     assert set(outcome.refused) == {4}
     assert sum(outcome.written) == 9
 
 
 async def test_one_key_twice_is_never_in_one_call(fault_server: FaultServer) -> None:
     # The service itself refuses such a call: the server's duplicate check would make these poison.
-    same = items(60) + items(60)[::-1] + items(3)
+    same = Items(USERS)
+    for numbers in (range(1, 61), range(60, 0, -1), range(1, 4)):
+        names = [f"Name {row}" for row in numbers]
+        same.add(message([("name", names), ("email", [f"user{row}@example.com" for row in numbers])], numbers))
     async with writer(fault_server) as table:
         outcome = await table.write(same, NEVER)
     assert all(outcome.written)
@@ -186,12 +203,12 @@ async def test_without_a_sort_key_the_latest_version_wins() -> None:
         '[columns.email]\nrequired = true\n[columns.name]\n[generated]\nrow = "row_number"\n',
         "c.toml",
     )
-    rows = [[row, "a@example.com", f"version {row}"] for row in (3, 1, 2)]
-    message = Message(None, 1_775_260_800, "", ("email", "name"), rows, "i", "m")
+    made = Items(schema)
+    made.add(message([("email", ["a@example.com"] * 3), ("name", ["third", "first", "second"])], [3, 1, 2]))
     async with FaultServer(tables={"users": {"email": "S"}}) as server, lane_to(server, aws.BATCH_WRITE_ITEM) as lane:
-        outcome = await TableWriter("users", schema, lane).write(ItemMaker(schema).items(message), NEVER)
+        outcome = await TableWriter("users", schema, lane).write(made, NEVER)
         assert all(outcome.written)
-        assert server.tables["users"].items[("a@example.com",)]["name"] == {"S": "version 3"}
+        assert server.tables["users"].items[("a@example.com",)]["name"] == {"S": "third"}
 
 
 @pytest.mark.parametrize("fault", [ACCESS_DENIED, NO_TABLE], ids=repr)
