@@ -36,7 +36,7 @@ from engine.sign import Credentials, Signer
 CALL_TIMEOUT = 10.0
 """Seconds that one hot call may take. BatchWriteItem answers in tens of milliseconds: past this it hangs."""
 
-MAX_CONNECTIONS = 64
+MAX_CONNECTIONS = 128
 """Connections that a lane keeps at most; calls in flight are bounded below this by each `Gate`."""
 
 
@@ -55,17 +55,19 @@ def client(
     endpoint_url: str | None = None,
     region: str | None = None,
     using: aioboto3.Session | None = None,
+    attempts: int = 5,
+    read_timeout: float = 30,
 ) -> AbstractAsyncContextManager[Any]:
     """Return an aiobotocore client for `service`, to be entered with ``async with``.
 
-    Its parameters are not validated (the service does that), and failed calls are tried 5 times in all, by botocore's
-    standard mode.
+    Its parameters are not validated (the service does that). A failed call is tried `attempts` times in all, by
+    botocore's standard mode; an answer may take `read_timeout` seconds.
     """
     config = AioConfig(
-        retries={"mode": "standard", "total_max_attempts": 5},
+        retries={"mode": "standard", "total_max_attempts": attempts},
         parameter_validation=False,
         connect_timeout=5,
-        read_timeout=30,
+        read_timeout=read_timeout,
         max_pool_connections=MAX_CONNECTIONS,
     )
     chosen = using or session(region)

@@ -87,8 +87,10 @@ class Packer:
     def add(self, rows: Iterable[tuple[Any, ...]], processed_at: str) -> tuple[list[Outgoing], list[int]]:
         """Take more rows ``(number, value, …)``; return the full messages, and the numbers of rows that fit none."""
         oversize: list[int] = []
-        encoded = [_legal(row) for row in map(orjson.dumps, rows)]
-        sizes = [len(row) + 1 for row in encoded]  # and a comma
+        encoded = list(map(orjson.dumps, rows))
+        if _SUSPECT in b"".join(encoded):  # one look at all of them is cheaper than one at each
+            encoded = list(map(_legal, encoded))
+        sizes = list(map((1).__add__, map(len, encoded)))  # each with a comma
         if sizes and max(sizes) > self._room:
             oversize = [orjson.loads(row)[0] for row, size in zip(encoded, sizes, strict=True) if size > self._room]
             encoded = [row for row, size in zip(encoded, sizes, strict=True) if size <= self._room]
@@ -344,8 +346,11 @@ def _printable(text: str) -> str:
     return "".join(c if c in "\t\n\r" or (c >= " " and c not in "\ufffe\uffff") else "\ufffd" for c in text) or "-"
 
 
+_SUSPECT = b"\xef\xbf"  # how U+FFFE and U+FFFF begin in UTF-8, and little else
+
+
 def _legal(encoded: bytes) -> bytes:
     r"""Escape what SQS refuses in a body and JSON leaves as it is: U+FFFE and U+FFFF (orjson escapes the controls)."""
-    if b"\xef\xbf" in encoded:
+    if _SUSPECT in encoded:
         return encoded.replace(b"\xef\xbf\xbe", b"\\ufffe").replace(b"\xef\xbf\xbf", b"\\uffff")
     return encoded

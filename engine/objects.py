@@ -102,12 +102,16 @@ class Objects:
 
 
 async def _skip(body: Any, count: int) -> None:
-    with service_errors("GetObject"):
-        while count:
-            chunk = await body.read(min(count, CHUNK_BYTES))
-            if not chunk:
-                raise ServiceError("GetObject", "ConnectionFailed", 0, "the body ended early")
-            count -= len(chunk)
+    try:
+        with service_errors("GetObject"):
+            while count:
+                chunk = await body.read(min(count, CHUNK_BYTES))
+                if not chunk:
+                    raise ServiceError("GetObject", "ConnectionFailed", 0, "the body ended early")
+                count -= len(chunk)
+    except BaseException:
+        body.close()
+        raise
 
 
 class OpenObject:

@@ -46,12 +46,13 @@ NEVER = Deadline(float("inf"))
 class Window:
     """How many calls may be in flight: additive increase, multiplicative decrease.
 
-    One success in each window's worth of calls adds one call; a throttled call takes away a third, but only once for
-    all the calls that were in flight together, for these all carry the same news. So a worker finds the capacity of
-    a table by itself, and several share it.
+    Until it is throttled for the first time, each success adds a call, which doubles the window with each round. From
+    then on a whole round of successes adds one; a throttled call takes away a third, but only once for all the calls
+    that were in flight together, for these all carry the same news. So a worker finds the capacity of a table by
+    itself, and several share it.
     """
 
-    __slots__ = ("_credit", "ceiling", "epoch", "floor", "limit")
+    __slots__ = ("_credit", "_finding", "ceiling", "epoch", "floor", "limit")
 
     DECREASE = 0.67
 
@@ -60,12 +61,13 @@ class Window:
             raise ValueError(f"a window needs 1 <= floor <= initial <= ceiling, not {floor}, {initial}, {ceiling}")
         self.limit, self.ceiling, self.floor = initial, ceiling, floor
         self.epoch = 0
+        self._finding = True
         self._credit = 0
 
     def succeeded(self) -> None:
         """Note a call that the service took without complaint."""
         self._credit += 1
-        if self._credit >= self.limit and self.limit < self.ceiling:
+        if self.limit < self.ceiling and (self._finding or self._credit >= self.limit):
             self.limit += 1
             self._credit = 0
 
@@ -73,6 +75,7 @@ class Window:
         """Note a throttled call that began in `epoch` (the value of `epoch` at that time)."""
         if epoch != self.epoch:
             return
+        self._finding = False
         self.limit = max(self.floor, int(self.limit * self.DECREASE))
         self.epoch += 1
         self._credit = 0

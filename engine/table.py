@@ -20,8 +20,9 @@ from engine.items import MAX_BATCH_BYTES, MAX_BATCH_ITEMS, Items, batch_body, ba
 from engine.retry import Deadline, Window
 from engine.schema import Schema
 
-MAX_IN_FLIGHT = 32
-"""Calls in flight at the most: one worker then holds at most 32 x 25 items in bodies."""
+MAX_IN_FLIGHT = 128
+"""Calls in flight at the most. At 14 ms a call, 250,000 items a second keep 140 under way; bodies are bounded by the
+event, of which Lambda hands over 6 MB."""
 
 INITIAL_IN_FLIGHT = 8
 

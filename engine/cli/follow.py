@@ -139,7 +139,8 @@ class Follower:
         await self._s3.upload_file(str(path), bucket, key)
         head = await self._s3.head_object(Bucket=bucket, Key=key)
         modified = int(head["LastModified"].timestamp())
-        return Upload(Source(bucket, key, head.get("VersionId"), head["ETag"], modified), began, count, failures)
+        source = Source(bucket, key, head.get("VersionId"), head["ETag"].strip('"'), modified)
+        return Upload(source, began, count, failures)
 
     async def follow(self, upload: Upload, rows: int, report: Callable[[Snapshot], None]) -> Outcome:
         """Wait until the `rows` rows of `upload` are accounted for, or nothing has changed for too long.

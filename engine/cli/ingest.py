@@ -71,7 +71,9 @@ async def _object(
             if error.response["Error"].get("Code") in ("404", "NoSuchKey", "NoSuchBucket", "NotFound"):
                 raise CliError(f"There is no object s3://{bucket}/{key}.") from None
             raise
-    async with aws.client("lambda", endpoint_url=endpoint_url, region=region) as functions:
+    # The producer may take its whole 900 s, and asking again would start it again.
+    patient = aws.client("lambda", endpoint_url=endpoint_url, region=region, attempts=1, read_timeout=905)
+    async with patient as functions:
         with display.step("the producer reads it", f"{stack.producer} has answered"):
             reply = await functions.invoke(
                 FunctionName=stack.producer, Payload=json.dumps(notification(bucket, key, head)).encode()

@@ -1,0 +1,163 @@
+"""The producer's work without its services: a file -> messages and rejects, however the file is cut."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import chain
+from unittest.mock import patch
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine import records
+from engine.convert import Converter
+from engine.errors import BadFile
+from engine.messages import Outgoing
+from engine.records import Reject
+from engine.schema import Schema
+from tests.unit.csv_text import RUBBISH, SIZES, cut, read
+from tests.unit.samples import PROCESSED_AT, PRODUCTS, SOURCE, USERS
+
+ROOM = 61_440
+
+
+@dataclass
+class Outcome:
+    """All that came of one file."""
+
+    valid: int = 0
+    messages: list[Outgoing] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+    fault: str | None = None
+
+
+def convert(
+    chunks: Iterable[bytes], *, schema: Schema = USERS, per_message: int = 500, max_bytes: int = ROOM
+) -> Outcome:
+    converter = Converter(SOURCE, schema, records_per_message=per_message, max_message_bytes=max_bytes)
+    outcome = Outcome()
+    steps = chain((converter.feed(chunk, PROCESSED_AT) for chunk in chunks), [converter.finish(PROCESSED_AT)])
+    try:
+        for converted in chain.from_iterable(steps):
+            assert converted.rejects == sorted(converted.rejects)
+            outcome.valid += converted.valid
+            outcome.messages += converted.messages
+            outcome.rejects += converted.rejects
+    except BadFile as error:
+        outcome.fault = str(error)
+    return outcome
+
+
+LINES = [b"Ann,ann@x,1", b'"B, ob",BOB@X,', b"C\xc3\xa9line,c@x,3", b'"two\r\nlines",t@x,4', b"x" * 300 + b",long@x,5"]
+LINES += [b"", b"no,mail", b",none@x,6", b"  ,blank@x,7", b'"bad"quote,q@x,8', b"n\xffo,utf8@x,9", b'open,"o@x,10']
+FILES = st.lists(st.tuples(st.sampled_from(LINES), st.sampled_from([b"\n", b"\r\n", b"\r"])), max_size=25).map(
+    lambda lines: b"name,mail,phone\n" + b"".join(line + end for line, end in lines)
+)
+
+
+@settings(max_examples=300)
+@given(FILES, SIZES, st.sampled_from([1, 2, 3, 500]), st.sampled_from([420, 700, ROOM]), st.sampled_from([3, 1000]))
+def test_any_split_of_a_file_makes_the_same_messages_and_rejects(
+    data: bytes, sizes: list[int], per_message: int, max_bytes: int, piece: int
+) -> None:
+    whole = convert([data], per_message=per_message, max_bytes=max_bytes)
+    with patch.object(records, "SLICE_BYTES", piece):
+        assert convert(cut(data, sizes), per_message=per_message, max_bytes=max_bytes) == whole
+    assert whole.fault is None
+    assert all(1 <= message.records <= per_message and message.size <= max_bytes for message in whole.messages)
+
+
+@settings(max_examples=200)
+@given(FILES | RUBBISH.map(lambda pile: b"name,mail,phone\n" + pile), st.sampled_from([1, 3, 500]))
+def test_every_row_is_accounted_for(data: bytes, per_message: int) -> None:
+    outcome = convert([data], per_message=per_message)
+    total = read([data]).numbers
+    assert outcome.valid == sum(message.records for message in outcome.messages)
+    assert outcome.valid + len(outcome.rejects) == len(total)
+    sent = [number for message in outcome.messages for number in numbers_in(message)]
+    assert sorted([*sent, *(reject.row for reject in outcome.rejects)]) == total
+    assert sent == sorted(sent)
+
+
+def numbers_in(message: Outgoing) -> list[int]:
+    body = orjson.loads(message.body)
+    return [row[0] for row in body["rows"]] if "rows" in body else [body["rowNumber"]]
+
+
+def test_a_file_becomes_messages_and_rejects() -> None:
+    data = b"\n".join(
+        [b"phone,NAME,x,email", *(b"5,Row %d,?,R%d@X" % (i, i) for i in range(1, 4)), b"6,,?,none@x", b"7"]
+    )
+    outcome = convert([data], per_message=2)
+    assert [orjson.loads(message.body)["rows"] for message in outcome.messages] == [
+        [[1, "Row 1", "r1@x", "5"], [2, "Row 2", "r2@x", "5"]],
+        [[3, "Row 3", "r3@x", "5"]],
+    ]
+    assert outcome.rejects == [
+        Reject(4, data.index(b"6,,"), "name is required, but empty", "6,,?,none@x"),
+        Reject(5, len(data) - 1, "the row has 1 field, the header has 4", "7"),
+    ]
+
+
+def test_one_record_a_message_is_the_plain_format() -> None:
+    outcome = convert([b"mail,name\nA@X,a\nb@x,\nc@x,c\n"], per_message=1)
+    assert [message.body for message in outcome.messages] == [
+        b'{"name":"a","mail":"a@x","phone":"N/A","processedAt":"2026-04-04T00:00:01.234Z","rowNumber":1}',
+        b'{"name":"c","mail":"c@x","phone":"N/A","processedAt":"2026-04-04T00:00:01.234Z","rowNumber":3}',
+    ]
+    assert [message.attributes["email"]["StringValue"] for message in outcome.messages] == ["a@x", "c@x"]
+
+
+@pytest.mark.parametrize("per_message", [1, 500])
+def test_a_row_too_long_for_a_message_is_a_reject(per_message: int) -> None:
+    long = b"x" * 5_000 + b",long@x,1"
+    outcome = convert([b"name,mail,phone\na,a@x,1\n" + long + b"\nb,b@x,2\n"], per_message=per_message, max_bytes=4_096)
+    assert outcome.valid == 2
+    reason = "the row does not fit into a message of 4,096 bytes (MAX_MESSAGE_BYTES)"
+    assert outcome.rejects == [Reject(2, 24, reason, long.decode())]
+
+
+def test_products_keep_unknown_columns_and_types() -> None:
+    data = b"Artikel-Nr.,PRICE,Active,Colour\nA-1, 1.50 ,no,red\nB-2,x,no,red\nC-3,7,,\n"
+    outcome = convert([data], schema=PRODUCTS)
+    (message,) = outcome.messages
+    assert orjson.loads(message.body)["columns"] == ["sku", "price", "stock", "isActive", "grade", "title", "Colour"]
+    assert orjson.loads(message.body)["rows"] == [
+        [1, "A-1", "1.5", "0", False, "N/A", None, "red"],
+        [3, "C-3", "7", "0", True, "N/A", None, None],
+    ]
+    assert [reject.reason for reject in outcome.rejects] == ["price is not a number that DynamoDB can hold"]
+
+
+@pytest.mark.parametrize("data", [b"name,mail", b"mail,name,phone\r\n\r\n", b"\xef\xbb\xbfName,eMail\n"])
+@pytest.mark.parametrize("per_message", [1, 500])
+def test_a_header_without_rows_makes_nothing(data: bytes, per_message: int) -> None:
+    assert convert([data], per_message=per_message) == Outcome()
+
+
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        (b"", "the file is empty: it has no header line"),
+        (b"\n\n", "the file is empty: it has no header line"),
+        (b"name,phone\n", "the header lacks the required column mail; it has: name, phone"),
+        (b"name,phone\na,b\n", "the header lacks the required column mail; it has: name, phone"),
+        (b"name,mail,name\na,b,c\n", "the header has the column 'name' twice: as 'name' and as 'name'"),
+        (b"PK\x03\x04", "the file is not CSV text but a zip archive or a spreadsheet; export it as CSV"),
+    ],
+)
+@pytest.mark.parametrize("sizes", [[1], [1000]])
+def test_a_bad_file_is_refused_before_anything_came_of_it(data: bytes, fault: str, sizes: list[int]) -> None:
+    assert convert(cut(data, sizes)) == Outcome(fault=fault)
+
+
+def test_a_large_file_makes_messages_within_all_bounds() -> None:
+    rows = [b"User %d,user%d@example.com,%010d" % (i, i, i) for i in range(1, 20_001)]
+    data = b"name,mail,phone\n" + b"\n".join(rows)
+    outcome = convert([data])
+    assert (outcome.valid, outcome.rejects) == (20_000, [])
+    assert [number for message in outcome.messages for number in numbers_in(message)] == list(range(1, 20_001))
+    assert [message.records for message in outcome.messages[:-1]] == [500] * (len(outcome.messages) - 1)
+    assert convert(cut(data, [65_536])) == outcome
+    assert convert([data], per_message=10_000).messages[0].size > ROOM - 100

@@ -1,0 +1,118 @@
+"""Verdicts on service codes, and texts that never hold what a row holds."""
+
+import inspect
+
+import pytest
+
+from engine import errors
+from engine.errors import MillpondError, ServiceError, Verdict, verdict_of
+
+KEY_MISMATCHES = [
+    "The provided key element does not match the schema",
+    "One or more parameter values were invalid: Missing the key email in the item",
+    "One or more parameter values were invalid: Type mismatch for key createdAt expected: S actual: N",
+    "One of the required keys was not given a value",
+]
+POISONS = [
+    "Item size has exceeded the maximum allowed size",
+    "The parameter cannot be converted to a numeric value: secret@example.com",
+    "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty string "
+    "value. Key: email",
+    "Provided list of item keys contains duplicates",
+    "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes",
+]
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "verdict"),
+    [
+        ("ProvisionedThroughputExceededException", 400, Verdict.THROTTLE),
+        ("ThrottlingException", 400, Verdict.THROTTLE),
+        ("RequestLimitExceeded", 400, Verdict.THROTTLE),
+        ("RequestThrottled", 403, Verdict.THROTTLE),
+        ("KmsThrottled", 400, Verdict.THROTTLE),
+        ("SlowDown", 503, Verdict.THROTTLE),
+        ("WhoKnows", 429, Verdict.THROTTLE),
+        ("InternalServerError", 500, Verdict.RETRY),
+        ("ServiceUnavailable", 503, Verdict.RETRY),
+        ("RequestTimeout", 400, Verdict.RETRY),
+        ("UnreadableReply", 200, Verdict.RETRY),
+        ("CRC32CheckFailed", 200, Verdict.RETRY),
+        ("ConnectionFailed", 0, Verdict.RETRY),
+        ("CallTimedOut", 0, Verdict.RETRY),
+        ("WhoKnows", 0, Verdict.RETRY),
+        ("WhoKnows", 500, Verdict.RETRY),
+        ("WhoKnows", 599, Verdict.RETRY),
+        ("ExpiredTokenException", 400, Verdict.EXPIRED),
+        ("ExpiredToken", 403, Verdict.EXPIRED),
+        ("ValidationException", 400, Verdict.POISON),
+        ("SerializationException", 400, Verdict.POISON),
+        ("ItemCollectionSizeLimitExceededException", 400, Verdict.POISON),
+        ("RequestEntityTooLarge", 413, Verdict.POISON),
+        ("ResourceNotFoundException", 400, Verdict.FATAL),
+        ("AccessDeniedException", 400, Verdict.FATAL),
+        ("AccessDenied", 403, Verdict.FATAL),
+        ("UnrecognizedClientException", 400, Verdict.FATAL),
+        ("AWS.SimpleQueueService.NonExistentQueue", 400, Verdict.FATAL),
+        ("QueueDoesNotExist", 400, Verdict.FATAL),
+        ("NoSuchBucket", 404, Verdict.FATAL),
+        ("WhoKnows", 400, Verdict.FATAL),
+        ("", 499, Verdict.FATAL),
+    ],
+)
+def test_verdicts(code: str, status: int, verdict: Verdict) -> None:
+    assert verdict_of(code, status) is verdict
+
+
+@pytest.mark.parametrize("message", KEY_MISMATCHES)
+def test_other_keys_than_the_schemas_are_a_wrong_setting(message: str) -> None:
+    assert verdict_of("ValidationException", 400, message) is Verdict.FATAL
+    assert verdict_of("ThrottlingException", 400, message) is Verdict.THROTTLE
+
+
+@pytest.mark.parametrize("message", POISONS)
+def test_a_bad_item_is_poison(message: str) -> None:
+    assert verdict_of("ValidationException", 400, message) is Verdict.POISON
+
+
+SECRET = "the item has secret@example.com in it"
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "tells"),
+    [
+        ("ValidationException", 400, False),
+        ("SerializationException", 400, False),
+        ("ThrottlingException", 400, False),
+        ("InternalServerError", 500, False),
+        ("ExpiredTokenException", 400, False),
+        ("ResourceNotFoundException", 400, True),
+        ("AccessDeniedException", 400, True),
+    ],
+)
+def test_only_a_fatal_error_tells_the_services_own_words(code: str, status: int, tells: bool) -> None:
+    error = ServiceError("BatchWriteItem", code, status, SECRET)
+    assert str(error) == f"BatchWriteItem failed: {code} (HTTP {status})" + (f": {SECRET}" if tells else "")
+    assert (error.operation, error.code, error.status, error.detail) == ("BatchWriteItem", code, status, SECRET)
+    assert error.verdict is verdict_of(code, status)
+
+
+def test_a_verdict_may_be_given() -> None:
+    assert ServiceError("SendMessageBatch", "ThrottlingException", 400, verdict=Verdict.FATAL).verdict is Verdict.FATAL
+    assert SECRET not in str(ServiceError("X", "AccessDenied", 403, SECRET, verdict=Verdict.POISON))
+
+
+def test_there_is_one_tree() -> None:
+    raised = [one for _, one in inspect.getmembers(errors, inspect.isclass) if issubclass(one, Exception)]
+    assert len(raised) > 5
+    assert all(issubclass(one, MillpondError) for one in raised)
+
+
+def test_what_becomes_of_an_ingestion() -> None:
+    statuses = {one.__name__: one.status for one in (errors.BadFile, errors.ObjectGone, errors.ObjectSuperseded)}
+    assert statuses == {"BadFile": "failed", "ObjectGone": "gone", "ObjectSuperseded": "superseded"}
+
+
+def test_a_bad_request_has_its_status() -> None:
+    error = errors.BadRequest(405, "no", allow="GET")
+    assert (str(error), error.status, error.allow) == ("no", 405, "GET")

@@ -1,0 +1,133 @@
+"""Lambda events -> the objects that they announce."""
+
+from typing import Any
+
+import pytest
+
+from engine.events import ONLY_CSV, Arrival, UnknownEvent, arrivals
+
+
+def notification(key: str, **changes: Any) -> dict[str, Any]:
+    """One record of an S3 notification."""
+    about = {"key": key, "size": 5, "eTag": "0123abcd", "sequencer": "00", **changes.pop("object", {})}
+    return {
+        "eventSource": "aws:s3",
+        "eventName": "ObjectCreated:Put",
+        "s3": {"bucket": {"name": "b"}, "object": about},
+    } | changes
+
+
+def eventbridge(key: str, kind: str = "Object Created", **about: Any) -> dict[str, Any]:
+    detail = {"bucket": {"name": "b"}, "object": {"key": key, "etag": "0123abcd", **about}}
+    return {"source": "aws.s3", "detail-type": kind, "detail": detail}
+
+
+def only(event: dict[str, Any]) -> Arrival:
+    (arrival,) = arrivals(event)
+    return arrival
+
+
+def test_each_record_of_a_notification_is_an_object() -> None:
+    event = {"Records": [notification("uploads/a.csv"), notification("x.txt"), notification("uploads/b.csv")]}
+    assert arrivals(event) == [
+        Arrival("b", "uploads/a.csv", None, "0123abcd"),
+        Arrival("b", "x.txt", None, "0123abcd", ONLY_CSV),
+        Arrival("b", "uploads/b.csv", None, "0123abcd"),
+    ]
+    assert arrivals({"Records": []}) == []
+
+
+@pytest.mark.parametrize(
+    ("encoded", "key"),
+    [
+        ("uploads/my+users.csv", "uploads/my users.csv"),
+        ("uploads/a%2Bb%20c.csv", "uploads/a+b c.csv"),
+        ("uploads/%C3%BC%E2%82%AC.csv", "uploads/ü€.csv"),
+        ("100%25.csv", "100%.csv"),
+    ],
+)
+def test_keys_of_a_notification_are_decoded_as_forms_are(encoded: str, key: str) -> None:
+    assert only({"Records": [notification(encoded)]}).key == key
+
+
+@pytest.mark.parametrize("key", ["uploads/a+b.csv", "100%25.csv", "ü.CSV"])
+def test_keys_of_eventbridge_are_as_they_are(key: str) -> None:
+    assert only(eventbridge(key)) == Arrival("b", key, None, "0123abcd")
+
+
+@pytest.mark.parametrize(("version", "kept"), [("v1", "v1"), ("", None), (None, None)])
+def test_the_version_is_kept_where_there_is_one(version: str | None, kept: str | None) -> None:
+    assert only({"Records": [notification("a.csv", object={"versionId": version})]}).version == kept
+    assert only(eventbridge("a.csv", "Object Created", **{"version-id": version})).version == kept
+
+
+@pytest.mark.parametrize(("etag", "kept"), [('"0f"', "0f"), ("0f", "0f"), ("", None), (None, None)])
+def test_the_etag_has_no_quotes(etag: str | None, kept: str | None) -> None:
+    assert only({"Records": [notification("a.csv", object={"eTag": etag})]}).etag == kept
+    assert only(eventbridge("a.csv", etag=etag)).etag == kept
+
+
+@pytest.mark.parametrize(
+    ("key", "skip"),
+    [
+        ("uploads/users.csv", None),
+        ("uploads/USERS.CSV", None),
+        (".csv", None),
+        ("uploads/", "a folder marker"),
+        ("uploads/x.csv/", "a folder marker"),
+        ("uploads/users.csv.gz", ONLY_CSV),
+        ("uploads/users.xlsx", ONLY_CSV),
+        ("uploads/csv", ONLY_CSV),
+    ],
+)
+def test_what_is_no_csv_file_is_skipped_and_says_why(key: str, skip: str | None) -> None:
+    assert only({"Records": [notification(key)]}).skip == skip
+    assert only(eventbridge(key)).skip == skip
+
+
+@pytest.mark.parametrize(
+    ("name", "skip"),
+    [
+        ("ObjectCreated:Put", None),
+        ("s3:ObjectCreated:CompleteMultipartUpload", None),
+        ("ObjectCreated:Copy", None),
+        ("ObjectRemoved:Delete", "the event ObjectRemoved:Delete is no upload"),
+        ("s3:ObjectRestore:Completed", "the event s3:ObjectRestore:Completed is no upload"),
+    ],
+)
+def test_what_is_no_upload_is_skipped(name: str, skip: str | None) -> None:
+    assert only({"Records": [notification("a.csv", eventName=name)]}).skip == skip
+
+
+def test_what_is_no_upload_is_skipped_from_eventbridge_too() -> None:
+    assert only(eventbridge("a.csv", "Object Deleted")).skip == "the event Object Deleted is no upload"
+
+
+def test_the_test_event_announces_nothing() -> None:
+    event = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Time": "2026-04-04T00:00:00.000Z", "Bucket": "b"}
+    assert arrivals(event) == []
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        None,
+        [],
+        "x",
+        {},
+        {"source": "aws.ec2", "detail": {}},
+        {"Records": None},
+        {"Records": 5},
+        {"Records": ["x"]},
+        {"Records": [None]},
+        {"Records": [{}]},
+        {"Records": [{"body": "{}", "eventSource": "aws:sqs"}]},
+        {"Records": [{"s3": {"bucket": {"name": "b"}, "object": {}}}]},
+        {"Records": [{"s3": {"bucket": {"name": "b"}, "object": {"key": None}}}]},
+        {"source": "aws.s3"},
+        {"source": "aws.s3", "detail": {"bucket": {"name": "b"}}},
+    ],
+)
+def test_other_events_are_named_as_such(event: Any) -> None:
+    with pytest.raises(UnknownEvent, match=r"^the event "):
+        arrivals(event)

@@ -1,0 +1,205 @@
+"""The lean transport to the byte: replies in any pieces, in every shape HTTP/1.1 allows, and what is no reply at all.
+
+No sockets: the connection is given its bytes as an event loop would give them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.http1 import MAX_BODY_BYTES, MAX_HEAD_BYTES, Connection, Headers, Pool, RawReply, StaleConnectionError
+
+BODY = b'{"UnprocessedItems":{}}'
+PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 23\r\nx-amz-crc32: 123\r\n\r\n" + BODY
+CHUNKED = (
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-AMZ-CRC32: 123\r\n\r\n"
+    b'5;ext=1\r\n{"Unp\r\n12\r\nrocessedItems":{}}\r\n0\r\nTrailer: x\r\n\r\n'
+)
+INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n" + PLAIN
+ERROR = b'HTTP/1.1 400 Bad Request\r\nContent-Length: 23\r\nx-amz-crc32: 123\r\n\r\n{"__type":"x#Throttled"}'[:-1]
+
+
+class FakeTransport:
+    """Keeps what was written, and whether it was closed."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.aborted = False
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+async def begun() -> tuple[Connection, FakeTransport, asyncio.Task[RawReply]]:
+    """A connection with a request under way."""
+    connection, transport = Connection(), FakeTransport()
+    connection.connection_made(cast(Any, transport))
+    return connection, transport, await again(connection)
+
+
+async def again(connection: Connection, seconds: float = 5) -> asyncio.Task[RawReply]:
+    task = asyncio.ensure_future(connection.request(b"POST / HTTP/1.1\r\n\r\n", b"body", seconds))
+    await asyncio.sleep(0)
+    return task
+
+
+def pieces(data: bytes, cuts: list[int]) -> Iterator[bytes]:
+    places = sorted({min(cut, len(data)) for cut in cuts} | {0, len(data)})
+    for start, end in pairwise(places):
+        yield data[start:end]
+
+
+@pytest.mark.parametrize("reply", [PLAIN, CHUNKED, INTERIM, ERROR], ids=["plain", "chunked", "interim", "error"])
+@given(cuts=st.lists(st.integers(0, 250), max_size=12))
+def test_a_reply_in_any_pieces_is_the_same(reply: bytes, cuts: list[int]) -> None:
+    async def run() -> None:
+        connection, transport, task = await begun()
+        for piece in pieces(reply, cuts):
+            connection.data_received(piece)
+        status, headers, body = await task
+        assert status == (400 if reply is ERROR else 200)
+        assert body == (ERROR[-23:] if reply is ERROR else BODY)
+        assert headers.get("X-Amz-Crc32") == "123"
+        assert headers.get("absent") is None
+        assert transport.written == b"POST / HTTP/1.1\r\n\r\nbody"
+        assert not connection.closed
+        # The same connection is good for another request.
+        second = await again(connection)
+        connection.data_received(PLAIN)
+        assert (await second)[2] == BODY
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("length", range(len(PLAIN)))
+async def test_a_connection_closed_in_the_middle_is_an_error(length: int) -> None:
+    connection, _, task = await begun()
+    if length:
+        connection.data_received(PLAIN[:length])
+    connection.connection_lost(None)
+    with pytest.raises(ConnectionError) as caught:
+        await task
+    # It was new: nobody closed it while it was idle, so this is no reason to send again at once.
+    assert not isinstance(caught.value, StaleConnectionError)
+
+
+async def test_a_connection_closed_before_any_byte_of_a_later_reply_is_stale() -> None:
+    connection, _, task = await begun()
+    connection.data_received(PLAIN)
+    await task
+    task = await again(connection)
+    connection.connection_lost(ConnectionResetError())
+    with pytest.raises(StaleConnectionError):
+        await task
+
+
+async def test_a_connection_closed_within_a_later_reply_is_not_stale() -> None:
+    connection, _, task = await begun()
+    connection.data_received(PLAIN)
+    await task
+    task = await again(connection)
+    connection.data_received(PLAIN[:20])
+    connection.connection_lost(None)
+    with pytest.raises(ConnectionError) as caught:
+        await task
+    assert not isinstance(caught.value, StaleConnectionError)
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"<html>go away</html>\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"HTTP/1.1 abc OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: nine\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
+        b"HTTP/1.1 200 OK\r\nBad Header\x00: x\r\n\r\n",
+    ],
+)
+async def test_what_is_no_http_is_an_error_and_ends_the_connection(garbage: bytes) -> None:
+    connection, transport, task = await begun()
+    connection.data_received(garbage)
+    with pytest.raises(ConnectionError):
+        await task
+    assert connection.closed
+    assert transport.aborted
+
+
+@pytest.mark.parametrize(
+    "reply", [PLAIN + PLAIN, PLAIN + b"x", PLAIN + b"HTTP/1.1 200 OK\r\n"], ids=["two", "x", "half"]
+)
+async def test_bytes_behind_a_reply_end_the_connection(reply: bytes) -> None:
+    connection, _, task = await begun()
+    connection.data_received(reply)
+    assert (await task)[2] == BODY
+    assert connection.closed
+
+
+async def test_bytes_that_nobody_asked_for_end_the_connection() -> None:
+    connection, _, task = await begun()
+    connection.data_received(PLAIN)
+    await task
+    connection.data_received(PLAIN)
+    assert connection.closed
+
+
+async def test_a_server_that_closes_is_taken_at_its_word() -> None:
+    connection, _, task = await begun()
+    connection.data_received(PLAIN.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1))
+    assert (await task)[0] == 200
+    assert connection.closed
+
+
+async def test_a_reply_without_end_is_given_up() -> None:
+    connection, _, task = await begun()
+    connection.data_received(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    megabyte = b"100000\r\n" + b"x" * 0x100000 + b"\r\n"
+    for _ in range((MAX_BODY_BYTES + MAX_HEAD_BYTES) // 0x100000 + 1):
+        connection.data_received(megabyte)
+    with pytest.raises(ConnectionError, match="more than a reply"):
+        await task
+
+
+async def test_no_reply_in_time() -> None:
+    connection, transport, task = await begun()
+    connection.data_received(PLAIN)
+    await task
+    task = await again(connection, seconds=0.01)
+    with pytest.raises(TimeoutError):
+        await task
+    assert transport.aborted
+
+
+async def test_a_cancelled_request_leaves_no_connection_with_a_reply_to_come() -> None:
+    _, transport, task = await begun()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert transport.aborted
+
+
+def test_headers_are_found_in_any_case() -> None:
+    headers = Headers([(b"X-Amzn-RequestId", b"one"), (b"x-amzn-requestid", b"two")])
+    assert headers.get("x-AMZN-requestid") == "one"
+
+
+@pytest.mark.parametrize("url", ["ftp://x/", "https:///", "nonsense"])
+def test_a_url_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="not an http"):
+        Pool(url, None)
+
+
+def test_https_needs_its_certificates_checked() -> None:
+    with pytest.raises(ValueError, match="TLS context"):
+        Pool("https://localhost/", None)

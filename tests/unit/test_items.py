@@ -1,0 +1,273 @@
+"""Records -> put requests -> batches: the same text each time, the right order of versions, never one key twice."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.items import MAX_BATCH_BYTES, MAX_BATCH_ITEMS, Items, batch_body, batches, canonical_key
+from engine.messages import Message, parse_message
+from engine.schema import Schema
+from tests.unit.samples import PROCESSED_AT, PRODUCTS, SOURCE, USERS, texts, version_of
+
+USER_COLUMNS = ("name", "email", "phone")
+PLAIN_TEXTS = st.text("abcé€\U0001f600 ,'{}[]:", max_size=8)
+NUMBERS = st.integers(0, 10**12 - 1)
+
+
+def user_rows(cells: st.SearchStrategy[Any]) -> st.SearchStrategy[list[list[Any]]]:
+    keys = cells.filter(lambda key: isinstance(key, str) and key != "")
+    return st.lists(st.tuples(NUMBERS, cells, keys, cells).map(list), max_size=12)
+
+
+ROWS = user_rows(PLAIN_TEXTS) | user_rows(texts()) | user_rows(texts() | st.none())
+PRODUCT_ROWS = st.lists(
+    st.tuples(st.integers(0, 99), st.sampled_from("ABCDE"), st.just("1.5"), st.booleans() | st.none()).map(list),
+    max_size=35,
+)
+
+
+def received(
+    rows: list[list[Any]],
+    columns: tuple[str, ...] = USER_COLUMNS,
+    *,
+    schema: Schema = USERS,
+    modified: int = SOURCE.modified,
+) -> Message:
+    """A packed message as the worker reads it."""
+    about = SOURCE._replace(modified=modified)._asdict()
+    body = {"v": 1, "object": about, "span": 0, "message": 0, "processedAt": PROCESSED_AT}
+    body |= {"columns": columns, "rows": rows}
+    message = parse_message(json.dumps(body, ensure_ascii=False), {}, "id", 5, schema)
+    assert isinstance(message, Message)
+    return message
+
+
+def items_of(*messages: Message, schema: Schema = USERS, ttl_days: int | None = None) -> Items:
+    items = Items(schema, ttl_days)
+    for message in messages:
+        items.add(message)
+    return items
+
+
+def puts(items: Items) -> list[dict[str, Any]]:
+    """The items that the put requests carry."""
+    requests = [json.loads(request) for request in items.requests]
+    assert all(set(request) == {"PutRequest"} and set(request["PutRequest"]) == {"Item"} for request in requests)
+    return [request["PutRequest"]["Item"] for request in requests]
+
+
+def products(*tables: list[list[Any]]) -> Items:
+    """The items of a table without a sort key, from uploads of which the first is the latest."""
+    columns = ("sku", "price", "isActive")
+    messages = [received(rows, columns, schema=PRODUCTS, modified=9 - i) for i, rows in enumerate(tables)]
+    return items_of(*messages, schema=PRODUCTS)
+
+
+def test_an_item_of_the_users_table() -> None:
+    items = items_of(received([[42, "John Doe", "john@gmail.com", "9876543210"]]))
+    assert puts(items) == [
+        {
+            "name": {"S": "John Doe"},
+            "email": {"S": "john@gmail.com"},
+            "phone": {"S": "9876543210"},
+            "createdAt": {"N": "1775260800.000000000042"},
+            "processedAt": {"S": PROCESSED_AT},
+        }
+    ]
+    assert items.key(0) == ("john@gmail.com", "1775260800.000000000042")
+    assert items.version(0) == (1_775_260_800, 42)
+
+
+def test_an_item_of_the_products_table() -> None:
+    rows = [[3, "A-1", "0.10", "0", False, "N/A", None, "red"]]
+    columns = ("sku", "price", "stock", "isActive", "grade", "title", "Colour")
+    items = items_of(received(rows, columns, schema=PRODUCTS), schema=PRODUCTS, ttl_days=9)
+    assert puts(items) == [
+        {
+            "sku": {"S": "A-1"},
+            "price": {"N": "0.10"},
+            "stock": {"N": "0"},
+            "isActive": {"BOOL": False},
+            "grade": {"S": "N/A"},
+            "Colour": {"S": "red"},
+            "row": {"N": "3"},
+            "changed": {"N": "1775260800.000000000003"},
+            "uploaded": {"N": "1775260800"},
+            "origin": {"S": "s3://b/uploads/users.csv"},
+            "run": {"S": SOURCE.ingestion},
+        }
+    ]
+    assert items.key(0) == ("A-1",)
+
+
+def test_a_plain_message_has_no_object_to_name() -> None:
+    message = parse_message('{"article":"A","price":1}', {}, "id", 77, PRODUCTS)
+    assert isinstance(message, Message)
+    assert puts(items_of(message, schema=PRODUCTS)) == [
+        {
+            "sku": {"S": "A"},
+            "price": {"N": "1"},
+            "stock": {"N": "0"},
+            "isActive": {"BOOL": True},
+            "grade": {"S": "N/A"},
+            "row": {"N": "0"},
+            "changed": {"N": "77.000000000000"},
+            "uploaded": {"N": "77"},
+        }
+    ]
+
+
+@pytest.mark.parametrize("phone", ["c", None])
+def test_items_expire_when_that_is_asked_for(phone: str | None) -> None:
+    one = received([[1, "a", "b", phone]])
+    assert puts(items_of(one, ttl_days=30))[0]["expirationTime"] == {"N": str(1_775_260_800 + 30 * 86_400)}
+    assert "expirationTime" not in puts(items_of(one))[0]
+
+
+@settings(max_examples=200)
+@given(st.lists(ROWS, max_size=4))
+def test_what_goes_into_an_item_is_in_it(blocks: list[list[list[Any]]]) -> None:
+    items = items_of(*map(received, blocks))
+    rows = [row for block in blocks for row in block]
+    assert len(items) == len(rows)
+    for i, ((number, *values), attributes) in enumerate(zip(rows, puts(items), strict=True)):
+        given_values = {name: {"S": v} for name, v in zip(USER_COLUMNS, values, strict=True) if v is not None}
+        version = version_of(SOURCE.modified, number)
+        assert attributes == {**given_values, "createdAt": {"N": version}, "processedAt": {"S": PROCESSED_AT}}
+        assert items.key(i) == (values[1], version)
+        assert items.version(i) == (SOURCE.modified, number)
+
+
+@settings(max_examples=200)
+@given(ROWS)
+def test_the_short_way_for_clean_texts_makes_what_the_serialiser_makes(rows: list[list[Any]]) -> None:
+    message = received(rows)
+    if message.clean:
+        assert all(json.dumps(v, ensure_ascii=False) == f'"{v}"' for row in rows for v in row[1:])
+    for schema in (USERS, replace(USERS, generated={**PRODUCTS.generated, **USERS.generated}, types=ALL_TYPES)):
+        for ttl_days in (None, 3):
+            short = items_of(message, schema=schema, ttl_days=ttl_days)
+            long = items_of(replace(message, clean=False), schema=schema, ttl_days=ttl_days)
+            assert puts(short) == puts(long)
+
+
+ALL_TYPES = {**PRODUCTS.types, **USERS.types}
+
+
+def test_plain_texts_go_the_short_way() -> None:
+    assert received([[1, "Jo", "j@x", "é€\U0001f600"]]).clean
+    assert not received([[1, "Jo", "j@x", None]]).clean
+    assert not received([[1, 'J"o', "j@x", "5"]]).clean
+    assert not received([[1, "J\no", "j@x", "5"]]).clean
+
+
+@pytest.mark.parametrize("name", ['a"b', "tab\t", "back\\slash", "ü"])
+def test_any_attribute_name_is_written_as_json_has_it(name: str) -> None:
+    message = received([[1, "a", "b"]], ("name", "email"))
+    odd = replace(message, columns=("name", "email", name), values=[*message.values, ["x"]])
+    for clean in (True, False):
+        assert puts(items_of(replace(odd, clean=clean)))[0][name] == {"S": "x"}
+
+
+@given(ROWS)
+def test_the_same_message_makes_the_same_text(rows: list[list[Any]]) -> None:
+    assert items_of(received(rows)).requests == items_of(received(rows)).requests
+
+
+MOMENTS = st.tuples(st.integers(0, 10**11), NUMBERS)
+
+
+@given(MOMENTS, MOMENTS)
+def test_a_version_has_exactly_twelve_digits_and_sorts_rows_and_uploads(
+    one: tuple[int, int], other: tuple[int, int]
+) -> None:
+    items = items_of(*(received([[row, "a", "b", "c"]], modified=modified) for modified, row in (one, other)))
+    versions = [attributes["createdAt"]["N"] for attributes in puts(items)]
+    assert all(re.fullmatch(r"(0|[1-9][0-9]*)\.[0-9]{12}", version) for version in versions)
+    assert [Decimal(version) for version in versions] == [m + Decimal(row) / 10**12 for m, row in (one, other)]
+    assert (Decimal(versions[0]) < Decimal(versions[1])) == (one < other)
+
+
+def all_batches(items: Items) -> list[Sequence[int]]:
+    return [batch for wave in items.waves() for batch in batches(wave)]
+
+
+@settings(max_examples=200)
+@given(st.lists(PRODUCT_ROWS, max_size=3))
+def test_no_batch_and_no_wave_holds_a_key_twice(tables: list[list[list[Any]]]) -> None:
+    items = products(*tables)
+    for group in items.waves() + all_batches(items):
+        keys = [items.key(index) for index in group]
+        assert keys
+        assert len(set(keys)) == len(keys)
+    assert sorted(index for batch in all_batches(items) for index in batch) == list(range(len(items)))
+    assert all(len(batch) <= 25 for batch in all_batches(items))
+
+
+@settings(max_examples=200)
+@given(st.lists(PRODUCT_ROWS, max_size=3))
+def test_the_versions_of_a_key_are_written_in_their_order(tables: list[list[list[Any]]]) -> None:
+    items = products(*tables)
+    last: dict[tuple[str, ...], tuple[int, int]] = {}
+    for index in (index for wave in items.waves() for index in wave):
+        assert last.get(items.key(index), (0, 0)) <= items.version(index)
+        last[items.key(index)] = items.version(index)
+    everything = range(len(items))
+    assert last == {key: max(items.version(i) for i in everything if items.key(i) == key) for key in last}
+
+
+@given(st.lists(st.tuples(st.integers(1, 3), st.sampled_from("abc")), max_size=30), st.integers(1, 3))
+def test_nor_do_users_of_several_uploads_of_one_second(rows: list[tuple[int, str]], blocks: int) -> None:
+    messages = [[[number, "n", mail, None] for number, mail in rows[i::blocks]] for i in range(blocks)]
+    items = items_of(*map(received, messages))
+    for wave in items.waves():
+        assert len({items.key(index) for index in wave}) == len(wave)
+    assert sorted(index for wave in items.waves() for index in wave) == list(range(len(rows)))
+
+
+def test_without_duplicates_there_is_one_wave_in_order() -> None:
+    items = items_of(received([[n, "a", "same@x", "c"] for n in range(1, 61)]))
+    assert [list(wave) for wave in items.waves()] == [list(range(60))]
+    assert [list(batch) for batch in all_batches(items)] == [list(range(25)), list(range(25, 50)), list(range(50, 60))]
+    assert items_of().waves() == []
+    assert items_of(received([])).waves() == []
+
+
+def test_each_message_knows_which_items_are_its_own() -> None:
+    items = Items(USERS)
+    own = [items.add(received([[n, "a", "b", "c"] for n in range(size)])) for size in (2, 0, 3, 0)]
+    assert own == [range(2), range(2, 2), range(2, 5), range(5, 5)]
+    assert [items.version(index)[1] for index in range(5)] == [0, 1, 0, 1, 2]
+
+
+def test_the_limits_are_those_of_batchwriteitem() -> None:
+    assert MAX_BATCH_ITEMS == 25
+    assert 15_000_000 < MAX_BATCH_BYTES < 16 * 1_048_576
+
+
+@pytest.mark.parametrize("table", ["users", "arn:aws:dynamodb:eu-west-1:1:table/users", 'ta"ble'])
+def test_the_body_of_a_call(table: str) -> None:
+    items = items_of(received([[1, "é", "b", None], [2, "c", "d", "e"]]))
+    body = json.loads(batch_body(table, items.requests))
+    assert body == {"RequestItems": {table: [{"PutRequest": {"Item": item}} for item in puts(items)]}}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ([("S", "a"), ("N", "1.50")], [("S", "a"), ("N", "1.5")], True),
+        ([("N", "1775260800.000000000010")], [("N", "1775260800.00000000001")], True),
+        ([("S", "1.50")], [("S", "1.5")], False),
+        ([("N", "no number")], [("N", "no number")], True),
+        ([("N", "10")], [("N", "1")], False),
+    ],
+)
+def test_keys_are_compared_by_value(one: list[tuple[str, str]], other: list[tuple[str, str]], same: bool) -> None:
+    assert (canonical_key(one) == canonical_key(other)) is same

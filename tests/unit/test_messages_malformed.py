@@ -1,0 +1,125 @@
+"""Messages that are none of ours go back to the queue, and nothing of them into a log."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.errors import MalformedMessage
+from engine.messages import Message, Refused, parse_message
+from tests.unit.samples import PRODUCTS, USERS, rows_of, texts
+
+SECRET = "secret@example.com"
+
+
+def packed(**changes: Any) -> dict[str, Any]:
+    """A good packed message but for some changes."""
+    return {
+        "v": 1,
+        "object": {"bucket": "b", "key": "k", "version": None, "etag": "e", "modified": 1},
+        "span": 0,
+        "message": 3,
+        "processedAt": "t",
+        "columns": ["name", "email", "phone"],
+        "rows": [[1, "a", SECRET, None], [2, "b", "b@x", "5"]],
+        **changes,
+    }
+
+
+def about(**changes: Any) -> dict[str, Any]:
+    """A good packed message but for what it says of its object."""
+    return packed(object={**packed()["object"], **changes})
+
+
+def without(name: str) -> dict[str, Any]:
+    return {key: value for key, value in packed().items() if key != name}
+
+
+def parse(body: Any) -> Message | Refused:
+    return parse_message(body if isinstance(body, str) else json.dumps(body), {}, "id", 5, USERS)
+
+
+def test_the_good_one_is_good() -> None:
+    message = parse(packed())
+    assert isinstance(message, Message)
+    assert rows_of(message) == [[1, "a", SECRET, None], [2, "b", "b@x", "5"]]
+
+
+NO_JSON = ["", SECRET, f'{{"name":"{SECRET}"', "{'name': 1}", "NaN", f'{{"name":"{SECRET}"}} x', "\ufeff{}", '"\ud800"']
+NO_OBJECT = ["null", "1", f'"{SECRET}"', f'["{SECRET}"]', "true"]
+VERSIONS: list[Any] = [0, 2, "1", None, True, [1], {}, 1.5]
+UNKNOWN_VERSIONS = [*(packed(v=version) for version in VERSIONS), {"v": 2, "x": SECRET}]
+NO_ABOUTS: list[Any] = [None, SECRET, 5, [], {}]
+LACKING = [without(name) for name in ("object", "span", "message", "processedAt", "columns", "rows")]
+LACKING += [packed(object=value) for value in NO_ABOUTS]
+LACKING += [packed(object={k: v for k, v in packed()["object"].items() if k != name}) for name in packed()["object"]]
+NOT_WHOLE: list[Any] = [None, -1, "1", 1.5, True, [], 10**30]
+NO_TEXT: list[Any] = [None, 1, True, ["k"], {}]
+NO_COLUMNS: list[Any] = [None, "name", [], {}, ["name", 1, "email"], ["name", ["email"], "phone"]]
+NO_ROWS: list[Any] = [None, SECRET, {}, [SECRET], [[]], [None], [[1, "a", SECRET]], [[1, "a", SECRET, None, None]]]
+WRONG_TYPES = [
+    *(packed(**{name: value}) for name in ("span", "message") for value in NOT_WHOLE),
+    *(about(modified=value) for value in NOT_WHOLE),
+    *(packed(processedAt=value) for value in NO_TEXT),
+    *(about(**{name: value}) for name in ("bucket", "key", "etag") for value in NO_TEXT),
+    *(about(version=value) for value in NO_TEXT[1:]),
+    *(packed(columns=value) for value in NO_COLUMNS),
+    *(packed(rows=value) for value in NO_ROWS),
+]
+NO_NUMBER = [packed(rows=[[1, "a", "b", "c"], [number, "a", SECRET, None]]) for number in [*NOT_WHOLE, 10**12]]
+NO_ROW = [{"name": SECRET, "rowNumber": number} for number in [*NOT_WHOLE, 10**12]]
+NO_KEYS: list[Any] = [None, "", 5, True, ["x"], {"S": "x"}]
+NO_KEY = [packed(rows=[[1, "a", SECRET, None], [2, "a", key, None]]) for key in NO_KEYS]
+OTHER_COLUMNS = [["name", "phone", "fax"], ["name", "email", "name"], ["name", "email", "createdAt"]]
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        *((body, "the body is not JSON") for body in NO_JSON),
+        *((body, "the body is not a JSON object") for body in NO_OBJECT),
+        *((body, "the message's version is unknown") for body in UNKNOWN_VERSIONS),
+        *((body, "the packed message lacks a field") for body in LACKING),
+        *((body, "a field of the packed message has the wrong type, or a row the wrong len") for body in WRONG_TYPES),
+        *((body, "a row of the packed message has no key") for body in NO_KEY),
+        *((body, "a row of the packed message has no row number") for body in NO_NUMBER),
+        *((packed(columns=columns), "do not suit the schema users") for columns in OTHER_COLUMNS),
+        *((body, "rowNumber is not a whole number") for body in NO_ROW),
+    ],
+)
+def test_what_is_malformed_is_said_without_being_quoted(body: Any, text: str) -> None:
+    with pytest.raises(MalformedMessage) as caught:
+        parse(body)
+    assert text in str(caught.value)
+    assert SECRET not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts(6), inner, max_size=4),
+    max_leaves=6,
+)
+PARTS = st.sampled_from([*packed(), "name", "mail", "rowNumber", "email", "other"])
+CHANGES: list[Callable[[dict[str, Any]], dict[str, Any]]] = [
+    lambda fields: fields,
+    lambda fields: packed(**fields),
+    lambda fields: about(**fields),
+    lambda fields: {"name": "a", "mail": "b", **fields},
+]
+
+
+@given(st.dictionaries(PARTS, JSON, max_size=4), st.sampled_from(CHANGES))
+def test_nothing_but_malformed_message_is_ever_raised(
+    fields: dict[str, Any], change: Callable[[dict[str, Any]], dict[str, Any]]
+) -> None:
+    for schema in (USERS, PRODUCTS):
+        try:
+            message = parse_message(json.dumps(change(fields)), {}, "id", 5, schema)
+        except MalformedMessage:
+            continue
+        assert isinstance(message, Message | Refused)

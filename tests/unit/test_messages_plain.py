@@ -1,0 +1,234 @@
+"""Plain messages, one row each: what RECORDS_PER_MESSAGE=1 sends, and what other programs may send."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.columns import RowPlan
+from engine.errors import BadFile
+from engine.items import Items
+from engine.messages import Message, Outgoing, Packer, PlainPacker, Refused, parse_message
+from engine.schema import Schema
+from tests.unit.samples import LEGAL, PROCESSED_AT, PRODUCTS, SOURCE, USERS, rows_of, schema_of, texts
+
+SENT = 1_800_000_000
+
+
+def received(message: Outgoing, schema: Schema) -> Message | Refused:
+    """A message as the worker reads it."""
+    attributes = {
+        name: {"stringValue": value["StringValue"], "dataType": value["DataType"]}
+        for name, value in message.attributes.items()
+    }
+    return parse_message(message.body.decode(), attributes, "id", SENT, schema)
+
+
+def foreign(document: Any, schema: Schema = USERS, attributes: dict[str, Any] | None = None) -> Message | Refused:
+    """A message of some other program as the worker reads it."""
+    body = document if isinstance(document, str) else json.dumps(document)
+    return parse_message(body, attributes or {}, "id", SENT, schema)
+
+
+def accepted(document: Any, schema: Schema = USERS, attributes: dict[str, Any] | None = None) -> Message:
+    message = foreign(document, schema, attributes)
+    assert isinstance(message, Message), message
+    return message
+
+
+def plain(plan: RowPlan, schema: Schema, rows: list[tuple[Any, ...]]) -> list[Outgoing]:
+    messages, oversize = PlainPacker(SOURCE, schema, plan.attributes, max_bytes=61_440).add(rows, PROCESSED_AT)
+    assert oversize == []
+    return messages
+
+
+def without_origin(request: str) -> dict[str, Any]:
+    """An item but for the object that it comes from: a plain message says the ingestion only."""
+    put: dict[str, Any] = json.loads(request)["PutRequest"]["Item"]
+    return {name: value for name, value in put.items() if name != "origin"}
+
+
+def test_the_body_is_byte_for_byte_that_of_the_design() -> None:
+    plan = USERS.plan(["phone", "name", "email"])
+    (message,) = plain(plan, USERS, [(1, "John Doe", "john@gmail.com", "9876543210")])
+    assert message.body.decode() == (
+        '{"name":"John Doe","mail":"john@gmail.com","phone":"9876543210",'
+        '"processedAt":"2026-04-04T00:00:01.234Z","rowNumber":1}'
+    )
+    assert message.attributes == {
+        "ingestion": {"DataType": "String", "StringValue": SOURCE.ingestion},
+        "records": {"DataType": "Number", "StringValue": "1"},
+        "modified": {"DataType": "Number", "StringValue": "1775260800"},
+        "email": {"DataType": "String", "StringValue": "john@gmail.com"},
+    }
+
+
+CELLS = st.sampled_from(["A-1", "B", "0", "1.50", "1e3", "true", "NO", "a", " C ", "", "N/A"]) | texts(8)
+PRODUCT_ROWS = st.lists(
+    st.tuples(st.sampled_from(["A-1", " B"]), st.sampled_from(["1", "0.10"]), *[CELLS] * 5).map(list), max_size=6
+)
+
+
+@settings(max_examples=200)
+@given(PRODUCT_ROWS, st.lists(st.tuples(texts(), texts(), texts()).map(list), max_size=6))
+def test_plain_and_packed_messages_make_the_same_items(products: list[list[str]], users: list[list[str]]) -> None:
+    tables = [
+        (PRODUCTS, ["article", "price", "stock", "active", "grade", "title", "Colour"], products),
+        (USERS, ["name", "mail", "phone"], users),
+    ]
+    for schema, header, rows in tables:
+        plan = schema.plan(header)
+        good, _ = plan.clean(range(1, 1 + len(rows)), rows)
+        packer = Packer(SOURCE, plan.attributes, max_records=500, max_bytes=61_440)
+        messages = packer.add(good, PROCESSED_AT)[0] + packer.flush(PROCESSED_AT)
+        made = []
+        for sent in (messages, plain(plan, schema, good)):
+            items = Items(schema)
+            for message in sent:
+                parsed = received(message, schema)
+                assert isinstance(parsed, Message)
+                items.add(parsed)
+            made.append([(items.key(i), without_origin(request)) for i, request in enumerate(items.requests)])
+        assert made[0] == made[1]
+        assert len(made[0]) == len(good)
+
+
+@given(st.lists(st.tuples(texts(), texts(min_size=1), texts() | st.none()), max_size=5))
+def test_sqs_refuses_no_character_of_a_message(rows: list[tuple[Any, ...]]) -> None:
+    numbered = [(number, *row) for number, row in enumerate(rows, start=1)]
+    for message in plain(USERS.plan(["name", "mail", "phone"]), USERS, numbered):
+        assert LEGAL.fullmatch(message.body.decode())
+        for value in message.attributes.values():
+            assert value["StringValue"]
+            assert LEGAL.fullmatch(value["StringValue"])
+
+
+def test_a_row_that_fits_into_no_message_is_left_out_alone() -> None:
+    rows = [(1, "a", "a", "a"), (2, "x" * 4_096, "b", "b"), (3, "c", "c", "c")]
+    messages, oversize = PlainPacker(SOURCE, USERS, ("name", "email", "phone"), max_bytes=4_096).add(rows, PROCESSED_AT)
+    assert oversize == [2]
+    assert [json.loads(message.body)["rowNumber"] for message in messages] == [1, 3]
+
+
+def test_a_default_that_its_column_would_refuse_comes_through() -> None:
+    plan = PRODUCTS.plan(["article", "price"])
+    (message,) = plain(plan, PRODUCTS, [(1, "A", "2", "0", True, "N/A", None)])
+    parsed = received(message, PRODUCTS)
+    assert isinstance(parsed, Message)
+    assert dict(zip(parsed.columns, parsed.row(0), strict=True))["grade"] == "N/A"
+
+
+@pytest.mark.parametrize("name", ["rowNumber", "processedAt", "v"])
+def test_a_column_that_a_plain_message_has_no_place_for_is_a_bad_file(name: str) -> None:
+    columns = (*PRODUCTS.plan(["article", "price"]).attributes, name)
+    with pytest.raises(BadFile, match=f"the column '{name}' cannot go into plain messages"):
+        PlainPacker(SOURCE, PRODUCTS, columns, max_bytes=61_440)
+
+
+@pytest.mark.parametrize("key", ["Größe", "a b", "a.b", "records", "modified"])
+def test_a_key_that_is_no_attribute_name_for_sqs_stays_in_the_body(key: str) -> None:
+    schema = schema_of(f'[key]\npartition = "{key}"\n[columns."{key}"]\nrequired = true')
+    (message,) = plain(schema.plan([key]), schema, [(1, "x")])
+    assert set(message.attributes) == {"ingestion", "records", "modified"}
+    assert message.attributes["modified"]["StringValue"] == "1775260800"
+    assert json.loads(message.body)[key] == "x"
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"name": " John ", "mail": "J@X.com", "phone": ""},
+        {"Name": "John", "EMAIL": "j@x.COM", "phone": None},
+        {"name": "John", "email": "j@x.com", "other": True},
+        {"name": "John", "email": "j@x.com", "phone": "N/A", "rowNumber": 0, "processedAt": None},
+    ],
+)
+def test_fields_go_by_name_attribute_or_alias_and_are_cleaned(document: dict[str, Any]) -> None:
+    message = accepted(document)
+    assert message.columns == ("name", "email", "phone")
+    assert rows_of(message) == [[0, "John", "j@x.com", "N/A"]]
+    assert (message.source, message.ingestion, message.name, message.processed_at) == (None, "", "id", "")
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        ("9876543210", "9876543210"),
+        ("-5", "-5"),
+        ("1.50", "1.50"),
+        ("0.1", "0.1"),
+        ("1e3", "1e3"),
+        ("true", "true"),
+        ("12345678901234567890123456789", "12345678901234567890123456789"),
+        ("1.00000000000000000000000000001", "1.00000000000000000000000000001"),
+    ],
+)
+def test_numbers_become_the_text_that_was_sent(number: str, text: str) -> None:
+    body = f'{{"name":"a","mail":"b","phone":{number},"rowNumber":7}}'
+    assert rows_of(accepted(body)) == [[7, "a", "b", text]]
+
+
+def test_numbers_and_booleans_suit_columns_of_their_type() -> None:
+    body = '{"artikel-nr.":"A","PRICE":99999999999999999999999999999999999999,"isActive":false,"stock":1.0e1,"Size":4}'
+    message = accepted(body, PRODUCTS)
+    assert message.columns == ("sku", "price", "stock", "isActive", "grade", "title", "Size")
+    assert rows_of(message) == [[0, "A", "9" * 38, "10", False, "N/A", None, "4"]]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "modified"),
+    [
+        ({}, SENT),
+        ({"modified": {"stringValue": "1775260800", "dataType": "Number"}}, 1_775_260_800),
+        ({"modified": {"stringValue": "0", "dataType": "Number"}}, 0),
+        ({"modified": {"stringValue": "soon", "dataType": "String"}}, SENT),
+        ({"modified": {"stringValue": "1.5", "dataType": "Number"}}, SENT),
+        ({"modified": {"stringValue": "-1", "dataType": "Number"}}, SENT),
+        ({"modified": {"stringValue": "²", "dataType": "String"}}, SENT),
+        ({"modified": {"stringValue": "9" * 5_000, "dataType": "Number"}}, SENT),
+        ({"modified": {"stringValue": None, "dataType": "Number"}}, SENT),
+        ({"modified": {"binaryValue": "AAAA", "dataType": "Binary"}}, SENT),
+    ],
+)
+def test_the_time_is_the_attribute_modified_or_else_when_it_was_sent(attributes: dict[str, Any], modified: int) -> None:
+    assert accepted({"name": "a", "mail": "b"}, attributes=attributes).modified == modified
+
+
+def test_the_ingestion_is_an_attribute() -> None:
+    attributes = {"ingestion": {"stringValue": "0f", "dataType": "String"}}
+    assert accepted({"name": "a", "mail": "b"}, attributes=attributes).ingestion == "0f"
+
+
+def test_a_redelivered_message_is_the_same_message() -> None:
+    document = {"name": "a", "mail": "b", "rowNumber": 3, "processedAt": "t"}
+    assert accepted(document) == accepted(document)
+    assert accepted(document).numbers == [3]
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        ({}, "the plain message lacks the required columns name, mail; it has: nothing"),
+        ({"name": "secret"}, "the plain message lacks the required column mail; it has: name"),
+        ({"name": "secret", "mail": ""}, "mail is required, but empty"),
+        ({"name": "secret", "mail": None}, "mail is required, but empty"),
+        ({"name": "secret", "mail": "a", "email": "b"}, "the plain message has the column 'mail' twice"),
+        ({"name": ["secret"], "mail": "b"}, "a field of the plain message is neither text, number, boolean nor null"),
+        ({"name": {"secret": 1}, "mail": "b"}, "a field of the plain message is neither text, number, boolean"),
+        ({"name": "secret", "mail": "b" * 3_000}, "mail is longer than 2,048 bytes"),
+    ],
+)
+def test_a_record_that_the_schema_refuses_is_refused_with_its_reason(document: dict[str, Any], reason: str) -> None:
+    refused = foreign({**document, "rowNumber": 12})
+    assert isinstance(refused, Refused)
+    assert refused.row == 12
+    assert refused.reason.startswith(reason)
+    assert "secret" not in refused.reason
+
+
+def test_columns_may_be_called_v_or_rows() -> None:
+    schema = schema_of('[key]\npartition = "v"\n[columns.v]\nrequired = true\n[columns.w]')
+    assert rows_of(accepted({"v": 1, "w": "x"}, schema)) == [[0, "1", "x"]]
+    assert rows_of(accepted({"name": "a", "mail": "b", "rows": 5})) == [[0, "a", "b", "N/A"]]

@@ -1,0 +1,98 @@
+"""Numbers: one text for each value, exactly those that DynamoDB can hold. Python's decimal is the oracle."""
+
+import re
+from decimal import Context, Decimal
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from engine.columns import is_number
+
+EXACT = Context(prec=10_000, Emin=-99_999, Emax=99_999)
+CANONICAL = re.compile(r"0|-?(0|[1-9][0-9]*)(\.[0-9]*[1-9])?")
+EXPONENTS = st.none() | st.integers(-12, 12) | st.integers(-180, 180) | st.integers(-9999, 9999)
+
+
+@st.composite
+def numbers(draw: st.DrawFn) -> str:
+    """Numbers as people and programs write them, many of them near the limits of digits and exponents."""
+    digits = draw(st.text("0123456789", min_size=1, max_size=draw(st.sampled_from([3, 40, 60]))))
+    if draw(st.booleans()):
+        at = draw(st.integers(0, len(digits)))
+        digits = f"{digits[:at]}.{digits[at:]}"
+    exponent = draw(EXPONENTS)
+    power = (
+        "" if exponent is None else f"{draw(st.sampled_from(['e', 'E']))}{draw(st.sampled_from(['', '+']))}{exponent}"
+    )
+    return draw(st.sampled_from(["", "-", "+"])) + digits + power.replace("+-", "-")
+
+
+def held(text: str) -> bool:
+    """Whether DynamoDB holds a number: 38 significant digits, 1E-130 to 9.99…E+125."""
+    number = Decimal(text)
+    return not number or (len(number.normalize(EXACT).as_tuple().digits) <= 38 and -130 <= number.adjusted() <= 125)
+
+
+@settings(max_examples=600)
+@given(numbers())
+@example("-0")
+@example("0E-9999")
+@example("+1" + "0" * 125)
+def test_numbers_are_as_decimal_and_dynamodb_see_them(text: str) -> None:
+    canonical = is_number(text)
+    assert (canonical is not None) == held(text)
+    if canonical is not None:
+        assert Decimal(canonical) == Decimal(text)
+        assert CANONICAL.fullmatch(canonical)
+        assert is_number(canonical) == canonical
+
+
+@settings(max_examples=200)
+@given(numbers(), st.integers(0, 5), st.integers(-5, 5))
+def test_two_texts_of_one_value_become_one(text: str, zeros: int, shift: int) -> None:
+    value = Decimal(text)
+    sign, digits, exponent = value.as_tuple()
+    other = f"{'-' * sign}{'0' * zeros}{''.join(map(str, digits))}{'0' * zeros}E{int(exponent) - zeros}"
+    assert Decimal(other) == value
+    assert is_number(other) == is_number(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [
+        ("0", "0"),
+        ("-0.00", "0"),
+        ("007", "7"),
+        ("+5", "5"),
+        ("5.", "5"),
+        (".5", "0.5"),
+        ("1.50", "1.5"),
+        ("100", "100"),
+        ("1e2", "100"),
+        ("12E-1", "1.2"),
+        ("9" * 38, "9" * 38),
+        ("-" + "9" * 38, "-" + "9" * 38),
+        ("1" + "0" * 60, "1" + "0" * 60),
+        ("1E125", "1" + "0" * 125),
+        ("9." + "9" * 37 + "E125", "9" * 38 + "0" * 88),
+        ("1e-130", "0." + "0" * 129 + "1"),
+        ("9" * 39, None),
+        ("1" + "0" * 37 + "1", None),
+        ("1E126", None),
+        ("-1E126", None),
+        ("9.9E-131", None),
+        ("1E-130000", None),
+    ],
+)
+def test_the_limits(text: str, canonical: str | None) -> None:
+    assert is_number(text) == canonical
+
+
+NOT_NUMBERS = ["", "-", "+", ".", "e5", "1e", "1e+", "--1", "+-1", "1_000", "1,5", "1 000", " 1", "1 ", "1\n", "1.2.3"]
+NOT_NUMBERS += ["0x1", "NaN", "sNaN", "Infinity", "-inf", "one", "\u0661", "\uff11", "½", "1e99999", "0" * 401]
+
+
+@pytest.mark.parametrize("text", NOT_NUMBERS)
+def test_what_is_no_number(text: str) -> None:
+    assert is_number(text) is None

@@ -1,0 +1,263 @@
+"""REST requests -> what to read, and what is answered: routes, limits, tokens, and items for people."""
+
+import base64
+import json
+from contextlib import suppress
+from decimal import Decimal
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.errors import BadRequest
+from engine.queries import History, Latest, Listing, encode_cursor, key_of, parse_request, split_version, to_json
+from engine.schema import Schema
+from tests.unit.samples import PRODUCTS, USERS, schema_of, texts, version_of
+
+NUMBERED = schema_of(
+    '[key]\npartition = "id"\nsort = "s"\n[columns.id]\ntype = "N"\nrequired = true\n[columns.s]\nrequired = true'
+)
+VERSIONED = schema_of('[key]\npartition = "at"\n[columns.x]\n[generated]\nat = "version"')
+
+
+def get(path: str, schema: Schema = USERS, **parameters: str) -> Latest | History | Listing:
+    return parse_request({"httpMethod": "GET", "path": path, "queryStringParameters": parameters or None}, schema)
+
+
+def refused(event: dict[str, Any], schema: Schema = USERS) -> BadRequest:
+    with pytest.raises(BadRequest) as caught:
+        parse_request(event, schema)
+    return caught.value
+
+
+def user_key(email: str, version: str = "1.000000000001") -> dict[str, Any]:
+    return {"email": {"S": email}, "createdAt": {"N": version}}
+
+
+@pytest.mark.parametrize(
+    ("path", "partition"),
+    [
+        ("/users/john@gmail.com", "john@gmail.com"),
+        ("/users/John%40GMAIL.com/", "john@gmail.com"),
+        ("/users/%20John+Tag%40gmail.com", "john+tag@gmail.com"),
+        ("/users/a%2Fb@x", "a/b@x"),
+        ("/users/%C3%84@x", "ä@x"),
+        ("users/x", "x"),
+        ("/users/history", "history"),
+    ],
+)
+def test_one_user_in_any_case_and_encoding(path: str, partition: str) -> None:
+    assert get(path) == Latest(partition)
+    assert get(path.rstrip("/") + "/history") == History(partition, 10, None)
+
+
+@pytest.mark.parametrize(
+    ("resource", "parameters", "expected"),
+    [
+        ("/users", None, Listing(10, None, False)),
+        ("/users/{email}", {"email": "John%40x.com"}, Latest("john@x.com")),
+        ("/users/{key}", {"key": "a/b+c@x"}, Latest("a/b+c@x")),
+        ("/users/{email}/history", {"email": "J@x"}, History("j@x", 10, None)),
+        ("/{proxy+}", {"proxy": "users/J%2F@x"}, Latest("j/@x")),
+    ],
+)
+def test_api_gateways_own_idea_of_the_route_comes_first(
+    resource: str, parameters: dict[str, str] | None, expected: Latest | History | Listing
+) -> None:
+    path = "/users/J%2F@x" if "proxy" in resource else "/prod/elsewhere"
+    event = {"httpMethod": "GET", "path": path, "resource": resource, "pathParameters": parameters}
+    assert parse_request(event, USERS) == expected
+
+
+@given(texts(30, min_size=1))
+def test_any_key_is_found_by_its_encoded_path(email: str) -> None:
+    cleaned = email.strip().lower()
+    path = "/users/" + "".join(f"%{byte:02X}" for byte in email.encode())
+    if cleaned:
+        assert get(path) == Latest(cleaned)
+        assert get(path + "/history") == History(cleaned, 10, None)
+    else:
+        assert refused({"httpMethod": "GET", "path": path}).status == 400
+
+
+@pytest.mark.parametrize("path", ["/", "", "/user", "/users/a/b", "/users/a/history/b", "/Users", "/prod/users"])
+def test_an_unknown_route_is_404(path: str) -> None:
+    error = refused({"httpMethod": "GET", "path": path})
+    assert (error.status, str(error)) == (404, "no such route; there are /users and /users/{key}")
+    assert refused({"httpMethod": "POST", "path": path}).status == 404
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "HEAD", "get", None])
+@pytest.mark.parametrize("path", ["/users", "/users/a", "/users/a/history"])
+def test_another_method_is_405_and_says_which_is_allowed(method: str | None, path: str) -> None:
+    error = refused({"httpMethod": method, "path": path})
+    assert (error.status, error.allow) == (405, "GET")
+
+
+def test_an_empty_event_is_404() -> None:
+    assert refused({}).status == 404
+
+
+@pytest.mark.parametrize(("limit", "number"), [("1", 1), ("10", 10), ("1000", 1000), ("0007", 7)])
+def test_a_limit(limit: str, number: int) -> None:
+    assert get("/users", limit=limit) == Listing(number, None, False)
+    assert get("/users/a/history", limit=limit) == History("a", number, None)
+
+
+@pytest.mark.parametrize("limit", ["0", "1001", "-1", "ten", "", " 5", "1e2", "5.0", "٣", "99999999999"])
+@pytest.mark.parametrize("path", ["/users", "/users/a/history"])
+def test_a_bad_limit_is_400(limit: str, path: str) -> None:
+    error = refused({"httpMethod": "GET", "path": path, "queryStringParameters": {"limit": limit}})
+    assert (error.status, str(error)) == (400, "limit must be a whole number from 1 to 1000")
+
+
+@pytest.mark.parametrize(
+    ("path", "schema", "text"),
+    [
+        ("/users//history", USERS, "not a email: mail is required, but empty"),
+        ("/users/%20", USERS, "not a email: mail is required, but empty"),
+        ("/users/" + "x" * 2_049, USERS, "not a email: mail is longer than 2,048 bytes, the limit for a key"),
+        ("/products/a-1", PRODUCTS, "not a sku: Article No does not match the pattern"),
+        ("/things/one", NUMBERED, "not a id: id is not a number that DynamoDB can hold"),
+        ("/things/now", VERSIONED, "not a at: at is not a number that DynamoDB can hold"),
+    ],
+)
+def test_what_can_be_no_key_is_400(path: str, schema: Schema, text: str) -> None:
+    error = refused({"httpMethod": "GET", "path": path}, schema)
+    assert (error.status, str(error)) == (400, text)
+
+
+def test_keys_are_cleaned_as_their_columns_are() -> None:
+    assert get("/products/%20A-1%20", PRODUCTS) == Latest("A-1")
+    assert get("/things/1.50", NUMBERED) == Latest("1.5")
+    assert get("/things/1775260800.000000000010", VERSIONED) == Latest("1775260800.00000000001")
+
+
+@given(texts(30, min_size=1).filter(str.strip), st.integers(0, 10**11), st.integers(0, 10**12 - 1), st.booleans())
+def test_a_token_leads_back_to_its_place(email: str, seconds: int, row: int, skip: bool) -> None:
+    key = user_key(email.strip().lower(), version_of(seconds, row))
+    token = encode_cursor(key, skip=skip)
+    assert token.isascii()
+    assert not set(token) & set("+/=&?# ")
+    assert get("/users", startKey=token) == Listing(10, key, skip)
+    path = "/users/" + "".join(f"%{byte:02X}" for byte in email.encode())
+    assert get(path + "/history", startKey=token) == History(email.strip().lower(), 10, key)
+
+
+def test_a_token_of_another_user_is_400() -> None:
+    event = {"httpMethod": "GET", "path": "/users/a/history"}
+    error = refused({**event, "queryStringParameters": {"startKey": encode_cursor(user_key("b"))}})
+    assert (error.status, str(error)) == (400, "startKey belongs to another email")
+
+
+def test_a_token_of_the_same_number_is_none_of_another() -> None:
+    token = encode_cursor({"id": {"N": "150E-2"}, "s": {"S": "x"}})
+    assert isinstance(get("/things/1.5/history", NUMBERED, startKey=token), History)
+
+
+def token_of(content: Any) -> str:
+    return base64.urlsafe_b64encode(orjson.dumps(content)).decode().rstrip("=")
+
+
+KEY = {"email": "a", "createdAt": "1"}
+NO_TOKENS = ["", "x", "äöü", "====", "!!!!", "W10", "a b", "W1tdLGZhbHNlXQ==\n", "//4="]
+FORGED = [
+    [KEY],
+    [KEY, True, 1],
+    [KEY, 1],
+    [KEY, None],
+    KEY,
+    "ab",
+    5,
+    None,
+    [["email", "createdAt"], False],
+    [[["email"]], False],
+    ["email", False],
+    [None, False],
+    [{}, False],
+    [{"email": "a"}, False],
+    [{**KEY, "x": "1"}, False],
+    [{**KEY, "email": 5}, False],
+    [{**KEY, "email": ""}, False],
+    [{**KEY, "email": None}, False],
+    [{**KEY, "email": {"S": "a"}}, False],
+    [{**KEY, "email": "x" * 2_049}, False],
+    [{**KEY, "createdAt": 1}, False],
+    [{**KEY, "createdAt": "now"}, False],
+    [{**KEY, "createdAt": "1E999"}, False],
+]
+
+
+@pytest.mark.parametrize(
+    "token",
+    [*NO_TOKENS, *map(token_of, FORGED), encode_cursor(user_key("a"))[:-3]],
+)
+@pytest.mark.parametrize("path", ["/users", "/users/a/history"])
+def test_a_forged_token_is_400(token: str, path: str) -> None:
+    error = refused({"httpMethod": "GET", "path": path, "queryStringParameters": {"startKey": token}})
+    assert error.status == 400
+    assert str(error) == "startKey is not a token of this API; use the nextToken of the page before"
+
+
+@settings(max_examples=200)
+@given(st.text(max_size=20) | st.binary(max_size=40).map(lambda b: base64.urlsafe_b64encode(b).decode()))
+def test_no_token_is_more_than_a_400(token: str) -> None:
+    with suppress(BadRequest):
+        assert get("/users", startKey=token) != get("/users")
+
+
+@given(st.integers(0, 10**15), st.integers(0, 10**12 - 1))
+def test_a_version_is_split_exactly(seconds: int, row: int) -> None:
+    number = version_of(seconds, row)
+    trimmed = number.rstrip("0").rstrip(".")  # as DynamoDB gives it back
+    for text in (number, trimmed, f"{Decimal(number).normalize()}", f"{Decimal(number):E}"):
+        whole, part = split_version(text)
+        assert (whole, part) == (seconds, row)
+        assert whole + Decimal(part) / 10**12 == Decimal(text)
+
+
+def test_an_item_for_people() -> None:
+    item = {
+        "name": {"S": "Jo"},
+        "email": {"S": "j@x"},
+        "createdAt": {"N": "1775260800.00000000001"},
+        "expirationTime": {"N": "1777852800"},
+    }
+    shown = orjson.dumps(to_json(item, USERS)).decode()
+    assert shown == '{"name":"Jo","email":"j@x","createdAt":1775260800,"rowNumber":10,"expirationTime":1777852800}'
+
+
+def test_every_type_of_dynamodb_is_shown_and_numbers_keep_their_digits() -> None:
+    long = "12345678901234567890123456789012345678"
+    item: dict[str, dict[str, Any]] = {
+        "N": {"N": long},
+        "small": {"N": "0." + "0" * 40 + "1"},
+        "NS": {"NS": ["1", long]},
+        "BOOL": {"BOOL": False},
+        "NULL": {"NULL": True},
+        "L": {"L": [{"N": long}, {"S": "x"}]},
+        "M": {"M": {"a": {"BOOL": True}, "b": {"L": []}}},
+        "SS": {"SS": ["a", "b"]},
+        "B": {"B": b"\x00\xff"},
+        "BS": {"BS": [b"a"]},
+    }
+    shown = json.loads(orjson.dumps(to_json(item, PRODUCTS)), parse_float=str)
+    assert shown == {
+        "N": int(long),
+        "small": "0." + "0" * 40 + "1",
+        "NS": [1, int(long)],
+        "BOOL": False,
+        "NULL": None,
+        "L": [int(long), "x"],
+        "M": {"a": True, "b": []},
+        "SS": ["a", "b"],
+        "B": "AP8=",
+        "BS": ["YQ=="],
+    }
+
+
+def test_the_key_of_an_item() -> None:
+    assert key_of({**user_key("a"), "name": {"S": "x"}}, USERS) == user_key("a")
+    assert key_of({"sku": {"S": "A"}, "price": {"N": "1"}}, PRODUCTS) == {"sku": {"S": "A"}}

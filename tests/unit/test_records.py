@@ -1,0 +1,204 @@
+"""Bytes -> records: the same whatever the chunks, the same as Python's csv, and no fault that spreads."""
+
+import csv
+import io
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from engine import records
+from engine.errors import BadFile
+from engine.records import BAD_QUOTES, NEVER_CLOSED, NOT_UTF8, TOO_LONG, CsvReader, Reject
+from tests.unit.csv_text import ROOMY, RUBBISH, SIZES, Valid, cut, read, read_plainly, valid_files
+
+HEADER = b"name,mail\n"
+
+
+@settings(max_examples=600)
+@given(data=RUBBISH, sizes=SIZES, record=st.sampled_from([5, 9, 20, ROOMY]), piece=st.sampled_from([1, 2, 7, ROOMY]))
+@example(data=b'a,b\n"aaaa\r\n"aa\r', sizes=[1], record=9, piece=1)
+@example(data=b"a,b\n" + b"x" * 8 + b"\r\ny\n", sizes=[13, 1], record=9, piece=ROOMY)
+def test_any_split_of_any_bytes_reads_as_the_plain_reader_does(
+    data: bytes, sizes: list[int], record: int, piece: int
+) -> None:
+    assert read(cut(data, sizes), record=record, piece=piece) == read_plainly(data, record)
+
+
+@settings(max_examples=300)
+@given(file=valid_files(), sizes=SIZES, piece=st.sampled_from([1, 3, ROOMY]))
+def test_valid_files_read_as_pythons_csv_reads_them(file: Valid, sizes: list[int], piece: int) -> None:
+    reading = read(cut(file.data, sizes), piece=piece)
+    text = file.data.decode("utf-8-sig")
+    assert [reading.header, *reading.fields] == [row for row in csv.reader(io.StringIO(text, newline="")) if row]
+    assert [reading.header, *reading.fields] == file.records
+    assert reading.rejects == []
+    assert reading.fault is None
+
+
+@given(data=RUBBISH, record=st.sampled_from([9, ROOMY]))
+def test_row_numbers_have_no_gaps(data: bytes, record: int) -> None:
+    numbers = read([data], record=record).numbers
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+@given(data=RUBBISH, sizes=SIZES)
+def test_an_offset_points_at_the_original_text(data: bytes, sizes: list[int]) -> None:
+    reading = read(cut(data, sizes))
+    places = [(offset, text) for _, offset, text in reading.rows.values()]
+    places += [(reject.offset or 0, reject.record) for reject in reading.rejects]
+    for offset, text in places:
+        assert offset > 0
+        assert data[offset:].decode(errors="backslashreplace").startswith(text)
+        assert data[offset - 1 : offset] in (b"\n", b"\r")
+
+
+@given(file=valid_files(), sizes=SIZES)
+def test_another_reader_can_go_on_at_the_end_of_a_block(file: Valid, sizes: list[int]) -> None:
+    reader = CsvReader()
+    seen = 0
+    for chunk in cut(file.data, sizes):
+        for block in reader.feed(chunk):
+            seen += len(block.rows)
+            assert read([b"h\n", file.data[block.end :]]).fields == file.records[1 + seen :]
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("sizes", [[1], [2], [1000]])
+def test_the_usual_file(line_end: bytes, sizes: list[int]) -> None:
+    lines = [b"\xef\xbb\xbf Name ,mail", b'"Doe, ""J"""  ,x', b"", b'"two' + line_end + b'lines",y', b"", b"last,z"]
+    reading = read(cut(line_end.join(lines), sizes))
+    assert reading.header == [" Name ", "mail"]
+    assert reading.fields == [["two" + line_end.decode() + "lines", "y"], ["last", "z"]]
+    assert [(reject.row, reject.reason) for reject in reading.rejects] == [(1, BAD_QUOTES)]
+
+
+def test_the_offset_counts_the_byte_order_mark_and_every_byte() -> None:
+    head = "\ufeffnäme,mail\r\n€,😀\r\n".encode()
+    reading = read([head + b"a\xffb,c\n"])
+    assert reading.rejects == [Reject(2, len(head), NOT_UTF8, r"a\xffb,c")]
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        (b'"stray,x', BAD_QUOTES),
+        (b'x,"stray', BAD_QUOTES),
+        (b'"a"b,x', BAD_QUOTES),
+        (b'x,"a" ', BAD_QUOTES),
+        (b"caf\xe9,x", NOT_UTF8),
+        (b"x,\xe2\x82", NOT_UTF8),
+        (b"\xed\xa0\x80,x", NOT_UTF8),
+    ],
+)
+def test_a_broken_row_costs_one_row(broken: bytes, reason: str) -> None:
+    good = [b'"row %d",x' % i for i in range(6)]
+    reading = read([HEADER + b"\n".join([*good[:3], broken, *good[3:]]) + b"\n"])
+    assert reading.fields == [[f"row {i}", "x"] for i in range(6)]
+    text = broken.decode(errors="backslashreplace")
+    assert reading.rejects == [Reject(4, len(HEADER) + 3 * len(good[0] + b"\n"), reason, text)]
+
+
+def test_a_quote_that_is_never_closed_costs_one_row() -> None:
+    reading = read([HEADER + b'a,b\nc,"d\ne,f\ng,h\n'])
+    assert reading.fields == [["a", "b"], ["e", "f"], ["g", "h"]]
+    assert reading.rejects == [Reject(2, 14, NEVER_CLOSED, 'c,"d')]
+
+
+def test_a_quote_inside_an_unquoted_field_is_a_character() -> None:
+    assert read([HEADER + b'5" nail,x\n']).fields == [['5" nail', "x"]]
+
+
+@pytest.mark.parametrize("sizes", [[1 << 16], [1 << 22]])
+def test_an_over_long_line_costs_one_row_and_no_memory(sizes: list[int]) -> None:
+    long = b"x" * (3 * records.MAX_RECORD_BYTES)
+    reading = read(cut(HEADER + b"a,b\n" + long + b"\r\nc,d\n", sizes))
+    assert reading.fields == [["a", "b"], ["c", "d"]]
+    assert reading.rejects == [Reject(2, 14, TOO_LONG, "x" * records.MAX_RECORD_BYTES)]
+    assert reading.rows[3][1] == 14 + len(long) + 2
+
+
+@pytest.mark.parametrize("quote", [b"", b'"'])
+def test_the_longest_record_is_just_not_too_long(quote: bytes) -> None:
+    row = quote + b"x" * (records.MAX_RECORD_BYTES - 2 * len(quote) - 1) + quote
+    reading = read(cut(HEADER + row + b"\n" + row + b"x\n" + b"a,b\n", [100_000]))
+    assert list(reading.rows) == [1, 3]
+    assert len(reading.fields[0][0]) == records.MAX_RECORD_BYTES - 2 * len(quote) - 1
+    assert [reject.row for reject in reading.rejects] == [2]
+
+
+def test_a_quoted_field_without_an_end_in_sight_costs_its_first_line() -> None:
+    rest = b"a,b\n" * 300_000
+    reading = read(cut(HEADER + b'x,"y\n' + rest, [1 << 18]))
+    assert reading.rejects == [Reject(1, 10, TOO_LONG, 'x,"y')]
+    assert len(reading.rows) == 300_000
+
+
+def test_records_across_the_borders_of_slices() -> None:
+    row = b'"%06d","line\r\nbreak, ""quoted"" \xe2\x82\xac"\r\n'
+    data = HEADER + b"".join(row % i for i in range(20_000))
+    assert len(data) > 3 * records.SLICE_BYTES
+    reading = read([data])
+    assert reading.fields == [[f"{i:06d}", 'line\r\nbreak, "quoted" €'] for i in range(20_000)]
+    assert reading.rows[20_000][1] == len(data) - len(row % 0)
+
+
+@given(data=RUBBISH, record=st.integers(4, 20), piece=st.integers(1, 20))
+def test_what_is_held_back_is_bounded_at_every_moment(data: bytes, record: int, piece: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(records, "MAX_RECORD_BYTES", record)
+        patch.setattr(records, "SLICE_BYTES", piece)
+        reader = CsvReader()
+        try:
+            for _ in reader.feed(data * 3):
+                assert len(reader._held) <= record + piece
+        except BadFile:
+            return
+        assert len(reader._held) <= record
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        ("name,mail\n".encode("utf-16"), "UTF-16"),
+        (b"\xfe\xff" + "name,mail\n".encode("utf-16-be"), "UTF-16"),
+        ("name,mail\n".encode("utf-32"), "UTF-"),
+        (b"\x00\x00\xfe\xff" + "name,mail\n".encode("utf-32-be"), "UTF-32"),
+        (b"PK\x03\x04....", "zip archive or a spreadsheet"),
+        (b"\x1f\x8b\x08\x00....", "gzip"),
+        (b"\xd0\xcf\x11\xe0....", "old spreadsheet"),
+        (b"%PDF-1.7\n", "PDF"),
+    ],
+)
+@pytest.mark.parametrize("sizes", [[1], [100]])
+def test_what_is_certainly_no_csv_is_refused_and_named(data: bytes, what: str, sizes: list[int]) -> None:
+    fault = read(cut(data, sizes)).fault
+    assert fault is not None
+    assert what in fault
+
+
+@pytest.mark.parametrize("data", [b"", b"\n\r\n\r", b"\xef\xbb\xbf", b"\xef\xbb\xbf\r\n"])
+def test_a_file_without_a_header_is_refused(data: bytes) -> None:
+    assert read([data]).fault == "the file is empty: it has no header line"
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        (b'"name"x,mail\n', BAD_QUOTES),
+        (b'"name,mail\n', NEVER_CLOSED),
+        (b"n\xe4me,mail\n", NOT_UTF8),
+        (b"n" * 2_000_000, TOO_LONG),
+        (b"n" * 2_000_000 + b"\n", TOO_LONG),
+    ],
+)
+def test_a_header_that_cannot_be_read_is_a_bad_file(header: bytes, reason: str) -> None:
+    assert read([header]).fault == f"the header line cannot be read: {reason}"
+
+
+@pytest.mark.parametrize("data", [b"a", b"a\n", b"a\r", b"a,b"])
+def test_a_header_alone_is_a_file_without_rows(data: bytes) -> None:
+    reading = read([data])
+    assert reading.fault is None
+    assert reading.header == data.decode().strip().split(",")
+    assert reading.numbers == []

@@ -1,0 +1,124 @@
+"""Back-off, deadlines and windows: arithmetic, checked at its edges."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.retry import NEVER, Backoff, Deadline, Window
+
+DRAWS = st.floats(0, 1, exclude_max=True)
+BACKOFFS = st.builds(Backoff, base=st.floats(0.001, 1), cap=st.floats(1, 60))
+
+
+@given(BACKOFFS, st.integers(0, 10**30), DRAWS)
+def test_a_wait_is_drawn_from_nothing_to_the_bound(backoff: Backoff, attempt: int, draw: float) -> None:
+    bound = min(backoff.cap, backoff.base * 2 ** min(attempt, 100))
+    assert backoff.delay(attempt, draw) == pytest.approx(draw * bound)
+    assert 0 <= backoff.delay(attempt, draw) <= backoff.cap
+    assert backoff.delay(attempt, 0.0) == 0.0
+
+
+@given(BACKOFFS, st.integers(0, 200))
+def test_the_bound_grows_until_the_cap(backoff: Backoff, attempt: int) -> None:
+    this, following = backoff.delay(attempt, 0.5), backoff.delay(attempt + 1, 0.5)
+    assert following == pytest.approx(min(2 * this, backoff.cap / 2))
+
+
+def test_the_usual_back_off() -> None:
+    assert [Backoff().delay(attempt, 0.5) for attempt in range(9)] == [
+        0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.5, 2.5
+    ]  # fmt: skip
+
+
+@given(st.floats(-1e9, 1e9), st.floats(-1e9, 1e9))
+def test_a_deadline_has_time_left_until_it_has_passed(at: float, now: float) -> None:
+    deadline = Deadline(at)
+    assert deadline.passed(now) == (now >= at)
+    assert deadline.remaining(now) == max(0, at - now)
+    assert (deadline.remaining(now) > 0) != deadline.passed(now)
+
+
+def test_never_is_never() -> None:
+    assert not NEVER.passed(1e300)
+    assert NEVER.remaining(1e300) == float("inf")
+
+
+@st.composite
+def windows(draw: st.DrawFn) -> Window:
+    floor, initial, ceiling = sorted(draw(st.tuples(*[st.integers(1, 40)] * 3)))
+    return Window(initial, ceiling, floor)
+
+
+@given(windows(), st.lists(st.booleans(), max_size=200))
+def test_a_window_keeps_within_its_bounds(window: Window, outcomes: list[bool]) -> None:
+    for good in outcomes:
+        before = window.limit
+        if good:
+            window.succeeded()
+            assert before <= window.limit <= before + 1
+        else:
+            window.throttled(window.epoch)
+            assert window.limit == max(window.floor, int(before * 0.67))
+        assert window.floor <= window.limit <= window.ceiling
+
+
+@given(windows(), st.integers(1, 50))
+def test_calls_that_were_in_flight_together_shrink_it_once(window: Window, calls: int) -> None:
+    epoch, before = window.epoch, window.limit
+    for _ in range(calls):
+        window.throttled(epoch)
+    assert window.limit == max(window.floor, int(before * 0.67))
+    assert window.epoch == epoch + 1
+    window.throttled(epoch + 1)
+    assert window.epoch == epoch + 2
+
+
+def test_each_success_adds_a_call_until_the_first_throttling() -> None:
+    window = Window(2, 6)
+    limits = []
+    for _ in range(6):
+        window.succeeded()
+        limits.append(window.limit)
+    assert limits == [3, 4, 5, 6, 6, 6]
+
+
+def test_afterwards_a_window_of_successes_adds_one_call() -> None:
+    window = Window(5, 5)
+    window.throttled(window.epoch)
+    assert window.limit == 3
+    limits = []
+    for _ in range(14):
+        window.succeeded()
+        limits.append(window.limit)
+    assert limits == [3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 5, 5, 5, 5]
+
+
+def test_a_throttled_call_takes_back_what_successes_had_gathered() -> None:
+    window = Window(15, 20)
+    window.throttled(window.epoch)
+    assert window.limit == 10
+    for _ in range(9):
+        window.succeeded()
+    window.throttled(window.epoch)
+    assert window.limit == 6
+    for _ in range(5):
+        window.succeeded()
+    assert window.limit == 6
+    window.succeeded()
+    assert window.limit == 7
+
+
+def test_a_window_finds_its_way_down_and_up_again() -> None:
+    window = Window(32, 32, floor=2)
+    for _ in range(20):
+        window.throttled(window.epoch)
+    assert window.limit == 2
+    for _ in range(sum(range(2, 32))):
+        window.succeeded()
+    assert window.limit == 32
+
+
+@pytest.mark.parametrize(("initial", "ceiling", "floor"), [(0, 5, 0), (1, 5, 2), (6, 5, 1), (3, 2, 1), (1, 1, 0)])
+def test_bounds_that_make_no_sense_are_refused(initial: int, ceiling: int, floor: int) -> None:
+    with pytest.raises(ValueError, match="a window needs 1 <= floor <= initial <= ceiling"):
+        Window(initial, ceiling, floor)

@@ -1,0 +1,129 @@
+"""Schema files: what the two of them come to, and which header and columns belong together."""
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.errors import BadFile
+from engine.schema import parse_schema
+from tests.unit.samples import PRODUCTS, USERS, schema_of
+
+DOCS = Path(__file__).parents[2] / "docs" / "schema.md"
+
+
+def sources(header: list[str]) -> dict[str, int | None]:
+    """Which index of a users' header each attribute comes from."""
+    return {column.attribute: index for column, index in USERS.plan(header).columns}
+
+
+def test_the_users_schema() -> None:
+    assert USERS.keys == ("email", "createdAt")
+    assert USERS.key_limits == {"email": 2_048, "createdAt": 1_024}
+    assert (USERS.collection, USERS.unknown_columns) == ("users", "ignore")
+    assert USERS.types == {
+        "name": "S",
+        "email": "S",
+        "phone": "S",
+        "createdAt": "N",
+        "processedAt": "S",
+        "expirationTime": "N",
+    }
+
+
+def test_the_products_schema_differs_in_everything() -> None:
+    assert PRODUCTS.keys == ("sku",)
+    assert PRODUCTS.key_limits == {"sku": 2_048}
+    assert (PRODUCTS.collection, PRODUCTS.unknown_columns) == ("products", "store")
+    assert set(PRODUCTS.types.values()) == {"S", "N", "BOOL"}
+    assert not set(PRODUCTS.types) & set(USERS.types)
+    assert [column.default for column in PRODUCTS.columns] == [None, None, "0", True, "N/A", None]
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        (["name", "mail", "phone"], {"name": 0, "email": 1, "phone": 2}),
+        (["phone", "name", "mail"], {"name": 1, "email": 2, "phone": 0}),
+        ([" NAME ", "\tEmail", "Phone\xa0"], {"name": 0, "email": 1, "phone": 2}),
+        (["id", "mail", "", "name", "", "notes"], {"name": 3, "email": 1, "phone": None}),
+    ],
+)
+def test_a_header_finds_its_columns(header: list[str], expected: dict[str, int | None]) -> None:
+    assert sources(header) == expected
+    assert USERS.plan(header).width == len(header)
+
+
+@given(st.permutations(["name", "EMAIL", "phone", "x", "y"]))
+def test_the_order_of_columns_is_free(header: list[str]) -> None:
+    row = [f"value of {name.lower()}" for name in header]
+    expected = [(1, "value of name", "value of email", "value of phone")]
+    assert USERS.plan(header).clean([1], [row]) == (expected, {})
+
+
+@pytest.mark.parametrize(
+    ("header", "text"),
+    [
+        (["name"], "the header lacks the required column mail; it has: name"),
+        (["phone"], "the header lacks the required columns name, mail; it has: phone"),
+        ([], "the header lacks the required columns name, mail; it has: nothing"),
+        (["name;mail;phone"], "the header lacks the required columns name, mail; it has: name;mail;phone"),
+        (["name", "mail", "E-Mail", "email"], "the header has the column 'mail' twice: as 'mail' and as 'email'"),
+        (["Name", "mail", " name"], "the header has the column 'name' twice: as 'Name' and as 'name'"),
+    ],
+)
+def test_a_header_that_does_not_suit_is_a_bad_file(header: list[str], text: str) -> None:
+    with pytest.raises(BadFile) as caught:
+        USERS.plan(header)
+    assert str(caught.value) == text
+
+
+def test_unknown_columns_are_stored_under_their_names() -> None:
+    plan = PRODUCTS.plan([" Colour ", "article", "price", "", "colour"])
+    assert plan.attributes[-2:] == ("Colour", "colour")
+    assert plan.clean([1], [["red", "A", "1", "no name", ""]])[0][0][-2:] == ("red", None)
+
+
+@pytest.mark.parametrize(
+    ("header", "text"),
+    [
+        (["article", "price", "x", " x "], "the header has an unknown column twice, which cannot be stored"),
+        (["article", "price", "changed"], "the unknown column 'changed' cannot be stored"),
+    ],
+)
+def test_unknown_columns_that_cannot_be_stored(header: list[str], text: str) -> None:
+    with pytest.raises(BadFile, match=re.escape(text)):
+        PRODUCTS.plan(header)
+
+
+@pytest.mark.parametrize(
+    ("header", "text"),
+    [(["k", "x"], "the unknown column 'x'"), (["k", " "], "a column without a name (number 2)")],
+)
+def test_unknown_columns_may_be_forbidden(header: list[str], text: str) -> None:
+    schema = schema_of('unknown_columns = "fail"\n[key]\npartition = "k"\n[columns.k]\nrequired = true')
+    assert schema.plan(["K"]).width == 1
+    with pytest.raises(BadFile, match=re.escape(text)):
+        schema.plan(header)
+
+
+@pytest.mark.parametrize(
+    ("name", "known"), [("mail", True), ("EMAIL", True), ("Phone", True), ("createdAt", False), ("v", False)]
+)
+def test_has_column(name: str, known: bool) -> None:
+    assert USERS.has_column(name) is known
+
+
+@pytest.mark.parametrize("kind", ["version", "row_number", "modified"])
+def test_what_is_generated_and_always_the_same_may_be_a_key(kind: str) -> None:
+    schema = schema_of(f'[key]\npartition = "a"\nsort = "g"\n[columns.a]\nrequired = true\n[generated]\ng = "{kind}"')
+    assert schema.keys == ("a", "g")
+    assert schema.types["g"] == "N"
+
+
+def test_the_schema_in_the_docs_is_one() -> None:
+    block = re.search(r"```toml\n(.*?)```", DOCS.read_text("utf-8"), re.DOTALL)
+    assert block is not None
+    assert parse_schema(block[1], "docs/schema.md").collection == "products"
