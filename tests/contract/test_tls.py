@@ -1,0 +1,69 @@
+"""Hot calls over TLS: both transports check the certificate, as in production, and nothing turns that off."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from benchmarks.sink.tls import make
+from engine import aws
+from engine.config import TRANSPORTS
+
+REPLY = b'HTTP/1.1 200 OK\r\nContent-Length: 23\r\n\r\n{"UnprocessedItems":{}}'
+
+
+@asynccontextmanager
+async def server(folder: Path, host: str = "127.0.0.1") -> AsyncIterator[tuple[str, Path]]:
+    """A TLS server with one answer, at a URL; and the certificate of the authority behind it."""
+    context, authority = make(folder)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                await reader.readuntil(b"\r\n\r\nbody")
+                writer.write(REPLY)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    listening = await asyncio.start_server(answer, host, 0, ssl=context)
+    port = listening.sockets[0].getsockname()[1]
+    try:
+        yield f"https://{host}:{port}/", authority
+    finally:
+        listening.close()
+
+
+@pytest.mark.parametrize("kind", TRANSPORTS)
+async def test_a_trusted_certificate_is_accepted_again_and_again(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with server(tmp_path) as (url, authority):
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(authority))
+        async with aws.transport(kind, aws.session()) as send:
+            for _ in range(3):
+                reply = await send(url, {"X-Test": "1"}, b"body", 5)
+                assert (reply.status, reply.body) == (200, b'{"UnprocessedItems":{}}')
+
+
+@pytest.mark.parametrize("kind", TRANSPORTS)
+async def test_an_unknown_authority_is_refused(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
+    async with server(tmp_path) as (url, _), aws.transport(kind, aws.session()) as send:
+        with pytest.raises(ConnectionError, match=r"not trusted|Certificate"):
+            await send(url, {}, b"body", 5)
+
+
+@pytest.mark.parametrize("kind", TRANSPORTS)
+async def test_a_certificate_of_another_host_is_refused(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with server(tmp_path, host="127.0.0.2") as (url, authority):
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(authority))
+        async with aws.transport(kind, aws.session()) as send:
+            with pytest.raises(ConnectionError, match=r"not trusted|Certificate"):
+                await send(url, {}, b"body", 5)
