@@ -15,13 +15,14 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 DEV := .venv/.requirements-installed
 PROJECT := .venv/.project-installed
 LOCAL := .venv-local/.requirements-installed
+BENCH := .venv-bench/.requirements-installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup check test demo local lock clean
+.PHONY: help setup check test demo local bench bench-quick rivals lock clean
 
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: $(PROJECT) $(LOCAL) ## make .venv and .venv-local from the pinned requirements
 
@@ -42,16 +43,38 @@ demo: setup ## start a local AWS, deploy, load two files, show what came of them
 local: setup ## start a local AWS, deploy, keep it running until Ctrl-C
 	@$(BIN)/millpond local
 
-# runtime.txt comes first and binds dev.txt: what is tested is what the images hold.
+# The engine at the versions that the images hold, and its rivals. Figures mean little while something else runs.
+bench: $(BENCH) rivals ## measure everything (an hour); ENDPOINT=http://… measures an emulator or AWS instead
+	.venv-bench/bin/python -m benchmarks $(if $(ENDPOINT),--endpoint $(ENDPOINT)) $(ARGS)
+
+bench-quick: $(BENCH) rivals ## measure the main things in under a minute
+	.venv-bench/bin/python -m benchmarks --quick $(ARGS)
+
+# A rival whose toolchain is missing is left out, and the report says so.
+GO_RIVAL := benchmarks/rivals/go
+NODE_RIVAL := benchmarks/rivals/node
+GOPATH_DEBIAN := /usr/share/gocode
+rivals:
+	@if command -v npm >/dev/null && ! cmp -s $(NODE_RIVAL)/package-lock.json $(NODE_RIVAL)/node_modules/.installed; then \
+	    (cd $(NODE_RIVAL) && npm ci --silent && cp package-lock.json node_modules/.installed) || \
+	        { rm -rf $(NODE_RIVAL)/node_modules; echo "rivals: the Node.js packages could not be installed" >&2; }; fi
+	@if command -v go >/dev/null && [ -d $(GOPATH_DEBIAN)/src/github.com/aws/aws-sdk-go-v2 ] && \
+	    ! [ $(GO_RIVAL)/importer -nt $(GO_RIVAL)/importer.go ]; then \
+	    GOPATH=$(GOPATH_DEBIAN) GO111MODULE=off GOFLAGS= go build -o $(GO_RIVAL)/importer $(GO_RIVAL)/importer.go || \
+	        { rm -f $(GO_RIVAL)/importer; echo "rivals: the Go importer could not be built" >&2; }; fi
+
+# runtime.txt comes first and binds the others: what is tested and measured is what the images hold.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
         --custom-compile-command 'make lock' $(ARGS)
 lock: $(DEV) ## pin the requirements again (ARGS=--upgrade: to the newest)
 	$(LOCK) pyproject.toml --extra lambda --output-file requirements/runtime.txt
-	$(LOCK) pyproject.toml --all-extras --constraint requirements/runtime.txt --output-file requirements/dev.txt
+	$(LOCK) pyproject.toml --extra lambda --extra cli --extra dev --constraint requirements/runtime.txt \
+	    --output-file requirements/dev.txt
+	$(LOCK) pyproject.toml --extra bench --constraint requirements/runtime.txt --output-file requirements/bench.txt
 	$(LOCK) requirements/local.in --output-file requirements/local.txt
 
 clean: ## remove everything that the other targets made
-	rm -rf .venv .venv-local build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-local .venv-bench $(NODE_RIVAL)/node_modules $(GO_RIVAL)/importer build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 define new_venv
@@ -68,6 +91,9 @@ $(DEV): requirements/dev.txt
 # The local AWS pins a botocore of its own, which is not the project's.
 $(LOCAL): requirements/local.txt
 	$(call new_venv,.venv-local,$<)
+
+$(BENCH): requirements/bench.txt
+	$(call new_venv,.venv-bench,$<)
 
 $(PROJECT): $(DEV) pyproject.toml
 	$(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .

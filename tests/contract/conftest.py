@@ -7,6 +7,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from engine.local.server import LocalServer
+from tests.contract.clouds import SERVICES, Cloud
+from tests.functions import fresh_processes
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +34,42 @@ def ministack_server() -> Iterator[LocalServer]:
     """The local AWS, for what moto gets wrong. Never emptied: a test uses names of its own."""
     with LocalServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def moto_cloud(moto_server: str) -> Iterator[Cloud]:
+    """The moto server with clients."""
+    cloud = Cloud("moto", moto_server)
+    yield cloud
+    cloud.close()
+
+
+@pytest.fixture(scope="session")
+def ministack_cloud(ministack_server: LocalServer) -> Iterator[Cloud]:
+    """The local AWS with clients."""
+    cloud = Cloud("ministack", ministack_server.endpoint_url)
+    yield cloud
+    cloud.close()
+
+
+@pytest.fixture(params=SERVICES)
+def cloud(request: pytest.FixtureRequest) -> Cloud:
+    """Each of the services in turn; see `tests.contract.clouds.both` for what one of them gets wrong."""
+    if request.param == "moto":
+        request.getfixturevalue("endpoint")  # empties it
+    found: Cloud = request.getfixturevalue(f"{request.param}_cloud")
+    return found
+
+
+@pytest.fixture
+def moto(endpoint: str, moto_cloud: Cloud) -> Cloud:
+    """Moto alone, with nothing in it, where a second opinion adds nothing."""
+    assert moto_cloud.endpoint == endpoint
+    return moto_cloud
+
+
+@pytest.fixture
+def env(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """The functions' environment variables, to be set by the test; what the handlers open is closed after it."""
+    with fresh_processes():
+        yield monkeypatch

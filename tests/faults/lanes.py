@@ -12,11 +12,13 @@ QUICK = Backoff(base=0.001, cap=0.01)
 
 
 @asynccontextmanager
-async def lane_to(server: FaultServer, operation: aws.Operation) -> AsyncIterator[aws.Lane]:
+async def lane_to(
+    server: FaultServer, operation: aws.Operation, transport_kind: str = "lean"
+) -> AsyncIterator[aws.Lane]:
     async def credentials(_renew: bool) -> Credentials:
         return Credentials("test", "test")
 
-    async with aws.transport("lean", aws.session()) as transport:
+    async with aws.transport(transport_kind, aws.session()) as transport:
         yield aws.Lane(
             operation, transport, credentials, endpoint_url=server.endpoint, region="us-east-1", backoff=QUICK
         )

@@ -42,7 +42,12 @@ class Stall:
 
 @dataclass(frozen=True)
 class Whole:
-    """The range is not heeded: the whole object comes, as something that stands in for S3 may send it."""
+    """The range is not heeded: the whole object comes, as something that stands in for S3 may send it.
+
+    Or its first `cut` bytes, and then the connection closes.
+    """
+
+    cut: int | None = None
 
 
 ObjectFault = Refuse | Reset | Silent | Slow | Cut | Stall | Whole
@@ -186,6 +191,9 @@ async def deliver(
                 await reader.read()
             elif fault.by_reset:
                 reset(writer)
+            return False
+        case Whole(int(cut)):
+            await send(writer, reply.head(), reply.body[:cut])
             return False
         case None | Refuse() | Slow() | Whole():
             await send(writer, reply.head(), reply.body)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from engine import aws
-from engine.config import PACKAGED_SCHEMA
+from engine.config import PACKAGED_SCHEMA, TRANSPORTS
 from engine.errors import ServiceError
 from engine.items import Items
 from engine.messages import Message
@@ -67,8 +67,8 @@ def message(columns: list[tuple[str, list[str]]], numbers: Sequence[int]) -> Mes
 
 
 @asynccontextmanager
-async def writer(server: FaultServer) -> AsyncIterator[TableWriter]:
-    async with lane_to(server, aws.BATCH_WRITE_ITEM) as lane:
+async def writer(server: FaultServer, transport_kind: str = "lean") -> AsyncIterator[TableWriter]:
+    async with lane_to(server, aws.BATCH_WRITE_ITEM, transport_kind) as lane:
         yield TableWriter("users", USERS, lane)
 
 
@@ -113,10 +113,11 @@ FAULTS: list[Fault] = [
 ]
 
 
+@pytest.mark.parametrize("transport_kind", TRANSPORTS)
 @pytest.mark.parametrize("fault", FAULTS, ids=repr)
-async def test_a_passing_fault_only_delays(fault_server: FaultServer, fault: Fault) -> None:
+async def test_a_passing_fault_only_delays(fault_server: FaultServer, fault: Fault, transport_kind: str) -> None:
     fault_server.plan = [fault, None, fault, fault]
-    async with writer(fault_server) as table:
+    async with writer(fault_server, transport_kind) as table:
         outcome = await table.write(items(120), NEVER)
     assert all(outcome.written)
     assert not outcome.refused
@@ -267,10 +268,27 @@ async def test_items_are_written_in_their_order(fault_server: FaultServer) -> No
         assert abs(sorted(first_rows).index(row) - place) <= MAX_IN_FLIGHT
 
 
-async def test_connections_gone_stale_in_a_freeze_are_replaced(fault_server: FaultServer) -> None:
-    async with writer(fault_server) as table:
+@pytest.mark.parametrize("transport_kind", TRANSPORTS)
+async def test_connections_gone_stale_in_a_freeze_are_replaced(fault_server: FaultServer, transport_kind: str) -> None:
+    async with writer(fault_server, transport_kind) as table:
         await table.write(items(500), NEVER)
         fault_server.drop_connections()
         outcome = await table.write(items(500, start=501), NEVER)
     assert all(outcome.written)
     assert len(fault_server.tables["users"].items) == 1_000
+
+
+async def test_a_stale_connection_is_replaced_at_once_without_a_back_off(fault_server: FaultServer) -> None:
+    pauses = []
+    async with lane_to(fault_server, aws.BATCH_WRITE_ITEM) as lane:
+
+        async def pause(attempt: int, deadline: Deadline) -> None:
+            pauses.append(attempt)
+
+        lane.pause = pause  # type: ignore[method-assign]
+        table = TableWriter("users", USERS, lane)
+        fault_server.plan = [CloseAfter()] * 20
+        for start in range(1, 500, 25):
+            assert all((await table.write(items(25, start=start), NEVER)).written)
+    assert not pauses
+    assert len(fault_server.tables["users"].items) == 500

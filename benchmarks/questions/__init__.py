@@ -1,0 +1,34 @@
+"""The questions, in the order in which they are asked and shown; each stands in its own file."""
+
+from benchmarks.questions import (
+    capacity,
+    chain,
+    coldstart,
+    encode,
+    latency,
+    memory,
+    pack,
+    parse,
+    produce,
+    query,
+    share,
+    sign,
+    work,
+)
+
+QUESTIONS = (
+    work.QUESTION,
+    work.TLS,
+    produce.QUESTION,
+    chain.QUESTION,
+    query.QUESTION,
+    latency.QUESTION,
+    capacity.QUESTION,
+    share.QUESTION,
+    memory.QUESTION,
+    coldstart.QUESTION,
+    sign.QUESTION,
+    parse.QUESTION,
+    pack.QUESTION,
+    encode.QUESTION,
+)

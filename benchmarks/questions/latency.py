@@ -1,0 +1,35 @@
+"""What is left of the rate when every call takes 10 ms (median) to 50 ms (p99)."""
+
+from __future__ import annotations
+
+from benchmarks import rivals
+from benchmarks.model import Entry, Options, Question
+from benchmarks.questions.common import producer, worker
+
+SLOW = {"latency_median_ms": 10.0, "latency_p99_ms": 50.0}
+
+
+def entries(options: Options) -> list[Entry]:
+    """Return each task without and with latency."""
+    size = options.row_bytes
+    return [
+        worker(rivals.MILLPOND, "worker, at once", row_bytes=size),
+        worker(rivals.MILLPOND, "worker, 10/50 ms", row_bytes=size, sink=SLOW),
+        worker(rivals.MILLPOND, "worker, 100 messages an event, at once", row_bytes=size, messages=100),
+        worker(rivals.MILLPOND, "worker, 100 messages an event, 10/50 ms", row_bytes=size, messages=100, sink=SLOW),
+        producer(rivals.MILLPOND, 1_000_000, "producer, at once", row_bytes=size),
+        producer(rivals.MILLPOND, 1_000_000, "producer, 10/50 ms", row_bytes=size, sink=SLOW),
+        worker(rivals.THREADS, "boto3, 32 threads, 10/50 ms", row_bytes=size, spec={"way": "threads"}, sink=SLOW),
+        worker(rivals.GO, "Go, 10/50 ms", row_bytes=size, env=rivals.GO_ENV, sink=SLOW),
+    ]
+
+
+QUESTION = Question(
+    name="latency",
+    title="With latency: 10 ms in the median, 50 ms at p99, on each call",
+    about="Log-normal delays of the stand-in. A worker waits for the last call of each event before it takes the next.",
+    unit="records",
+    entries=entries,
+    columns=(("per_second", "records/s"), ("cores", "cores used"), ("per_cpu_second", "records per CPU-second")),
+    chart="per_second",
+)

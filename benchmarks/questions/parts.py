@@ -1,0 +1,43 @@
+"""The entries of the questions about a part of the work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks import data, rivals
+from benchmarks.model import Entry, Options
+
+ROWS = 100_000
+
+LABELS = {
+    "sign": {"sign.millpond": "Millpond", "sign.botocore": "botocore"},
+    "parse": {
+        "parse.millpond": "Millpond",
+        "parse.reader": "csv.reader on the whole text",
+        "parse.dictreader": "csv.DictReader",
+    },
+    "pack": {
+        "pack.millpond": "Millpond, 500 rows a message",
+        "pack.millpond_plain": "Millpond, one message a row",
+        "pack.json": "csv.DictReader and json.dumps, one a row, unchecked",
+    },
+    "encode": {"encode.millpond": "Millpond", "encode.boto3": "boto3 resource"},
+}
+
+
+def parts(name: str, options: Options) -> list[Entry]:
+    """Return the ways to do the part `name`."""
+    content: dict[str, Any] = {}
+    if name in ("parse", "pack"):
+        content["content"] = data.HEADER + data.block(options.row_bytes) * (ROWS // data.BLOCK_ROWS)
+    elif name == "encode":
+        content["event"] = data.sqs_event(10, 500, row_bytes=options.row_bytes)
+    entries = [
+        Entry(contender=rivals.PARTS, label=label, spec={"task": name, "way": way}, share=0.5, **content)
+        for way, label in LABELS[name].items()
+    ]
+    if name == "parse":
+        entries.append(
+            Entry(contender=rivals.NODE, label="Node.js, csv-parser", spec={"task": "parse"}, share=0.5, **content)
+        )
+    return entries

@@ -1,0 +1,124 @@
+"""A place where the services answer, with AWS's own clients to look at it from outside."""
+
+import json
+import uuid
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from decimal import Decimal
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from engine import aws
+
+SERVICES = ("moto", "ministack")
+
+
+def both(**gaps: str) -> pytest.MarkDecorator:
+    """Run a test against each service; ``moto="…"`` says what that one is known to get wrong."""
+    return pytest.mark.parametrize(
+        "cloud",
+        [
+            pytest.param(name, marks=[pytest.mark.xfail(reason=gaps[name], strict=True)] if name in gaps else [])
+            for name in SERVICES
+        ],
+        indirect=True,
+    )
+
+
+class Cloud:
+    """One endpoint. What is made here has names of its own, so that tests need not be kept apart otherwise."""
+
+    def __init__(self, name: str, endpoint: str) -> None:
+        """Make clients, which neither check their parameters nor try twice."""
+        self.name, self.endpoint = name, endpoint
+        self._session = aws.session("us-east-1")  # one for all: it reads the service models only once
+        config = Config(parameter_validation=False, retries={"total_max_attempts": 1})
+        self.s3, self.sqs, self.dynamodb, self.iam, self.sts = (
+            boto3.client(service, endpoint_url=endpoint, region_name="us-east-1", config=config)
+            for service in ("s3", "sqs", "dynamodb", "iam", "sts")
+        )
+
+    def close(self) -> None:
+        """Close the clients' connections."""
+        for client in (self.s3, self.sqs, self.dynamodb, self.iam, self.sts):
+            client.close()
+
+    def client(self, service: str) -> AbstractAsyncContextManager[Any]:
+        """The engine's own kind of client."""
+        return aws.client(service, endpoint_url=self.endpoint, using=self._session)
+
+    def bucket(self, *, versioned: bool = False) -> str:
+        """A new bucket."""
+        name = f"bucket-{uuid.uuid4().hex[:12]}"
+        self.s3.create_bucket(Bucket=name)
+        if versioned:
+            self.s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+        return name
+
+    def put(self, bucket: str, key: str, body: bytes) -> Any:
+        """Put an object; returns S3's reply."""
+        return self.s3.put_object(Bucket=bucket, Key=key, Body=body)
+
+    def keys(self, bucket: str) -> list[str]:
+        """The keys in a bucket, in order."""
+        return [entry["Key"] for entry in self.s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
+
+    def body(self, bucket: str, key: str) -> bytes:
+        """The content of an object."""
+        body: bytes = self.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        return body
+
+    def queue(self) -> str:
+        """The URL of a new queue."""
+        url: str = self.sqs.create_queue(QueueName=f"queue-{uuid.uuid4().hex[:12]}")["QueueUrl"]
+        return url
+
+    def receive_all(self, queue_url: str) -> list[Any]:
+        """Take every message out of a queue, in no particular order."""
+        messages: list[Any] = []
+        while True:
+            reply = self.sqs.receive_message(
+                QueueUrl=queue_url,
+                MaxNumberOfMessages=10,
+                MessageAttributeNames=["All"],
+                AttributeNames=["All"],
+            )
+            got = reply.get("Messages", [])
+            if not got:
+                return messages
+            messages += got
+            entries = [{"Id": str(i), "ReceiptHandle": message["ReceiptHandle"]} for i, message in enumerate(got)]
+            self.sqs.delete_message_batch(QueueUrl=queue_url, Entries=entries)
+
+    def table(self, keys: Mapping[str, str] | None = None) -> str:
+        """The name of a new table: hash key and perhaps range key with their types; by default the users table."""
+        keys = keys or {"email": "S", "createdAt": "N"}
+        name = f"table-{uuid.uuid4().hex[:12]}"
+        self.dynamodb.create_table(
+            TableName=name,
+            BillingMode="PAY_PER_REQUEST",
+            KeySchema=[
+                {"AttributeName": key, "KeyType": kind} for key, kind in zip(keys, ("HASH", "RANGE"), strict=False)
+            ],
+            AttributeDefinitions=[{"AttributeName": key, "AttributeType": type_} for key, type_ in keys.items()],
+        )
+        return name
+
+    def items(self, table: str) -> list[Any]:
+        """Every item of a table, in an order that depends on the content alone."""
+        items: list[Any] = []
+        more: dict[str, Any] = {}
+        while True:
+            reply = self.dynamodb.scan(TableName=table, **more)
+            items += reply["Items"]
+            if "LastEvaluatedKey" not in reply:
+                return sorted(items, key=lambda item: json.dumps(item, sort_keys=True))
+            more = {"ExclusiveStartKey": reply["LastEvaluatedKey"]}
+
+
+def same_numbers(item: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The item with its numbers as numbers: DynamoDB keeps the value, not how it was written."""
+    return {name: Decimal(value["N"]) if "N" in value else value for name, value in item.items()}

@@ -1,0 +1,150 @@
+"""The list of all users over real Scans: each once, in the latest version, wherever the pages are cut."""
+
+import json
+import random
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from engine.handlers import query
+from tests.contract.clouds import Cloud
+from tests.functions import Context, Json, api_event
+
+MODIFIED = 1_775_260_800
+
+
+def put(cloud: Cloud, table: str, email: str, *rows: int) -> None:
+    """Store versions of a user; each is named after its row."""
+    for at in range(0, len(rows), 25):
+        requests = [
+            {
+                "PutRequest": {
+                    "Item": {
+                        "email": {"S": email},
+                        "createdAt": {"N": f"{MODIFIED}.{row:012d}"},
+                        "name": {"S": f"version {row}"},
+                    }
+                }
+            }
+            for row in rows[at : at + 25]
+        ]
+        cloud.dynamodb.batch_write_item(RequestItems={table: requests})
+
+
+def pages(limit: int, seconds: float = 60.0) -> Iterator[list[Json]]:
+    """Follow the tokens to the end; a page asks for the next one only when the caller does."""
+    token: str | None = None
+    for _ in range(1_000):
+        parameters = {"limit": str(limit)} | ({"startKey": token} if token else {})
+        answer = query.handler(api_event("/users", **parameters), Context(seconds))
+        assert answer["statusCode"] == 200, answer
+        page = json.loads(answer["body"])
+        assert page["count"] == len(page["items"]) <= limit
+        yield page["items"]
+        token = page["nextToken"]
+        if token is None:
+            return
+    raise AssertionError("the list has no end")
+
+
+def listed(limit: int, seconds: float = 60.0) -> list[tuple[str, int]]:
+    return [(item["email"], item["rowNumber"]) for page in pages(limit, seconds) for item in page]
+
+
+@pytest.fixture
+def table(cloud: Cloud, env: pytest.MonkeyPatch) -> str:
+    name = cloud.table()
+    env.setenv("AWS_ENDPOINT_URL", cloud.endpoint)
+    env.setenv("TABLE_NAME", name)
+    return name
+
+
+def test_an_empty_table_is_an_empty_list(cloud: Cloud, table: str) -> None:
+    assert list(pages(10)) == [[]]
+
+
+def test_the_usual_page_has_ten(cloud: Cloud, table: str) -> None:
+    for number in range(13):
+        put(cloud, table, f"user{number}@x.org", 1)
+    answer = json.loads(query.handler(api_event("/users"), Context())["body"])
+    assert answer["count"] == 10
+    assert answer["nextToken"]
+
+
+@pytest.mark.parametrize("limit", [1, 3, 7, 1000])
+def test_each_user_is_listed_once_in_the_latest_version(cloud: Cloud, table: str, limit: int) -> None:
+    # As many versions as make them straddle pages in every way, for pages of each size.
+    chance = random.Random(limit)
+    newest = {}
+    for number in range(12):
+        rows = chance.sample(range(1, 1_000), chance.choice([1, 1, 2, 3, 9]))
+        put(cloud, table, f"user{number}@x.org", *rows)
+        newest[f"user{number}@x.org"] = max(rows)
+    put(cloud, table, "many@x.org", *range(1, 76))
+    newest["many@x.org"] = 75
+    found = listed(limit)
+    assert dict(found) == newest
+    assert len(found) == len(newest)
+
+
+def test_pages_are_full_while_there_is_more(cloud: Cloud, table: str) -> None:
+    for number in range(9):
+        put(cloud, table, f"user{number}@x.org", *range(1, 2 + number))
+    assert [len(page) for page in pages(3)] in ([3, 3, 3], [3, 3, 3, 0])
+
+
+def newer_of_listed(cloud: Cloud, table: str, seen: list[str]) -> None:
+    put(cloud, table, seen[-1], 900)
+
+
+def newer_of_all_listed(cloud: Cloud, table: str, seen: list[str]) -> None:
+    for email in seen:
+        put(cloud, table, email, 900)
+
+
+def older_of_listed(cloud: Cloud, table: str, seen: list[str]) -> None:
+    put(cloud, table, seen[-1], 0)
+
+
+def last_is_deleted(cloud: Cloud, table: str, seen: list[str]) -> None:
+    for row in (1, 2):
+        key = {"email": {"S": seen[-1]}, "createdAt": {"N": f"{MODIFIED}.{row:012d}"}}
+        cloud.dynamodb.delete_item(TableName=table, Key=key)
+
+
+@pytest.mark.parametrize("change", [newer_of_listed, newer_of_all_listed, older_of_listed, last_is_deleted])
+def test_what_is_written_between_pages_lists_nobody_twice(
+    cloud: Cloud, table: str, change: Callable[[Cloud, str, list[str]], None]
+) -> None:
+    everyone = {f"user{number}@x.org" for number in range(10)}
+    for email in everyone:
+        put(cloud, table, email, 1, 2)
+    seen: list[str] = []
+    for page in pages(3):
+        seen += [item["email"] for item in page]
+        if seen:
+            change(cloud, table, seen)
+    assert len(seen) == len(set(seen))
+    assert set(seen) == everyone
+
+
+def test_a_user_who_comes_between_pages_harms_nobody(cloud: Cloud, table: str) -> None:
+    everyone = {f"user{number}@x.org" for number in range(10)}
+    for email in everyone:
+        put(cloud, table, email, 1)
+    seen: list[str] = []
+    for number, page in enumerate(pages(2)):
+        seen += [item["email"] for item in page]
+        put(cloud, table, f"new{number}@x.org", 1)
+    assert len(seen) == len(set(seen))
+    assert everyone <= set(seen)
+
+
+def test_with_no_time_left_pages_are_shorter_but_complete(cloud: Cloud, table: str) -> None:
+    newest = {}
+    for number in range(6):
+        put(cloud, table, f"user{number}@x.org", *range(1, 20))
+        newest[f"user{number}@x.org"] = 19
+    found = listed(5, seconds=0.0)
+    assert dict(found) == newest
+    assert len(found) == len(newest)

@@ -1,0 +1,172 @@
+"""Reading and putting S3 objects: whole, from the middle, and never another version than the one begun with."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+
+import pytest
+
+from engine.errors import ObjectGone, ObjectSuperseded, ServiceError, Verdict
+from engine.objects import CHUNK_BYTES, ObjectRef, Objects, OpenObject
+from tests.contract.clouds import Cloud
+
+BODY = bytes(range(256)) * 4096 + b"the end"
+KEYS = [
+    "uploads/users.csv",
+    "uploads/a b.csv",
+    "uploads/a+b%20c.csv",
+    "uploads/größe/日本 €.csv",
+    "uploads/a&b=c?d#e;f@g:h,i'j(k)!~*.csv",
+    "uploads/" + "x" * 1_000 + ".csv",
+]
+
+
+@asynccontextmanager
+async def objects_in(cloud: Cloud) -> AsyncIterator[Objects]:
+    async with cloud.client("s3") as client:
+        yield Objects(client)
+
+
+async def content(opened: OpenObject) -> bytes:
+    with closing(opened):
+        chunks = [chunk async for chunk in opened.chunks()]
+    assert all(0 < len(chunk) <= CHUNK_BYTES for chunk in chunks)
+    return b"".join(chunks)
+
+
+async def test_an_object_comes_in_chunks_with_what_s3_says_of_it(cloud: Cloud) -> None:
+    bucket = cloud.bucket()
+    cloud.put(bucket, "uploads/users.csv", BODY)
+    head = cloud.s3.head_object(Bucket=bucket, Key="uploads/users.csv")
+    async with objects_in(cloud) as objects:
+        opened = await objects.open(ObjectRef(bucket, "uploads/users.csv"))
+        assert await content(opened) == BODY
+    version = opened.version
+    assert (version.bucket, version.key, version.version) == (bucket, "uploads/users.csv", None)
+    assert version.etag == hashlib.md5(BODY, usedforsecurity=False).hexdigest()
+    assert version.modified == int(head["LastModified"].timestamp())
+    assert version.size == len(BODY)
+
+
+@pytest.mark.parametrize("offset", [1, CHUNK_BYTES, len(BODY) - 1])
+async def test_an_object_goes_on_from_any_byte(cloud: Cloud, offset: int) -> None:
+    bucket = cloud.bucket()
+    cloud.put(bucket, "k.csv", BODY)
+    async with objects_in(cloud) as objects:
+        opened = await objects.open(ObjectRef(bucket, "k.csv"))
+        opened.close()
+        body = await objects.resume(opened.version, offset)
+        assert await body.read() == BODY[offset:]
+
+
+@pytest.mark.parametrize("key", KEYS, ids=lambda key: key[:30])
+async def test_any_key_is_put_and_read(cloud: Cloud, key: str) -> None:
+    bucket = cloud.bucket()
+    async with objects_in(cloud) as objects:
+        await objects.put(bucket, key, b"row,reason\r\n", "text/csv; charset=utf-8")
+        opened = await objects.open(ObjectRef(bucket, key))
+        assert await content(opened) == b"row,reason\r\n"
+    assert cloud.keys(bucket) == [key]
+    assert cloud.s3.head_object(Bucket=bucket, Key=key)["ContentType"] == "text/csv; charset=utf-8"
+
+
+async def test_an_empty_object_has_no_chunks(cloud: Cloud) -> None:
+    bucket = cloud.bucket()
+    cloud.put(bucket, "empty.csv", b"")
+    async with objects_in(cloud) as objects:
+        opened = await objects.open(ObjectRef(bucket, "empty.csv"))
+        assert opened.version.size == 0
+        assert await content(opened) == b""
+
+
+async def test_an_object_that_was_replaced_before_is_superseded(cloud: Cloud) -> None:
+    bucket = cloud.bucket()
+    etag = cloud.put(bucket, "k.csv", b"old")["ETag"].strip('"')
+    async with objects_in(cloud) as objects:
+        opened = await objects.open(ObjectRef(bucket, "k.csv", etag=etag))
+        opened.close()
+        cloud.put(bucket, "k.csv", b"new")
+        with pytest.raises(ObjectSuperseded, match=f"s3://{bucket}/k.csv was replaced"):
+            await objects.open(ObjectRef(bucket, "k.csv", etag=etag))
+
+
+async def test_an_object_that_is_replaced_in_the_middle_is_superseded(cloud: Cloud) -> None:
+    bucket = cloud.bucket()
+    cloud.put(bucket, "k.csv", BODY)
+    async with objects_in(cloud) as objects:
+        opened = await objects.open(ObjectRef(bucket, "k.csv"))
+        opened.close()
+        cloud.put(bucket, "k.csv", BODY[::-1])
+        with pytest.raises(ObjectSuperseded):
+            await objects.resume(opened.version, 5)
+
+
+async def test_an_object_that_is_deleted_is_gone(cloud: Cloud) -> None:
+    bucket = cloud.bucket()
+    cloud.put(bucket, "k.csv", BODY)
+    async with objects_in(cloud) as objects:
+        opened = await objects.open(ObjectRef(bucket, "k.csv"))
+        opened.close()
+        cloud.s3.delete_object(Bucket=bucket, Key="k.csv")
+        with pytest.raises(ObjectGone, match=f"s3://{bucket}/k.csv no longer exists"):
+            await objects.resume(opened.version, 5)
+        with pytest.raises(ObjectGone):
+            await objects.open(ObjectRef(bucket, "k.csv", etag=opened.version.etag))
+
+
+async def test_a_version_is_read_whatever_came_after_it(cloud: Cloud) -> None:
+    bucket = cloud.bucket(versioned=True)
+    first = cloud.put(bucket, "k.csv", b"first")
+    second = cloud.put(bucket, "k.csv", b"second")
+    cloud.s3.delete_object(Bucket=bucket, Key="k.csv")
+    async with objects_in(cloud) as objects:
+        for put, body in ((first, b"first"), (second, b"second")):
+            ref = ObjectRef(bucket, "k.csv", put["VersionId"], put["ETag"].strip('"'))
+            opened = await objects.open(ref)
+            assert await content(opened) == body
+            assert opened.version.version == put["VersionId"]
+            assert await (await objects.resume(opened.version, 2)).read() == body[2:]
+        with pytest.raises(ObjectGone):
+            await objects.open(ObjectRef(bucket, "k.csv"))
+
+
+async def test_the_version_is_known_also_when_the_event_did_not_say(cloud: Cloud) -> None:
+    bucket = cloud.bucket(versioned=True)
+    put = cloud.put(bucket, "k.csv", b"first")
+    async with objects_in(cloud) as objects:
+        opened = await objects.open(ObjectRef(bucket, "k.csv"))
+        opened.close()
+    assert opened.version.version == put["VersionId"]
+
+
+async def test_a_version_that_was_deleted_is_gone(cloud: Cloud) -> None:
+    bucket = cloud.bucket(versioned=True)
+    put = cloud.put(bucket, "k.csv", b"first")
+    cloud.put(bucket, "k.csv", b"second")
+    cloud.s3.delete_object(Bucket=bucket, Key="k.csv", VersionId=put["VersionId"])
+    marker = cloud.s3.delete_object(Bucket=bucket, Key="k.csv")["VersionId"]
+    async with objects_in(cloud) as objects:
+        for version in (put["VersionId"], marker):
+            with pytest.raises(ObjectGone):
+                await objects.open(ObjectRef(bucket, "k.csv", version))
+
+
+async def test_a_bucket_that_is_not_there_is_a_wrong_setting(cloud: Cloud) -> None:
+    async with objects_in(cloud) as objects:
+        for call in (objects.open(ObjectRef("no-such-bucket", "k.csv")), objects.put("no-such-bucket", "k", b"", "")):
+            with pytest.raises(ServiceError, match="NoSuchBucket") as caught:
+                await call
+            assert caught.value.verdict is Verdict.FATAL
+
+
+async def test_one_connection_does_for_objects_read_to_their_end(cloud: Cloud) -> None:
+    bucket = cloud.bucket()
+    cloud.put(bucket, "k.csv", BODY)
+    async with objects_in(cloud) as objects:
+        # More than the client keeps connections: one that was not given back would stop it.
+        for read in [True, False] * 35:
+            opened = await objects.open(ObjectRef(bucket, "k.csv"))
+            if read:
+                assert await content(opened) == BODY
+            opened.close()
+            opened.close()

@@ -1,0 +1,232 @@
+"""The producer between an S3 and an SQS that go wrong: every row is sent, or the run fails and says why."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from engine.errors import DeadlineExceeded, ServiceError
+from engine.handlers import producer
+from tests.faults.objects import (
+    S3_DENIED,
+    S3_EXPIRED,
+    SLOW_DOWN,
+    Cut,
+    ObjectFault,
+    ObjectRequest,
+    ObjectServer,
+)
+from tests.faults.plans import (
+    ACCESS_DENIED,
+    EXPIRED_TOKEN,
+    NO_QUEUE,
+    SQS_ERROR,
+    SQS_THROTTLED,
+    CloseAfter,
+    Failed,
+    Fault,
+    Reset,
+    Silent,
+    Slow,
+    Sometimes,
+    Unmentioned,
+    always,
+)
+from tests.faults.server import FaultServer
+from tests.functions import Context, Json, event_of, s3_record
+
+HEADER = "name,mail,phone\n"
+
+
+def csv_of(rows: int, note: str = "x" * 60) -> bytes:
+    return (HEADER + "".join(f"User {row} {note},user{row}@x.org,{row}\n" for row in range(1, rows + 1))).encode()
+
+
+def produce(*keys: str, seconds: float = 60.0) -> Json:
+    return producer.handler(event_of(*(s3_record("bucket", key) for key in keys)), Context(seconds))
+
+
+def sent_rows(server: FaultServer, key: str = "a.csv") -> list[int]:
+    """The row numbers that the queue has, of one object, in order and as often as it has them."""
+    bodies = [json.loads(message.body) for message in server.queues["user-csv-queue"].messages]
+    return sorted(row[0] for body in bodies if body["object"]["key"] == key for row in body["rows"])
+
+
+@pytest.fixture
+def file(env: pytest.MonkeyPatch, object_server: ObjectServer) -> ObjectServer:
+    """One object of 20,000 rows, 2 MB, and small messages."""
+    env.setenv("RECORDS_PER_MESSAGE", "100")
+    object_server.put("bucket", "a.csv", csv_of(20_000))
+    return object_server
+
+
+def test_all_goes_well(file: ObjectServer, fault_server: FaultServer) -> None:
+    answer = produce("a.csv")
+    assert (answer["statusCode"], answer["totalRows"], answer["messagesSent"]) == (200, 20_000, 200)
+    assert sent_rows(fault_server) == list(range(1, 20_001))
+    assert len(file.requests) == 1
+
+
+def test_a_storm_of_faults_at_both_ends_loses_nothing(file: ObjectServer, fault_server: FaultServer) -> None:
+    faults: list[Fault] = [SQS_THROTTLED, SQS_ERROR, Failed(0.5), Unmentioned(0.5), Reset(), CloseAfter(), Slow(0.02)]
+    fault_server.plan = Sometimes(0.5, faults)
+    file.plan = lambda request: Cut(300_000) if request.start < 1_200_000 else None
+    answer = produce("a.csv")
+    assert (answer["totalRows"], answer["validRows"], answer["messagesSent"]) == (20_000, 20_000, 200)
+    assert sent_rows(fault_server) == list(range(1, 20_001))
+    assert len(file.requests) > 3
+
+
+def test_an_object_replaced_while_it_is_read_is_superseded(file: ObjectServer, fault_server: FaultServer) -> None:
+    old = file.put("bucket", "a.csv", csv_of(20_000))
+    file.put("bucket", "b.csv", csv_of(30))
+    cuts = iter([Cut(700_000)])
+
+    def cut_then_replaced(request: ObjectRequest) -> ObjectFault | None:
+        fault = next(cuts, None)
+        if request.key == "a.csv" and fault is None:
+            file.put("bucket", "a.csv", csv_of(7, note="new"))
+        return fault
+
+    file.plan = cut_then_replaced
+    answer = produce("a.csv", "b.csv")
+    assert [each["status"] for each in answer["objects"]] == ["superseded", "complete"]
+    assert "replaced by a newer upload" in answer["objects"][0]["reason"]
+    assert answer["objects"][0]["totalRows"] < 20_000
+    # Whatever was sent is of the old one: nothing is mixed.
+    for message in fault_server.queues["user-csv-queue"].messages:
+        document = json.loads(message.body)
+        assert document["object"]["key"] == "b.csv" or document["object"]["etag"] == old.etag
+        assert "new" not in message.body
+    assert sent_rows(fault_server, "b.csv") == list(range(1, 31))
+    assert produce("a.csv")["totalRows"] == 7
+
+
+def test_one_object_that_cannot_be_read_harms_none_of_the_others(file: ObjectServer, fault_server: FaultServer) -> None:
+    file.put("bucket", "b.csv", csv_of(30))
+    file.put("bucket", "c.csv", csv_of(40))
+    file.plan = lambda request: S3_DENIED if request.key == "b.csv" else None
+    with pytest.raises(ServiceError, match="GetObject failed: AccessDenied"):
+        produce("b.csv", "a.csv", "c.csv")
+    assert sent_rows(fault_server) == list(range(1, 20_001))
+    assert sent_rows(fault_server, "c.csv") == list(range(1, 41))
+
+
+@pytest.mark.parametrize("fault", [NO_QUEUE, ACCESS_DENIED, Failed(0.1, "InvalidMessageContents", True)], ids=repr)
+def test_a_queue_that_takes_nothing_is_loud(file: ObjectServer, fault_server: FaultServer, fault: Fault) -> None:
+    fault_server.plan = always(fault)
+    with pytest.raises(ServiceError, match="SendMessageBatch failed"):
+        produce("a.csv")
+    fault_server.plan = []
+    assert produce("a.csv")["messagesSent"] == 200
+
+
+@pytest.mark.parametrize("fault", [SQS_THROTTLED, Silent(), Slow(5.0)], ids=repr)
+def test_when_the_time_is_up_it_says_so(file: ObjectServer, fault_server: FaultServer, fault: Fault) -> None:
+    fault_server.plan = always(fault)
+    began = time.monotonic()
+    with pytest.raises((DeadlineExceeded, ServiceError), match=r"time|no answer") as caught:
+        produce("a.csv", seconds=1.5)
+    assert time.monotonic() - began < 10
+    assert "user" not in str(caught.value)
+    fault_server.plan = []
+    assert produce("a.csv")["validRows"] == 20_000
+
+
+def test_time_that_is_up_from_the_start_is_said_and_nothing_is_sent(
+    file: ObjectServer, fault_server: FaultServer
+) -> None:
+    with pytest.raises(DeadlineExceeded, match="the time is up after 0 rows: give the function more"):
+        produce("a.csv", seconds=0.0)
+    assert sent_rows(fault_server) == []
+
+
+def test_a_retry_after_a_crash_sends_the_same_messages(file: ObjectServer, fault_server: FaultServer) -> None:
+    def taken() -> dict[int, Any]:
+        documents = [json.loads(message.body) for message in fault_server.queues["user-csv-queue"].messages]
+        for document in documents:
+            del document["processedAt"]
+        return {document["message"]: document for document in documents}
+
+    fault_server.plan = lambda call: ACCESS_DENIED if call.number > 8 else None
+    with pytest.raises(ServiceError):
+        produce("a.csv")
+    before = taken()
+    assert 0 < len(before) < 200
+    fault_server.queues["user-csv-queue"].messages.clear()
+    fault_server.plan = []
+    file.plan = [Cut(123_456)]
+    produce("a.csv")
+    after = taken()
+    assert len(after) == 200
+    assert {number: after[number] for number in before} == before
+
+
+def test_rejects_that_cannot_be_kept_fail_the_run(file: ObjectServer, fault_server: FaultServer) -> None:
+    file.put("bucket", "a.csv", csv_of(10) + b",nobody@x.org,1\n")
+    file.plan = lambda request: S3_DENIED if request.method == "PUT" else None
+    with pytest.raises(ServiceError, match="PutObject failed: AccessDenied"):
+        produce("a.csv")
+    file.plan = [None, SLOW_DOWN]
+    assert produce("a.csv")["rejectedRows"] == 1
+    assert sum(key.startswith("rejects/") for _, key in file.objects) == 1
+
+
+def test_one_loop_and_one_set_of_clients_for_all_invocations(file: ObjectServer, fault_server: FaultServer) -> None:
+    file.put("bucket", "small.csv", csv_of(5))
+    produce("small.csv")
+    process = producer._process
+    loop, state = process._loop, process._state
+    assert loop is not None
+    assert state is not None
+    for _ in range(10):
+        produce("small.csv")
+    assert process._loop is loop
+    assert process._state is state
+    assert (file.connections, fault_server.connections) == (1, 1)
+
+
+def test_connections_gone_stale_in_a_freeze_are_replaced(file: ObjectServer, fault_server: FaultServer) -> None:
+    produce("a.csv")
+    for server in (file, fault_server):
+        server.drop_connections()
+    assert produce("a.csv")["messagesSent"] == 200
+    for server in (file, fault_server):
+        server.drop_connections()
+    time.sleep(0.1)  # this time the process may hear of it while it is frozen
+    assert produce("a.csv")["messagesSent"] == 200
+
+
+def access_key(headers: Any) -> str:
+    key: str = headers["authorization"].partition("Credential=")[2].partition("/")[0]
+    return key
+
+
+def test_credentials_that_the_queue_calls_expired_are_renewed(
+    file: ObjectServer, fault_server: FaultServer, env: pytest.MonkeyPatch
+) -> None:
+    file.put("bucket", "a.csv", csv_of(500))
+    env.setenv("AWS_ACCESS_KEY_ID", "OLD")
+    env.setenv("AWS_SESSION_TOKEN", "old-token")
+    produce("a.csv")
+    env.setenv("AWS_ACCESS_KEY_ID", "NEW")
+    env.setenv("AWS_SESSION_TOKEN", "new-token")
+    fault_server.plan = lambda call: EXPIRED_TOKEN if access_key(call.headers) == "OLD" else None
+    state = producer._process._state
+    assert produce("a.csv")["messagesSent"] == 5
+    assert producer._process._state is state  # within the same run, on the same lane
+    last = fault_server.calls[-1].headers
+    assert (access_key(last), last["x-amz-security-token"]) == ("NEW", "new-token")
+
+
+def test_credentials_that_s3_calls_expired_are_new_the_next_time(
+    file: ObjectServer, fault_server: FaultServer, env: pytest.MonkeyPatch
+) -> None:
+    env.setenv("AWS_ACCESS_KEY_ID", "OLD")
+    file.plan = lambda request: S3_EXPIRED if access_key(request.headers) == "OLD" else None
+    with pytest.raises(ServiceError, match="ExpiredToken"):
+        produce("a.csv")
+    env.setenv("AWS_ACCESS_KEY_ID", "NEW")
+    assert produce("a.csv")["totalRows"] == 20_000
+    assert access_key(file.requests[-1].headers) == access_key(fault_server.calls[-1].headers) == "NEW"

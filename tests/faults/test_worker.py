@@ -1,0 +1,282 @@
+"""The worker before a table and a bucket that go wrong: exactly the messages with rows left come back."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from engine.config import TRANSPORTS
+from engine.errors import ServiceError
+from engine.handlers import worker
+from tests.faults.objects import S3_DENIED, S3_EXPIRED, SLOW_DOWN, ObjectServer
+from tests.faults.plans import (
+    ACCESS_DENIED,
+    EXPIRED_TOKEN,
+    NO_TABLE,
+    SERVER_ERROR,
+    THROTTLED,
+    Call,
+    CloseAfter,
+    Fault,
+    Garbage,
+    Poison,
+    Reset,
+    Silent,
+    Slow,
+    Sometimes,
+    Truncated,
+    Unprocessed,
+    WrongChecksum,
+    always,
+)
+from tests.faults.server import FaultServer
+from tests.functions import Context, Json, event_of, failures, packed, sqs_record, users
+
+pytestmark = pytest.mark.usefixtures("env")
+
+
+def work(*records: Json, seconds: float = 60.0) -> list[str]:
+    return failures(worker.handler(event_of(*records), Context(seconds)))
+
+
+def batch(messages: int = 10, rows: int = 50) -> list[Json]:
+    """Messages m0, m1, …, each with rows of its own."""
+    return [
+        sqs_record(f"m{number}", packed(users(number * rows + 1, (number + 1) * rows), number=number))
+        for number in range(messages)
+    ]
+
+
+def emails(server: FaultServer) -> set[str]:
+    return {key[0] for key in server.tables["users"].items}
+
+
+def of_message(number: int, rows: int = 50) -> set[str]:
+    return {f"user{row}@example.com" for row in range(number * rows + 1, (number + 1) * rows + 1)}
+
+
+def has_row(*rows: int) -> Callable[[Json], bool]:
+    wanted = {f"user{row}@example.com" for row in rows}
+    return lambda item: item["email"]["S"] in wanted
+
+
+def test_all_goes_well(fault_server: FaultServer, object_server: ObjectServer) -> None:
+    assert work(*batch()) == []
+    assert len(emails(fault_server)) == 500
+    assert set(fault_server.tables["users"].writes.values()) == {1}
+    assert not object_server.requests
+
+
+def test_an_empty_batch_makes_no_call(fault_server: FaultServer) -> None:
+    assert work() == []
+    assert work(sqs_record("a", packed([]))) == []
+    assert not fault_server.calls
+
+
+@pytest.mark.parametrize("kind", TRANSPORTS)
+def test_a_storm_of_faults_only_delays(fault_server: FaultServer, env: pytest.MonkeyPatch, kind: str) -> None:
+    env.setenv("HTTP_TRANSPORT", kind)
+    faults: list[Fault] = [
+        THROTTLED,
+        SERVER_ERROR,
+        Unprocessed(0.5),
+        Reset(applied=True),
+        Garbage(),
+        Truncated(),
+        WrongChecksum(),
+        CloseAfter(),
+        Slow(0.02),
+    ]
+    fault_server.plan = Sometimes(0.5, faults)
+    assert work(*batch()) == []
+    assert len(emails(fault_server)) == 500
+
+
+@pytest.mark.parametrize("fault", [THROTTLED, Silent(), SERVER_ERROR, Reset(), Unprocessed(1.0), Slow(30)], ids=repr)
+def test_at_the_deadline_exactly_what_is_unwritten_comes_back(fault_server: FaultServer, fault: Fault) -> None:
+    # m3 has one row that never gets in, m7 none that does.
+    stuck = {"user151@example.com", *of_message(7)}
+    records = batch()
+
+    def plan(call: Call) -> Fault | None:
+        hit = {entry["email"]["S"] for entry in call.entries} & stuck
+        if hit and isinstance(fault, Unprocessed):
+            return Unprocessed(lambda entry: entry["email"]["S"] in stuck)
+        return fault if hit else None
+
+    fault_server.plan = plan
+    began = time.monotonic()
+    assert work(*records, seconds=1.5) == ["m3", "m7"]
+    assert time.monotonic() - began < 10
+    whole = {email for number in range(10) if number not in (3, 7) for email in of_message(number)}
+    assert whole <= emails(fault_server)
+    assert not emails(fault_server) & stuck
+    # Delivered again, and now all is well, they are written, and nothing else is touched.
+    fault_server.plan = []
+    fault_server.tables["users"].writes.clear()
+    assert work(records[3], records[7]) == []
+    assert len(emails(fault_server)) == 500
+    assert {key[0] for key in fault_server.tables["users"].writes} == of_message(3) | of_message(7)
+
+
+def test_with_no_time_at_all_everything_comes_back(fault_server: FaultServer) -> None:
+    assert work(*batch(3), seconds=0.0) == ["m0", "m1", "m2"]
+    assert not fault_server.calls
+
+
+def test_messages_are_written_in_their_order(fault_server: FaultServer) -> None:
+    # So that a deadline finds as few as possible half-written.
+    fault_server.plan = lambda call: Silent() if call.number > 120 else None
+    came_back = work(*batch(10, 500), seconds=1.5)
+    assert came_back[0] in ("m5", "m6", "m7")
+    assert came_back == [f"m{number}" for number in range(10 - len(came_back), 10)]
+
+
+def test_one_row_in_two_messages_counts_for_both(fault_server: FaultServer) -> None:
+    # Of the same key, one after the other; what one message has written is not taken for the other's.
+    first, twin = sqs_record("first", packed(users(1, 30))), sqs_record("twin", packed(users(1, 30)))
+    assert work(first, twin, sqs_record("first", packed(users(1, 30)))) == []
+    assert set(fault_server.tables["users"].writes.values()) == {3}
+    seen = []
+
+    def plan(call: Call) -> Fault | None:
+        seen.append(len(call.entries))
+        return Silent() if len(seen) > 2 else None
+
+    fault_server.plan = plan
+    assert work(first, twin, seconds=1.5) == ["twin"]
+
+
+def test_poison_becomes_a_reject_and_its_message_is_acknowledged(
+    fault_server: FaultServer, object_server: ObjectServer
+) -> None:
+    fault_server.plan = always(Poison(has_row(7, 60, 99)))
+    assert work(*batch(3)) == []
+    assert len(emails(fault_server)) == 147
+    rejects = {key: stored.body.decode() for (_, key), stored in object_server.objects.items()}
+    assert [key.rpartition("/")[2] for key in sorted(rejects)] == [
+        "message-000000000000000-000000-00000.csv",
+        "message-000000000000000-000001-00000.csv",
+    ]
+    first, second = (rejects[key] for key in sorted(rejects))
+    reason = "ValidationException: One or more parameter values were invalid"
+    assert first == f'row,offset,reason,record\r\n7,,{reason},"Name 7,user7@example.com,N/A"\r\n'
+    assert [line.split(",")[0] for line in second.splitlines()] == ["row", "60", "99"]
+
+
+def test_poison_beside_a_deadline(fault_server: FaultServer, object_server: ObjectServer) -> None:
+    # m0 has a poison row and all others written: done. m1 has a poison row and one that does not get in: back.
+    def plan(call: Call) -> Fault | None:
+        if any(map(has_row(60), call.entries)):
+            return Silent()
+        return Poison(has_row(7, 99))
+
+    fault_server.plan = plan
+    assert work(*batch(3), seconds=2.0) == ["m1"]
+    (key,) = [key for _, key in object_server.objects]
+    assert key.endswith("message-000000000000000-000000-00000.csv")
+
+
+@pytest.mark.parametrize("fault", [S3_DENIED, Silent(), SLOW_DOWN], ids=repr)
+def test_rejects_that_cannot_be_kept_bring_their_message_back_in_time(
+    fault_server: FaultServer, object_server: ObjectServer, fault: Any
+) -> None:
+    fault_server.plan = always(Poison(has_row(7, 120)))
+    object_server.plan = lambda request: fault
+    began = time.monotonic()
+    assert work(*batch(4), seconds=4.0) == ["m0", "m2"]
+    assert time.monotonic() - began < 4.0
+    assert len(emails(fault_server)) == 198
+    object_server.plan = []
+    assert work(*batch(4)) == []
+    assert len(object_server.objects) == 2
+
+
+@pytest.mark.parametrize("fault", [NO_TABLE, ACCESS_DENIED], ids=repr)
+def test_what_cannot_pass_is_loud_and_acknowledges_nothing(fault_server: FaultServer, fault: Fault) -> None:
+    fault_server.plan = always(fault)
+    with pytest.raises(ServiceError, match="BatchWriteItem failed"):
+        work(*batch(), sqs_record("bad", "{"))
+    fault_server.plan = []
+    assert work(*batch(), sqs_record("bad", "{")) == ["bad"]
+
+
+def test_one_loop_and_one_set_of_clients_for_all_invocations(fault_server: FaultServer) -> None:
+    small = sqs_record("a", packed(users(1, 20)))
+    assert work(small) == []
+    process = worker._process
+    loop, state = process._loop, process._state
+    assert loop is not None
+    assert state is not None
+    for _ in range(10):
+        assert work(small) == []
+    assert (process._loop, process._state) == (loop, state)
+    assert fault_server.connections == 1
+
+
+@pytest.mark.parametrize("kind", TRANSPORTS)
+def test_connections_gone_stale_in_a_freeze_are_replaced(
+    fault_server: FaultServer, env: pytest.MonkeyPatch, kind: str
+) -> None:
+    env.setenv("HTTP_TRANSPORT", kind)
+    for wait in (0.0, 0.0, 0.1):
+        assert work(*batch()) == []
+        fault_server.drop_connections()
+        time.sleep(wait)  # with a wait the process may hear of it before the next call
+    assert work(*batch()) == []
+    assert fault_server.connections > 1
+
+
+def access_key(headers: Any) -> str:
+    key: str = headers["authorization"].partition("Credential=")[2].partition("/")[0]
+    return key
+
+
+def test_credentials_that_expire_are_renewed(fault_server: FaultServer, env: pytest.MonkeyPatch) -> None:
+    env.setenv("AWS_ACCESS_KEY_ID", "OLD")
+    env.setenv("AWS_SESSION_TOKEN", "old-token")
+    assert work(*batch()) == []
+    assert {access_key(call.headers) for call in fault_server.calls} == {"OLD"}
+    env.setenv("AWS_ACCESS_KEY_ID", "NEW")
+    env.setenv("AWS_SESSION_TOKEN", "new-token")
+    fault_server.plan = lambda call: EXPIRED_TOKEN if access_key(call.headers) == "OLD" else None
+    state = worker._process._state
+    assert work(*batch()) == []
+    assert worker._process._state is state
+    last = fault_server.calls[-1].headers
+    assert (access_key(last), last["x-amz-security-token"]) == ("NEW", "new-token")
+    assert "x-amz-security-token" in last["authorization"]
+
+
+def test_credentials_that_stay_expired_are_loud_and_read_anew_the_next_time(
+    fault_server: FaultServer, env: pytest.MonkeyPatch
+) -> None:
+    fault_server.plan = always(EXPIRED_TOKEN)
+    with pytest.raises(ServiceError, match="ExpiredToken"):
+        work(*batch())
+    fault_server.plan = []
+    env.setenv("AWS_ACCESS_KEY_ID", "NEW")
+    assert work(*batch()) == []
+    assert access_key(fault_server.calls[-1].headers) == "NEW"
+
+
+def test_credentials_that_expire_for_the_bucket_alone_are_read_anew(
+    fault_server: FaultServer, object_server: ObjectServer, env: pytest.MonkeyPatch
+) -> None:
+    fault_server.plan = always(Poison(has_row(7)))
+    env.setenv("AWS_ACCESS_KEY_ID", "OLD")
+    object_server.plan = lambda request: S3_EXPIRED if access_key(request.headers) == "OLD" else None
+    with pytest.raises(ServiceError, match="ExpiredToken"):
+        work(*batch(1))
+    env.setenv("AWS_ACCESS_KEY_ID", "NEW")
+    assert work(*batch(1)) == []
+    assert len(object_server.objects) == 1
+
+
+def test_without_credentials_it_says_so(fault_server: FaultServer, env: pytest.MonkeyPatch) -> None:
+    env.delenv("AWS_ACCESS_KEY_ID")
+    env.delenv("AWS_SECRET_ACCESS_KEY")
+    with pytest.raises(ServiceError, match="no AWS credentials were found"):
+        work(*batch(1))
+    assert not fault_server.calls
