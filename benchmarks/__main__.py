@@ -33,7 +33,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="few questions, few rounds, under a minute")
     parser.add_argument("--only", default="", help=f"some of the questions, by commas: {', '.join(names)}")
     parser.add_argument("--rounds", type=int, help="interleaved rounds (5; quick: 2)")
-    parser.add_argument("--seconds", type=float, help="how long one run should last (3; quick: 1)")
+    parser.add_argument("--seconds", type=float, help="how long one run should last (3; quick: 0.6)")
     parser.add_argument("--row-bytes", type=int, default=100, help="bytes of a row (100)")
     parser.add_argument("--endpoint", default="", help="an emulator, or AWS, instead of the stand-in")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder for the results")
@@ -65,7 +65,7 @@ def main() -> None:
     quick = chosen.quick
     options = Options(
         rounds=chosen.rounds or (2 if quick else 5),
-        seconds=chosen.seconds or (1.0 if quick else 3.0),
+        seconds=chosen.seconds or (0.6 if quick else 3.0),
         quick=quick,
         row_bytes=chosen.row_bytes,
     )

@@ -178,7 +178,7 @@ def _produce(place: Place, entry: Entry, folder: Path) -> Run:
 def _run(place: Place, entry: Entry, folder: Path, env: dict[str, str], event: Any) -> Run:
     path = folder / "event.json"
     path.write_text(json.dumps(event), encoding="utf-8")
-    spec = {**entry.spec, "event": str(path), "warmup": 0, "repeat": 1, "records_per_call": entry.records_per_call}
+    spec = {**entry.spec, "event": str(path), "warmup": 1, "repeat": 1, "records_per_call": entry.records_per_call}
     return run(entry.contender, [spec], [place.env(env)], place)
 
 
@@ -196,7 +196,7 @@ def _questions() -> list[tuple[Question, Callable[[Place, Entry, Path], Run], li
             Question(
                 name="work",
                 title=f"Worker: {ROWS:,} rows into a new table",
-                about="From the start of the first call, connections included.",
+                about="One call, after one that opened the connections and did the same.",
                 unit="records",
                 entries=lambda _: workers,
                 columns=columns,
@@ -209,7 +209,7 @@ def _questions() -> list[tuple[Question, Callable[[Place, Entry, Path], Run], li
             Question(
                 name="produce",
                 title=f"Producer: {ROWS:,} rows into a new queue",
-                about="From the start of the first call, connections included.",
+                about="One call, after one that opened the connections and did the same.",
                 unit="records",
                 entries=lambda _: producers,
                 columns=columns,
@@ -231,8 +231,9 @@ def main(url: str, options: Options, out: Path, say: Callable[[str], None]) -> N
     for question, measure, entries in _questions():
         say(f"{question.name}: {question.title}")
         answers.append((question, _answer(place, question, measure, entries, options, out, say)))
-    markdown = report.as_markdown(answers, machine.describe(options), ceilings)
-    document = report.as_json(answers, machine.describe(options), ceilings)
+    about = {**machine.describe(options), "placement": "Where the server runs is not known here."}
+    markdown = report.as_markdown(answers, about, ceilings)
+    document = report.as_json(answers, about, ceilings)
     (out / "endpoint.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     (out / "endpoint.md").write_text(markdown, encoding="utf-8")
     print(markdown)

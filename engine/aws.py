@@ -30,7 +30,7 @@ from botocore.httpsession import get_cert_path
 
 from engine.errors import DeadlineExceeded, ServiceError, Verdict
 from engine.http1 import Pool
-from engine.retry import Backoff, Deadline, Window
+from engine.retry import Backoff, Deadline, Pace, Window
 from engine.sign import Credentials, Signer
 
 CALL_TIMEOUT = 10.0
@@ -211,6 +211,7 @@ class Lane:
         self._second = 0
         self._amz_date = ""
         self._current: Credentials | None = None
+        self._renewing = asyncio.Lock()
 
     async def call(self, body: bytes, deadline: Deadline) -> bytes:
         """Send `body` once and return the body of the reply.
@@ -227,7 +228,8 @@ class Lane:
             # Once a second is often enough to look at the calendar and ask botocore for credentials that expire.
             self._current = await self._credentials(False)
             self._second, self._amz_date = second, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
-        headers = self._signer.headers(body, self._current, self._amz_date)
+        credentials = self._current
+        headers = self._signer.headers(body, credentials, self._amz_date)
         try:
             reply = await self._transport(self._url, headers, body, timeout)
         except TimeoutError:
@@ -242,7 +244,9 @@ class Lane:
         code, message = _error_of(reply)
         failure = ServiceError(name, code, reply.status, message)
         if failure.verdict is Verdict.EXPIRED:
-            self._current = await self._credentials(True)
+            async with self._renewing:
+                if self._current is credentials:  # else another of the calls in flight has renewed them
+                    self._current = await self._credentials(True)
         raise failure
 
     async def pause(self, attempt: int, deadline: Deadline) -> None:
@@ -275,11 +279,13 @@ def _error_of(reply: Reply) -> tuple[str, str]:
 class Gate:
     """Lets as many calls at a time through as its `Window` allows: ``async with gate as epoch``.
 
-    First come, first served. The window may shrink and grow while calls are inside.
+    First come, first served. The window may shrink and grow while calls are inside. Inside, `turn` keeps the pace.
     """
 
     def __init__(self, window: Window) -> None:
         self.window = window
+        self.pace = Pace()
+        self._turn = asyncio.Lock()
         self._inside = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
@@ -302,6 +308,21 @@ class Gate:
         """Make room."""
         self._leave()
 
+    async def turn(self, items: int, deadline: Deadline) -> float:
+        """Wait until the pace allows to send so many items; returns the time then, which `Pace` wants to know.
+
+        Raises `DeadlineExceeded` at once when that would be past the deadline.
+        """
+        if self.pace.rate < float("inf"):
+            # One after the other: whoever waits behind must have the pace of then, not of now.
+            async with self._turn:
+                wait = self.pace.delay(now(), items)
+                if wait >= deadline.remaining(now()):
+                    raise DeadlineExceeded("no time left at the pace that the service allows")
+                if wait > 0:
+                    await asyncio.sleep(wait)
+        return now()
+
     def _leave(self) -> None:
         self._inside -= 1
         while self._waiting and self._inside < self.window.limit:
@@ -314,6 +335,18 @@ class Gate:
 def now() -> float:
     """Return the time of the clock that deadlines are measured on: the event loop's, in seconds."""
     return asyncio.get_running_loop().time()
+
+
+@asynccontextmanager
+async def until(deadline: Deadline, what: str) -> AsyncIterator[None]:
+    """Break off what knows of no deadline when `deadline` comes, by `DeadlineExceeded`."""
+    try:
+        async with asyncio.timeout_at(deadline.at if deadline.at < float("inf") else None) as limit:
+            yield
+    except TimeoutError:
+        if limit.expired():
+            raise DeadlineExceeded(f"no time left for {what}") from None
+        raise
 
 
 def credentials_of(make_session: Callable[[], aioboto3.Session]) -> Callable[[bool], Awaitable[Credentials]]:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from engine.aws import pause, service_errors
+from engine.aws import pause, service_errors, until
 from engine.errors import ObjectGone, ObjectSuperseded, ServiceError, Verdict
 from engine.retry import NEVER, Backoff, Deadline
 
@@ -50,13 +50,13 @@ class Objects:
         self._client = client
         self.backoff = backoff or Backoff(base=0.1)
 
-    async def open(self, ref: ObjectRef) -> OpenObject:
+    async def open(self, ref: ObjectRef, deadline: Deadline = NEVER) -> OpenObject:
         """Begin to read an object.
 
-        Raises `ObjectGone` if it is not there, `ObjectSuperseded` if it is not the one that `ref` names any more, and
-        `ServiceError`.
+        Raises `ObjectGone` if it is not there, `ObjectSuperseded` if it is not the one that `ref` names any more,
+        `ServiceError`, and `DeadlineExceeded`.
         """
-        reply = await self._get(ref, offset=0)
+        reply = await self._get(ref, 0, deadline)
         version_id = reply.get("VersionId") or ref.version
         version = ObjectVersion(
             bucket=ref.bucket,
@@ -68,21 +68,22 @@ class Objects:
         )
         return OpenObject(self, version, reply["Body"])
 
-    async def put(self, bucket: str, key: str, body: bytes, content_type: str) -> None:
-        """Put a whole small object. Raises `ServiceError`."""
-        with service_errors("PutObject"):
-            await self._client.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
+    async def put(self, bucket: str, key: str, body: bytes, content_type: str, deadline: Deadline = NEVER) -> None:
+        """Put a whole small object. Raises `ServiceError` and `DeadlineExceeded`."""
+        async with until(deadline, "PutObject"):
+            with service_errors("PutObject"):
+                await self._client.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
 
-    async def resume(self, version: ObjectVersion, offset: int) -> Any:
+    async def resume(self, version: ObjectVersion, offset: int, deadline: Deadline = NEVER) -> Any:
         """Return the body of `version` from byte `offset` on. Raises as `open` does."""
         ref = ObjectRef(version.bucket, version.key, version.version, version.etag)
-        reply = await self._get(ref, offset)
+        reply = await self._get(ref, offset, deadline)
         # S3 always heeds a range; some that stand in for it send the whole object again, and rows would come twice.
         if offset and "ContentRange" not in reply:
-            await _skip(reply["Body"], offset)
+            await _skip(reply["Body"], offset, deadline)
         return reply["Body"]
 
-    async def _get(self, ref: ObjectRef, offset: int) -> Any:
+    async def _get(self, ref: ObjectRef, offset: int, deadline: Deadline) -> Any:
         arguments: dict[str, Any] = {"Bucket": ref.bucket, "Key": ref.key}
         if ref.version:
             arguments["VersionId"] = ref.version
@@ -91,8 +92,9 @@ class Objects:
         if offset:
             arguments["Range"] = f"bytes={offset}-"
         try:
-            with service_errors("GetObject"):
-                return await self._client.get_object(**arguments)
+            async with until(deadline, "GetObject"):
+                with service_errors("GetObject"):
+                    return await self._client.get_object(**arguments)
         except ServiceError as error:
             if error.code in ("NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed"):
                 raise ObjectGone(f"s3://{ref.bucket}/{ref.key} no longer exists") from error
@@ -101,14 +103,19 @@ class Objects:
             raise
 
 
-async def _skip(body: Any, count: int) -> None:
-    try:
+async def _read(body: Any, most: int, deadline: Deadline) -> bytes:
+    async with until(deadline, "GetObject"):
         with service_errors("GetObject"):
-            while count:
-                chunk = await body.read(min(count, CHUNK_BYTES))
-                if not chunk:
-                    raise ServiceError("GetObject", "ConnectionFailed", 0, "the body ended early")
-                count -= len(chunk)
+            chunk: bytes = await body.read(most)
+    if not chunk:
+        raise ServiceError("GetObject", "ConnectionFailed", 0, "the body ended early")
+    return chunk
+
+
+async def _skip(body: Any, count: int, deadline: Deadline) -> None:
+    try:
+        while count:
+            count -= len(await _read(body, min(count, CHUNK_BYTES), deadline))
     except BaseException:
         body.close()
         raise
@@ -125,17 +132,14 @@ class OpenObject:
         """Yield the bytes in order, in chunks of up to `CHUNK_BYTES`.
 
         Raises `ObjectGone` or `ObjectSuperseded` when the object changes underneath, `ServiceError` when S3 cannot be
-        read after `MAX_RESUMES` tries in a row.
+        read after `MAX_RESUMES` tries in a row, `DeadlineExceeded` when the time is up first.
         """
         offset, failures = 0, 0
         while offset < self.version.size:
             try:
                 if self._body is None:
-                    self._body = await self._objects.resume(self.version, offset)
-                with service_errors("GetObject"):
-                    chunk = await self._body.read(CHUNK_BYTES)
-                if not chunk:
-                    raise ServiceError("GetObject", "ConnectionFailed", 0, "the body ended early")
+                    self._body = await self._objects.resume(self.version, offset, deadline)
+                chunk = await _read(self._body, CHUNK_BYTES, deadline)
             except ServiceError as error:
                 failures += 1
                 if error.verdict not in (Verdict.RETRY, Verdict.THROTTLE) or failures > MAX_RESUMES:

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from engine.aws import MAX_EXPIRIES, Caller, Gate, service_errors
+from engine.aws import MAX_EXPIRIES, Caller, Gate, now, service_errors
 from engine.errors import DeadlineExceeded, ServiceError, Verdict
 from engine.items import MAX_BATCH_BYTES, MAX_BATCH_ITEMS, Items, batch_body, batches, canonical_key
 from engine.retry import Deadline, Window
@@ -125,18 +125,24 @@ class TableWriter:
         """Send one call; return the indexes that were left unprocessed, `part` itself if it is all of them."""
         if len(body) > MAX_BATCH_BYTES:
             raise ServiceError("BatchWriteItem", "RequestEntityTooLarge", 413)  # as the service would say
+        window, pace = self._gate.window, self._gate.pace
         async with self._gate as epoch:
+            sent = await self._gate.turn(len(part), deadline)
             try:
                 reply = await self._lane.call(body, deadline)
             except ServiceError as error:
                 if error.verdict is Verdict.THROTTLE:
-                    self._gate.window.throttled(epoch)
+                    window.throttled(epoch)
+                    pace.throttled(now(), sent)
                 raise
             left = () if reply == _ALL_PROCESSED else self._unprocessed(reply, items, part)
+            if len(left) < len(part):
+                pace.accepted(now(), sent, len(part) - len(left))
             if left:
-                self._gate.window.throttled(epoch)
+                window.throttled(epoch)
+                pace.throttled(now(), sent)
             else:
-                self._gate.window.succeeded()
+                window.succeeded()
         return part if len(left) == len(part) else left
 
     def _unprocessed(self, reply: bytes, items: Items, part: Sequence[int]) -> list[int]:

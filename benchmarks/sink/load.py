@@ -43,7 +43,7 @@ class Signed(NamedTuple):
 def requests(url: str) -> dict[str, Signed]:
     """Return one request of each hot operation, signed for the stand-in at `url`."""
     credentials = Credentials(ACCESS_KEY, SECRET_KEY)
-    rows = 1_000_000
+    rows = 100_000
     return {
         "BatchWriteItem": write_request(url, data.TABLE, credentials, REGION),
         "SendMessageBatch": send_request(url, f"{url}/{data.ACCOUNT}/{data.QUEUE}", credentials, REGION),

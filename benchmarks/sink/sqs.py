@@ -69,15 +69,15 @@ class Queue:
         if not 1 <= len(entries) <= MAX_ENTRIES or len(ids) != len(entries):
             self._counts.violation(f"{len(entries)} entries, {len(ids)} different ids")
             return error_of(400, "AWS.SimpleQueueService.TooManyEntriesInBatchRequest", "1 to 10 entries, each id once")
-        done = []
-        payload = 0
-        for entry in entries:
-            text = entry["MessageBody"].encode()
-            payload += len(text) + _attribute_bytes(entry.get("MessageAttributes"))
-            done.append({"Id": entry["Id"], **self._take(entry, text, check=check)})
+        texts = [entry["MessageBody"].encode() for entry in entries]
+        payload = sum(map(len, texts)) + sum(_attribute_bytes(entry.get("MessageAttributes")) for entry in entries)
         if payload > MAX_BYTES:
             self._counts.violation(f"a batch of {payload:,} bytes")
             return error_of(400, "AWS.SimpleQueueService.BatchRequestTooLong", f"{payload} bytes")
+        done = [
+            {"Id": entry["Id"], **self._take(entry, text, check=check)}
+            for entry, text in zip(entries, texts, strict=True)
+        ]
         self._bill(payload)
         return reply_of(200, orjson.dumps({"Successful": done, "Failed": []}))
 
@@ -110,12 +110,16 @@ class Queue:
 
     def _check(self, text: bytes, records: int | None) -> None:
         """Look inside: as many rows as the attribute says, and, if asked for, which."""
-        document = orjson.loads(text)
-        rows = [row[0] for row in document["rows"]] if "rows" in document else [document.get("rowNumber")]
+        try:
+            document = orjson.loads(text)
+            rows = [row[0] for row in document["rows"]] if "rows" in document else [document["rowNumber"]]
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            self._counts.violation("a message that is not of rows")
+            return
         if records is not None and len(rows) != records:
             self._counts.violation(f"a message of {len(rows)} rows says that it has {records}")
         if self._settings.keys:
-            self._counts.keys.update(rows if rows != [None] else [text])
+            self._counts.keys.update(rows)
 
     def _bill(self, payload: int) -> None:
         self._counts.message_bytes += payload

@@ -109,7 +109,7 @@ class _Run:
             self.close("skipped", skip)
             return
         opened = await self._producer.objects.open(
-            ObjectRef(arrival.bucket, arrival.key, arrival.version, arrival.etag)
+            ObjectRef(arrival.bucket, arrival.key, arrival.version, arrival.etag), self._deadline
         )
         try:
             await self._stream(opened)
@@ -150,7 +150,7 @@ class _Run:
     async def _put(self, files: list[RejectFile]) -> None:
         bucket = self._producer.settings.rejects_bucket or self._arrival.bucket
         for file in files:
-            await self._producer.objects.put(bucket, file.key, file.body, "text/csv; charset=utf-8")
+            await self._producer.objects.put(bucket, file.key, file.body, "text/csv; charset=utf-8", self._deadline)
 
 
 def _timestamp() -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from engine import aws
 from engine.config import WorkerSettings
-from engine.errors import MalformedMessage, ServiceError
+from engine.errors import DeadlineExceeded, MalformedMessage, ServiceError, Verdict
 from engine.handlers.process import Context, Process, deadline_of, log
 from engine.items import Items
 from engine.messages import Message, Refused, parse_message
@@ -24,6 +24,9 @@ from engine.table import Outcome, TableWriter
 
 RESERVE_SECONDS = 3.0
 """Kept back of the function's time, for recording rejects and the answer."""
+
+ANSWER_SECONDS = 0.5
+"""Kept back of that for the answer: rejects that are not recorded by then bring their message back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +61,8 @@ class _Delivery:
     rejects: list[Reject] = field(default_factory=list)
 
 
-async def work(worker: Worker, event: Any, deadline: Deadline) -> dict[str, Any]:
-    """Write the rows of a batch; answer which messages must be delivered again.
+async def work(worker: Worker, event: Any, deadline: Deadline, last: Deadline) -> dict[str, Any]:
+    """Write the rows of a batch until `deadline`, record rejects until `last`; answer which messages must come again.
 
     A message is left out of ``batchItemFailures`` only when each of its rows is written or recorded as a reject.
     Raises `ServiceError` when the table cannot be written to at all: then SQS delivers the whole batch again.
@@ -77,8 +80,7 @@ async def work(worker: Worker, event: Any, deadline: Deadline) -> dict[str, Any]
             continue
         deliveries.append(delivery)
     outcome = await worker.writer.write(items, deadline)
-    unsettled = [delivery.message_id for delivery in deliveries if not await _settle(worker, delivery, outcome)]
-    failures += unsettled
+    failures += [each.message_id for each in deliveries if not await _settle(worker, each, outcome, last)]
     log(
         logging.WARNING if failures else logging.INFO,
         "batch",
@@ -101,7 +103,7 @@ def _read(worker: Worker, record: dict[str, Any], delivery: _Delivery, items: It
     delivery.message, delivery.own = message, items.add(message)
 
 
-async def _settle(worker: Worker, delivery: _Delivery, outcome: Outcome) -> bool:
+async def _settle(worker: Worker, delivery: _Delivery, outcome: Outcome, last: Deadline) -> bool:
     """Record the rejects of a message; tell whether it may be acknowledged."""
     own, message = delivery.own, delivery.message
     if not outcome.settled(own):
@@ -112,13 +114,15 @@ async def _settle(worker: Worker, delivery: _Delivery, outcome: Outcome) -> bool
     if not delivery.rejects:
         return True
     try:
-        return await _record(worker, delivery)
-    except ServiceError as error:
+        return await _record(worker, delivery, last)
+    except (ServiceError, DeadlineExceeded) as error:
+        if isinstance(error, ServiceError) and error.verdict is Verdict.EXPIRED:
+            raise  # or the clients would never be opened anew
         log(logging.ERROR, "rejects not recorded", messageId=delivery.message_id, reason=str(error))
         return False
 
 
-async def _record(worker: Worker, delivery: _Delivery) -> bool:
+async def _record(worker: Worker, delivery: _Delivery, last: Deadline) -> bool:
     """Put the rejects of a message where a person finds them; False if there is no place for them."""
     settings = worker.settings
     source = delivery.message.source if delivery.message else None
@@ -130,7 +134,7 @@ async def _record(worker: Worker, delivery: _Delivery) -> bool:
     folder = folder_of(settings.rejects_prefix, source) if source else f"{settings.rejects_prefix}plain/"
     files = RejectFiles(folder, f"message-{name}")
     for file in files.add(delivery.rejects) + files.flush():
-        await worker.objects.put(bucket, file.key, file.body, "text/csv; charset=utf-8")
+        await worker.objects.put(bucket, file.key, file.body, "text/csv; charset=utf-8", last)
     return True
 
 
@@ -147,6 +151,7 @@ def handler(event: Any, context: Context) -> dict[str, Any]:
     """Lambda entry point for an SQS event source with ``ReportBatchItemFailures``; see `work`."""
 
     async def run(worker: Worker) -> dict[str, Any]:
-        return await work(worker, event, deadline_of(context, RESERVE_SECONDS))
+        deadline, last = deadline_of(context, RESERVE_SECONDS), deadline_of(context, ANSWER_SECONDS)
+        return await work(worker, event, deadline, last)
 
     return _process.run(run)

@@ -54,7 +54,14 @@ def running() -> Iterator[Stand]:
     """One stand-in for the tests of a file."""
     loop = asyncio.new_event_loop()
     sink = Sink()
-    server = loop.run_until_complete(loop.create_server(lambda: Connection(sink), "127.0.0.1", 0))
+    opened: list[asyncio.BaseTransport] = []
+
+    class Noted(Connection):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            opened.append(transport)
+            super().connection_made(transport)
+
+    server = loop.run_until_complete(loop.create_server(lambda: Noted(sink), "127.0.0.1", 0))
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     stand = Stand(server.sockets[0].getsockname()[1])
@@ -64,8 +71,10 @@ def running() -> Iterator[Stand]:
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     server.close()
-    # Whatever a client has left open is closed from this side.
-    loop.run_until_complete(asyncio.sleep(0.05))
+    for transport in opened:
+        transport.abort() if isinstance(transport, asyncio.Transport) else transport.close()
+    loop.run_until_complete(server.wait_closed())
+    loop.run_until_complete(asyncio.sleep(0))
     loop.close()
 
 

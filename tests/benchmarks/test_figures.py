@@ -6,8 +6,9 @@ import pytest
 
 from benchmarks import data, prices, rivals
 from benchmarks.figures import Summary, fairness, percentile, short, steady, summarise
-from benchmarks.harness import Line, RunFailed, _hold, usual_figures
+from benchmarks.harness import Line, _hold, usual_figures
 from benchmarks.model import Contender, Entry, Options, Run, Usual
+from benchmarks.processes import RunFailed
 from benchmarks.questions import QUESTIONS
 from benchmarks.report import BEGIN, END, as_json, as_markdown, between_markers
 from benchmarks.sink.limits import Bucket, Latency

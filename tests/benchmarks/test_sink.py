@@ -39,14 +39,15 @@ def test_reset_and_configuration(stand: Stand) -> None:
 
 @pytest.mark.parametrize(("secret", "access"), [("wrong", "bench"), ("bench-secret", "somebody")])
 def test_a_wrong_signature_is_refused(stand: Stand, secret: str, access: str) -> None:
-    for service, call in (
-        ("dynamodb", lambda c: c.query(TableName="users")),
-        ("sqs", lambda c: c.send_message(QueueUrl=f"{stand.url}/0/q", MessageBody="x")),
-        ("s3", lambda c: c.get_object(Bucket="bench", Key=data.key_of(10))),
-    ):
+    calls: list[tuple[str, str, dict[str, str]]] = [
+        ("dynamodb", "query", {"TableName": "users"}),
+        ("sqs", "send_message", {"QueueUrl": f"{stand.url}/0/q", "MessageBody": "x"}),
+        ("s3", "get_object", {"Bucket": "bench", "Key": data.key_of(10)}),
+    ]
+    for service, operation, arguments in calls:
         client = stand.client(service, secret, access)
         with pytest.raises(ClientError, match="Signature"):
-            call(client)
+            getattr(client, operation)(**arguments)
         client.close()
     counts = stand.counts()
     assert counts["violations"] == 3
@@ -68,9 +69,9 @@ def test_batch_limits_and_duplicates_are_violations(stand: Stand) -> None:
 def test_messages_are_counted_and_billed(stand: Stand) -> None:
     url = f"{stand.url}/0/q"
     records = {"DataType": "Number", "StringValue": "500"}
+    bodies = [data.packed_body(i * 500 + 1, 500, i) for i in range(10)]
     entries = [
-        {"Id": str(i), "MessageBody": data.packed_body(i * 500 + 1, 500, i), "MessageAttributes": {"records": records}}
-        for i in range(10)
+        {"Id": str(i), "MessageBody": body, "MessageAttributes": {"records": records}} for i, body in enumerate(bodies)
     ]
     reply = stand.sqs.send_message_batch(QueueUrl=url, Entries=entries)
     assert len(reply["Successful"]) == 10
@@ -80,7 +81,7 @@ def test_messages_are_counted_and_billed(stand: Stand) -> None:
     )
     counts = stand.counts()
     assert (counts["messages"], counts["records"]) == (11, 5_001)
-    payload = sum(len(entry["MessageBody"].encode()) + len("recordsNumber500") for entry in entries)
+    payload = sum(len(packed.encode()) + len("recordsNumber500") for packed in bodies)
     assert counts["message_bytes"] == payload + len(body.encode())
     assert counts["sqs_units"] == -(-payload // 65_536) + 1
     assert counts["violations"] == 0
@@ -130,7 +131,7 @@ def test_objects_are_the_rows(stand: Stand) -> None:
 def test_objects_that_are_not_there_or_not_those(stand: Stand) -> None:
     with pytest.raises(ClientError, match="NoSuchKey"):
         stand.s3.get_object(Bucket="bench", Key="uploads/users.csv")
-    with pytest.raises(ClientError, match="412|Precondition"):
+    with pytest.raises(ClientError, match=r"412|Precondition"):
         stand.s3.get_object(Bucket="bench", Key=data.key_of(10), IfMatch='"other"')
     with pytest.raises(ClientError, match="InvalidRange"):
         stand.s3.get_object(Bucket="bench", Key=data.key_of(10), Range="bytes=5000-")

@@ -1,0 +1,244 @@
+"""Writing to a real table and reading it: items byte for byte, and each refusal understood for what it is."""
+
+import json
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from engine import aws
+from engine.config import PACKAGED_SCHEMA
+from engine.errors import ServiceError, Verdict
+from engine.items import Items, batch_body
+from engine.messages import Message, parse_message
+from engine.queries import split_version
+from engine.retry import NEVER
+from engine.schema import Schema, parse_schema
+from engine.table import TableReader, TableWriter
+from tests.contract.clouds import Cloud, both, same_numbers
+from tests.contract.lanes import lane_to
+from tests.functions import MODIFIED, packed
+
+USERS = parse_schema(PACKAGED_SCHEMA.read_text(), "users.toml")
+COLUMNS = ("name", "email", "phone")
+# Every character that JSON, Python or SQS treat in a way of their own.
+ODD = [chr(code) for code in (*range(0x81), 0xA0, 0x2028, 0xFEFF, 0xFFFD, 0xFFFE, 0xFFFF, 0x1F600, 0x10FFFF)]
+
+
+def read(rows: Sequence[Sequence[Any]], schema: Schema = USERS, columns: Sequence[str] = COLUMNS) -> Message:
+    """The message of these rows as the worker reads it."""
+    found = parse_message(json.dumps(packed(rows, columns=columns), ensure_ascii=False), {}, "id", 0, schema)
+    assert isinstance(found, Message)
+    return found
+
+
+def message(rows: Iterable[tuple[int, str, str]]) -> Message:
+    """Users by row number, name and address."""
+    return read([[*row, "N/A"] for row in rows])
+
+
+def made(*messages: Message, schema: Schema = USERS) -> Items:
+    found = Items(schema, ttl_days=30)
+    for each in messages:
+        found.add(each)
+    return found
+
+
+def items(count: int, *, name: str = "Name") -> Items:
+    return made(message((row, name, f"user{row}@example.com") for row in range(1, count + 1)))
+
+
+def put_request(**attributes: Any) -> str:
+    key = {"email": {"S": "a@example.com"}, "createdAt": {"N": "1775260800.000000000001"}}
+    return json.dumps({"PutRequest": {"Item": {**key, **attributes}}})
+
+
+@asynccontextmanager
+async def writer(cloud: Cloud, table: str, schema: Schema = USERS) -> AsyncIterator[TableWriter]:
+    async with lane_to(cloud, aws.BATCH_WRITE_ITEM) as lane:
+        yield TableWriter(table, schema, lane)
+
+
+@asynccontextmanager
+async def reader(cloud: Cloud, table: str) -> AsyncIterator[TableReader]:
+    async with cloud.client("dynamodb") as client:
+        yield TableReader(table, USERS, client)
+
+
+async def refusal(cloud: Cloud, *requests: str) -> ServiceError:
+    """What the service says to one batch."""
+    async with lane_to(cloud, aws.BATCH_WRITE_ITEM) as lane:
+        with pytest.raises(ServiceError) as caught:
+            await lane.call(batch_body(cloud.table(), requests), NEVER)
+    return caught.value
+
+
+async def test_items_are_read_back_as_they_were_written(cloud: Cloud) -> None:
+    table = cloud.table()
+    rows = [(row, f"Name {row}", f"user{row}@example.com") for row in range(1, 61)] + [(61, "", "größe+€ @example.com")]
+    odd = [(100 + i, f"{character}x", f"{character}@x.org") for i, character in enumerate(ODD)]
+    each_alone = [message([row]) for row in odd]
+    async with writer(cloud, table) as users:
+        outcome = await users.write(made(message(rows), *each_alone), NEVER)
+    assert all(outcome.written)
+    found = {split_version(item["createdAt"]["N"])[1]: same_numbers(item) for item in cloud.items(table)}
+    assert found == {
+        row: same_numbers(
+            {
+                "name": {"S": name},
+                "email": {"S": email},
+                "phone": {"S": "N/A"},
+                "createdAt": {"N": f"{MODIFIED}.{row:012d}"},
+                "processedAt": {"S": "2026-04-04T00:00:01.234Z"},
+                "expirationTime": {"N": str(MODIFIED + 30 * 86_400)},
+            }
+        )
+        for row, name, email in [*rows, *odd]
+    }
+
+
+async def test_numbers_keep_all_their_digits(cloud: Cloud) -> None:
+    schema = parse_schema(
+        'version = 1\ncollection = "c"\n[key]\npartition = "sku"\n[columns.sku]\nrequired = true\ntype = "N"\n'
+        '[columns.price]\ntype = "N"\n[columns.sold]\ntype = "BOOL"\n',
+        "c.toml",
+    )
+    numbers = ["0", "-1", "9" * 38, "0." + "0" * 91 + "9" * 38, "1" + "0" * 125, "-0.1"]
+    rows = [[row, str(row), number, row % 2 == 0] for row, number in enumerate(numbers, 1)]
+    table = cloud.table({"sku": "N"})
+    async with writer(cloud, table, schema) as products:
+        outcome = await products.write(made(read(rows, schema, ("sku", "price", "sold")), schema=schema), NEVER)
+    assert all(outcome.written)
+    found = {item["sku"]["N"]: same_numbers(item) for item in cloud.items(table)}
+    assert found == {
+        str(sku): same_numbers({"sku": {"N": str(sku)}, "price": {"N": str(number)}, "sold": {"BOOL": sold}})
+        for _, sku, number, sold in rows
+    }
+
+
+async def test_writing_twice_changes_nothing(cloud: Cloud) -> None:
+    table = cloud.table()
+    async with writer(cloud, table) as users:
+        await users.write(items(77), NEVER)
+        before = cloud.items(table)
+        await users.write(items(77), NEVER)
+    assert len(before) == 77
+    assert cloud.items(table) == before
+
+
+async def test_large_items_are_sent_in_fewer_than_25(cloud: Cloud) -> None:
+    table = cloud.table()
+    async with writer(cloud, table) as users:
+        outcome = await users.write(items(45, name="x" * 390_000), NEVER)
+    assert all(outcome.written)
+    assert len(cloud.items(table)) == 45
+
+
+@both(moto="takes more than 25")
+async def test_26_items_are_refused(cloud: Cloud) -> None:
+    error = await refusal(cloud, *items(26).requests)
+    assert error.verdict is Verdict.POISON
+
+
+@both(moto="compares how numbers are written, not their values")
+async def test_one_key_twice_is_refused(cloud: Cloud) -> None:
+    error = await refusal(cloud, put_request(), put_request(createdAt={"N": "1775260800.0000000000010"}))
+    assert error.verdict is Verdict.POISON
+    assert "duplicates" in error.detail
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param({"email": {"S": ""}}, id="empty"),
+        pytest.param({"email": {"S": "é" * 1_025}}, id="long partition key"),
+        pytest.param({"note": {"S": "x" * 410_000}}, id="over 400 KB"),
+        pytest.param({"note": {"N": "abc"}}, id="no number"),
+    ],
+)
+async def test_an_item_that_is_wrong_in_itself_is_poison(cloud: Cloud, wrong: dict[str, Any]) -> None:
+    error = await refusal(cloud, put_request(**wrong))
+    assert (error.code, error.status, error.verdict) == ("ValidationException", 400, Verdict.POISON)
+
+
+@both(moto="takes numbers of any length")
+async def test_a_number_of_39_digits_is_poison(cloud: Cloud) -> None:
+    assert (await refusal(cloud, put_request(note={"N": "1" * 39}))).verdict is Verdict.POISON
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [{"email": "S", "createdAt": "S"}, {"email": "N", "createdAt": "N"}, {"sku": "S"}, {"email": "S", "at": "N"}],
+    ids=str,
+)
+async def test_a_table_with_other_keys_is_a_wrong_setting(cloud: Cloud, keys: dict[str, str]) -> None:
+    table = cloud.table(keys)
+    async with writer(cloud, table) as users:
+        with pytest.raises(ServiceError, match="ValidationException") as caught:
+            await users.write(items(60), NEVER)
+    assert caught.value.verdict is Verdict.FATAL
+    assert cloud.items(table) == []
+
+
+async def test_a_table_that_is_not_there_is_a_wrong_setting(cloud: Cloud) -> None:
+    async with writer(cloud, "no-such-table") as users:
+        with pytest.raises(ServiceError, match="ResourceNotFoundException") as caught:
+            await users.write(items(60), NEVER)
+    assert caught.value.verdict is Verdict.FATAL
+    async with reader(cloud, "no-such-table") as found:
+        with pytest.raises(ServiceError, match="ResourceNotFoundException"):
+            await found.scan(limit=1)
+
+
+async def test_a_poison_item_stands_alone_at_the_end(cloud: Cloud) -> None:
+    table = cloud.table()
+    rows = [(row, "x" * 410_000 if row == 34 else f"Name {row}", f"user{row}@x.org") for row in range(1, 61)]
+    some = made(message(rows))
+    async with writer(cloud, table) as users:
+        outcome = await users.write(some, NEVER)
+    assert set(outcome.refused) == {33}
+    assert "ValidationException" in outcome.refused[33]
+    assert sum(outcome.written) == len(cloud.items(table)) == 59
+
+
+async def test_a_query_gives_the_newest_first_by_pages(cloud: Cloud) -> None:
+    table = cloud.table()
+    async with writer(cloud, table) as users:
+        versions = [(row, f"Name {row}", "ab"[row > 25] + "@example.com") for row in range(1, 29)]
+        await users.write(made(message(versions)), NEVER)
+    async with reader(cloud, table) as found:
+        rows: list[str] = []
+        start = None
+        while True:
+            page = await found.query("a@example.com", newest_first=True, limit=10, start_key=start)
+            assert len(page.items) <= 10
+            rows += [item["name"]["S"] for item in page.items]
+            if page.last_key is None:
+                break
+            start = page.last_key
+        oldest = await found.query("a@example.com", newest_first=False, limit=1)
+        nobody = await found.query("nobody@example.com", newest_first=True, limit=1)
+    assert rows == [f"Name {row}" for row in range(25, 0, -1)]
+    assert oldest.items[0]["name"]["S"] == "Name 1"
+    assert (nobody.items, nobody.last_key) == ([], None)
+
+
+async def test_a_scan_keeps_the_items_of_a_partition_together_oldest_first(cloud: Cloud) -> None:
+    # What the list of the query API rests on; a service that does otherwise would break it.
+    table = cloud.table()
+    shuffled = [(row * 7 % 60 + 1, f"Name {row}", f"user{row % 5}@example.com") for row in range(60)]
+    async with writer(cloud, table) as users:
+        await users.write(made(message(shuffled)), NEVER)
+    seen: list[tuple[str, int]] = []
+    start = None
+    async with reader(cloud, table) as found:
+        while True:
+            page = await found.scan(limit=7, start_key=start)
+            seen += [(item["email"]["S"], split_version(item["createdAt"]["N"])[1]) for item in page.items]
+            if page.last_key is None:
+                break
+            start = page.last_key
+    assert len(seen) == 60
+    first_seen = list(dict.fromkeys(email for email, _ in seen))
+    assert seen == sorted(seen, key=lambda each: (first_seen.index(each[0]), each[1]))
