@@ -44,7 +44,7 @@ local: setup ## start a local AWS, deploy, keep it running until Ctrl-C
 	@$(BIN)/millpond local
 
 # The engine at the versions that the images hold, and its rivals. Figures mean little while something else runs.
-bench: $(BENCH) rivals ## measure everything (an hour); ENDPOINT=http://… measures an emulator or AWS instead
+bench: $(BENCH) rivals ## measure everything (half an hour); ENDPOINT=http://… measures an emulator or AWS instead
 	.venv-bench/bin/python -m benchmarks $(if $(ENDPOINT),--endpoint $(ENDPOINT)) $(ARGS)
 
 bench-quick: $(BENCH) rivals ## measure the main things in under a minute

@@ -28,7 +28,7 @@ def draw(answers: Sequence[Answered], folder: Path, name: str) -> bool:
     shown = [(question, lines) for question, lines in answers if any(question.chart in line.summary for line in lines)]
     if not shown:
         return True
-    heights = [0.9 + 0.32 * len(lines) for _, lines in shown]
+    heights = [1.1 + 0.32 * len(lines) for _, lines in shown]
     figure, panels = plt.subplots(
         len(shown), 1, figsize=(9, sum(heights)), height_ratios=heights, layout="constrained", squeeze=False
     )
@@ -46,8 +46,8 @@ def _panel(panel: Any, question: Any, lines: Any) -> None:
     figures = [line.summary[question.chart] for line in lines][::-1]
     medians = [figure.median for figure in figures]
     errors = [[f.median - f.low for f in figures], [f.high - f.median for f in figures]]
-    mixed = len({line.contender for line in lines}) > 1 or any("Millpond" in label for label in labels)
-    colours = [_OURS if "Millpond" in label or not mixed else _THEIRS for label in labels]
+    ours = [line.contender == "millpond" or "Millpond" in line.label for line in lines][::-1]
+    colours = [_OURS if own else _THEIRS for own in ours]
     ends = {"elinewidth": 0.8, "capsize": 2}
     panel.barh(range(len(labels)), medians, xerr=errors, color=colours, error_kw=ends)
     panel.set_yticks(range(len(labels)), labels)
@@ -56,6 +56,8 @@ def _panel(panel: Any, question: Any, lines: Any) -> None:
             short(figure.median), (figure.high, index), xytext=(4, 0), textcoords="offset points", va="center"
         )
     heading = dict(question.columns).get(question.chart, question.chart)
-    panel.set_title(f"{question.title}: {heading}")
+    panel.set_title(question.title)
+    panel.set_xlabel(heading)
+    panel.xaxis.set_major_formatter(lambda value, _: short(value))
     panel.margins(x=0.12)
     panel.spines[["top", "right"]].set_visible(False)

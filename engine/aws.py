@@ -316,11 +316,12 @@ class Gate:
         if self.pace.rate < float("inf"):
             # One after the other: whoever waits behind must have the pace of then, not of now.
             async with self._turn:
-                wait = self.pace.delay(now(), items)
+                wait = self.pace.delay(now())
                 if wait >= deadline.remaining(now()):
                     raise DeadlineExceeded("no time left at the pace that the service allows")
                 if wait > 0:
                     await asyncio.sleep(wait)
+                self.pace.take(now(), items)  # only now: whoever gave up before has sent nothing
         return now()
 
     def _leave(self) -> None:

@@ -8,6 +8,7 @@ data, and error texts end up in logs.
 from __future__ import annotations
 
 import enum
+import re
 
 
 class MillpondError(Exception):
@@ -106,19 +107,24 @@ _VERDICTS: dict[str, Verdict] = {
 
 # DynamoDB says ValidationException both for a bad item and for a table whose keys are not those of the schema. The
 # second is a wrong setting: treated as poison it would turn every row of every file into a reject, one by one.
-_KEY_MISMATCH = ("does not match the schema", "type mismatch for key", "missing the key", "required keys was not given")
+# Its sentences are known from their beginning on: further behind they may quote the item.
+_KEY_MISMATCH = re.compile(
+    r"The provided key element does not match the schema"
+    r"|One or more parameter values (were|are not) (invalid|valid)[:.] (Missing the key|Type mismatch for key)"
+    r"|One of the required keys was not given a value"
+)
 
 
 def verdict_of(code: str, status: int, message: str = "") -> Verdict:
     """Return what to do about an error `code` that came with an HTTP `status` (0 if there was no reply at all)."""
     verdict = _VERDICTS.get(code)
-    if verdict is Verdict.POISON and any(text in message.lower() for text in _KEY_MISMATCH):
+    if verdict is Verdict.POISON and _KEY_MISMATCH.match(message):
         return Verdict.FATAL
     if verdict is not None:
         return verdict
     if status == 429:
         return Verdict.THROTTLE
-    return Verdict.RETRY if status >= 500 or status == 0 else Verdict.FATAL
+    return Verdict.RETRY if status >= 500 or status in (0, 408) else Verdict.FATAL
 
 
 class ServiceError(MillpondError):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections import deque
 from collections.abc import Mapping
 from typing import cast
@@ -22,6 +23,9 @@ import httptools
 
 MAX_IDLE = 128
 """Idle connections kept; as many as may be in flight together."""
+
+MAX_IDLE_SECONDS = 20.0
+"""Older connections are not used again: something in between may have forgotten them without telling either side."""
 
 MAX_HEAD_BYTES = 65_536
 MAX_BODY_BYTES = 32 * 1_048_576
@@ -168,7 +172,7 @@ class Pool:
             raise ValueError("https needs a TLS context")
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self._start = f"POST {parts.path or '/'} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
-        self._idle: deque[Connection] = deque()
+        self._idle: deque[tuple[float, Connection]] = deque()  # since when; the longest idle first
 
     async def post(self, headers: Mapping[str, str], body: bytes, seconds: float) -> RawReply:
         """Send a POST and return status, headers and body of the reply.
@@ -177,22 +181,25 @@ class Pool:
         """
         fields = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         head = f"{self._start}{fields}Content-Length: {len(body)}\r\n\r\n".encode("latin-1")
+        clock = asyncio.get_running_loop().time
+        end = clock() + seconds
         connection = self._idle_one()
         if connection is not None:
             try:
                 return self._back(connection, await connection.request(head, body, seconds))
             except StaleConnectionError:
                 self.close()  # what closed this one has closed the others too
-        clock = asyncio.get_running_loop().time
-        end = clock() + seconds
-        connection = await self._open(seconds)
+            except TimeoutError:
+                self.close()  # if it died without a word, so did the others: one lost wait is enough
+                raise
+        connection = await self._open(end - clock())
         return self._back(connection, await connection.request(head, body, end - clock()))
 
     def _back(self, connection: Connection, reply: RawReply) -> RawReply:
         """Take a connection back after a good reply."""
         if not connection.closed:
             if len(self._idle) < MAX_IDLE:
-                self._idle.append(connection)
+                self._idle.append((time.time(), connection))
             else:
                 connection.close()
         return reply
@@ -200,13 +207,16 @@ class Pool:
     def close(self) -> None:
         """Close all idle connections."""
         while self._idle:
-            self._idle.pop().close()
+            self._idle.pop()[1].close()
 
     def _idle_one(self) -> Connection | None:
+        # By the clock on the wall: the monotonic one may stand still while the process is frozen.
+        oldest = time.time() - MAX_IDLE_SECONDS
         while self._idle:
-            connection = self._idle.pop()
-            if not connection.closed:
+            since, connection = self._idle.pop()
+            if not connection.closed and since >= oldest:
                 return connection
+            connection.close()
         return None
 
     async def _open(self, seconds: float) -> Connection:

@@ -221,7 +221,10 @@ def parse_message(
         return _packed(document, "\\" in body, schema)
     if any(isinstance(value, float) for value in document.values()):
         # orjson makes a float of each number that is no 64-bit integer, and that would change it.
-        exact = json.loads(body, parse_int=str, parse_float=str)
+        try:
+            exact = json.loads(body, parse_int=str, parse_float=str)
+        except RecursionError:
+            raise MalformedMessage("the body is nested too deeply") from None
         document |= {name: exact[name] for name, value in document.items() if isinstance(value, float)}
     return _plain(document, attributes, message_id, sent, schema)
 

@@ -74,7 +74,7 @@ def parse_request(event: dict[str, Any], schema: Schema) -> Latest | History | L
     if len(segments) == 2:
         return Latest(partition)
     start, _ = _decode_cursor(parameters.get("startKey"), schema)
-    if start is not None and _partition(_text_of(start[schema.partition_key]), schema) != partition:
+    if start is not None and _canonical(start[schema.partition_key]) != partition:
         raise BadRequest(400, f"startKey belongs to another {schema.partition_key}")
     return History(partition, _limit(parameters.get("limit")), start)
 
@@ -99,6 +99,11 @@ def _partition(text: str, schema: Schema) -> str:
     if bad or not isinstance(value, str):
         raise BadRequest(400, f"not a {schema.partition_key}: {bad.get(0, 'empty')}")
     return value
+
+
+def _canonical(value: dict[str, Any]) -> str | None:
+    text = _text_of(value)
+    return is_number(text) if "N" in value else text
 
 
 def _limit(text: str | None) -> int:

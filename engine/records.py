@@ -10,6 +10,7 @@ header.
 
 Where a record is broken (text behind a closing quote, a quote that is never closed, no end within `MAX_RECORD_BYTES`),
 its first line becomes a reject and reading goes on with the next line: one stray quote costs one row, not the file.
+Where that happens so often that it would take for ever, all lines up to the break become one reject.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain, pairwise
@@ -50,6 +52,13 @@ TOO_LONG = f"the record is longer than {MAX_RECORD_BYTES:,} bytes"
 NEVER_CLOSED = "a quoted field is never closed"
 BAD_QUOTES = "the quotes are wrong: text follows a closing quote"
 NOT_UTF8 = "the row is not UTF-8 text"
+TOO_BROKEN = "the quotes are broken over and over: these lines are rejected together"
+
+# Scans of broken records that are repeated: short ones cost little, the others may add up to a second or two, and then
+# to a fixed multiple of what reading the file costs.
+WASTE_UNNOTICED = 16_384
+WASTE_ALLOWED = 64 * 1_048_576
+WASTE_SHARE = 4
 
 
 class Reject(NamedTuple):
@@ -87,10 +96,10 @@ class Block:
 class _Source:
     """The bytes that the rows of a block came from; lines are looked for only once something asks for them."""
 
-    __slots__ = ("_data", "_offset", "_offsets", "decoded", "spans")
+    __slots__ = ("_data", "_offsets", "decoded", "offset", "spans")
 
     def __init__(self, data: bytes, offset: int) -> None:
-        self._data, self._offset = data, offset
+        self._data, self.offset = data, offset
         self._offsets: list[int] = []
         self.decoded = True
         """False once the bytes have turned out not to be UTF-8 throughout."""
@@ -122,7 +131,7 @@ class _Source:
         first, behind = (index, index + 1) if self.spans is None else self.spans[index]
         offsets = self.line_offsets()
         low, high = offsets[first], min(offsets[behind], offsets[first] + MAX_RECORD_BYTES)
-        return Reject(number, self._offset + low, reason, _as_text(self._data[low:high]))
+        return Reject(number, self.offset + low, reason, _as_text(self._data[low:high]))
 
     def keep(self, kept: list[int]) -> None:
         """Note that only the rows with these indexes are left."""
@@ -139,6 +148,7 @@ class CsvReader:
         self._offset = 0  # of the first held byte
         self._row = 0  # number of the last row seen
         self._begun = False
+        self._waste = _Waste()
         self._skipping = False  # inside a line that was rejected for its length, before its end was seen
 
     def feed(self, data: bytes) -> Iterator[Block]:
@@ -157,7 +167,7 @@ class CsvReader:
         if not self._begun and not self._begin(final):
             return
         while self._held:
-            if self._skipping and not self._skip(final):
+            if self._skipping and not self._skip():
                 return
             block = self._next_block(final)
             if block is None:
@@ -183,7 +193,7 @@ class CsvReader:
         if not cut:
             return None if len(self._held) <= MAX_RECORD_BYTES else self._reject_beginning()
         source = _Source(self._held[:cut], self._offset)
-        rows, bad, consumed = _parse(source, None if final else len(self._held) - cut)
+        rows, bad, consumed = _parse(source, None if final else len(self._held) - cut, self._waste)
         if not consumed:
             return None
         if not all(rows):  # empty lines are no records
@@ -217,29 +227,42 @@ class CsvReader:
             raise BadFile(f"the header line cannot be read: {TOO_LONG}")
         self._row += 1
         reject = Reject(self._row, self._offset, TOO_LONG, _as_text(self._held[:MAX_RECORD_BYTES]))
-        # A CR at the end may be half of the line's end, which _skip must see.
+        # A CR at the end may be the line's end, which _skip must see.
         self._advance(len(self._held) - self._held.endswith(b"\r"))
         self._skipping = True
         return Block((), [], [reject], self._offset, _Source(b"", self._offset))
 
-    def _skip(self, final: bool) -> bool:
+    def _skip(self) -> bool:
         """Drop the rest of a line whose beginning was rejected; tell whether its end was found."""
-        for match in _LINE_END.finditer(self._held):
-            if match.group() == b"\r" and match.end() == len(self._held) and not final:
-                self._advance(match.start())  # its line feed may still come
-                return False
-            self._advance(match.end())
-            self._skipping = False
-            return True
-        self._advance(len(self._held))
-        return False
+        end = _LINE_END.search(self._held)
+        # Where the line feed of a CRLF is still to come, it will be an empty line, which is no record.
+        self._advance(end.end() if end else len(self._held))
+        self._skipping = end is None
+        return not self._skipping
 
     def _advance(self, count: int) -> None:
         self._held = self._held[count:]
         self._offset += count
 
 
-def _parse(source: _Source, behind: int | None) -> tuple[list[list[str]], dict[int, str], int]:
+class _Waste:
+    """How many bytes were scanned for records that turned out to be broken, and are scanned again line by line.
+
+    Where each line opens a quote that is closed far behind, that would be all lines for each line: a small file could
+    use up all the time there is. So there is an allowance, which grows with the file.
+    """
+
+    def __init__(self) -> None:
+        self._bytes = 0
+
+    def add(self, scanned: int, offset: int) -> bool:
+        """Note a scan of so many bytes that began at `offset` of the file; tell whether that was too much."""
+        if scanned > WASTE_UNNOTICED:
+            self._bytes += scanned
+        return scanned > WASTE_UNNOTICED and self._bytes > WASTE_ALLOWED + WASTE_SHARE * offset
+
+
+def _parse(source: _Source, behind: int | None, waste: _Waste) -> tuple[list[list[str]], dict[int, str], int]:
     """Read all lines of `source`, behind which `behind` more bytes are at hand (None: it is the end of the file).
 
     Returns the rows, with an empty one for each empty line; which of them are bad, as ``{index: reason}``; and the
@@ -255,27 +278,36 @@ def _parse(source: _Source, behind: int | None) -> tuple[list[list[str]], dict[i
     offsets = source.line_offsets()
     ends = [0]
     while ends[-1] < len(lines):
-        reason = _read_records(lines, offsets, rows, ends)
+        reason, scanned = _read_records(lines, offsets, rows, ends)
         if reason is None:
             continue
-        left = source.size - offsets[ends[-1]] + (behind or 0)
+        first = ends[-1]
+        left = source.size - offsets[first] + (behind or 0)
         if reason is NEVER_CLOSED:
             if behind is not None and left <= MAX_RECORD_BYTES:
                 break
             reason = TOO_LONG if left > MAX_RECORD_BYTES else NEVER_CLOSED
+        # What belongs to the record at the most, however far the reader looked: this must not depend on the chunks.
+        scanned = min(scanned, bisect_right(offsets, offsets[first] + MAX_RECORD_BYTES) - 1)
+        behind_it = first + 1
+        if scanned > behind_it and waste.add(offsets[scanned] - offsets[first], source.offset + offsets[first]):
+            reason, behind_it = TOO_BROKEN, scanned
         bad[len(rows)] = reason
-        rows.append(["?"])  # stands for the rejected line: not empty, or it would not count as a row
-        ends.append(ends[-1] + 1)
+        rows.append(["?"])  # stands for what is rejected: not empty, or it would not count as a row
+        ends.append(behind_it)
     source.spans = list(pairwise(ends))
     if not source.decoded:
         bad = {**_undecoded(rows), **bad}
     return rows, bad, offsets[ends[-1]]
 
 
-def _read_records(lines: list[str], offsets: list[int], rows: list[list[str]], ends: list[int]) -> str | None:
+def _read_records(
+    lines: list[str], offsets: list[int], rows: list[list[str]], ends: list[int]
+) -> tuple[str | None, int]:
     """Append the records from line `ends[-1]` on to `rows`, and where each ends to `ends`.
 
-    Returns None at the end of the lines, else what is wrong with the record that begins at the new `ends[-1]`.
+    Returns None at the end of the lines, else what is wrong with the record that begins at the new `ends[-1]`; and the
+    line behind the last one that was looked at.
     """
     exhausted = False
 
@@ -292,16 +324,16 @@ def _read_records(lines: list[str], offsets: list[int], rows: list[list[str]], e
         for row in reader:
             end = base + reader.line_num
             if offsets[end] - offsets[ends[-1]] > MAX_RECORD_BYTES:
-                return TOO_LONG
+                return TOO_LONG, end
             rows.append(row)
             ends.append(end)
     except csv.Error:
         # Asked for more than there is: the record is still open. Otherwise the line just read broke it.
         if exhausted:
-            return NEVER_CLOSED
-        length = offsets[base + reader.line_num] - offsets[ends[-1]]
-        return TOO_LONG if length > MAX_RECORD_BYTES else BAD_QUOTES
-    return None
+            return NEVER_CLOSED, len(lines)
+        end = base + reader.line_num
+        return TOO_LONG if offsets[end] - offsets[ends[-1]] > MAX_RECORD_BYTES else BAD_QUOTES, end
+    return None, len(lines)
 
 
 def _undecoded(rows: list[list[str]]) -> dict[int, str]:

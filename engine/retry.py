@@ -114,13 +114,13 @@ class Pace:
         self._taken = 0  # items since `_since`
         self._successes = self._refusals = 0  # calls since the last change
 
-    def delay(self, now: float, items: int) -> float:
-        """Return the seconds to wait before sending so many items; that place in time is then taken."""
-        if self.rate == float("inf"):
-            return 0.0
-        start = max(now, self._next)
-        self._next = start + items / self.rate
-        return start - now
+    def delay(self, now: float) -> float:
+        """Return the seconds to wait before the next call may be sent; see `take`."""
+        return max(0.0, self._next - now)
+
+    def take(self, now: float, items: int) -> None:
+        """Note that a call with so many items is sent at `now`: the next one has to wait accordingly."""
+        self._next = now + items / self.rate
 
     def accepted(self, now: float, sent: float, items: int) -> None:
         """Note items that the service took from a call that was sent at `sent`."""

@@ -73,7 +73,8 @@ class Schema:
     def plan(self, header: list[str]) -> RowPlan:
         """Match a header to the columns (trimmed, without case) and return how to clean rows below it.
 
-        Raises `BadFile` when a required column is missing, a column comes twice, or an unknown one is not allowed.
+        Raises `BadFile` when a required column is missing, a column comes twice, or an unknown one is not allowed. It
+        names columns of the schema, and others by their place: a file without a header has somebody's data there.
         """
         names = [name.strip() for name in header]
         by_name = {alias: column for column in self.columns for alias in column.header_names}
@@ -85,15 +86,15 @@ class Schema:
                 extras += self._extra(name, index)
             elif column in sources:
                 raise BadFile(
-                    f"the header has the column {column.name!r} twice: as {names[sources[column]]!r} and as {name!r}"
+                    f"the header has the column {column.name} twice: in places {sources[column] + 1} and {index + 1}"
                 )
             else:
                 sources[column] = index
         missing = [column.name for column in self.columns if column.required and column not in sources]
         if missing:
             raise BadFile(
-                f"the header lacks the required column{'s' * (len(missing) > 1)} {', '.join(missing)}; "
-                f"it has: {', '.join(names) or 'nothing'}"
+                f"the header lacks the required column{'s' * (len(missing) > 1)} {', '.join(missing)}: "
+                + _what_may_be_wrong(names, [column.name for column in sources])
             )
         stored = [name for name, _ in extras]
         if len(set(stored)) != len(stored):
@@ -104,13 +105,20 @@ class Schema:
 
     def _extra(self, name: str, index: int) -> list[tuple[str, int]]:
         if self.unknown_columns == "fail":
-            what = f"the unknown column {name!r}" if name else f"a column without a name (number {index + 1})"
-            raise BadFile(f"the header has {what}, and the schema allows none")
+            what = "an unknown column" if name else "a column without a name"
+            raise BadFile(f"the header has {what} in place {index + 1}, and the schema allows none")
         if self.unknown_columns == "ignore" or not name:
             return []
         if name in self.types:
-            raise BadFile(f"the unknown column {name!r} cannot be stored: the schema uses that name for something else")
+            raise BadFile(f"the column in place {index + 1} cannot be stored: the schema uses its name for another")
         return [(name, index)]
+
+
+def _what_may_be_wrong(names: list[str], known: list[str]) -> str:
+    if len(names) == 1 and (separator := next((each for each in ";\t|" if each in names[0]), None)):
+        return f"its columns are separated by {'tabs' if separator == chr(9) else separator}, they must be by commas"
+    found = f"of its {len(names):,} columns the schema knows {', '.join(known) or 'none'}"
+    return found if known else f"{found}; is the first line a header?"
 
 
 def parse_schema(text: str, source: str) -> Schema:

@@ -152,7 +152,9 @@ class TableWriter:
             canonical_key(zip((type_ for _, type_ in types), items.key(index), strict=True)): index for index in part
         }
         try:
-            requests = orjson.loads(reply)["UnprocessedItems"].get(self._table, [])
+            # Whatever the service calls the table, an ARN has several names: one call writes to one table.
+            tables = orjson.loads(reply)["UnprocessedItems"].values()
+            requests = [request for table in tables for request in table]
             keys = [
                 canonical_key((type_, request["PutRequest"]["Item"][name][type_]) for name, type_ in types)
                 for request in requests

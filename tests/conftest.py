@@ -6,9 +6,12 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
+import orjson
 import pytest
 import uvloop
+from botocore.loaders import JSONFileLoader
 
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "test",
@@ -73,4 +76,20 @@ def nobody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             patch.setenv(name, value)
         # Whoever clears the variables above still finds no ~/.aws.
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def service_models() -> Iterator[None]:
+    """Keep AWS's service models at hand: otherwise every client of every test unpacks and parses megabytes anew."""
+    read_file = JSONFileLoader.load_file
+    read: dict[str, bytes] = {}
+
+    def load_file(self: JSONFileLoader, file_path: str) -> Any:
+        if file_path not in read:
+            read[file_path] = orjson.dumps(read_file(self, file_path))
+        return orjson.loads(read[file_path])  # a copy for each: moto changes the models that it loads
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JSONFileLoader, "load_file", load_file)
         yield

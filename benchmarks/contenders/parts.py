@@ -140,7 +140,7 @@ def _converting(spec: Spec, records_per_message: int) -> Call:
 
 
 def pack_json(spec: Spec) -> Call:
-    """Bytes to one JSON text a row, by csv.DictReader and json.dumps."""
+    """Bytes to one JSON text a row, nothing checked, by csv.DictReader and json.dumps."""
     content = b"".join(_chunks(spec))
 
     def once() -> int:

@@ -19,7 +19,7 @@ LABELS = {
     "pack": {
         "pack.millpond": "Millpond, 500 rows a message",
         "pack.millpond_plain": "Millpond, one message a row",
-        "pack.json": "csv.DictReader and json.dumps, one a row, unchecked",
+        "pack.json": "csv.DictReader and json.dumps",
     },
     "encode": {"encode.millpond": "Millpond", "encode.boto3": "boto3 resource"},
 }

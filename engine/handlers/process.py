@@ -25,6 +25,7 @@ State = TypeVar("State")
 Result = TypeVar("Result")
 
 _logger = logging.getLogger("millpond")
+_logger.setLevel(logging.INFO)  # Lambda's root logger lets only warnings through
 
 
 class Context(Protocol):

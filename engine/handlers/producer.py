@@ -65,7 +65,7 @@ async def produce(producer: Producer, event: Any, deadline: Deadline) -> dict[st
             run.close("error", str(error))
             fault = fault or error
         results.append(run.result())
-        log(logging.INFO if run.status in ("complete", "skipped") else logging.ERROR, "object", **results[-1])
+        log(run.level, "object", **results[-1])
     if fault is not None:
         raise fault
     return _summary(results)
@@ -85,6 +85,12 @@ class _Run:
 
     def close(self, status: str, reason: str = "") -> None:
         self.status, self._reason = status, reason
+
+    @property
+    def level(self) -> int:
+        if self.status not in ("complete", "skipped"):
+            return logging.ERROR
+        return logging.WARNING if self._rejects.count else logging.INFO
 
     def result(self) -> dict[str, Any]:
         return {
@@ -113,6 +119,9 @@ class _Run:
         )
         try:
             await self._stream(opened)
+        except ObjectError:
+            await self._put(self._rejects.flush())  # what was found until then is true all the same
+            raise
         finally:
             opened.close()
         self.close("complete")
@@ -166,7 +175,9 @@ def _summary(results: list[dict[str, Any]]) -> dict[str, Any]:
         status_code, body = 422, "; ".join(result["reason"] for result in results if result["status"] == "failed")
     else:
         done = sum(result["status"] == "complete" for result in results)
-        status_code, body = 200, f"{done} of {len(results)} objects ingested"
+        others = [result["status"] for result in results if result["status"] != "complete"]
+        said = "".join(f", {others.count(status)} {status}" for status in dict.fromkeys(others))
+        status_code, body = 200, f"{done} of {len(results)} objects ingested{said}"
     counts = ("totalRows", "validRows", "rejectedRows", "messagesSent", "seconds")
     totals = {name: round(sum(result[name] for result in results), 3) for name in counts}
     return {"statusCode": status_code, "body": body, **totals, "objects": results}

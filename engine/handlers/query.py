@@ -22,6 +22,9 @@ from engine.table import TableReader
 RESERVE_SECONDS = 2.0
 """Kept back of the function's time: a page that is not full by then is answered as it is."""
 
+ANSWER_SECONDS = 0.5
+"""Kept back of that for the answer: a table that has said nothing by then is a fault."""
+
 MAX_SCAN_ITEMS = 1_000
 """Items asked of one Scan; DynamoDB itself stops at 1 MB."""
 
@@ -103,7 +106,8 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
     """Lambda entry point behind API Gateway; every outcome is an HTTP response."""
 
     async def work(query: Query) -> dict[str, Any]:
-        return await answer(query, event, deadline_of(context, RESERVE_SECONDS))
+        async with aws.until(deadline_of(context, ANSWER_SECONDS), "an answer"):
+            return await answer(query, event, deadline_of(context, RESERVE_SECONDS))
 
     try:
         return _response(200, _process.run(work))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -78,15 +79,20 @@ async def work(worker: Worker, event: Any, deadline: Deadline, last: Deadline) -
             failures.append(delivery.message_id)
             log(logging.ERROR, "malformed message", messageId=delivery.message_id, reason=str(error))
             continue
+        except Exception as error:  # a defect of ours, but of this message alone: the others must not wait for it
+            failures.append(delivery.message_id)
+            log(logging.ERROR, "message not read", messageId=delivery.message_id, reason=type(error).__name__)
+            continue
         deliveries.append(delivery)
     outcome = await worker.writer.write(items, deadline)
     failures += [each.message_id for each in deliveries if not await _settle(worker, each, outcome, last)]
+    rejected = sum(len(delivery.rejects) for delivery in deliveries)
     log(
-        logging.WARNING if failures else logging.INFO,
+        logging.WARNING if failures or rejected else logging.INFO,
         "batch",
         messages=len(event["Records"]),
         written=sum(outcome.written),
-        rejected=sum(len(delivery.rejects) for delivery in deliveries),
+        rejected=rejected,
         returned=len(failures),
         outOfTime=outcome.out_of_time,
     )
@@ -132,16 +138,20 @@ async def _record(worker: Worker, delivery: _Delivery, last: Deadline) -> bool:
         return False
     name = delivery.message.name if delivery.message else delivery.message_id
     folder = folder_of(settings.rejects_prefix, source) if source else f"{settings.rejects_prefix}plain/"
-    files = RejectFiles(folder, f"message-{name}")
+    # Senders choose the numbers of their messages: the content keeps two with one number apart, and is the same again
+    # when the message is.
+    content = "\n".join(f"{reject.row},{reject.record}" for reject in delivery.rejects)
+    digest = hashlib.sha256(content.encode()).hexdigest()[:8]
+    files = RejectFiles(folder, f"message-{name}-{digest}")
     for file in files.add(delivery.rejects) + files.flush():
         await worker.objects.put(bucket, file.key, file.body, "text/csv; charset=utf-8", last)
     return True
 
 
 def _as_csv(values: Sequence[Any]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(values)
-    return text.getvalue()
+    text = io.StringIO(newline="")
+    csv.writer(text).writerow(values)
+    return text.getvalue().removesuffix("\r\n")
 
 
 _process = Process(open_worker)

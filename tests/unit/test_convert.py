@@ -141,9 +141,12 @@ def test_a_header_without_rows_makes_nothing(data: bytes, per_message: int) -> N
     [
         (b"", "the file is empty: it has no header line"),
         (b"\n\n", "the file is empty: it has no header line"),
-        (b"name,phone\n", "the header lacks the required column mail; it has: name, phone"),
-        (b"name,phone\na,b\n", "the header lacks the required column mail; it has: name, phone"),
-        (b"name,mail,name\na,b,c\n", "the header has the column 'name' twice: as 'name' and as 'name'"),
+        (b"name,phone\n", "the header lacks the required column mail: of its 2 columns the schema knows name, phone"),
+        (
+            b"name,phone\na,b\n",
+            "the header lacks the required column mail: of its 2 columns the schema knows name, phone",
+        ),
+        (b"name,mail,name\na,b,c\n", "the header has the column name twice: in places 1 and 3"),
         (b"PK\x03\x04", "the file is not CSV text but a zip archive or a spreadsheet; export it as CSV"),
     ],
 )

@@ -74,11 +74,12 @@ class Simulation:
 
     def next_turn(self, worker: Worker, time: float) -> None:
         items, attempt = worker.turns[0]
-        sent = time + worker.pace.delay(time, items)
+        sent = time + worker.pace.delay(time)
         epoch = worker.window.epoch
 
         def send(now: float) -> None:
             worker.turns.pop(0)
+            worker.pace.take(now, items)
             if worker.turns:
                 self.next_turn(worker, now)
             worker.busy_until = max(worker.busy_until, now) + CPU_SECONDS
@@ -129,7 +130,8 @@ def test_a_limited_table_is_used_and_not_hammered(capacity: int, workers: int, l
 def test_without_throttling_nothing_waits() -> None:
     pace = Pace()
     for time in range(100):
-        assert pace.delay(time, 25) == 0
+        assert pace.delay(time) == 0
+        pace.take(time, 25)
         pace.accepted(time, time, 25)
     assert pace.rate == float("inf")
 
@@ -165,4 +167,17 @@ def test_calls_are_spread_in_time() -> None:
     pace.accepted(0.0, 0.0, 100)
     pace.throttled(0.0, 0.0)
     assert pace.rate == 1_000
-    assert [round(pace.delay(1.0, 25), 6) for _ in range(4)] == [0, 0.025, 0.05, 0.075]
+    now, waits = 1.0, []
+    for _ in range(4):
+        waits.append(round(pace.delay(now), 6))
+        now += waits[-1]
+        pace.take(now, 25)
+    assert waits == [0, 0.025, 0.025, 0.025]
+
+
+def test_whoever_does_not_send_leaves_no_gap() -> None:
+    pace = Pace()
+    pace.throttled(0.0, 0.0)
+    pace.take(1.0, 25)
+    for _ in range(1_000):
+        assert pace.delay(1.0) == pytest.approx(25 / pace.rate)

@@ -1,0 +1,302 @@
+"""The lane over real sockets: what each kind of reply becomes, whose reply it is, and who signs."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+import pytest
+
+from engine import aws
+from engine.config import TRANSPORTS
+from engine.errors import DeadlineExceeded, ServiceError, Verdict
+from engine.retry import NEVER, Deadline
+from engine.sign import Credentials
+from tests.faults.lanes import QUICK, lane_to
+from tests.faults.plans import (
+    ACCESS_DENIED,
+    EXPIRED_TOKEN,
+    SERVER_ERROR,
+    THROTTLED,
+    UNAVAILABLE,
+    Call,
+    CloseAfter,
+    Fault,
+    Garbage,
+    Poison,
+    Refuse,
+    Reset,
+    Silent,
+    Slow,
+    Truncated,
+    WrongChecksum,
+    always,
+)
+from tests.faults.server import FaultServer
+
+pytestmark = pytest.mark.parametrize("kind", TRANSPORTS)
+
+
+def put(row: int) -> bytes:
+    item = {"email": {"S": f"user{row}@example.com"}, "createdAt": {"N": f"1775260800.{row:012d}"}}
+    return orjson.dumps({"RequestItems": {"users": [{"PutRequest": {"Item": item}}]}})
+
+
+def message(server: FaultServer, text: str) -> bytes:
+    return orjson.dumps({"QueueUrl": server.queue_url(), "Entries": [{"Id": "0", "MessageBody": text}]})
+
+
+def digest_in(reply: bytes) -> str:
+    digest: str = json.loads(reply)["Successful"][0]["MD5OfMessageBody"]
+    return digest
+
+
+def md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+async def failure(server: FaultServer, kind: str, fault: Fault, deadline: Deadline = NEVER) -> ServiceError:
+    """What one call with this fault raises; the lane is as good as new after it."""
+    async with lane_to(server, aws.BATCH_WRITE_ITEM, kind) as lane:
+        await lane.call(put(1), NEVER)
+        server.plan = always(fault)
+        with pytest.raises(ServiceError) as caught:
+            await lane.call(put(2), deadline)
+        server.plan = []
+        assert json.loads(await lane.call(put(3), NEVER)) == {"UnprocessedItems": {}}
+    return caught.value
+
+
+REPLIES: list[tuple[Fault, str, int, Verdict]] = [
+    (THROTTLED, "ThrottlingException", 400, Verdict.THROTTLE),
+    (SERVER_ERROR, "InternalServerError", 500, Verdict.RETRY),
+    (UNAVAILABLE, "ServiceUnavailable", 503, Verdict.RETRY),
+    (ACCESS_DENIED, "AccessDeniedException", 400, Verdict.FATAL),
+    (Poison(lambda item: True), "ValidationException", 400, Verdict.POISON),
+    (Refuse("SomethingNewException", 400), "SomethingNewException", 400, Verdict.FATAL),
+    (Refuse("SomethingNewException", 500), "SomethingNewException", 500, Verdict.RETRY),
+    (Refuse("SomethingNewException", 429), "SomethingNewException", 429, Verdict.THROTTLE),
+    (WrongChecksum(), "CRC32CheckFailed", 0, Verdict.RETRY),
+    (Truncated(), "ConnectionFailed", 0, Verdict.RETRY),
+    (Garbage(), "UnreadableReply", 503, Verdict.RETRY),
+    (Garbage(502, b""), "UnreadableReply", 502, Verdict.RETRY),
+    (Garbage(403, b"<html>go away"), "HTTP403", 403, Verdict.FATAL),
+    (Garbage(429, b""), "HTTP429", 429, Verdict.THROTTLE),
+    (Garbage(400, b"[]"), "HTTP400", 400, Verdict.FATAL),
+    (Garbage(400, b'{"message":"no type"}'), "HTTP400", 400, Verdict.FATAL),
+    (Garbage(302, b""), "HTTP302", 302, Verdict.FATAL),
+    (Garbage(500, b"\xff\xfe"), "UnreadableReply", 500, Verdict.RETRY),
+]
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "status", "verdict"),
+    REPLIES,
+    ids=[f"{type(fault).__name__}-{code}-{status}" for fault, code, status, _ in REPLIES],
+)
+async def test_each_bad_reply_is_known_for_what_it_is(
+    fault_server: FaultServer, kind: str, fault: Fault, code: str, status: int, verdict: Verdict
+) -> None:
+    error = await failure(fault_server, kind, fault)
+    assert (error.code, error.status, error.verdict) == (code, status, verdict)
+    assert error.operation == "BatchWriteItem"
+
+
+async def test_the_services_words_are_told_only_when_they_are_no_content(fault_server: FaultServer, kind: str) -> None:
+    poison = await failure(fault_server, kind, Poison(lambda item: True, "the value of user2@example.com is wrong"))
+    assert poison.detail == "the value of user2@example.com is wrong"
+    assert "user2" not in str(poison)
+    denied = await failure(fault_server, kind, Refuse("AccessDeniedException", 400, "User x is not authorized"))
+    assert "User x is not authorized" in str(denied)
+
+
+async def test_a_reset_before_anything_is_known_of_is_a_broken_connection(fault_server: FaultServer, kind: str) -> None:
+    async with lane_to(fault_server, aws.BATCH_WRITE_ITEM, kind) as lane:
+        fault_server.plan = always(Reset())
+        with pytest.raises(ServiceError) as caught:
+            await lane.call(put(1), NEVER)
+    assert (caught.value.code, caught.value.verdict) == ("ConnectionFailed", Verdict.RETRY)
+
+
+async def test_nobody_there_is_a_broken_connection(fault_server: FaultServer, kind: str) -> None:
+    async with FaultServer() as gone:
+        pass
+    async with lane_to(gone, aws.BATCH_WRITE_ITEM, kind) as lane:
+        with pytest.raises(ServiceError) as caught:
+            await lane.call(put(1), NEVER)
+    assert (caught.value.code, caught.value.status, caught.value.verdict) == ("ConnectionFailed", 0, Verdict.RETRY)
+
+
+async def test_no_answer_times_out(fault_server: FaultServer, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aws, "CALL_TIMEOUT", 0.2)
+    error = await failure(fault_server, kind, Silent())
+    assert (error.code, error.verdict) == ("CallTimedOut", Verdict.RETRY)
+    error = await failure(fault_server, kind, Slow(5))
+    assert error.code == "CallTimedOut"
+
+
+async def test_no_answer_before_the_deadline_is_not_waited_for(fault_server: FaultServer, kind: str) -> None:
+    began = aws.now()
+    error = await failure(fault_server, kind, Silent(), Deadline(aws.now() + 1.0))
+    assert error.code == "CallTimedOut"
+    assert aws.now() - began < aws.CALL_TIMEOUT - 1
+
+
+async def test_past_the_deadline_nothing_is_sent_nor_waited_for(fault_server: FaultServer, kind: str) -> None:
+    async with lane_to(fault_server, aws.BATCH_WRITE_ITEM, kind) as lane:
+        with pytest.raises(DeadlineExceeded, match="BatchWriteItem"):
+            await lane.call(put(1), Deadline(aws.now() - 1))
+        with pytest.raises(DeadlineExceeded, match="BatchWriteItem"):
+            await lane.pause(50, Deadline(aws.now() - 1))
+    assert not fault_server.calls
+
+
+async def test_64_calls_at_a_time_each_get_their_own_answer(fault_server: FaultServer, kind: str) -> None:
+    async with lane_to(fault_server, aws.SEND_MESSAGE_BATCH, kind) as lane:
+        for wave in range(3):
+            fault_server.plan = always(Slow(0.1)) if wave == 0 else []
+            texts = [f"{wave}-{number}" for number in range(64)]
+            replies = await asyncio.gather(*(lane.call(message(fault_server, text), NEVER) for text in texts))
+            assert [digest_in(reply) for reply in replies] == [md5(text) for text in texts]
+    assert fault_server.most_in_flight == 64
+    assert fault_server.connections == 64  # kept alive from wave to wave
+
+
+async def test_an_answer_that_comes_too_late_is_not_the_next_ones(
+    fault_server: FaultServer, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aws, "CALL_TIMEOUT", 0.5)
+    async with lane_to(fault_server, aws.SEND_MESSAGE_BATCH, kind) as lane:
+        fault_server.plan = [None, Slow(0.6), None, Slow(0.7), None]
+        for number in range(5):
+            if number in (1, 3):
+                with pytest.raises(ServiceError, match="CallTimedOut"):
+                    await lane.call(message(fault_server, str(number)), NEVER)
+            else:
+                assert digest_in(await lane.call(message(fault_server, str(number)), NEVER)) == md5(str(number))
+            await asyncio.sleep(0.05 * number)
+
+
+async def test_a_call_that_was_cancelled_leaves_no_answer_behind(fault_server: FaultServer, kind: str) -> None:
+    async with lane_to(fault_server, aws.SEND_MESSAGE_BATCH, kind) as lane:
+        await lane.call(message(fault_server, "first"), NEVER)
+        fault_server.plan = [Slow(0.1)]
+        task = asyncio.create_task(lane.call(message(fault_server, "cancelled"), NEVER))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        for wait in (0.0, 0.1, 0.0):
+            await asyncio.sleep(wait)
+            assert digest_in(await lane.call(message(fault_server, "next"), NEVER)) == md5("next")
+
+
+async def test_connections_that_died_without_a_word_cost_one_wait(
+    fault_server: FaultServer, kind: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    if kind == "aiohttp":
+        request.applymarker(pytest.mark.xfail(reason="aiohttp gives up one connection at a time", strict=True))
+    monkeypatch.setattr(aws, "CALL_TIMEOUT", 0.5)
+    async with lane_to(fault_server, aws.BATCH_WRITE_ITEM, kind) as lane:
+        fault_server.plan = always(Slow(0.05))
+        await asyncio.gather(*(lane.call(put(row), NEVER) for row in range(20)))
+        before = fault_server.connections
+        fault_server.plan = lambda call: Silent() if call.connection <= before else None
+        with pytest.raises(ServiceError, match="CallTimedOut"):
+            await lane.call(put(1), NEVER)
+        await lane.call(put(1), NEVER)
+
+
+async def test_connections_that_were_closed_meanwhile_cost_no_failed_call(fault_server: FaultServer, kind: str) -> None:
+    async with lane_to(fault_server, aws.BATCH_WRITE_ITEM, kind) as lane:
+        for number in range(3):
+            fault_server.plan = [CloseAfter()]
+            await lane.call(put(number), NEVER)
+            await asyncio.sleep(0.05)
+    assert len(fault_server.calls) == fault_server.connections == 3
+
+
+class Purse:
+    """Credentials that change with each renewal, and who has asked for them."""
+
+    def __init__(self) -> None:
+        self.renewals = 0
+
+    async def __call__(self, renew: bool) -> Credentials:
+        if renew:
+            await asyncio.sleep(0.05)  # a service is asked
+            self.renewals += 1
+        return Credentials(f"KEY{self.renewals}", "secret", f"token{self.renewals}")
+
+
+@asynccontextmanager
+async def lane_with(server: FaultServer, kind: str, purse: Purse) -> AsyncIterator[aws.Lane]:
+    async with aws.transport(kind, aws.session()) as transport:
+        yield aws.Lane(
+            aws.BATCH_WRITE_ITEM, transport, purse, endpoint_url=server.endpoint, region="us-east-1", backoff=QUICK
+        )
+
+
+def signer(call: Call) -> str:
+    return call.headers["authorization"].partition("Credential=")[2].partition("/")[0]
+
+
+async def test_many_calls_at_once_renew_expired_credentials_once(fault_server: FaultServer, kind: str) -> None:
+    purse = Purse()
+    fault_server.plan = lambda call: EXPIRED_TOKEN if signer(call) == "KEY0" else None
+
+    async def until_taken(lane: aws.Lane, row: int) -> None:
+        for _ in range(aws.MAX_EXPIRIES + 1):
+            try:
+                await lane.call(put(row), NEVER)
+                return
+            except ServiceError as error:
+                if error.verdict is not Verdict.EXPIRED:
+                    raise
+
+    async with lane_with(fault_server, kind, purse) as lane:
+        await asyncio.gather(*(until_taken(lane, row) for row in range(40)))
+    assert purse.renewals == 1
+    assert len(fault_server.tables["users"].items) == 40
+    assert fault_server.calls[-1].headers["x-amz-security-token"] == "token1"
+
+
+async def test_region_endpoint_and_credentials_come_from_the_environment(
+    fault_server: FaultServer, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        "AWS_REGION": "eu-central-1",
+        "AWS_DEFAULT_REGION": "eu-central-1",
+        "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+        "AWS_SESSION_TOKEN": "the/token+==",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+        "AWS_ENDPOINT_URL_DYNAMODB": fault_server.endpoint,
+    }.items():
+        monkeypatch.setenv(name, value)
+    session = aws.session()
+    async with (
+        aws.transport(kind, session) as transport,
+        aws.lane(aws.BATCH_WRITE_ITEM, transport, using=session) as lane,
+    ):
+        await lane.call(put(1), NEVER)
+    (call,) = fault_server.calls
+    authorization = call.headers["authorization"]
+    date = call.headers["x-amz-date"]
+    assert f"Credential=AKIDEXAMPLE/{date[:8]}/eu-central-1/dynamodb/aws4_request" in authorization
+    assert "SignedHeaders=content-type;host;x-amz-date;x-amz-security-token;x-amz-target" in authorization
+    assert call.headers["x-amz-security-token"] == "the/token+=="
+    assert call.headers["host"] == fault_server.endpoint.removeprefix("http://")
+    assert call.headers["content-type"] == "application/x-amz-json-1.0"
+
+
+async def test_nothing_is_sent_that_was_not_asked_for(fault_server: FaultServer, kind: str) -> None:
+    async with lane_to(fault_server, aws.BATCH_WRITE_ITEM, kind) as lane:
+        await lane.call(put(1), NEVER)
+    (call,) = fault_server.calls
+    allowed: Sequence[Any] = (
+        "host", "content-type", "content-length", "x-amz-target", "x-amz-date", "authorization",
+    )  # fmt: skip
+    assert set(call.headers) == set(allowed)
