@@ -6,7 +6,7 @@ import csv
 import hashlib
 import io
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,8 +35,9 @@ class Worker:
     """What an invocation works with: settings and open clients."""
 
     settings: WorkerSettings
-    objects: Objects
     writer: TableWriter
+    objects: Callable[[], Awaitable[Objects]]
+    """Opens S3 when the first reject needs it: most workers never see one, and it costs a cold start dear."""
 
 
 @asynccontextmanager
@@ -47,9 +48,15 @@ async def open_worker(env: Mapping[str, str]) -> AsyncIterator[Worker]:
         session = aws.session()
         transport = await stack.enter_async_context(aws.transport(settings.transport, session))
         lane = await stack.enter_async_context(aws.lane(aws.BATCH_WRITE_ITEM, transport, using=session))
-        s3 = await stack.enter_async_context(aws.client("s3", using=session))
-        writer = TableWriter(settings.table, settings.schema, lane)
-        yield Worker(settings, Objects(s3), writer)
+        opened: Objects | None = None
+
+        async def objects() -> Objects:
+            nonlocal opened
+            if opened is None:
+                opened = Objects(await stack.enter_async_context(aws.client("s3", using=session)))
+            return opened
+
+        yield Worker(settings, TableWriter(settings.table, settings.schema, lane), objects)
 
 
 @dataclass(slots=True)
@@ -144,7 +151,8 @@ async def _record(worker: Worker, delivery: _Delivery, last: Deadline) -> bool:
     digest = hashlib.sha256(content.encode()).hexdigest()[:8]
     files = RejectFiles(folder, f"message-{name}-{digest}")
     for file in files.add(delivery.rejects) + files.flush():
-        await worker.objects.put(bucket, file.key, file.body, "text/csv; charset=utf-8", last)
+        objects = await worker.objects()
+        await objects.put(bucket, file.key, file.body, "text/csv; charset=utf-8", last)
     return True
 
 
