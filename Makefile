@@ -8,6 +8,9 @@ PYTHON ?= python3
 JOBS ?= 2
 ARGS ?=
 
+# Packages that happen to be on a person's own path are not what is tested or shown here.
+unexport PYTHONPATH
+
 BIN := .venv/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 

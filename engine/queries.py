@@ -97,7 +97,7 @@ def _partition(text: str, schema: Schema) -> str:
     bad: dict[int, str] = {}
     value = column.clean([text], bad)[0]
     if bad or not isinstance(value, str):
-        raise BadRequest(400, f"not a {schema.partition_key}: {bad.get(0, 'empty')}")
+        raise BadRequest(400, f"not a valid {schema.partition_key}: {bad.get(0, 'empty')}")
     return value
 
 

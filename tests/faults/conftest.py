@@ -51,7 +51,7 @@ def plain_client(server: Listener, service: str) -> Any:
         region_name="us-east-1",
         aws_access_key_id="test",
         aws_secret_access_key="test",
-        config=AioConfig(retries={"total_max_attempts": 1}, read_timeout=1, parameter_validation=False),
+        config=AioConfig(retries={"total_max_attempts": 1}, read_timeout=4, parameter_validation=False),
     )
 
 

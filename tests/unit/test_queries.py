@@ -116,12 +116,12 @@ def test_a_bad_limit_is_400(limit: str, path: str) -> None:
 @pytest.mark.parametrize(
     ("path", "schema", "text"),
     [
-        ("/users//history", USERS, "not a email: mail is required, but empty"),
-        ("/users/%20", USERS, "not a email: mail is required, but empty"),
-        ("/users/" + "x" * 2_049, USERS, "not a email: mail is longer than 2,048 bytes, the limit for a key"),
-        ("/products/a-1", PRODUCTS, "not a sku: Article No does not match the pattern"),
-        ("/things/one", NUMBERED, "not a id: id is not a number that DynamoDB can hold"),
-        ("/things/now", VERSIONED, "not a at: at is not a number that DynamoDB can hold"),
+        ("/users//history", USERS, "not a valid email: mail is required, but empty"),
+        ("/users/%20", USERS, "not a valid email: mail is required, but empty"),
+        ("/users/" + "x" * 2_049, USERS, "not a valid email: mail is longer than 2,048 bytes, the limit for a key"),
+        ("/products/a-1", PRODUCTS, "not a valid sku: Article No does not match the pattern"),
+        ("/things/one", NUMBERED, "not a valid id: id is not a number that DynamoDB can hold"),
+        ("/things/now", VERSIONED, "not a valid at: at is not a number that DynamoDB can hold"),
     ],
 )
 def test_what_can_be_no_key_is_400(path: str, schema: Schema, text: str) -> None:
