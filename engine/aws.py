@@ -36,7 +36,7 @@ from engine.sign import Credentials, Signer
 CALL_TIMEOUT = 10.0
 """Seconds that one hot call may take. BatchWriteItem answers in tens of milliseconds: past this it hangs."""
 
-MAX_CONNECTIONS = 128
+MAX_CONNECTIONS = 160
 """Connections that a lane keeps at most; calls in flight are bounded below this by each `Gate`."""
 
 
@@ -276,6 +276,12 @@ def _error_of(reply: Reply) -> tuple[str, str]:
     return str(code).rpartition("#")[2].partition(":")[0], str(message)
 
 
+BUSY_SAMPLE = 16
+"""Calls between two looks at how much of the processor this process has used."""
+
+BUSY_SHARE = 0.85
+
+
 class Gate:
     """Lets as many calls at a time through as its `Window` allows: ``async with gate as epoch``.
 
@@ -286,6 +292,9 @@ class Gate:
         self.window = window
         self.pace = Pace()
         self._turn = asyncio.Lock()
+        self._successes = 0
+        self._busy = False
+        self._wall = self._cpu = 0.0
         self._inside = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
@@ -307,6 +316,15 @@ class Gate:
     async def __aexit__(self, *_: object) -> None:
         """Make room."""
         self._leave()
+
+    def succeeded(self) -> None:
+        """Note a call that the service took without complaint."""
+        self._successes += 1
+        if self._successes % BUSY_SAMPLE == 0:
+            wall, cpu = time.monotonic(), time.process_time()
+            self._busy = cpu - self._cpu > BUSY_SHARE * (wall - self._wall)
+            self._wall, self._cpu = wall, cpu
+        self.window.succeeded(busy=self._busy)
 
     async def turn(self, items: int, deadline: Deadline) -> float:
         """Wait until the pace allows to send so many items; returns the time then, which `Pace` wants to know.

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import httptools
 
-MAX_IDLE = 128
+MAX_IDLE = 160
 """Idle connections kept; as many as may be in flight together."""
 
 MAX_IDLE_SECONDS = 20.0

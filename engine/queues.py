@@ -86,7 +86,7 @@ class QueueSender:
             if any(verdict_of(code, 0) is Verdict.THROTTLE for code in failed):
                 self._gate.window.throttled(epoch)
             else:
-                self._gate.window.succeeded()
+                self._gate.succeeded()
             return accepted
 
 

@@ -48,8 +48,8 @@ class Window:
 
     Until it is throttled for the first time, each success adds a call, which doubles the window with each round. From
     then on a whole round of successes adds one; a throttled call takes away a third, but only once for all the calls
-    that were in flight together, for these all carry the same news. So a worker finds the capacity of a table by
-    itself, and several share it.
+    that were in flight together, for these all carry the same news. Nothing is added while the processor is busy
+    throughout: more calls in flight would not be faster, and their bodies would push each other out of its cache.
     """
 
     __slots__ = ("_credit", "_finding", "ceiling", "epoch", "floor", "limit")
@@ -64,10 +64,10 @@ class Window:
         self._finding = True
         self._credit = 0
 
-    def succeeded(self) -> None:
-        """Note a call that the service took without complaint."""
+    def succeeded(self, *, busy: bool = False) -> None:
+        """Note a call that the service took without complaint; `busy`: this process has used all its time."""
         self._credit += 1
-        if self.limit < self.ceiling and (self._finding or self._credit >= self.limit):
+        if not busy and self.limit < self.ceiling and (self._finding or self._credit >= self.limit):
             self.limit += 1
             self._credit = 0
 

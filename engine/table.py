@@ -20,11 +20,11 @@ from engine.items import MAX_BATCH_BYTES, MAX_BATCH_ITEMS, Items, batch_body, ba
 from engine.retry import Deadline, Window
 from engine.schema import Schema
 
-MAX_IN_FLIGHT = 128
+MAX_IN_FLIGHT = 160
 """Calls in flight at the most. At 14 ms a call, 250,000 items a second keep 140 under way; bodies are bounded by the
 event, of which Lambda hands over 6 MB."""
 
-INITIAL_IN_FLIGHT = 8
+INITIAL_IN_FLIGHT = 16
 
 _ALL_PROCESSED = b'{"UnprocessedItems":{}}'
 
@@ -142,7 +142,7 @@ class TableWriter:
                 window.throttled(epoch)
                 pace.throttled(now(), sent)
             else:
-                window.succeeded()
+                self._gate.succeeded()
         return part if len(left) == len(part) else left
 
     def _unprocessed(self, reply: bytes, items: Items, part: Sequence[int]) -> list[int]:
