@@ -13,8 +13,9 @@ from contextlib import asynccontextmanager
 
 import orjson
 
-from engine.aws import MAX_EXPIRIES, Caller, Gate
+from engine.aws import MAX_EXPIRIES, Caller
 from engine.errors import ServiceError, Verdict, verdict_of
+from engine.gate import Gate
 from engine.messages import Outgoing
 from engine.retry import Deadline, Window
 

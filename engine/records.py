@@ -56,7 +56,7 @@ TOO_BROKEN = "the quotes are broken over and over: these lines are rejected toge
 
 # Scans of broken records that are repeated: short ones cost little, the others may add up to a second or two, and then
 # to a fixed multiple of what reading the file costs.
-WASTE_UNNOTICED = 16_384
+WASTE_UNNOTICED = 1_024
 WASTE_ALLOWED = 64 * 1_048_576
 WASTE_SHARE = 4
 

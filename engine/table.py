@@ -14,8 +14,9 @@ from typing import Any
 
 import orjson
 
-from engine.aws import MAX_EXPIRIES, Caller, Gate, now, service_errors
+from engine.aws import MAX_EXPIRIES, Caller, now, service_errors
 from engine.errors import DeadlineExceeded, ServiceError, Verdict
+from engine.gate import Gate
 from engine.items import MAX_BATCH_BYTES, MAX_BATCH_ITEMS, Items, batch_body, batches, canonical_key
 from engine.retry import Deadline, Window
 from engine.schema import Schema

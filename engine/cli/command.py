@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import signal
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,10 @@ from engine.local import STACK_NAME
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; `arguments` are those of the process unless given. Returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        # A tick that the terminal's encoding lacks is no reason to fail.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     options = _parser().parse_args(arguments)
     # What Ctrl-C tidies up, `kill` and a closing CI job tidy up too.
     signal.signal(signal.SIGTERM, _as_interrupt)
@@ -23,8 +28,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return run(options)
     except KeyboardInterrupt:
-        print("\n  Interrupted; everything is shut down.", file=sys.stderr)
+        print(f"\n  {_interrupted(options)}", file=sys.stderr)
         return 130
+
+
+def _interrupted(options: argparse.Namespace) -> str:
+    # Anybody else's stack works on.
+    if options.command == "local" or (options.command == "demo" and options.endpoint_url is None):
+        return "Interrupted; everything is shut down."
+    return "Interrupted: following has stopped; the ingestion of what was uploaded goes on."
 
 
 def _as_interrupt(_number: int, _frame: FrameType | None) -> None:
@@ -93,6 +105,9 @@ def _port(text: str) -> int:
 
 
 def _url(text: str) -> str:
-    if not text.startswith(("http://", "https://")):
+    # Only now, as above: the module loads the AWS libraries.
+    from engine.cli.target import is_endpoint
+
+    if not is_endpoint(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a URL such as http://127.0.0.1:4566")
     return text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +14,7 @@ from engine.cli.display import Display
 from engine.cli.errors import CliError
 from engine.cli.follow import Follower, Outcome, Upload
 from engine.cli.generate import people
+from engine.cli.words import command_as_called, counted
 from engine.local import stack as stacks
 from engine.local.server import CHECKOUT, LocalServer, local_credentials
 
@@ -42,10 +44,11 @@ def run_demo(
 
 
 async def _local(display: Display, endpoint_url: str, *, rows: int, seed: int) -> int:
-    with display.step("deploying", "deployed: bucket, queues, functions, table and API"):
+    with display.step("deploying", "deployed: bucket, queues, functions, table, API"):
         stack = await stacks.deploy_local(endpoint_url)
     code = await _show(display, stack, endpoint_url, None, rows=rows, seed=seed)
-    display.line("All of this is gone now. `millpond local` starts one that stays, for files of your own.", style="dim")
+    again = f"{command_as_called(sys.argv[0])} local"
+    display.note(f"All of this is gone now. `{again}` starts one that stays, for files of your own.")
     display.line()
     return code
 
@@ -85,7 +88,7 @@ async def _show(
     display.heading("Where the rejects are")
     for key in generated.reject_keys:
         display.line(f"s3://{generated.upload.source.bucket}/{key}", style="cyan")
-    display.line("CSV with row, offset, reason and record: mend the records and upload them again.", style="dim")
+    display.note("CSV with row, offset, reason and record: mend the records and upload them again.")
     display.line()
     return _verdict(display, outcomes, expected={"users.csv": SAMPLE_ROWS, "people.csv": valid})
 
@@ -105,7 +108,7 @@ async def _follow(display: Display, follower: Follower, name: str, upload: Uploa
         outcome = await follower.follow(upload, rows, report)
     if outcome.complete:
         rejected = f", {len(outcome.rejects):,} rejected" if outcome.rejects else ""
-        display.done(f"{name}: {outcome.written:,} rows in the table{rejected}", outcome.seconds)
+        display.done(f"{name}: {counted(outcome.written, 'row')} written{rejected}", outcome.seconds)
     else:
         display.missing(name, outcome)
     return outcome
@@ -114,7 +117,7 @@ async def _follow(display: Display, follower: Follower, name: str, upload: Uploa
 async def _upload_people(display: Display, follower: Follower, rows: int, seed: int) -> tuple[Upload, int]:
     with tempfile.TemporaryDirectory(prefix="millpond-demo-") as directory:
         path = Path(directory) / "people.csv"
-        with display.step(f"making up {rows:,} people", f"people.csv made up: {rows:,} rows, some of them broken"):
+        with display.step(f"making up {rows:,} people", f"people.csv made up: {counted(rows, 'row')}, some broken"):
             valid = await asyncio.to_thread(_write, path, rows, seed)
         size = path.stat().st_size / 1e6
         with display.step("uploading people.csv", f"people.csv uploaded: {size:,.1f} MB"):
@@ -143,12 +146,14 @@ def _page_text(page: dict[str, object]) -> str:
 def _verdict(display: Display, outcomes: list[tuple[str, Outcome]], expected: dict[str, int]) -> int:
     wrong = [(name, outcome) for name, outcome in outcomes if outcome.written != expected[name]]
     for name, outcome in wrong:
-        display.failed(f"{name} has {expected[name]:,} valid rows, but {outcome.written:,} are in the table")
+        display.failed(f"{name} has {counted(expected[name], 'valid row')}, but {outcome.written:,} in the table")
     if wrong or not all(outcome.complete for _, outcome in outcomes):
         return 1
     rows = sum(outcome.rows for _, outcome in outcomes)
     written = sum(outcome.written for _, outcome in outcomes)
     rejected = sum(len(outcome.rejects) for _, outcome in outcomes)
-    display.done(f"{rows:,} rows read = {written:,} written + {rejected:,} rejected: every row is accounted for")
+    display.done(
+        f"{counted(rows, 'row')} read = {written:,} written + {rejected:,} rejected: every row is accounted for"
+    )
     display.line()
     return 0

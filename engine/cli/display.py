@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich import box
 from rich.console import Console
+from rich.live import Live
 from rich.padding import Padding
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
-from rich.table import Table
+from rich.spinner import Spinner
+from rich.table import Column, Table
 from rich.text import Text
 
 from engine.cli.follow import Outcome, Snapshot
 from engine.cli.rejects import RejectedRow
+from engine.cli.words import counted, shortened
 
 _INDENT = "  "
 _LOG_LINE_CHARACTERS = 400
-_EXAMPLE_CHARACTERS = 12
+_EXAMPLE_CHARACTERS = 40
 """With less room than this an example row says nothing and is left out."""
+
+_WIDE = 80
+"""Columns of an ordinary terminal; on a narrower one everything moves together."""
+
+_BAR_CELLS, _BAR_CELLS_NARROW = 20, 8
+_DONE_CHARACTERS = 64
+_SECONDS_CHARACTERS = 8
 
 _LINE_SECONDS = 2.0
 """How often a progress line appears where there is no terminal."""
@@ -48,26 +59,35 @@ class Display:
         for name, value in rows:
             self._console.print(Text.assemble(f"{_INDENT}{name:<{width}}  ", (value, "cyan")), soft_wrap=True)
 
+    def note(self, text: str) -> None:
+        """A remark, wrapped where the terminal ends."""
+        self._console.print(Text(f"{_INDENT}{self._wrapped(text, len(_INDENT))}", style="dim"), soft_wrap=True)
+
     def done(self, text: str, seconds: float | None = None) -> None:
         """A step that is behind us."""
-        took = "" if seconds is None else f"{seconds:8.1f} s"
-        self._console.print(Text.assemble(_INDENT, ("✓ ", "green"), f"{text:<64}", (took, "dim")), soft_wrap=True)
+        took = "" if seconds is None else f"{seconds:{_SECONDS_CHARACTERS - 2}.1f} s"
+        indent = len(_INDENT) + 2
+        room = max(min(_DONE_CHARACTERS, self._console.width - indent - _SECONDS_CHARACTERS), 1)
+        text = self._wrapped(text, indent, len(took))
+        padding = " " * (room - len(text.splitlines()[-1].strip())) if took else ""
+        self._console.print(Text.assemble(_INDENT, ("✓ ", "green"), text, padding, (took, "dim")), soft_wrap=True)
 
     def failed(self, text: str) -> None:
         """Something that did not come out as it should."""
+        text = self._wrapped(text, len(_INDENT) + 2)
         self._console.print(Text.assemble(_INDENT, ("✗ ", "red"), text), soft_wrap=True)
 
     def missing(self, name: str, outcome: Outcome) -> None:
         """Say that rows of a file are neither written nor rejected, and what is known about why."""
         missing = outcome.rows - outcome.written - len(outcome.rejects)
         self.failed(
-            f"{name}: of {outcome.rows:,} rows {outcome.written:,} are in the table and {len(outcome.rejects):,} "
-            f"rejected: {missing:,} are not accounted for"
+            f"{name}: of {counted(outcome.rows, 'row')} {outcome.written:,} in the table, {len(outcome.rejects):,} "
+            f"rejected, {missing:,} not accounted for"
         )
         if outcome.failed_files > 0:
-            self.line("  The producer gave up on the file; its event is in the queue of failures.")
+            self.note("The producer gave up on the file; its event is in the queue of failures.")
         if outcome.dead_letters:
-            self.line(f"  {outcome.dead_letters:,} messages are in the dead-letter queue.")
+            self.note(f"In the dead-letter queue: {counted(outcome.dead_letters, 'message')}.")
         for log_line in outcome.log_lines:
             self.line(f"  {_printable(log_line[:_LOG_LINE_CHARACTERS])}", style="dim")
 
@@ -76,7 +96,8 @@ class Display:
         """Show `doing` while the block runs, then `done` with the time it took."""
         began = time.monotonic()
         if self._console.is_terminal:
-            with self._console.status(doing, spinner="dots"):
+            spinner = Padding(Spinner("dots", doing, style="cyan"), (0, 0, 0, len(_INDENT)))
+            with Live(spinner, console=self._console, refresh_per_second=12.5, transient=True):
                 yield
         else:
             yield
@@ -88,19 +109,23 @@ class Display:
         if not self._console.is_terminal:
             yield self._plain_progress(rows)
             return
+        cells = _BAR_CELLS if self._console.width >= _WIDE else _BAR_CELLS_NARROW
+        # Behind indent, spinner and bar; what the text has too much, rich would take from the bar.
+        room = self._console.width - len(_INDENT) - len("⠋ ") - cells - 1
         bar = Progress(
             TextColumn(_INDENT.removesuffix(" ")),
             SpinnerColumn(style="cyan"),
-            BarColumn(bar_width=30, complete_style="cyan", finished_style="green"),
+            BarColumn(cells, complete_style="cyan", finished_style="green", table_column=Column(width=cells)),
             TextColumn("{task.description}"),
             console=self._console,
             transient=True,
         )
         with bar:
-            task = bar.add_task("waiting for the first rows", total=rows)
+            task = bar.add_task(shortened("waiting for the first rows", room), total=rows)
 
             def update(snapshot: Snapshot) -> None:
-                bar.update(task, completed=snapshot.written or 0, description=_progress_text(snapshot))
+                text = shortened(_progress_text(snapshot), room)
+                bar.update(task, completed=snapshot.written or 0, description=text)
 
             yield update
 
@@ -118,10 +143,12 @@ class Display:
 
     def summary(self, outcomes: list[tuple[str, Outcome]]) -> None:
         """One line for each file: rows, written, rejected, seconds, records/s."""
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
-        table.add_column("file")
+        # On a narrow terminal it is the file's name that gives way, never a number.
+        gap = 1 if self._console.width >= _WIDE else 0
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, gap), show_edge=False)
+        table.add_column("file", overflow="ellipsis")
         for name in ("rows", "written", "rejected", "seconds", "records/s"):
-            table.add_column(name, justify="right")
+            table.add_column(name, justify="right", no_wrap=True)
         for name, outcome in outcomes:
             rate = outcome.written / outcome.seconds if outcome.seconds else 0.0
             table.add_row(
@@ -142,8 +169,8 @@ class Display:
             first.setdefault(reject.reason, reject)
             counts[reject.reason] = counts.get(reject.reason, 0) + 1
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
-        table.add_column("rejected because", no_wrap=True)
-        table.add_column("rows", justify="right")
+        table.add_column("rejected because")
+        table.add_column("rows", justify="right", no_wrap=True)
         # What the other two columns leave free; rich itself would rather squeeze the numbers out.
         digits = max(len("rows"), *(len(f"{count:,}") for count in counts.values()), 0)
         room = self._console.width - len(_INDENT) - max(map(len, first), default=0) - digits - 2 * len("   ")
@@ -153,14 +180,29 @@ class Display:
             example = _printable(f"row {first[reason].row}: {first[reason].record}")
             cells = [reason, f"{count:,}"]
             if room >= _EXAMPLE_CHARACTERS:
-                cells.append(example if len(example) <= room else example[: room - 1] + "…")
+                cells.append(shortened(example, room))
             table.add_row(*cells)
         self._print_table(table)
 
     def json(self, text: str) -> None:
         """A JSON document as the API sent it."""
         for line in text.splitlines():
-            self._console.print(Text(f"{_INDENT}{line}", style="cyan"), soft_wrap=True)
+            depth = len(_INDENT) + len(line) - len(line.lstrip())
+            text = self._wrapped(line.lstrip(), depth, hanging=len(_INDENT))
+            self._console.print(Text(f"{' ' * depth}{text}", style="cyan"), soft_wrap=True)
+
+    def _wrapped(self, text: str, indent: int, behind: int = 0, *, hanging: int = 0) -> str:
+        """Text that begins in column `indent`, broken so that it and `behind` more characters fit the terminal.
+
+        Further lines begin `hanging` columns further in. Where there is no terminal a line stays whole, for a log.
+        """
+        if not self._console.is_terminal:
+            return text
+        room = max(self._console.width - indent - behind, hanging + 1)
+        lines = textwrap.wrap(
+            text, room, subsequent_indent=" " * hanging, break_long_words=False, break_on_hyphens=False
+        )
+        return f"\n{' ' * indent}".join(lines)
 
     def _print_table(self, table: Table) -> None:
         self._console.print(Padding(table, (0, 0, 0, len(_INDENT))))
@@ -176,8 +218,6 @@ def _progress_text(snapshot: Snapshot) -> str:
         return "counting the rows in the table"
     if not snapshot.written and not snapshot.queued:
         return "waiting for the first rows"
-    waiting = f"{snapshot.queued:,} message{'s' * (snapshot.queued != 1)} waiting"
-    if snapshot.written is None:
-        return f"{snapshot.rows:,} rows · {waiting}"
-    rate = snapshot.written / snapshot.seconds if snapshot.seconds else 0.0
-    return f"{snapshot.written:,} of {snapshot.rows:,} rows in the table · {waiting} · {rate:,.0f} records/s"
+    waiting = f"{counted(snapshot.queued, 'message')} waiting"
+    rows = counted(snapshot.rows, "row")
+    return f"{rows} · {waiting}" if snapshot.written is None else f"{snapshot.written:,} of {rows} · {waiting}"

@@ -11,7 +11,7 @@ from botocore.exceptions import (
     PartialCredentialsError,
 )
 
-from engine.errors import BadFile
+from engine.errors import BadFile, ConfigError
 from engine.local.server import LocalServerError
 from engine.local.stack import StackError
 
@@ -20,7 +20,7 @@ class CliError(Exception):
     """A mistake that the person can put right; the message is all they need."""
 
 
-EXPECTED = (CliError, BadFile, LocalServerError, StackError, BotoCoreError, ClientError)
+EXPECTED = (CliError, BadFile, ConfigError, LocalServerError, StackError, BotoCoreError, ClientError)
 """What the command turns into one line on standard error and exit code 2. Anything else is a bug, with a traceback."""
 
 
@@ -33,7 +33,7 @@ def explain(error: Exception) -> str:
                 "(for `millpond local` both keys are `test`)."
             )
         case NoRegionError():
-            return "No AWS region set. Give --region, or set AWS_REGION."
+            return "No AWS region set. Give --region, or set AWS_DEFAULT_REGION."
         case EndpointConnectionError():
             return f"Nothing answers at {error.kwargs.get('endpoint_url')}. Is it running, and is the URL right?"
         case ClientError():

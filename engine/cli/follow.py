@@ -20,6 +20,7 @@ from engine.cli.rejects import RejectedRow, read_rejects
 from engine.local.stack import Stack
 from engine.messages import Source
 from engine.records import CsvReader
+from engine.schema import Schema
 
 _READ_BYTES = 1 << 20
 
@@ -90,14 +91,25 @@ class Outcome:
         return Counter(reject.reason for reject in self.rejects)
 
 
-def count_rows(path: Path) -> int:
-    """The data rows of a CSV file, by the engine's own reader; raises `BadFile` when it is none."""
+def count_rows(path: Path, schema: Schema) -> int:
+    """The data rows of a CSV file, by the engine's own reader.
+
+    Raises `BadFile` for what the producer would refuse: no CSV text, or a header that does not suit the schema.
+    """
     reader = CsvReader()
     rows = 0
+    planned = False
     with path.open("rb") as file:
         while data := file.read(_READ_BYTES):
             rows += sum(len(block.rows) + len(block.rejects) for block in reader.feed(data))
-    return rows + sum(len(block.rows) + len(block.rejects) for block in reader.finish())
+            if reader.header is not None and not planned:
+                # A large file should not be read to its end only to be refused for its first line.
+                schema.plan(reader.header)
+                planned = True
+    rows += sum(len(block.rows) + len(block.rejects) for block in reader.finish())
+    if not planned:
+        schema.plan(reader.header or [])
+    return rows
 
 
 class Follower:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from engine import aws
 from engine.cli.display import Display
 from engine.cli.errors import CliError
 from engine.cli.follow import Follower, count_rows
+from engine.cli.words import counted
+from engine.config import QuerySettings
+from engine.errors import BadFile
 from engine.local import stack as stacks
 
 _SUFFIX = ".csv"
@@ -24,27 +28,49 @@ def run_ingest(display: Display, source: str, *, stack_name: str, endpoint_url: 
     """Ingest `source`, a path or an `s3://bucket/key`; exit code 0 when each row is accounted for, 1 when not."""
     if not source.lower().endswith(_SUFFIX):
         raise CliError(f"{source} is not a {_SUFFIX} file, and only CSV files are allowed.")
-    if source.startswith("s3://"):
-        bucket, _, key = source.removeprefix("s3://").partition("/")
-        return asyncio.run(_object(display, bucket, key, stack_name, endpoint_url, region))
+    if address := s3_address(source):
+        return asyncio.run(_object(display, *address, stack_name, endpoint_url, region))
     path = Path(source)
     if not path.is_file():
-        raise CliError(f"There is no file {source}.")
+        what = "is a directory, not a file" if path.is_dir() else "does not exist"
+        raise CliError(f"{source} {what}.")
     return asyncio.run(_file(display, path, stack_name, endpoint_url, region))
 
 
+def s3_address(source: str) -> tuple[str, str] | None:
+    """Bucket and key of an `s3://` address, None for a path; raises `CliError` when it names no object."""
+    if not source.lower().startswith("s3://"):
+        return None
+    bucket, _, key = source[len("s3://") :].partition("/")
+    if not bucket or not key:
+        raise CliError(f"{source} does not name an object; it must be s3://BUCKET/KEY.")
+    return bucket, key
+
+
+def _count_rows(path: Path) -> int:
+    """The rows of a file that the producer will take; raises `CliError` now rather than wait for it to refuse."""
+    # The settings of the query function read SCHEMA, or else the packaged schema, and ask for nothing besides.
+    schema = QuerySettings.from_env({"SCHEMA": os.environ.get("SCHEMA", "")}).schema
+    try:
+        return count_rows(path, schema)
+    except BadFile as error:
+        raise CliError(f"{path} was not uploaded: {error}.") from None
+    except OSError as error:
+        raise CliError(f"{path} cannot be read: {error.strerror or error}.") from None
+
+
 async def _file(display: Display, path: Path, stack_name: str, endpoint_url: str | None, region: str | None) -> int:
-    rows = await asyncio.to_thread(count_rows, path)
+    rows = await asyncio.to_thread(_count_rows, path)
     stack = await stacks.find(stack_name, endpoint_url=endpoint_url, region=region)
     key = f"uploads/{path.name}"
     display.heading(f"{path.name} to {stack.name}")
     async with Follower(stack, endpoint_url=endpoint_url, region=region) as follower:
-        with display.step("uploading", f"s3://{stack.bucket}/{key} uploaded: {rows:,} rows"):
+        with display.step("uploading", f"uploaded as {key}: {counted(rows, 'row')}"):
             upload = await follower.upload(path, key)
         with display.progress(rows) as report:
             outcome = await follower.follow(upload, rows, report)
     if outcome.complete:
-        display.done(f"{outcome.written:,} rows in table {stack.table}", outcome.seconds)
+        display.done(f"{counted(outcome.written, 'row')} in table {stack.table}", outcome.seconds)
     display.line()
     display.summary([(path.name, outcome)])
     if outcome.rejects:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import signal
+import sys
 from contextlib import ExitStack
+from pathlib import Path
 
 from engine.cli.display import Display
+from engine.cli.words import command_as_called
 from engine.local import stack as stacks
-from engine.local.server import CREDENTIALS, LocalServer, local_credentials
+from engine.local.server import CHECKOUT, CREDENTIALS, LocalServer, local_credentials
 
 
 def run_local(display: Display, *, port: int | None) -> int:
@@ -18,7 +22,7 @@ def run_local(display: Display, *, port: int | None) -> int:
         with display.step("starting a local AWS", "local AWS started, with IAM enforced"):
             server = stack.enter_context(LocalServer(port=port))
             stack.enter_context(local_credentials())
-        with display.step("deploying", "deployed: bucket, queues, functions, table and API"):
+        with display.step("deploying", "deployed: bucket, queues, functions, table, API"):
             deployed = asyncio.run(stacks.deploy_local(server.endpoint_url))
         _instructions(display, deployed, server.endpoint_url)
         try:
@@ -44,16 +48,23 @@ def _instructions(display: Display, stack: stacks.Stack, endpoint_url: str) -> N
     )
     display.heading("Try, in another terminal")
     credentials = " ".join(f"{name}={value}" for name, value in CREDENTIALS.items())
+    sample = shlex.quote(str(_from_here(CHECKOUT / "examples" / "users.csv")))
     for command in (
         f"export {credentials} AWS_ENDPOINT_URL={endpoint_url}",
-        f"millpond ingest examples/users.csv --endpoint-url {endpoint_url}",
+        f"{command_as_called(sys.argv[0])} ingest {sample} --endpoint-url {endpoint_url}",
         f"curl {stack.api_url}/users/john@gmail.com",
         f"curl '{stack.api_url}/users?limit=5'",
-        f"aws s3 cp examples/users.csv s3://{stack.bucket}/uploads/",
+        f"aws s3 cp {sample} s3://{stack.bucket}/uploads/",
         f"aws s3 ls --recursive s3://{stack.bucket}/{stack.rejects_prefix}",
         f"aws dynamodb scan --table-name {stack.table} --select COUNT",
-        f"aws logs tail /aws/lambda/{stack.producer}",
+        # `aws logs tail` is shorter, but only the second version of the AWS CLI has it.
+        f"aws logs filter-log-events --log-group-name /aws/lambda/{stack.producer}"
+        " --query 'events[].message' --output text",
     ):
         display.line(command, style="cyan")
     display.line()
-    display.line("Ctrl-C stops it and removes everything.", style="dim")
+    display.note("Ctrl-C stops it and removes everything.")
+
+
+def _from_here(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -10,6 +10,7 @@ from engine.cli.display import Display
 from engine.cli.errors import EXPECTED, explain
 from engine.cli.ingest import run_ingest
 from engine.cli.local import run_local
+from engine.cli.target import local_defaults
 
 
 def run(options: argparse.Namespace) -> int:
@@ -23,21 +24,23 @@ def run(options: argparse.Namespace) -> int:
 
 def _dispatch(options: argparse.Namespace) -> int:
     display = Display()
-    if options.command == "demo":
-        return run_demo(
-            display,
-            rows=options.rows,
-            seed=options.seed,
-            endpoint_url=options.endpoint_url,
-            stack_name=options.stack,
-            region=options.region,
-        )
     if options.command == "local":
         return run_local(display, port=options.port)
-    return run_ingest(
-        display,
-        options.source,
-        stack_name=options.stack,
-        endpoint_url=options.endpoint_url,
-        region=options.region,
-    )
+    # Whoever feeds a local AWS need not say who they are: there is one user, known to everyone.
+    with local_defaults(options.endpoint_url):
+        if options.command == "demo":
+            return run_demo(
+                display,
+                rows=options.rows,
+                seed=options.seed,
+                endpoint_url=options.endpoint_url,
+                stack_name=options.stack,
+                region=options.region,
+            )
+        return run_ingest(
+            display,
+            options.source,
+            stack_name=options.stack,
+            endpoint_url=options.endpoint_url,
+            region=options.region,
+        )

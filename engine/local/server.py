@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -105,6 +106,10 @@ class LocalServer:
 
     def stop(self) -> None:
         """End the server and the functions it runs, and remove what they wrote. Stopping twice does nothing."""
+        with _undisturbed():
+            self._stop()
+
+    def _stop(self) -> None:
         process, self._process = self._process, None
         if process is not None:
             # It has nothing to save, and functions in the middle of their work would outlive a polite end.
@@ -160,6 +165,21 @@ class LocalServer:
 
 
 @contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let no second Ctrl-C break off the tidying up that the first one began."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals come to the main thread alone
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            # None: a handler that Python did not set, and cannot set again.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+@contextmanager
 def local_credentials() -> Iterator[None]:
     """Make this process the local root user: clients find these credentials, and never a person's own."""
     before = dict(os.environ)
@@ -167,6 +187,7 @@ def local_credentials() -> Iterator[None]:
         del os.environ[name]
     # Neither do settings in the person's own files count here.
     os.environ.update(CREDENTIALS, AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull)
+    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
     try:
         yield
     finally:

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from engine.aws import Gate
+from engine.gate import Gate
 from engine.retry import Window
 
 

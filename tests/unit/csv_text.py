@@ -9,10 +9,24 @@ from hypothesis import strategies as st
 
 from engine import records
 from engine.errors import BadFile
-from engine.records import BAD_QUOTES, NEVER_CLOSED, NOT_UTF8, TOO_LONG, Block, CsvReader, Reject
+from engine.records import BAD_QUOTES, NEVER_CLOSED, NOT_UTF8, TOO_BROKEN, TOO_LONG, Block, CsvReader, Reject
 
 ROOMY = 1_000
 """More than any generated text has bytes: neither record nor slice is cut."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What `records` is told to keep to: bytes of a record and of a slice, and what scanning again may cost."""
+
+    record: int = records.MAX_RECORD_BYTES
+    piece: int = records.SLICE_BYTES
+    unnoticed: int = records.WASTE_UNNOTICED
+    allowed: int = records.WASTE_ALLOWED
+    share: int = records.WASTE_SHARE
+
+
+USUAL = Bounds()
 
 
 @dataclass
@@ -35,9 +49,8 @@ class Reading:
         return sorted([*self.rows, *(reject.row for reject in self.rejects)])
 
 
-def read(chunks: Iterable[bytes], *, record: int | None = None, piece: int | None = None) -> Reading:
-    """Read chunks with `CsvReader`, whose records may have `record` bytes and whose slices `piece`."""
-    record, piece = record or records.MAX_RECORD_BYTES, piece or records.SLICE_BYTES
+def read(chunks: Iterable[bytes], bounds: Bounds = USUAL) -> Reading:
+    """Read chunks with `CsvReader`."""
     reader, reading = CsvReader(), Reading()
 
     def take(blocks: Iterator[Block]) -> None:
@@ -51,11 +64,18 @@ def read(chunks: Iterable[bytes], *, record: int | None = None, piece: int | Non
             reading.rejects += sorted(block.rejects)
             reading.header = reader.header
 
-    with patch.multiple(records, MAX_RECORD_BYTES=record, SLICE_BYTES=piece):
+    with patch.multiple(
+        records,
+        MAX_RECORD_BYTES=bounds.record,
+        SLICE_BYTES=bounds.piece,
+        WASTE_UNNOTICED=bounds.unnoticed,
+        WASTE_ALLOWED=bounds.allowed,
+        WASTE_SHARE=bounds.share,
+    ):
         try:
             for chunk in chunks:
                 take(reader.feed(chunk))
-                assert len(reader._held) <= record, "more is held back than one record"
+                assert len(reader._held) <= bounds.record, "more is held back than one record"
             take(reader.finish())
             reading.header = reader.header
         except BadFile as error:
@@ -63,19 +83,29 @@ def read(chunks: Iterable[bytes], *, record: int | None = None, piece: int | Non
     return reading
 
 
-def read_plainly(data: bytes, most: int) -> Reading:
+def read_plainly(data: bytes, bounds: Bounds = USUAL) -> Reading:
     """Read a whole file byte by byte: what `CsvReader` must come to, however it gets the bytes."""
     reading = Reading()
     offset = 3 if data.startswith(b"\xef\xbb\xbf") else 0
     lines = re.findall(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", data[offset:])
-    number = first = 0
+    number = first = wasted = 0
     while first < len(lines):
-        fields, behind, reason = _record_at(lines, first, most)
+        fields, behind, reason = _record_at(lines, first, bounds.record)
+        if reason not in (None, NOT_UTF8):
+            # All these lines were scanned, as far as they may be one record; now all but the first are scanned again.
+            while behind > first + 1 and len(b"".join(lines[first:behind])) > bounds.record:
+                behind -= 1
+            scanned = len(b"".join(lines[first:behind])) if behind > first + 1 else 0
+            wasted += scanned if scanned > bounds.unnoticed else 0
+            if scanned > bounds.unnoticed and wasted > bounds.allowed + bounds.share * offset:
+                reason = TOO_BROKEN
+            else:
+                behind = first + 1
         original = b"".join(lines[first:behind])
         begin, offset, first = offset, offset + len(original), behind
         if fields == []:
             continue
-        text = original[:most].rstrip(b"\r\n").decode(errors="backslashreplace")
+        text = original[: bounds.record].rstrip(b"\r\n").decode(errors="backslashreplace")
         if reading.header is None:
             if fields is None:
                 reading.fault = f"the header line cannot be read: {reason}"
@@ -110,7 +140,7 @@ _STEPS = {
 
 
 def _record_at(lines: list[bytes], first: int, most: int) -> tuple[list[str] | None, int, str | None]:
-    """The record that begins with a line: its fields (none: an empty line), the line behind it, or what is wrong."""
+    """The record that begins with a line: its fields (none: an empty line), the line behind it, and what is wrong."""
     cells, state, size = [b""], "begin", 0
     for i in range(first, len(lines)):
         size += len(lines[i])
@@ -120,20 +150,20 @@ def _record_at(lines: list[bytes], first: int, most: int) -> tuple[list[str] | N
         for byte in (content[j : j + 1] for j in range(len(content))):
             state, fate = _STEPS[state, byte if byte in b',"' else b"x"]
             if state == "broken":
-                return None, first + 1, TOO_LONG if size > most else BAD_QUOTES
+                return None, i + 1, TOO_LONG if size > most else BAD_QUOTES
             if fate == "next field":
                 cells.append(b"")
             elif fate == "keep":
                 cells[-1] += byte
         if state != "quoted":
-            return _closed(cells, i + 1, TOO_LONG if size > most else None, first)
+            return _closed(cells, i + 1, TOO_LONG if size > most else None)
         cells[-1] += lines[i][len(content) :]
-    return None, first + 1, TOO_LONG if size > most else NEVER_CLOSED
+    return None, len(lines), TOO_LONG if size > most else NEVER_CLOSED
 
 
-def _closed(cells: list[bytes], behind: int, fault: str | None, first: int) -> tuple[list[str] | None, int, str | None]:
+def _closed(cells: list[bytes], behind: int, fault: str | None) -> tuple[list[str] | None, int, str | None]:
     if fault:
-        return None, first + 1, fault
+        return None, behind, fault
     try:
         return [cell.decode() for cell in cells], behind, None
     except UnicodeDecodeError:
@@ -151,6 +181,14 @@ def cut(data: bytes, sizes: list[int]) -> Iterator[bytes]:
         start += size
 
 
+BOUNDS = st.builds(
+    Bounds,
+    record=st.sampled_from([5, 9, 20, ROOMY]),
+    piece=st.sampled_from([1, 2, 7, ROOMY]),
+    unnoticed=st.sampled_from([0, 6, ROOMY]),
+    allowed=st.sampled_from([0, 20, ROOMY]),
+    share=st.integers(0, 2),
+)
 SIZES = st.lists(st.integers(1, 12), max_size=12)
 
 # Whatever changes the reader's mind, in any order. Half of it is quotes and line ends.

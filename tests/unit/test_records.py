@@ -9,26 +9,24 @@ from hypothesis import strategies as st
 
 from engine import records
 from engine.errors import BadFile
-from engine.records import BAD_QUOTES, NEVER_CLOSED, NOT_UTF8, TOO_LONG, CsvReader, Reject
-from tests.unit.csv_text import ROOMY, RUBBISH, SIZES, Valid, cut, read, read_plainly, valid_files
+from engine.records import BAD_QUOTES, NEVER_CLOSED, NOT_UTF8, TOO_BROKEN, TOO_LONG, CsvReader, Reject
+from tests.unit.csv_text import BOUNDS, ROOMY, RUBBISH, SIZES, Bounds, Valid, cut, read, read_plainly, valid_files
 
 HEADER = b"name,mail\n"
 
 
-@settings(max_examples=600)
-@given(data=RUBBISH, sizes=SIZES, record=st.sampled_from([5, 9, 20, ROOMY]), piece=st.sampled_from([1, 2, 7, ROOMY]))
-@example(data=b'a,b\n"aaaa\r\n"aa\r', sizes=[1], record=9, piece=1)
-@example(data=b"a,b\n" + b"x" * 8 + b"\r\ny\n", sizes=[13, 1], record=9, piece=ROOMY)
-def test_any_split_of_any_bytes_reads_as_the_plain_reader_does(
-    data: bytes, sizes: list[int], record: int, piece: int
-) -> None:
-    assert read(cut(data, sizes), record=record, piece=piece) == read_plainly(data, record)
+@settings(max_examples=800)
+@given(data=RUBBISH, sizes=SIZES, bounds=BOUNDS)
+@example(data=b'a,b\n"aaaa\r\n"aa\r', sizes=[1], bounds=Bounds(record=9, piece=1))
+@example(data=b"a,b\n" + b"x" * 8 + b"\r\ny\n", sizes=[13, 1], bounds=Bounds(record=9))
+def test_any_split_of_any_bytes_reads_as_the_plain_reader_does(data: bytes, sizes: list[int], bounds: Bounds) -> None:
+    assert read(cut(data, sizes), bounds) == read_plainly(data, bounds)
 
 
 @settings(max_examples=300)
 @given(file=valid_files(), sizes=SIZES, piece=st.sampled_from([1, 3, ROOMY]))
 def test_valid_files_read_as_pythons_csv_reads_them(file: Valid, sizes: list[int], piece: int) -> None:
-    reading = read(cut(file.data, sizes), piece=piece)
+    reading = read(cut(file.data, sizes), Bounds(piece=piece))
     text = file.data.decode("utf-8-sig")
     assert [reading.header, *reading.fields] == [row for row in csv.reader(io.StringIO(text, newline="")) if row]
     assert [reading.header, *reading.fields] == file.records
@@ -36,9 +34,9 @@ def test_valid_files_read_as_pythons_csv_reads_them(file: Valid, sizes: list[int
     assert reading.fault is None
 
 
-@given(data=RUBBISH, record=st.sampled_from([9, ROOMY]))
-def test_row_numbers_have_no_gaps(data: bytes, record: int) -> None:
-    numbers = read([data], record=record).numbers
+@given(data=RUBBISH, bounds=BOUNDS)
+def test_row_numbers_have_no_gaps(data: bytes, bounds: Bounds) -> None:
+    numbers = read([data], bounds).numbers
     assert numbers == list(range(1, len(numbers) + 1))
 
 
@@ -132,6 +130,19 @@ def test_a_quoted_field_without_an_end_in_sight_costs_its_first_line() -> None:
     reading = read(cut(HEADER + b'x,"y\n' + rest, [1 << 18]))
     assert reading.rejects == [Reject(1, 10, TOO_LONG, 'x,"y')]
     assert len(reading.rows) == 300_000
+
+
+def test_rows_that_are_broken_over_and_over_cost_no_more_than_a_fixed_multiple() -> None:
+    # Each line closes a quote and opens another, up to the break at the end: without a bound, each is scanned to there.
+    lines = 40_000
+    pile = b'a","b\n' * lines + b'"x"y\n'
+    data = HEADER + pile * 2 + b"good,row\n"
+    reading = read(cut(data, [100_000]))
+    assert reading.fields[-1] == ["good", "row"]
+    rejected = sum(reject.record.count("\n") + 1 for reject in reading.rejects)
+    assert rejected + len(reading.rows) == 2 * (lines + 1) + 1
+    assert {reject.reason for reject in reading.rejects} == {BAD_QUOTES, TOO_BROKEN}
+    assert read([data]) == reading
 
 
 def test_records_across_the_borders_of_slices() -> None:

@@ -28,10 +28,11 @@ PURE = {
 }
 LANE = "aws"
 TRANSPORT = "http1"  # what the lane sends by
+GATE = "gate"  # what holds calls back
 SERVICES = {"ledger", "objects", "queues", "table"}
 TOOLS = {"cli", "local"}
 WIRING = {"config", "handlers"} | TOOLS
-ROOMS = PURE | SERVICES | {LANE, TRANSPORT} | WIRING
+ROOMS = PURE | SERVICES | {LANE, TRANSPORT, GATE} | WIRING
 
 CLIENTS = {"aioboto3", "aiobotocore", "aiohttp"}
 IMPURE = CLIENTS | {
@@ -98,8 +99,8 @@ def broken_rules(module: str, source: str, *, is_package: bool = False) -> list[
     elif room in PURE:
         faults |= {f"pure, but imports {name}" for name in (rooms - PURE) | (outside & IMPURE)}
         faults |= {f"pure, but reads the clock: {name}" for name in attributes(tree, CLOCKS)}
-    elif room in SERVICES | {LANE, TRANSPORT}:
-        lane = {LANE} if room in SERVICES else {TRANSPORT} if room == LANE else set()
+    elif room in SERVICES | {LANE, TRANSPORT, GATE}:
+        lane = {LANE, GATE} if room in SERVICES else {LANE: {TRANSPORT}, GATE: {LANE}, TRANSPORT: set()}[room]
         faults |= {f"an I/O room, but imports {name}" for name in rooms - PURE - lane}
     elif room not in TOOLS:
         faults |= {f"part of the functions, but imports {name}" for name in rooms & TOOLS}

@@ -68,7 +68,11 @@ def test_the_order_of_columns_is_free(header: list[str]) -> None:
     [
         (["name"], "the header lacks the required column mail: of its 1 columns the schema knows name"),
         (["phone"], "the header lacks the required columns name, mail: of its 1 columns the schema knows phone"),
-        ([], "name, mail: of its 0 columns the schema knows none; is the first line a header?"),
+        (
+            [],
+            "the header lacks the required columns name, mail: of its 0 columns the schema knows none; "
+            "is the first line a header?",
+        ),
         (
             ["name;mail;phone"],
             "the header lacks the required columns name, mail: its columns are separated by ;, they must be by commas",

@@ -1,0 +1,218 @@
+"""What of the command needs no AWS: its arguments, its words, the made-up file, the template for one machine."""
+
+import io
+import json
+import os
+from pathlib import Path
+from urllib.parse import unquote_plus
+
+import pytest
+from rich.console import Console
+
+from engine.cli.display import Display
+from engine.cli.errors import CliError
+from engine.cli.follow import Snapshot, count_rows
+from engine.cli.generate import HEADER, people
+from engine.cli.ingest import notification, run_ingest, s3_address
+from engine.cli.target import is_endpoint, is_loopback, local_defaults
+from engine.cli.words import command_as_called, counted, shortened
+from engine.config import QuerySettings
+from engine.errors import BadFile
+from engine.events import arrivals
+from engine.local.packaging import TemplateError, read_template, run_from_source, write_template
+from engine.local.server import CHECKOUT, local_credentials
+
+LOCAL = "http://127.0.0.1:4566"
+NOBODY = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION")
+SCHEMA = QuerySettings.from_env({}).schema
+
+
+@pytest.mark.parametrize("url", [LOCAL, "https://dynamodb.us-east-1.amazonaws.com/", "http://[::1]:80", "HTTP://a-b"])
+def test_an_endpoint(url: str) -> None:
+    assert is_endpoint(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "127.0.0.1:4566", "ftp://a", "http://", "http://:80", "http://a:99999", "http://a:0", "http://a:b"),
+        *("http://[::1", "http://a b", "http://a..b", "http://-a", "http://a_b", "http://a?b"),
+    ],
+)
+def test_no_endpoint(url: str) -> None:
+    assert not is_endpoint(url)
+
+
+def test_an_endpoint_on_this_machine() -> None:
+    assert all(map(is_loopback, [LOCAL, "http://127.9.9.9", "http://localhost:1", "http://[::1]:80"]))
+    assert not any(map(is_loopback, ["http://127.0.0.1.example.com", "http://10.0.0.1", "https://example.com"]))
+
+
+@pytest.fixture
+def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in NOBODY:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("nothing_set")
+def test_nobody_is_root_on_a_local_endpoint_only() -> None:
+    before = dict(os.environ)
+    with local_defaults(LOCAL):
+        assert os.environ["AWS_ACCESS_KEY_ID"] == "test"
+        assert os.environ["AWS_DEFAULT_REGION"] == "us-east-1"
+    for url in (None, "https://example.com"):
+        with local_defaults(url):
+            assert dict(os.environ) == before
+
+
+def test_somebody_stays_who_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "mine")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    with local_defaults(LOCAL):
+        assert (os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_DEFAULT_REGION"]) == ("mine", "eu-west-1")
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    with local_defaults(LOCAL):
+        assert (os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_DEFAULT_REGION"]) == ("mine", "us-east-1")
+    assert "AWS_DEFAULT_REGION" not in os.environ
+
+
+def test_the_local_user_asks_no_metadata_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "mine")
+    with local_credentials():
+        assert os.environ["AWS_EC2_METADATA_DISABLED"] == "true"
+        assert "AWS_PROFILE" not in os.environ
+    assert os.environ["AWS_PROFILE"] == "mine"
+
+
+def test_an_address_in_s3() -> None:
+    assert s3_address("s3://b/uploads/x.csv") == s3_address("S3://b/uploads/x.csv") == ("b", "uploads/x.csv")
+    assert s3_address("uploads/x.csv") is None
+    for source in ("s3:///x.csv", "s3://x.csv", "s3://b/"):
+        with pytest.raises(CliError, match="does not name an object"):
+            s3_address(source)
+
+
+def ingest(path: Path) -> None:
+    run_ingest(Display(Console(file=io.StringIO())), str(path), stack_name="s", endpoint_url=None, region=None)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("name;mail;phone\nA;a@b.c;1\n", "separated by ;"),
+        ("name\tmail\nA\ta@b.c\n", "separated by tabs"),
+        ("name,mail,email\n", "mail twice"),
+        ("a,b\n1,2\n", "lacks the required columns"),
+        ("", "is empty"),
+    ],
+)
+def test_a_file_that_would_be_refused_is_not_uploaded(tmp_path: Path, text: str, reason: str) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(text)
+    with pytest.raises(CliError, match=f"x.csv was not uploaded: .*{reason}"):
+        ingest(path)
+
+
+def test_the_schema_of_the_environment_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.csv").write_text("name,mail\n")
+    monkeypatch.setenv("SCHEMA", str(tmp_path / "none.toml"))
+    with pytest.raises(Exception, match="SCHEMA: cannot read"):
+        ingest(tmp_path / "x.csv")
+
+
+def test_a_directory_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").mkdir()
+    with pytest.raises(CliError, match="is a directory"):
+        ingest(tmp_path / "x.csv")
+
+
+@pytest.mark.parametrize("rows", [1, 7, 8, 2_500])
+def test_the_made_up_file_has_the_rows_it_says(rows: int, tmp_path: Path) -> None:
+    pieces = list(people(rows, seed=3))
+    assert pieces == list(people(rows, seed=3))
+    assert pieces[0] == (HEADER, 0)
+    path = tmp_path / "people.csv"
+    path.write_bytes(b"".join(piece for piece, _ in pieces))
+    assert count_rows(path, SCHEMA) == rows
+    valid = sum(valid for _, valid in pieces)
+    assert valid == rows if rows < 8 else rows - valid >= 6
+
+
+def test_a_refused_header_ends_the_count(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("nothing\n" * 10)
+    with pytest.raises(BadFile):
+        count_rows(path, SCHEMA)
+
+
+@pytest.mark.parametrize(("version", "known"), [("v1", "v1"), ("null", None), (None, None)])
+def test_the_notification_is_what_the_producer_reads(version: str | None, known: str | None) -> None:
+    head = {"ContentLength": 5, "ETag": '"abc"', "VersionId": version}
+    event = notification("b", "uploads/a b+ü.csv", head)
+    (arrival,) = arrivals(event)
+    assert (arrival.bucket, arrival.key, arrival.version, arrival.etag) == ("b", "uploads/a b+ü.csv", known, "abc")
+    assert unquote_plus(event["Records"][0]["s3"]["object"]["key"]) == arrival.key
+
+
+def test_the_production_template_runs_from_source() -> None:
+    template = read_template((CHECKOUT / "deploy" / "template.yaml").read_text())
+    before = json.dumps(template)
+    fitted = run_from_source(
+        template, runtime="python3.11", python_path=["/a", "/b"], parameters={"WorkerMaximumConcurrency": "2"}
+    )
+    assert json.dumps(template) == before
+    assert len(write_template(fitted)) <= 51_200
+    functions = [each["Properties"] for each in fitted["Resources"].values() if each["Type"] == "AWS::Lambda::Function"]
+    assert len(functions) == 3
+    for function in functions:
+        assert (function["PackageType"], function["Runtime"]) == ("Zip", "python3.11")
+        assert "ImageConfig" not in function
+        assert "import" in function["Code"]["ZipFile"]
+        assert function["Environment"]["Variables"]["PYTHONPATH"] == "/a:/b"
+
+
+@pytest.mark.parametrize("text", ["a: [", "[]", "Resources: 1"])
+def test_what_is_no_template(text: str) -> None:
+    with pytest.raises(TemplateError):
+        read_template(text)
+
+
+def test_words() -> None:
+    assert [counted(n, "row") for n in (0, 1, 2_000)] == ["0 rows", "1 row", "2,000 rows"]
+    assert (shortened("abc", 3), shortened("abcd", 3)) == ("abc", "ab…")
+
+
+def test_the_command_as_it_was_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda _name: "/usr/bin/millpond")
+    assert command_as_called("/usr/bin/millpond") == command_as_called("-c") == "millpond"
+    assert command_as_called(".venv/bin/millpond") == ".venv/bin/millpond"
+    assert command_as_called("/my work/millpond") == "'/my work/millpond'"
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_nothing_goes_past_the_edge(width: int) -> None:
+    file = io.StringIO()
+    display = Display(Console(file=file, width=width, force_terminal=True, color_system=None, highlight=False))
+    display.done("people.csv: 49,875 rows written, 125 rejected", 12.3)
+    display.done("50,010 rows read = 49,885 written + 125 rejected: every row is accounted for")
+    display.note("CSV with row, offset, reason and record: mend the records and upload them again.")
+    display.failed("a word " * 30)
+    display.json('{\n  "items": [\n    {' + '"name": "John Doe", ' * 20 + "}\n  ]\n}")
+    lines = file.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    assert lines[0].endswith("12.3 s")
+    assert all(line.startswith("  ") for line in lines)
+
+
+@pytest.mark.parametrize(("width", "cells"), [(60, 8), (80, 20)])
+def test_the_bar_keeps_its_width(width: int, cells: int) -> None:
+    file = io.StringIO()
+    console = Console(file=file, width=width, force_terminal=True, color_system=None)
+    with Display(console).progress(50_000) as report:
+        report(Snapshot(50_000, 31_975, 49, 1.0))
+    shown = [
+        line for line in file.getvalue().replace("\r", "\n").replace("\x1b[2K", "").splitlines() if "31,975" in line
+    ]
+    assert shown
+    assert shown[-1].index("31,975") == len("  ⠋ ") + cells + len(" ")
+    assert "31,975 of 50,000 rows · 49 messages" in shown[-1]
