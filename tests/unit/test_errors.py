@@ -16,6 +16,8 @@ KEY_MISMATCHES = [
 POISONS = [
     "Item size has exceeded the maximum allowed size",
     "The parameter cannot be converted to a numeric value: secret@example.com",
+    "The parameter cannot be converted to a numeric value: One of the required keys was not given a value",
+    "Supplied AttributeValue has: The provided key element does not match the schema",
     "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty string "
     "value. Key: email",
     "Provided list of item keys contains duplicates",
@@ -41,6 +43,7 @@ POISONS = [
         ("ConnectionFailed", 0, Verdict.RETRY),
         ("CallTimedOut", 0, Verdict.RETRY),
         ("WhoKnows", 0, Verdict.RETRY),
+        ("WhoKnows", 408, Verdict.RETRY),
         ("WhoKnows", 500, Verdict.RETRY),
         ("WhoKnows", 599, Verdict.RETRY),
         ("ExpiredTokenException", 400, Verdict.EXPIRED),

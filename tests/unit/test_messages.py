@@ -119,6 +119,14 @@ def test_a_message_is_as_full_as_it_may_be() -> None:
     assert all(message.size > 4_096 - row_bytes - 30 for message in messages[:-1])
 
 
+def test_a_full_message_is_given_out_at_once() -> None:
+    into = packer(max_records=2)
+    assert into.add([(1, "a", "b", "c")], PROCESSED_AT) == ([], [])
+    messages, _ = into.add([(2, "a", "b", "c"), (3, "a", "b", "c"), (4, "a", "b", "c")], PROCESSED_AT)
+    assert [message.records for message in messages] == [2, 2]
+    assert into.flush(PROCESSED_AT) == []
+
+
 def test_a_row_that_fits_into_no_message_is_left_out_alone() -> None:
     rows = [(1, "a", "a", "a"), (2, "x" * 5_000, "b", "b"), (3, "c", "c", "c"), (4, "é" * 3_000, "d", "d")]
     messages, oversize = pack(packer(max_bytes=4_096), rows)

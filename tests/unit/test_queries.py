@@ -192,7 +192,7 @@ FORGED = [
 
 @pytest.mark.parametrize(
     "token",
-    [*NO_TOKENS, *map(token_of, FORGED), encode_cursor(user_key("a"))[:-3]],
+    [*NO_TOKENS, *map(token_of, FORGED), encode_cursor(user_key("a"))[:-3], encode_cursor(user_key("a")) + "!!!!"],
 )
 @pytest.mark.parametrize("path", ["/users", "/users/a/history"])
 def test_a_forged_token_is_400(token: str, path: str) -> None:

@@ -93,6 +93,15 @@ def test_afterwards_a_window_of_successes_adds_one_call() -> None:
     assert limits == [3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 5, 5, 5, 5]
 
 
+def test_a_busy_process_adds_no_calls() -> None:
+    window = Window(2, 9)
+    for _ in range(9):
+        window.succeeded(busy=True)
+    assert window.limit == 2
+    window.succeeded()
+    assert window.limit == 3
+
+
 def test_a_throttled_call_takes_back_what_successes_had_gathered() -> None:
     window = Window(15, 20)
     window.throttled(window.epoch)
