@@ -41,9 +41,11 @@ class Items:
 
     def add(self, message: Message) -> range:
         """Add one item for each row of `message`, and return their indexes."""
+        # Made before anything is kept: a message that cannot be made into items leaves nothing of itself behind.
+        requests = self._clean(message) if message.clean else self._escaped(message)
         first = len(self.requests)
         self._messages.append((first, message))
-        self.requests += self._clean(message) if message.clean else self._escaped(message)
+        self.requests += requests
         return range(first, len(self.requests))
 
     def key(self, index: int) -> tuple[str, ...]:

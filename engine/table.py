@@ -18,6 +18,7 @@ from engine.aws import MAX_EXPIRIES, Caller, now, service_errors
 from engine.errors import DeadlineExceeded, ServiceError, Verdict
 from engine.gate import Gate
 from engine.items import MAX_BATCH_BYTES, MAX_BATCH_ITEMS, Items, batch_body, batches, canonical_key
+from engine.queries import Attributes
 from engine.retry import Deadline, Window
 from engine.schema import Schema
 
@@ -164,10 +165,6 @@ class TableWriter:
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
             # Whatever this is, it does not say that the items are written: all of them again.
             raise ServiceError("BatchWriteItem", "UnreadableReply", 0) from None
-
-
-Attributes = dict[str, dict[str, Any]]
-"""An item, or a key, as DynamoDB writes it: ``{"email": {"S": "…"}}``."""
 
 
 @dataclass(frozen=True, slots=True)
