@@ -1,10 +1,11 @@
 """Records -> DynamoDB put requests as JSON text, in waves and batches that BatchWriteItem accepts.
 
-The text of a request is made once; each attempt to write it sends the same one.
+Items stay columns of values, as the messages bring them, until a batch of them is put into words.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
@@ -24,29 +25,59 @@ MAX_BATCH_BYTES = 16_000_000
 _DAY = 86_400
 
 
+class _Requests:
+    """The put requests of one message, in pieces: some are the same for all rows, some have a text for each."""
+
+    def __init__(self, pieces: list[str | Sequence[str]]) -> None:
+        self._fixed = [piece if isinstance(piece, str) else "" for piece in pieces]
+        self._columns = [(place, piece) for place, piece in enumerate(pieces) if not isinstance(piece, str)]
+
+    def text(self, start: int, stop: int) -> str:
+        """Return the pieces of these rows, all joined at once."""
+        texts = self._fixed * (stop - start)
+        for place, column in self._columns:
+            texts[place :: len(self._fixed)] = column[start:stop]
+        return "".join(texts)
+
+
 class Items:
-    """The items of a batch of messages, in order, by index: requests at once, keys and versions when asked for.
+    """The items of a batch of messages, in order, by index: text, keys and versions when asked for.
 
     `ttl_days` after the object's LastModified items expire (None: never).
     """
 
     def __init__(self, schema: Schema, ttl_days: int | None = None) -> None:
         self._schema, self._ttl_days = schema, ttl_days
-        self._messages: list[tuple[int, Message]] = []
-        self.requests: list[str] = []
-        """The put request of each item, as JSON."""
+        self._messages: list[tuple[range, Message, _Requests]] = []
+        self._count = 0
 
     def __len__(self) -> int:
-        return len(self.requests)
+        return self._count
 
     def add(self, message: Message) -> range:
         """Add one item for each row of `message`, and return their indexes."""
         # Made before anything is kept: a message that cannot be made into items leaves nothing of itself behind.
-        requests = self._clean(message) if message.clean else self._escaped(message)
-        first = len(self.requests)
-        self._messages.append((first, message))
-        self.requests += requests
-        return range(first, len(self.requests))
+        requests = _Requests(self._clean(message) if message.clean else [",", self._escaped(message)])
+        own = range(self._count, self._count + len(message.numbers))
+        self._messages.append((own, message, requests))
+        self._count = own.stop
+        return own
+
+    def text(self, part: Sequence[int]) -> str:
+        """Return the put requests of the items with these indexes, as JSON with commas in between."""
+        runs = [part] if isinstance(part, range) else [range(index, index + 1) for index in part]
+        return "".join(map(self._run, runs))[1:]
+
+    def _run(self, run: range) -> str:
+        """Return the requests of neighbours, each with a comma before it."""
+        text = ""
+        start = run.start
+        while start < run.stop:
+            own, _, requests = self._holding(start)
+            stop = min(run.stop, own.stop)
+            text += requests.text(start - own.start, stop - own.start)
+            start = stop
+        return text
 
     def key(self, index: int) -> tuple[str, ...]:
         """Return the values of an item's key attributes."""
@@ -63,12 +94,12 @@ class Items:
 
         Waves are to be written one after the other. Almost always there is just one.
         """
-        if not self.requests:
+        if not self._count:
             return []
         if self._distinct():
-            return [range(len(self.requests))]
+            return [range(self._count)]
         by_key: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
-        for index in range(len(self.requests)):
+        for index in range(self._count):
             by_key[self.key(index)].append(index)
         waves: list[list[int]] = [[] for _ in range(max(map(len, by_key.values())))]
         for indexes in by_key.values():
@@ -78,18 +109,20 @@ class Items:
 
     def _distinct(self) -> bool:
         """Tell whether no key comes twice, as cheaply as the schema allows."""
-        seen: set[object] = set()
-        versioned = "version" in {self._schema.generated.get(name) for name in self._schema.keys}
-        for first, message in self._messages:
-            if versioned:  # one time and one row number are one key at the most
-                seen.update(zip(repeat(message.modified), message.numbers, strict=False))
-            else:
-                seen.update(self.key(first + row) for row in range(len(message.numbers)))
-        return len(seen) == len(self.requests)
+        if "version" in {self._schema.generated.get(name) for name in self._schema.keys}:
+            # One time and one row number are one key at the most.
+            numbers: defaultdict[int, set[int]] = defaultdict(set)
+            for _, message, _ in self._messages:
+                numbers[message.modified].update(message.numbers)
+            return sum(map(len, numbers.values())) == self._count
+        return len(set(map(self.key, range(self._count)))) == self._count
+
+    def _holding(self, index: int) -> tuple[range, Message, _Requests]:
+        return self._messages[bisect_right(self._messages, index, key=_start) - 1]
 
     def _place(self, index: int) -> tuple[Message, int]:
-        first, message = next(place for place in reversed(self._messages) if place[0] <= index)
-        return message, index - first
+        own, message, _ = self._holding(index)
+        return message, index - own.start
 
     def _key_value(self, message: Message, row: int, name: str) -> str:
         kind = self._schema.generated.get(name)
@@ -100,7 +133,7 @@ class Items:
     def _generated(self, message: Message, kind: str, numbers: Sequence[int]) -> list[str]:
         """Return the values of a generated attribute for rows with these numbers, as text."""
         if kind == "version":
-            return list(map(f"{message.modified}.".__add__, map(str.zfill, map(str, numbers), repeat(12))))
+            return list(map(f"{message.modified}.".__add__, _fractions(numbers)))
         if kind == "row_number":
             return list(map(str, numbers))
         return [self._shared(message, kind)] * len(numbers)
@@ -119,23 +152,25 @@ class Items:
             case _:
                 return f"s3://{message.source.bucket}/{message.source.key}" if message.source else ""
 
-    def _clean(self, message: Message) -> list[str]:
-        """Make requests of values that stand in JSON as they are: pieces of text, joined in C for all rows at once."""
-        pieces: list[Iterable[str]] = []
-        text = '{"PutRequest":{"Item":{'
+    def _clean(self, message: Message) -> list[str | Sequence[str]]:
+        """Return the requests of values that stand in JSON as they are, in pieces."""
+        pieces: list[str | Sequence[str]] = []
+        text = ',{"PutRequest":{"Item":{'
         comma = ""
         for name, values in zip(message.columns, message.values, strict=True):
-            pieces += [repeat(f'{text}{comma}{_name(name)}:{{"{self._type(name)}":"'), values]
+            pieces += [f'{text}{comma}{_name(name)}:{{"{self._type(name)}":"', values]
             text, comma = '"}', ","
         for name, kind in self._schema.generated.items():
             start = f'{text}{comma}{_name(name)}:{{"{self._schema.types[name]}":'
-            if kind in ("version", "row_number"):
-                pieces += [repeat(start + '"'), self._generated(message, kind, message.numbers)]
+            if kind == "version":
+                pieces += [f'{start}"{message.modified}.', _fractions(message.numbers)]
+                text = '"}'
+            elif kind == "row_number":
+                pieces += [f'{start}"', list(map(str, message.numbers))]
                 text = '"}'
             elif shared := self._shared(message, kind):
                 text = f"{start}{_name(shared)}}}"
-        pieces.append(repeat(text + "}}}"))
-        return list(map("".join, zip(*pieces, strict=False)))
+        return [*pieces, text + "}}}"]
 
     def _escaped(self, message: Message) -> list[str]:
         """Make requests of any values: absent ones are left out, and a serialiser escapes what must be."""
@@ -160,6 +195,15 @@ class Items:
         return self._schema.types.get(name, "S")
 
 
+def _start(held: tuple[range, Message, _Requests]) -> int:
+    return held[0].start
+
+
+def _fractions(numbers: Sequence[int]) -> list[str]:
+    """Return row numbers as the 12 fraction digits of a version."""
+    return list(map(str.zfill, map(str, numbers), repeat(12)))
+
+
 def _name(text: str) -> str:
     return orjson.dumps(text).decode()
 
@@ -170,9 +214,9 @@ def batches(wave: Sequence[int]) -> Iterator[Sequence[int]]:
         yield wave[start : start + MAX_BATCH_ITEMS]
 
 
-def batch_body(table: str, requests: Iterable[str]) -> bytes:
-    """Return the body of a BatchWriteItem call."""
-    return f'{{"RequestItems":{{{_name(table)}:[{",".join(requests)}]}}}}'.encode()
+def batch_body(table: str, requests: str) -> bytes:
+    """Return the body of a BatchWriteItem call, from put requests with commas in between."""
+    return f'{{"RequestItems":{{{_name(table)}:[{requests}]}}}}'.encode()
 
 
 def canonical_key(key: Iterable[tuple[str, str]]) -> tuple[str, ...]:

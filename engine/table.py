@@ -121,7 +121,7 @@ class TableWriter:
             await self._lane.pause(attempt - 1, deadline)
 
     def _body(self, items: Items, part: Sequence[int]) -> bytes:
-        return batch_body(self._table, [items.requests[index] for index in part])
+        return batch_body(self._table, items.text(part))
 
     async def _put(self, items: Items, part: Sequence[int], body: bytes, deadline: Deadline) -> Sequence[int]:
         """Send one call; return the indexes that were left unprocessed, `part` itself if it is all of them."""

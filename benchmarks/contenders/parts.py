@@ -169,7 +169,7 @@ def encode_millpond(spec: Spec) -> Call:
             items.add(message)
         for wave in items.waves():
             for batch in batches(wave):
-                batch_body("users", [items.requests[index] for index in batch])
+                batch_body("users", items.text(batch))
         return len(items)
 
     return once

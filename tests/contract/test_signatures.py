@@ -70,10 +70,10 @@ async def test_a_write_is_let_through_by_its_signature(cloud: Cloud, identity: C
     table, credentials = cloud.table(), identity(cloud)
     with checking(cloud):
         async with lane_to(cloud, aws.BATCH_WRITE_ITEM, credentials) as lane:
-            await lane.call(batch_body(table, [PUT]), NEVER)
+            await lane.call(batch_body(table, PUT), NEVER)
         async with lane_to(cloud, aws.BATCH_WRITE_ITEM, credentials._replace(secret_key="wrong")) as lane:
             with pytest.raises(ServiceError) as caught:
-                await lane.call(batch_body(table, [PUT]), NEVER)
+                await lane.call(batch_body(table, PUT), NEVER)
     assert caught.value.verdict is Verdict.FATAL
     assert len(cloud.items(table)) == 1
 
@@ -103,6 +103,6 @@ async def test_who_may_not_is_told_so_at_once(cloud: Cloud) -> None:
         credentials = Credentials(key["AccessKeyId"], key["SecretAccessKey"])
         async with lane_to(cloud, aws.BATCH_WRITE_ITEM, credentials) as lane:
             with pytest.raises(ServiceError) as caught:
-                await lane.call(batch_body(table, [PUT]), NEVER)
+                await lane.call(batch_body(table, PUT), NEVER)
     assert caught.value.verdict is Verdict.FATAL
     assert cloud.items(table) == []

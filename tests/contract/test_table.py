@@ -70,7 +70,7 @@ async def refusal(cloud: Cloud, *requests: str) -> ServiceError:
     """What the service says to one batch."""
     async with lane_to(cloud, aws.BATCH_WRITE_ITEM) as lane:
         with pytest.raises(ServiceError) as caught:
-            await lane.call(batch_body(cloud.table(), requests), NEVER)
+            await lane.call(batch_body(cloud.table(), ",".join(requests)), NEVER)
     return caught.value
 
 
@@ -137,7 +137,7 @@ async def test_large_items_are_sent_in_fewer_than_25(cloud: Cloud) -> None:
 
 @both(moto="takes more than 25")
 async def test_26_items_are_refused(cloud: Cloud) -> None:
-    error = await refusal(cloud, *items(26).requests)
+    error = await refusal(cloud, items(26).text(range(26)))
     assert error.verdict is Verdict.POISON
 
 

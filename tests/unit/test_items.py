@@ -58,7 +58,7 @@ def items_of(*messages: Message, schema: Schema = USERS, ttl_days: int | None = 
 
 def puts(items: Items) -> list[dict[str, Any]]:
     """The items that the put requests carry."""
-    requests = [json.loads(request) for request in items.requests]
+    requests = json.loads(f"[{items.text(range(len(items)))}]")
     assert all(set(request) == {"PutRequest"} and set(request["PutRequest"]) == {"Item"} for request in requests)
     return [request["PutRequest"]["Item"] for request in requests]
 
@@ -178,7 +178,21 @@ def test_any_attribute_name_is_written_as_json_has_it(name: str) -> None:
 
 @given(ROWS)
 def test_the_same_message_makes_the_same_text(rows: list[list[Any]]) -> None:
-    assert items_of(received(rows)).requests == items_of(received(rows)).requests
+    one, other = items_of(received(rows)), items_of(received(rows))
+    assert one.text(range(len(rows))) == other.text(range(len(rows)))
+
+
+@given(st.lists(st.tuples(ROWS, st.booleans()), max_size=4), st.data())
+def test_the_text_of_some_items_is_theirs_alone(
+    messages: list[tuple[list[list[Any]], bool]], data: st.DataObject
+) -> None:
+    items = items_of(*(replace(received(rows), clean=received(rows).clean and clean) for rows, clean in messages))
+    everything = puts(items)
+    start = data.draw(st.integers(0, len(items)))
+    run = range(start, data.draw(st.integers(start, len(items))))
+    picked = data.draw(st.lists(st.sampled_from(range(len(items))), unique=True)) if len(items) else []
+    for part in (run, picked):
+        assert json.loads(f"[{items.text(part)}]") == [{"PutRequest": {"Item": everything[index]}} for index in part]
 
 
 MOMENTS = st.tuples(st.integers(0, 10**11), NUMBERS)
@@ -255,7 +269,7 @@ def test_the_limits_are_those_of_batchwriteitem() -> None:
 @pytest.mark.parametrize("table", ["users", "arn:aws:dynamodb:eu-west-1:1:table/users", 'ta"ble'])
 def test_the_body_of_a_call(table: str) -> None:
     items = items_of(received([[1, "é", "b", None], [2, "c", "d", "e"]]))
-    body = json.loads(batch_body(table, items.requests))
+    body = json.loads(batch_body(table, items.text(range(2))))
     assert body == {"RequestItems": {table: [{"PutRequest": {"Item": item}} for item in puts(items)]}}
 
 

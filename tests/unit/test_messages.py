@@ -98,6 +98,15 @@ def test_each_character_comes_through(character: str) -> None:
     assert rows_in(messages) == [(1, character, f"a{character}b", None)]
 
 
+ENDS = st.text('],["1', min_size=1, max_size=8)
+
+
+@given(st.lists(st.tuples(ENDS, ENDS, ENDS | st.none()), max_size=9))
+def test_values_that_look_like_the_end_of_a_row_come_through(values: list[tuple[Any, ...]]) -> None:
+    rows = [(number, *row) for number, row in enumerate(values, start=1)]
+    assert rows_in(pack(packer(), rows)[0]) == rows
+
+
 @settings(max_examples=200)
 @given(ROWS, st.lists(st.integers(0, 30), max_size=5), st.integers(2, 7), st.integers(0, 400))
 def test_the_cut_depends_on_the_rows_alone(rows: list[Row], cuts: list[int], most: int, spare: int) -> None:
