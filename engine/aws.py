@@ -1,8 +1,7 @@
-"""Where AWS clients are made, and the one lane that opens sockets for hot calls and sleeps for back-off.
+"""The lane: the one place that opens sockets for hot calls, and sleeps for back-off.
 
-`client` makes an ordinary aiobotocore client, for everything that is not hot. A `Lane` sends one operation of one
-service (BatchWriteItem, SendMessageBatch) past the general client's serialisers: the body is made once by the caller,
-signed, and can be sent again as it is. Region, endpoint and credentials come from the same session as the clients'.
+A `Lane` sends one operation of one service (BatchWriteItem, SendMessageBatch) past a general client's serialisers: the
+body is made once by the caller, signed, and can be sent again as it is.
 
 A transport is one callable, `Transport`: a request in, a reply out. Anything else that answers like it can stand in.
 """
@@ -14,22 +13,18 @@ import random
 import ssl
 import time
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
-import aioboto3
-import aiohttp
-import botocore.exceptions
 import orjson
-from aiobotocore.config import AioConfig
-from botocore.httpsession import get_cert_path
 
 from engine.errors import DeadlineExceeded, ServiceError, Verdict
 from engine.http1 import Pool
 from engine.retry import Backoff, Deadline
+from engine.session import Session
 from engine.sign import Credentials, Signer
 
 CALL_TIMEOUT = 10.0
@@ -41,54 +36,6 @@ MAX_CONNECTIONS = 160
 
 MAX_EXPIRIES = 3
 """How often in a row fresh credentials may be called expired before that is a fault of the settings."""
-
-
-def session(region: str | None = None, profile: str | None = None) -> aioboto3.Session:
-    """Return a session: the one source of credentials and region for clients and lanes."""
-    return aioboto3.Session(region_name=region, profile_name=profile)
-
-
-def client(
-    service: str,
-    *,
-    endpoint_url: str | None = None,
-    region: str | None = None,
-    using: aioboto3.Session | None = None,
-    attempts: int = 5,
-    read_timeout: float = 30,
-) -> AbstractAsyncContextManager[Any]:
-    """Return an aiobotocore client for `service`, to be entered with ``async with``.
-
-    Its parameters are not validated (the service does that). A failed call is tried `attempts` times in all, by
-    botocore's standard mode; an answer may take `read_timeout` seconds.
-    """
-    config = AioConfig(
-        retries={"mode": "standard", "total_max_attempts": attempts},
-        parameter_validation=False,
-        connect_timeout=5,
-        read_timeout=read_timeout,
-        max_pool_connections=MAX_CONNECTIONS,
-    )
-    chosen = using or session(region)
-    opened: AbstractAsyncContextManager[Any] = chosen.client(
-        service, region_name=region, endpoint_url=endpoint_url, config=config
-    )
-    return opened
-
-
-@contextmanager
-def service_errors(operation: str) -> Iterator[None]:
-    """Turn what botocore raises inside into `ServiceError`."""
-    try:
-        yield
-    except botocore.exceptions.ClientError as error:
-        said = error.response.get("Error", {})
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        raise ServiceError(operation, said.get("Code", "Unknown"), status, said.get("Message", "")) from error
-    except botocore.exceptions.NoCredentialsError as error:
-        raise ServiceError(operation, "NoCredentials", 403, "no AWS credentials were found") from error
-    except (botocore.exceptions.BotoCoreError, aiohttp.ClientError, OSError, TimeoutError) as error:
-        raise ServiceError(operation, "ConnectionFailed", 0, type(error).__name__) from error
 
 
 class Headers(Protocol):
@@ -110,15 +57,16 @@ Transport = Callable[[str, Mapping[str, str], bytes, float], Awaitable[Reply]]
 """(url, headers, body, timeout in seconds) -> reply. Raises `ConnectionError` or `TimeoutError`."""
 
 
-def transport(kind: str, using: aioboto3.Session) -> AbstractAsyncContextManager[Transport]:
+def transport(kind: str, using: Session) -> AbstractAsyncContextManager[Transport]:
     """Open the transport of that kind, ``lean`` or ``aiohttp``.
 
-    Both keep connections alive and check certificates against the authorities that the clients of the session trust.
+    Both keep connections alive and check certificates against the authorities that the session trusts.
     """
-    # aioboto3 has no public way to a setting of its session.
-    bundle = using._session.get_config_variable("ca_bundle")
-    tls = ssl.create_default_context(cafile=get_cert_path(bundle or True))
-    return _lean_transport(tls) if kind == "lean" else _aiohttp_transport(tls)
+    if kind == "lean":
+        return _lean_transport(using.tls())
+    from engine import proxied  # aiohttp takes long to import, and few want it
+
+    return proxied.transport(using.tls())
 
 
 @asynccontextmanager
@@ -139,30 +87,6 @@ async def _lean_transport(tls: ssl.SSLContext) -> AsyncIterator[Transport]:
             pool.close()
 
 
-@asynccontextmanager
-async def _aiohttp_transport(tls: ssl.SSLContext) -> AsyncIterator[Transport]:
-    """Open the general transport, which costs more and knows proxies (``HTTPS_PROXY``)."""
-    connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=30, ssl=tls)
-    skipped = ("Accept", "Accept-Encoding", "User-Agent")
-    async with aiohttp.ClientSession(
-        connector=connector, auto_decompress=False, skip_auto_headers=skipped, trust_env=True
-    ) as http:
-
-        async def send(url: str, headers: Mapping[str, str], body: bytes, seconds: float) -> Reply:
-            limit = aiohttp.ClientTimeout(total=seconds)
-            try:
-                async with http.post(url, data=body, headers=headers, timeout=limit, allow_redirects=False) as reply:
-                    return Reply(reply.status, reply.headers, await reply.read())
-            except aiohttp.ServerTimeoutError as error:
-                raise TimeoutError(str(error)) from error
-            except (aiohttp.ClientError, OSError) as error:
-                if isinstance(error, TimeoutError):
-                    raise
-                raise ConnectionError(type(error).__name__) from error
-
-        yield send
-
-
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One operation of a service with a JSON protocol."""
@@ -174,6 +98,8 @@ class Operation:
 
 
 BATCH_WRITE_ITEM = Operation("dynamodb", "BatchWriteItem", "DynamoDB_20120810.BatchWriteItem")
+QUERY = Operation("dynamodb", "Query", "DynamoDB_20120810.Query")
+SCAN = Operation("dynamodb", "Scan", "DynamoDB_20120810.Scan")
 SEND_MESSAGE_BATCH = Operation("sqs", "SendMessageBatch", "AmazonSQS.SendMessageBatch")
 
 
@@ -256,6 +182,35 @@ class Lane:
         await pause(self._backoff, attempt, deadline, self.operation.name)
 
 
+class Attempts:
+    """The attempts at one call: which faults end them, and how long to wait in between."""
+
+    def __init__(self, lane: Caller, deadline: Deadline, most: int | None = None) -> None:
+        """Try until the deadline, or at most so many times in a row without progress."""
+        self._lane, self._deadline, self._most = lane, deadline, most
+        self._failed = self._expired = 0
+
+    def failed(self, error: ServiceError) -> None:
+        """Note an attempt that raised `error`; raises it again if another attempt would be in vain."""
+        self._failed += 1
+        self._expired = self._expired + 1 if error.verdict is Verdict.EXPIRED else 0
+        hopeless = error.verdict in (Verdict.FATAL, Verdict.POISON) or self._expired > MAX_EXPIRIES
+        if hopeless or self._failed == self._most:
+            raise error
+
+    def refused(self) -> None:
+        """Note an attempt of which the service did nothing, without complaint."""
+        self._failed += 1
+
+    def progressed(self) -> None:
+        """Note that the service has done some of what was asked: the waits begin anew."""
+        self._failed = self._expired = 0
+
+    async def wait(self) -> None:
+        """Wait before the next attempt; `DeadlineExceeded` if there is no time to."""
+        await self._lane.pause(max(0, self._failed - 1), self._deadline)
+
+
 async def pause(backoff: Backoff, attempt: int, deadline: Deadline, what: str) -> None:
     """Sleep before `what` is tried again after failure number `attempt`; `DeadlineExceeded` if there is no time to."""
     delay = backoff.delay(attempt, random.random())  # noqa: S311 - jitter, not a secret
@@ -292,37 +247,7 @@ async def until(deadline: Deadline, what: str) -> AsyncIterator[None]:
         raise
 
 
-def credentials_of(make_session: Callable[[], aioboto3.Session]) -> Callable[[bool], Awaitable[Credentials]]:
-    """Return a function that gives current credentials, renewed in time by botocore where they can expire.
-
-    Called with True it begins again with a new session, that is, asks the whole provider chain: what a service has
-    just called expired is not used twice.
-    """
-    current: Any = None
-
-    async def get(renew: bool) -> Credentials:
-        nonlocal current
-        with service_errors("reading credentials"):
-            if current is None or renew:
-                # boto3 types this as the credentials themselves; aioboto3's session returns them by a coroutine.
-                loading: Any = make_session().get_credentials()
-                current = await loading
-            if current is None:
-                raise botocore.exceptions.NoCredentialsError
-            frozen = await current.get_frozen_credentials()
-        return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
-
-    return get
-
-
-@asynccontextmanager
-async def lane(operation: Operation, transport: Transport, *, using: aioboto3.Session) -> AsyncIterator[Lane]:
-    """Open the lane for `operation`, with the endpoint and region that `using` gives its service."""
-    async with client(operation.service, using=using) as resolved:
-        yield Lane(
-            operation,
-            transport,
-            credentials_of(session),
-            endpoint_url=resolved.meta.endpoint_url,
-            region=resolved.meta.region_name,
-        )
+def lane(operation: Operation, transport: Transport, using: Session) -> Lane:
+    """Return the lane for `operation`, with the endpoint, region and credentials that `using` gives its service."""
+    url, region = using.endpoint(operation.service)
+    return Lane(operation, transport, using.credentials, endpoint_url=url, region=region)

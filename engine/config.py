@@ -88,11 +88,12 @@ class QuerySettings:
 
     table: str
     schema: Schema
+    transport: str
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> QuerySettings:
         """Read the settings; `ConfigError` names the variable that is missing or wrong."""
-        return cls(table=_table(env), schema=_schema(env))
+        return cls(table=_table(env), schema=_schema(env), transport=_transport(env))
 
 
 def _required(env: Mapping[str, str], name: str, meaning: str) -> str:

@@ -63,6 +63,11 @@ class Gate:
             self._wall, self._cpu = wall, cpu
         self.window.succeeded(busy=self._busy)
 
+    def throttled(self, epoch: int, sent: float) -> None:
+        """Note a call that the service refused in part or whole: entered in `epoch`, sent at `sent`."""
+        self.window.throttled(epoch)
+        self.pace.throttled(now(), sent)
+
     async def turn(self, items: int, deadline: Deadline) -> float:
         """Wait until the pace allows to send so many items; returns the time then, which `Pace` wants to know.
 

@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from engine.aws import pause, service_errors, until
+from engine.aws import pause, until
+from engine.clients import service_errors
 from engine.errors import ObjectGone, ObjectSuperseded, ServiceError, Verdict
 from engine.retry import NEVER, Backoff, Deadline
 

@@ -224,7 +224,7 @@ def split_version(number: str) -> tuple[int, int]:
 
 
 def _plain(value: dict[str, Any]) -> Any:
-    """Turn one attribute value into JSON. Numbers keep all their digits."""
+    """Turn one attribute value into JSON. Numbers keep all their digits; bytes stay in Base64, as DynamoDB has them."""
     type_, content = next(iter(value.items()))
     match type_:
         case "N":
@@ -235,10 +235,6 @@ def _plain(value: dict[str, Any]) -> Any:
             return [_plain(element) for element in content]
         case "M":
             return {name: _plain(element) for name, element in content.items()}
-        case "B":
-            return base64.b64encode(content).decode()
-        case "BS":
-            return [base64.b64encode(element).decode() for element in content]
         case "NULL":
             return None
         case _:

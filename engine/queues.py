@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 
 import orjson
 
-from engine.aws import MAX_EXPIRIES, Caller
+from engine.aws import Attempts, Caller
 from engine.errors import ServiceError, Verdict, verdict_of
 from engine.gate import Gate
 from engine.messages import Outgoing
@@ -56,23 +56,23 @@ class QueueSender:
     async def send_batch(self, messages: Sequence[Outgoing], deadline: Deadline) -> None:
         """Send up to 10 messages until each is accepted."""
         entries = {str(i): _entry(str(i), message) for i, message in enumerate(messages)}
-        attempt = expiries = 0
+        attempts = Attempts(self._lane, deadline)
         while True:
             body = b'{"QueueUrl":%b,"Entries":[%b]}' % (self._queue_url, b",".join(entries.values()))
             try:
                 accepted = await self._call(body, deadline)
-                expiries = 0
             except ServiceError as error:
-                expiries = expiries + 1 if error.verdict is Verdict.EXPIRED else 0
-                if error.verdict in (Verdict.FATAL, Verdict.POISON) or expiries > MAX_EXPIRIES:
-                    raise
-                accepted = set()
-            # What the reply does not mention is not accepted.
-            attempt = 0 if accepted else attempt + 1
-            entries = {id_: entry for id_, entry in entries.items() if id_ not in accepted}
-            if not entries:
-                return
-            await self._lane.pause(max(0, attempt - 1), deadline)
+                attempts.failed(error)
+            else:
+                if accepted:
+                    attempts.progressed()
+                else:
+                    attempts.refused()
+                # What the reply does not mention is not accepted.
+                entries = {id_: entry for id_, entry in entries.items() if id_ not in accepted}
+                if not entries:
+                    return
+            await attempts.wait()
 
     async def _call(self, body: bytes, deadline: Deadline) -> set[str]:
         """Send one call; return the ids that SQS accepted."""

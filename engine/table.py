@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from engine.aws import MAX_EXPIRIES, Caller, now, service_errors
+from engine.aws import Attempts, Caller, now
 from engine.errors import DeadlineExceeded, ServiceError, Verdict
 from engine.gate import Gate
 from engine.items import MAX_BATCH_BYTES, MAX_BATCH_ITEMS, Items, batch_body, batches, canonical_key
@@ -27,6 +27,9 @@ MAX_IN_FLIGHT = 160
 event, of which Lambda hands over 6 MB."""
 
 INITIAL_IN_FLIGHT = 16
+
+MAX_READ_ATTEMPTS = 5
+"""Somebody waits for the answer: better a fault soon than an answer that nobody waits for any more."""
 
 _ALL_PROCESSED = b'{"UnprocessedItems":{}}'
 
@@ -91,10 +94,10 @@ class TableWriter:
 
     async def _settle(self, items: Items, batch: Sequence[int], outcome: Outcome, deadline: Deadline) -> None:
         parts = [(batch, self._body(items, batch))]
-        attempt = expiries = 0
+        attempts = Attempts(self._lane, deadline)
         while parts:
             part, body = parts.pop()
-            left: Sequence[int]
+            left: Sequence[int] = part
             try:
                 left = await self._put(items, part, body, deadline)
             except ServiceError as error:
@@ -105,20 +108,20 @@ class TableWriter:
                         middle = len(part) // 2
                         parts += [(half, self._body(items, half)) for half in (part[middle:], part[:middle])]
                     continue
-                expiries = expiries + 1 if error.verdict is Verdict.EXPIRED else 0
-                if error.verdict is Verdict.FATAL or expiries > MAX_EXPIRIES:
-                    raise
-                left = part
-            if left is part:  # the same bytes again
-                attempt += 1
-                parts.append((part, body))
+                attempts.failed(error)
             else:
-                outcome.note_written(part, left)
-                if not left:
-                    continue
-                attempt = 1
+                if left is part:
+                    attempts.refused()
+                else:
+                    attempts.progressed()
+                    outcome.note_written(part, left)
+            if left is part:
+                parts.append((part, body))  # the same bytes again
+            elif left:
                 parts.append((left, self._body(items, left)))
-            await self._lane.pause(attempt - 1, deadline)
+            else:
+                continue
+            await attempts.wait()
 
     def _body(self, items: Items, part: Sequence[int]) -> bytes:
         return batch_body(self._table, items.text(part))
@@ -127,24 +130,22 @@ class TableWriter:
         """Send one call; return the indexes that were left unprocessed, `part` itself if it is all of them."""
         if len(body) > MAX_BATCH_BYTES:
             raise ServiceError("BatchWriteItem", "RequestEntityTooLarge", 413)  # as the service would say
-        window, pace = self._gate.window, self._gate.pace
-        async with self._gate as epoch:
-            sent = await self._gate.turn(len(part), deadline)
+        gate = self._gate
+        async with gate as epoch:
+            sent = await gate.turn(len(part), deadline)
             try:
                 reply = await self._lane.call(body, deadline)
             except ServiceError as error:
                 if error.verdict is Verdict.THROTTLE:
-                    window.throttled(epoch)
-                    pace.throttled(now(), sent)
+                    gate.throttled(epoch, sent)
                 raise
             left = () if reply == _ALL_PROCESSED else self._unprocessed(reply, items, part)
             if len(left) < len(part):
-                pace.accepted(now(), sent, len(part) - len(left))
+                gate.pace.accepted(now(), sent, len(part) - len(left))
             if left:
-                window.throttled(epoch)
-                pace.throttled(now(), sent)
+                gate.throttled(epoch, sent)
             else:
-                self._gate.succeeded()
+                gate.succeeded()
         return part if len(left) == len(part) else left
 
     def _unprocessed(self, reply: bytes, items: Items, part: Sequence[int]) -> list[int]:
@@ -176,31 +177,48 @@ class Page:
 
 
 class TableReader:
-    """Reads one table through one DynamoDB client."""
+    """Reads one table through one lane for each operation."""
 
-    def __init__(self, table: str, schema: Schema, client: Any) -> None:
-        self._table, self._schema, self._client = table, schema, client
+    def __init__(self, table: str, schema: Schema, query: Caller, scan: Caller) -> None:
+        self._table, self._schema, self._query, self._scan = table, schema, query, scan
 
     async def query(
-        self, partition: str, *, newest_first: bool, limit: int, start_key: Attributes | None = None
+        self, partition: str, deadline: Deadline, *, newest_first: bool, limit: int, start_key: Attributes | None = None
     ) -> Page:
-        """Return up to `limit` items of one partition key, in the order of the sort key. Raises `ServiceError`."""
+        """Return up to `limit` items of one partition key, in the order of the sort key.
+
+        Raises `ServiceError` and `DeadlineExceeded`.
+        """
         key = self._schema.partition_key
-        return await self._page(
-            "query",
-            KeyConditionExpression="#key = :key",
-            ExpressionAttributeNames={"#key": key},
-            ExpressionAttributeValues={":key": {self._schema.types[key]: partition}},
-            ScanIndexForward=not newest_first,
-            Limit=limit,
-            **({"ExclusiveStartKey": start_key} if start_key else {}),
-        )
+        request = {
+            "KeyConditionExpression": "#key = :key",
+            "ExpressionAttributeNames": {"#key": key},
+            "ExpressionAttributeValues": {":key": {self._schema.types[key]: partition}},
+            "ScanIndexForward": not newest_first,
+        }
+        return await self._page(self._query, request, limit, start_key, deadline)
 
-    async def scan(self, *, limit: int, start_key: Attributes | None = None) -> Page:
-        """Return up to `limit` items of the table; items of one partition key come together. Raises `ServiceError`."""
-        return await self._page("scan", Limit=limit, **({"ExclusiveStartKey": start_key} if start_key else {}))
+    async def scan(self, deadline: Deadline, *, limit: int, start_key: Attributes | None = None) -> Page:
+        """Return up to `limit` items of the table; items of one partition key come together. Raises as `query` does."""
+        return await self._page(self._scan, {}, limit, start_key, deadline)
 
-    async def _page(self, operation: str, **arguments: Any) -> Page:
-        with service_errors(operation.capitalize()):
-            reply = await getattr(self._client, operation)(TableName=self._table, **arguments)
-        return Page(reply["Items"], reply.get("LastEvaluatedKey"))
+    async def _page(
+        self, lane: Caller, request: dict[str, Any], limit: int, start_key: Attributes | None, deadline: Deadline
+    ) -> Page:
+        start = {"ExclusiveStartKey": start_key} if start_key else {}
+        body = orjson.dumps({"TableName": self._table, "Limit": limit, **request, **start})
+        attempts = Attempts(lane, deadline, MAX_READ_ATTEMPTS)
+        while True:
+            try:
+                return _page_of(await lane.call(body, deadline))
+            except ServiceError as error:
+                attempts.failed(error)
+            await attempts.wait()
+
+
+def _page_of(reply: bytes) -> Page:
+    try:
+        found = orjson.loads(reply)
+        return Page(found["Items"], found.get("LastEvaluatedKey"))
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        raise ServiceError("Query or Scan", "UnreadableReply", 0) from None

@@ -9,11 +9,11 @@ import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
+import botocore.session
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.exceptions import NoCredentialsError
 
-from engine import aws
 from engine.cli.errors import CliError
 
 _TIMEOUT_SECONDS = 30
@@ -22,14 +22,12 @@ _TIMEOUT_SECONDS = 30
 
 async def get(url: str, *, region: str | None = None) -> Any:
     """The JSON answer of a GET to `url`; raises `CliError` when it is none or not a 200."""
-    session = aws.session(region)
-    # boto3 types this as the credentials themselves; aioboto3's session returns them by a coroutine.
-    loading: Any = session.get_credentials()
-    credentials = await loading
+    session = botocore.session.Session()
+    credentials = await asyncio.to_thread(session.get_credentials)
     if credentials is None:
         raise NoCredentialsError
     request = AWSRequest("GET", url)
-    SigV4Auth(await credentials.get_frozen_credentials(), "execute-api", session.region_name).add_auth(request)
+    SigV4Auth(credentials, "execute-api", region or session.get_config_variable("region")).add_auth(request)
     status, text = await asyncio.to_thread(_fetch, url, dict(request.headers))
     if status != 200:
         raise CliError(f"GET {url} answered {status}: {text[:200]}")

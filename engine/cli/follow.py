@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine import aws
+from engine import clients
 from engine.cli.rejects import RejectedRow, read_rejects
 from engine.local.stack import Stack
 from engine.messages import Source
@@ -131,7 +131,7 @@ class Follower:
         """Open the clients."""
         opened = [
             await self._clients.enter_async_context(
-                aws.client(service, endpoint_url=self._endpoint_url, region=self._region)
+                clients.client(service, endpoint_url=self._endpoint_url, region=self._region)
             )
             for service in ("s3", "sqs", "dynamodb", "logs")
         ]

@@ -12,7 +12,7 @@ from urllib.parse import quote_plus
 
 from botocore.exceptions import ClientError
 
-from engine import aws
+from engine import clients
 from engine.cli.display import Display
 from engine.cli.errors import CliError
 from engine.cli.follow import Follower, count_rows
@@ -90,7 +90,7 @@ async def _object(
 ) -> int:
     stack = await stacks.find(stack_name, endpoint_url=endpoint_url, region=region)
     display.heading(f"s3://{bucket}/{key} to {stack.name}")
-    async with aws.client("s3", endpoint_url=endpoint_url, region=region) as s3:
+    async with clients.client("s3", endpoint_url=endpoint_url, region=region) as s3:
         try:
             head = await s3.head_object(Bucket=bucket, Key=key)
         except ClientError as error:
@@ -98,7 +98,7 @@ async def _object(
                 raise CliError(f"There is no object s3://{bucket}/{key}.") from None
             raise
     # The producer may take its whole 900 s, and asking again would start it again.
-    patient = aws.client("lambda", endpoint_url=endpoint_url, region=region, attempts=1, read_timeout=905)
+    patient = clients.client("lambda", endpoint_url=endpoint_url, region=region, attempts=1, read_timeout=905)
     async with patient as functions:
         with display.step("the producer reads it", f"{stack.producer} has answered"):
             reply = await functions.invoke(

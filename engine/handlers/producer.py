@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from engine import aws
+from engine.clients import client
 from engine.config import ProducerSettings
 from engine.convert import Converted, Converter
 from engine.errors import DeadlineExceeded, MillpondError, ObjectError
@@ -20,6 +21,7 @@ from engine.objects import ObjectRef, Objects, OpenObject
 from engine.queues import QueueSender, Sending
 from engine.rejects import RejectFile, RejectFiles, folder_of
 from engine.retry import Deadline
+from engine.session import Session
 
 RESERVE_SECONDS = 5.0
 """Kept back of the function's time, for the last calls and the answer."""
@@ -39,10 +41,10 @@ async def open_producer(env: Mapping[str, str]) -> AsyncIterator[Producer]:
     """Read the settings and open the clients."""
     settings = ProducerSettings.from_env(env)
     async with AsyncExitStack() as stack:
-        session = aws.session()
+        session = Session()
         transport = await stack.enter_async_context(aws.transport(settings.transport, session))
-        lane = await stack.enter_async_context(aws.lane(aws.SEND_MESSAGE_BATCH, transport, using=session))
-        s3 = await stack.enter_async_context(aws.client("s3", using=session))
+        lane = aws.lane(aws.SEND_MESSAGE_BATCH, transport, session)
+        s3 = await stack.enter_async_context(client("s3"))
         sender = QueueSender(settings.queue_url, lane, max_batch_bytes=settings.max_batch_bytes)
         yield Producer(settings, Objects(s3), sender)
 

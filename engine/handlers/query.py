@@ -17,6 +17,7 @@ from engine.handlers.process import Context, Process, deadline_of, log
 from engine.queries import History, Latest, Lister, Listing, encode_cursor, parse_request, to_json
 from engine.retry import Deadline
 from engine.schema import Schema
+from engine.session import Session
 from engine.table import TableReader
 
 RESERVE_SECONDS = 2.0
@@ -41,42 +42,49 @@ class Query:
 async def open_query(env: Mapping[str, str]) -> AsyncIterator[Query]:
     """Read the settings and open the client."""
     settings = QuerySettings.from_env(env)
-    async with aws.client("dynamodb") as dynamodb:
-        yield Query(settings.schema, TableReader(settings.table, settings.schema, dynamodb))
+    session = Session()
+    async with aws.transport(settings.transport, session) as transport:
+        query, scan = (aws.lane(operation, transport, session) for operation in (aws.QUERY, aws.SCAN))
+        yield Query(settings.schema, TableReader(settings.table, settings.schema, query, scan))
 
 
-async def answer(query: Query, event: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
-    """Return the JSON document for a request. Raises `BadRequest` and `ServiceError`."""
+async def answer(query: Query, event: dict[str, Any], deadline: Deadline, last: Deadline) -> dict[str, Any]:
+    """Return the JSON document for a request; begin no further page after `deadline`, and wait for none after `last`.
+
+    Raises `BadRequest`, `ServiceError` and `DeadlineExceeded`.
+    """
     match parse_request(event, query.schema):
         case Latest() as request:
-            return await _latest(query, request)
+            return await _latest(query, request, last)
         case History() as request:
-            return await _history(query, request)
+            return await _history(query, request, last)
         case Listing() as request:
-            return await _listing(query, request, deadline)
+            return await _listing(query, request, deadline, last)
 
 
-async def _latest(query: Query, request: Latest) -> dict[str, Any]:
-    page = await query.reader.query(request.partition, newest_first=True, limit=1)
+async def _latest(query: Query, request: Latest, last: Deadline) -> dict[str, Any]:
+    page = await query.reader.query(request.partition, last, newest_first=True, limit=1)
     if not page.items:
         raise BadRequest(404, f"no such {query.schema.partition_key}")
     return to_json(page.items[0], query.schema)
 
 
-async def _history(query: Query, request: History) -> dict[str, Any]:
-    page = await query.reader.query(request.partition, newest_first=True, limit=request.limit, start_key=request.start)
+async def _history(query: Query, request: History, last: Deadline) -> dict[str, Any]:
+    page = await query.reader.query(
+        request.partition, last, newest_first=True, limit=request.limit, start_key=request.start
+    )
     if not page.items and request.start is None:
         raise BadRequest(404, f"no such {query.schema.partition_key}")
     return _page(query, page.items, encode_cursor(page.last_key) if page.last_key else None)
 
 
-async def _listing(query: Query, request: Listing, deadline: Deadline) -> dict[str, Any]:
+async def _listing(query: Query, request: Listing, deadline: Deadline, last: Deadline) -> dict[str, Any]:
     lister = Lister(request, query.schema)
     start = request.start
     while True:
         # One more than is missing: the newest version of the last one is known when the next one begins.
         missing = request.limit - len(lister.items) + 1
-        page = await query.reader.scan(limit=min(max(missing, 2), MAX_SCAN_ITEMS), start_key=start)
+        page = await query.reader.scan(last, limit=min(max(missing, 2), MAX_SCAN_ITEMS), start_key=start)
         start = page.last_key
         if lister.feed(page.items, at_end=start is None):
             break
@@ -106,8 +114,8 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
     """Lambda entry point behind API Gateway; every outcome is an HTTP response."""
 
     async def work(query: Query) -> dict[str, Any]:
-        async with aws.until(deadline_of(context, ANSWER_SECONDS), "an answer"):
-            return await answer(query, event, deadline_of(context, RESERVE_SECONDS))
+        deadline, last = deadline_of(context, RESERVE_SECONDS), deadline_of(context, ANSWER_SECONDS)
+        return await answer(query, event, deadline, last)
 
     try:
         return _response(200, _process.run(work))

@@ -9,7 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine import aws
 from engine.config import WorkerSettings
@@ -17,11 +17,14 @@ from engine.errors import DeadlineExceeded, MalformedMessage, ServiceError, Verd
 from engine.handlers.process import Context, Process, deadline_of, log
 from engine.items import Items
 from engine.messages import Message, Refused, parse_message
-from engine.objects import Objects
 from engine.records import Reject
 from engine.rejects import RejectFiles, folder_of
 from engine.retry import Deadline
+from engine.session import Session
 from engine.table import Outcome, TableWriter
+
+if TYPE_CHECKING:
+    from engine.objects import Objects
 
 RESERVE_SECONDS = 3.0
 """Kept back of the function's time, for recording rejects and the answer."""
@@ -45,15 +48,18 @@ async def open_worker(env: Mapping[str, str]) -> AsyncIterator[Worker]:
     """Read the settings and open the clients."""
     settings = WorkerSettings.from_env(env)
     async with AsyncExitStack() as stack:
-        session = aws.session()
+        session = Session()
         transport = await stack.enter_async_context(aws.transport(settings.transport, session))
-        lane = await stack.enter_async_context(aws.lane(aws.BATCH_WRITE_ITEM, transport, using=session))
+        lane = aws.lane(aws.BATCH_WRITE_ITEM, transport, session)
         opened: Objects | None = None
 
         async def objects() -> Objects:
             nonlocal opened
             if opened is None:
-                opened = Objects(await stack.enter_async_context(aws.client("s3", using=session)))
+                from engine.clients import client
+                from engine.objects import Objects
+
+                opened = Objects(await stack.enter_async_context(client("s3")))
             return opened
 
         yield Worker(settings, TableWriter(settings.table, settings.schema, lane), objects)

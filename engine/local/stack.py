@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from engine import aws
+from engine import clients
 from engine.local import STACK_NAME
 from engine.local.packaging import read_template, run_from_source, write_template
 from engine.local.server import CHECKOUT
@@ -80,7 +80,7 @@ async def deploy(
     region: str | None = None,
 ) -> Stack:
     """Create the stack `name` and wait until it is complete; raises `StackError` with the resource that failed."""
-    async with aws.client("cloudformation", endpoint_url=endpoint_url, region=region) as cloudformation:
+    async with clients.client("cloudformation", endpoint_url=endpoint_url, region=region) as cloudformation:
         try:
             await cloudformation.create_stack(
                 StackName=name,
@@ -101,7 +101,7 @@ async def deploy(
 
 async def find(name: str, *, endpoint_url: str | None = None, region: str | None = None) -> Stack:
     """The deployed stack `name`; raises `StackError` when it is not there or not one of ours."""
-    async with aws.client("cloudformation", endpoint_url=endpoint_url, region=region) as cloudformation:
+    async with clients.client("cloudformation", endpoint_url=endpoint_url, region=region) as cloudformation:
         return _stack(await _describe(cloudformation, name), endpoint_url)
 
 

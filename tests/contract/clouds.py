@@ -7,11 +7,12 @@ from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
 from typing import Any
 
+import aioboto3
 import boto3
 import pytest
 from botocore.config import Config
 
-from engine import aws
+from engine import clients
 
 SERVICES = ("moto", "ministack")
 
@@ -34,7 +35,7 @@ class Cloud:
     def __init__(self, name: str, endpoint: str) -> None:
         """Make clients, which neither check their parameters nor try twice."""
         self.name, self.endpoint = name, endpoint
-        self._session = aws.session("us-east-1")  # one for all: it reads the service models only once
+        self._session = aioboto3.Session(region_name="us-east-1")  # one for all: it reads the service models only once
         config = Config(parameter_validation=False, retries={"total_max_attempts": 1})
         self.s3, self.sqs, self.dynamodb, self.iam, self.sts = (
             boto3.client(service, endpoint_url=endpoint, region_name="us-east-1", config=config)
@@ -48,7 +49,7 @@ class Cloud:
 
     def client(self, service: str) -> AbstractAsyncContextManager[Any]:
         """The engine's own kind of client."""
-        return aws.client(service, endpoint_url=self.endpoint, using=self._session)
+        return clients.client(service, endpoint_url=self.endpoint, using=self._session)
 
     def bucket(self, *, versioned: bool = False) -> str:
         """A new bucket."""

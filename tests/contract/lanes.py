@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from engine import aws
+from engine.session import Session
 from engine.sign import Credentials
 from tests.contract.clouds import Cloud
 
@@ -17,5 +18,5 @@ async def lane_to(cloud: Cloud, operation: aws.Operation, credentials: Credentia
     async def give(_renew: bool) -> Credentials:
         return credentials
 
-    async with aws.transport("lean", aws.session()) as transport:
+    async with aws.transport("lean", Session()) as transport:
         yield aws.Lane(operation, transport, give, endpoint_url=cloud.endpoint, region="us-east-1")

@@ -62,8 +62,8 @@ async def writer(cloud: Cloud, table: str, schema: Schema = USERS) -> AsyncItera
 
 @asynccontextmanager
 async def reader(cloud: Cloud, table: str) -> AsyncIterator[TableReader]:
-    async with cloud.client("dynamodb") as client:
-        yield TableReader(table, USERS, client)
+    async with lane_to(cloud, aws.QUERY) as query, lane_to(cloud, aws.SCAN) as scan:
+        yield TableReader(table, USERS, query, scan)
 
 
 async def refusal(cloud: Cloud, *requests: str) -> ServiceError:
@@ -188,7 +188,7 @@ async def test_a_table_that_is_not_there_is_a_wrong_setting(cloud: Cloud) -> Non
     assert caught.value.verdict is Verdict.FATAL
     async with reader(cloud, "no-such-table") as found:
         with pytest.raises(ServiceError, match="ResourceNotFoundException"):
-            await found.scan(limit=1)
+            await found.scan(NEVER, limit=1)
 
 
 async def test_a_poison_item_stands_alone_at_the_end(cloud: Cloud) -> None:
@@ -211,14 +211,14 @@ async def test_a_query_gives_the_newest_first_by_pages(cloud: Cloud) -> None:
         rows: list[str] = []
         start = None
         while True:
-            page = await found.query("a@example.com", newest_first=True, limit=10, start_key=start)
+            page = await found.query("a@example.com", NEVER, newest_first=True, limit=10, start_key=start)
             assert len(page.items) <= 10
             rows += [item["name"]["S"] for item in page.items]
             if page.last_key is None:
                 break
             start = page.last_key
-        oldest = await found.query("a@example.com", newest_first=False, limit=1)
-        nobody = await found.query("nobody@example.com", newest_first=True, limit=1)
+        oldest = await found.query("a@example.com", NEVER, newest_first=False, limit=1)
+        nobody = await found.query("nobody@example.com", NEVER, newest_first=True, limit=1)
     assert rows == [f"Name {row}" for row in range(25, 0, -1)]
     assert oldest.items[0]["name"]["S"] == "Name 1"
     assert (nobody.items, nobody.last_key) == ([], None)
@@ -234,7 +234,7 @@ async def test_a_scan_keeps_the_items_of_a_partition_together_oldest_first(cloud
     start = None
     async with reader(cloud, table) as found:
         while True:
-            page = await found.scan(limit=7, start_key=start)
+            page = await found.scan(NEVER, limit=7, start_key=start)
             seen += [(item["email"]["S"], split_version(item["createdAt"]["N"])[1]) for item in page.items]
             if page.last_key is None:
                 break

@@ -12,6 +12,7 @@ import pytest
 from benchmarks.sink.tls import make
 from engine import aws
 from engine.config import TRANSPORTS
+from engine.session import Session
 
 REPLY = b'HTTP/1.1 200 OK\r\nContent-Length: 23\r\n\r\n{"UnprocessedItems":{}}'
 
@@ -44,7 +45,7 @@ async def test_a_trusted_certificate_is_accepted_again_and_again(
 ) -> None:
     async with server(tmp_path) as (url, authority):
         monkeypatch.setenv("AWS_CA_BUNDLE", str(authority))
-        async with aws.transport(kind, aws.session()) as send:
+        async with aws.transport(kind, Session()) as send:
             for _ in range(3):
                 reply = await send(url, {"X-Test": "1"}, b"body", 5)
                 assert (reply.status, reply.body) == (200, b'{"UnprocessedItems":{}}')
@@ -53,7 +54,7 @@ async def test_a_trusted_certificate_is_accepted_again_and_again(
 @pytest.mark.parametrize("kind", TRANSPORTS)
 async def test_an_unknown_authority_is_refused(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
-    async with server(tmp_path) as (url, _), aws.transport(kind, aws.session()) as send:
+    async with server(tmp_path) as (url, _), aws.transport(kind, Session()) as send:
         with pytest.raises(ConnectionError, match=r"not trusted|Certificate"):
             await send(url, {}, b"body", 5)
 
@@ -64,6 +65,6 @@ async def test_a_certificate_of_another_host_is_refused(
 ) -> None:
     async with server(tmp_path, host="127.0.0.2") as (url, authority):
         monkeypatch.setenv("AWS_CA_BUNDLE", str(authority))
-        async with aws.transport(kind, aws.session()) as send:
+        async with aws.transport(kind, Session()) as send:
             with pytest.raises(ConnectionError, match=r"not trusted|Certificate"):
                 await send(url, {}, b"body", 5)

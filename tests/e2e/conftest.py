@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from engine import aws
+from engine import clients
 from engine.local.server import LocalServer, local_credentials
 from engine.local.stack import Stack, deploy_local
 
@@ -31,7 +31,7 @@ class LocalStack:
 
     def client(self, service: str) -> AbstractAsyncContextManager[Any]:
         """An aiobotocore client, to be entered in the test: a client belongs to the event loop it was made in."""
-        return aws.client(service, endpoint_url=self.endpoint_url)
+        return clients.client(service, endpoint_url=self.endpoint_url)
 
 
 @pytest.fixture(scope="session")

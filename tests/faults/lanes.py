@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from engine import aws
 from engine.retry import Backoff
+from engine.session import Session
 from engine.sign import Credentials
 from tests.faults.server import FaultServer
 
@@ -18,7 +19,7 @@ async def lane_to(
     async def credentials(_renew: bool) -> Credentials:
         return Credentials("test", "test")
 
-    async with aws.transport(transport_kind, aws.session()) as transport:
+    async with aws.transport(transport_kind, Session()) as transport:
         yield aws.Lane(
             operation, transport, credentials, endpoint_url=server.endpoint, region="us-east-1", backoff=QUICK
         )

@@ -14,6 +14,7 @@ from engine import aws
 from engine.config import TRANSPORTS
 from engine.errors import DeadlineExceeded, ServiceError, Verdict
 from engine.retry import NEVER, Deadline
+from engine.session import Session
 from engine.sign import Credentials
 from tests.faults.lanes import QUICK, lane_to
 from tests.faults.plans import (
@@ -234,7 +235,7 @@ class Purse:
 
 @asynccontextmanager
 async def lane_with(server: FaultServer, kind: str, purse: Purse) -> AsyncIterator[aws.Lane]:
-    async with aws.transport(kind, aws.session()) as transport:
+    async with aws.transport(kind, Session()) as transport:
         yield aws.Lane(
             aws.BATCH_WRITE_ITEM, transport, purse, endpoint_url=server.endpoint, region="us-east-1", backoff=QUICK
         )
@@ -276,12 +277,9 @@ async def test_region_endpoint_and_credentials_come_from_the_environment(
         "AWS_ENDPOINT_URL_DYNAMODB": fault_server.endpoint,
     }.items():
         monkeypatch.setenv(name, value)
-    session = aws.session()
-    async with (
-        aws.transport(kind, session) as transport,
-        aws.lane(aws.BATCH_WRITE_ITEM, transport, using=session) as lane,
-    ):
-        await lane.call(put(1), NEVER)
+    session = Session()
+    async with aws.transport(kind, session) as transport:
+        await aws.lane(aws.BATCH_WRITE_ITEM, transport, session).call(put(1), NEVER)
     (call,) = fault_server.calls
     authorization = call.headers["authorization"]
     date = call.headers["x-amz-date"]

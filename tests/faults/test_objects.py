@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager, closing
 
 import pytest
 
-from engine import aws
+from engine import aws, clients
 from engine.errors import DeadlineExceeded, ObjectGone, ObjectSuperseded, ServiceError, Verdict
 from engine.objects import MAX_RESUMES, ObjectRef, Objects, OpenObject
 from engine.retry import NEVER, Deadline
@@ -113,7 +113,7 @@ async def test_slowing_down_in_the_middle_only_delays(stored: ObjectServer, faul
 async def test_slowing_down_at_the_beginning_only_delays(stored: ObjectServer, fault: ObjectFault) -> None:
     # Here it is the client that tries again: the real one.
     stored.plan = [fault]
-    async with aws.client("s3", endpoint_url=stored.endpoint) as client:
+    async with clients.client("s3", endpoint_url=stored.endpoint) as client:
         objects = Objects(client, QUICK)
         assert await content(await objects.open(REF)) == BODY
         stored.plan = [fault]
@@ -179,9 +179,9 @@ async def test_the_deadline_ends_the_trying(stored: ObjectServer) -> None:
 
 
 async def test_an_object_left_in_the_middle_costs_no_connection(stored: ObjectServer) -> None:
-    async with aws.client("s3", endpoint_url=stored.endpoint) as client:
+    async with clients.client("s3", endpoint_url=stored.endpoint) as client:
         objects = Objects(client, QUICK)
-        for _ in range(aws.MAX_CONNECTIONS + 10):
+        for _ in range(clients.MAX_CONNECTIONS + 10):
             opened = await objects.open(REF)
             async for _ in opened.chunks():
                 break

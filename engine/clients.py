@@ -1,0 +1,59 @@
+"""Ordinary AWS clients, by aioboto3: for S3, and for everything that is not hot.
+
+A module of its own, since importing it takes longer than all else that a worker needs to start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from typing import Any
+
+import aioboto3
+import aiohttp
+from aiobotocore.config import AioConfig
+
+from engine import session
+from engine.errors import ServiceError
+
+MAX_CONNECTIONS = 160
+"""Connections that a client keeps at most; the engine itself never has that many calls to S3 in flight."""
+
+
+def client(
+    service: str,
+    *,
+    endpoint_url: str | None = None,
+    region: str | None = None,
+    using: aioboto3.Session | None = None,
+    attempts: int = 5,
+    read_timeout: float = 30,
+) -> AbstractAsyncContextManager[Any]:
+    """Return an aiobotocore client for `service`, to be entered with ``async with``.
+
+    Its parameters are not validated (the service does that). A failed call is tried `attempts` times in all, by
+    botocore's standard mode; an answer may take `read_timeout` seconds. Clients made `using` one session read each
+    service's model only once.
+    """
+    config = AioConfig(
+        retries={"mode": "standard", "total_max_attempts": attempts},
+        parameter_validation=False,
+        connect_timeout=5,
+        read_timeout=read_timeout,
+        max_pool_connections=MAX_CONNECTIONS,
+    )
+    chosen = using or aioboto3.Session()
+    opened: AbstractAsyncContextManager[Any] = chosen.client(
+        service, region_name=region, endpoint_url=endpoint_url, config=config
+    )
+    return opened
+
+
+@contextmanager
+def service_errors(operation: str) -> Iterator[None]:
+    """Turn what a client raises inside into `ServiceError`."""
+    try:
+        with session.service_errors(operation):
+            yield
+    except aiohttp.ClientError as error:
+        raise ServiceError(operation, "ConnectionFailed", 0, type(error).__name__) from error
