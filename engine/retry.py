@@ -85,9 +85,10 @@ class Pace:
     """How many items a second may be sent: as many as one likes, until the service throttles for the first time.
 
     From then on calls are spread in time. The rate rises while all goes well, and with throttling falls by the share of
-    calls that were refused, at least by a tenth: so it stays near the capacity of a table while few calls are wasted
-    on finding out. A part of the rise is the same for everyone, which lets several workers on one table drift to equal
-    shares. Times are seconds on the caller's monotonic clock.
+    calls that were refused, at least by 15%: so it stays near the capacity of a table while few calls are wasted on
+    finding out. Whoever has less rises by a larger part of it, since a part of the rise goes by the square root of the
+    rate: that lets several workers on one table drift to equal shares, whatever its capacity. Times are seconds on the
+    caller's monotonic clock.
     """
 
     __slots__ = ("_changed", "_grown", "_hurried", "_next", "_refusals", "_since", "_successes", "_taken", "rate")
@@ -96,10 +97,10 @@ class Pace:
     """Seconds for which calls are watched before the rate is lowered again, unless `ENOUGH` are refused sooner."""
 
     ENOUGH = 5
-    # Simulated against token buckets of 5,000 and 20,000 items/s, one worker and four, 0 and 10 ms: 0.95 and smaller
-    # fixed rises leave the shares of workers unequal for longer, larger ones waste more than a tenth of the calls.
-    LEAST_DECREASE = 0.9
-    RISE, SHARE_OF_RISE = 120.0, 0.02  # items/s, and part of the rate, that a second adds
+    # Simulated against token buckets of 5,000 and 20,000 items/s, one worker and four, 0 and 6 ms: smaller steps down and
+    # up leave the shares of workers unequal for longer, larger ones leave capacity unused or waste more calls.
+    LEAST_DECREASE = 0.85
+    RISE_BY_ROOT, SHARE_OF_RISE = 8.0, 0.02  # times the rate's square root, and part of the rate, that a second adds
     IMPATIENCE = 3.0  # after so many seconds without throttling the rise gets steeper
     COARSE, HURRIED_RISE = 0.8, 1.5  # a larger step down may well have gone too far: back up, quickly
     FIRST_GUESS = 1_000.0  # where nothing was accepted before the first refusal
@@ -132,7 +133,7 @@ class Pace:
             return
         steeper = max(1.0, (now - self._changed) / self.IMPATIENCE)
         share = self.HURRIED_RISE if self._hurried else self.SHARE_OF_RISE * steeper
-        self.rate += (self.RISE + share * self.rate) * min(1.0, now - self._grown)
+        self.rate += (self.RISE_BY_ROOT * self.rate**0.5 + share * self.rate) * min(1.0, now - self._grown)
         self._grown = now
 
     def throttled(self, now: float, sent: float) -> None:

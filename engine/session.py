@@ -49,13 +49,16 @@ class Session:
 
     def __init__(self) -> None:
         self._settings = botocore.session.Session()
+        self._endpoints: dict[str, Endpoint] = {}
         self._credentials: Any = None
         self._loading = asyncio.Lock()
 
     def endpoint(self, service: str) -> Endpoint:
         """Return the endpoint of a service. Raises botocore's `NoRegionError` where no region is set."""
-        meta = self._settings.create_client(service).meta
-        return Endpoint(meta.endpoint_url, meta.region_name)
+        if service not in self._endpoints:
+            meta = self._settings.create_client(service).meta  # loads the whole model of the service
+            self._endpoints[service] = Endpoint(meta.endpoint_url, meta.region_name)
+        return self._endpoints[service]
 
     def tls(self) -> ssl.SSLContext:
         """Return a context that checks certificates against the authorities that AWS tools trust."""
