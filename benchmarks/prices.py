@@ -1,13 +1,14 @@
 """What AWS asks, in one table, and what a million records cost by it. Pure.
 
-Published on-demand prices of us-east-1, without free tiers and volume discounts, read on `AS_OF` from `SOURCES`.
+On-demand prices of us-east-1, without free tiers and volume discounts. AWS publishes them at `SOURCES`; they were last
+compared on `AS_OF`, with several third parties' summaries of those pages and not with the pages themselves.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-AS_OF = "2026-04"
+AS_OF = "2026-11-23"
 SOURCES = (
     "https://aws.amazon.com/lambda/pricing/",
     "https://aws.amazon.com/sqs/pricing/",

@@ -97,8 +97,8 @@ class Pace:
     """Seconds for which calls are watched before the rate is lowered again, unless `ENOUGH` are refused sooner."""
 
     ENOUGH = 5
-    # Simulated against token buckets of 5,000 and 20,000 items/s, one worker and four, 0 and 6 ms: smaller steps down and
-    # up leave the shares of workers unequal for longer, larger ones leave capacity unused or waste more calls.
+    # Simulated against token buckets of 5,000 and 20,000 items/s, one worker and four, 0 and 6 ms: smaller steps down
+    # and up leave the shares of workers unequal for longer, larger ones leave capacity unused or waste more calls.
     LEAST_DECREASE = 0.85
     RISE_BY_ROOT, SHARE_OF_RISE = 8.0, 0.02  # times the rate's square root, and part of the rate, that a second adds
     IMPATIENCE = 3.0  # after so many seconds without throttling the rise gets steeper
