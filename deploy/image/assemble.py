@@ -1,0 +1,79 @@
+"""Puts together what a function's image holds beside Python itself; runs inside the build, on the standard library.
+
+    assemble.py packages requirements.txt SERVICE...   install packages, and keep botocore's data of these services only
+    assemble.py handler NAME                           add the engine with that handler, and compile everything
+
+Everything ends up in one directory, which the last stage of the Dockerfile copies as one layer.
+"""
+
+from __future__ import annotations
+
+import compileall
+import os
+import py_compile
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+TARGET = Path("/opt/millpond")
+
+# What botocore reads whatever the service: endpoints and partitions, defaults, retries.
+SHARED_DATA = ("_retry.json", "endpoints.json", "partitions.json", "sdk-default-configuration.json")
+
+# Nothing of this is ever run: sources of compiled modules, stubs, command-line scripts, resources of boto3 that no
+# client uses.
+LEFT_OUT = ("**/*.pyx", "**/*.pxd", "**/*.pxi", "**/*.c", "**/*.h", "**/*.pyi", "**/tests", "bin", "boto3/data", "boto3/examples")
+
+HANDLER_PARTS = ("__init__.py", "process.py")
+
+
+def install(requirements: str, services: list[str]) -> None:
+    """Install the packages, each checked against its hash, and drop what is never read."""
+    options = ["--require-hashes", "--only-binary=:all:", "--no-cache-dir", "--no-compile", "--no-deps"]
+    quiet = ["--quiet", "--disable-pip-version-check", "--root-user-action=ignore"]
+    command = [sys.executable, "-m", "pip", "install", *quiet, *options, "--target", str(TARGET)]
+    subprocess.run([*command, "--requirement", requirements], check=True)  # noqa: S603 - what is run is written here
+    for pattern in LEFT_OUT:
+        for path in list(TARGET.glob(pattern)):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    data = TARGET / "botocore" / "data"
+    missing = [name for name in (*services, *SHARED_DATA) if not any(data.glob(f"{name}*"))]
+    if missing:
+        sys.exit(f"botocore has no data called {', '.join(missing)}: its layout has changed, see deploy/image/assemble.py")
+    for path in data.iterdir():
+        if path.is_dir() and path.name not in services:
+            shutil.rmtree(path)
+        elif path.is_file() and not path.name.startswith(SHARED_DATA):
+            path.unlink()
+
+
+def add(handler: str) -> None:
+    """Add the engine with one handler, compile all there is, and import it once."""
+    engine = TARGET / "engine"
+    shutil.copytree("engine", engine, ignore=shutil.ignore_patterns("cli", "local", "handlers", "__pycache__"))
+    (engine / "handlers").mkdir()
+    for name in (*HANDLER_PARTS, f"{handler}.py"):
+        shutil.copy(Path("engine", "handlers", name), engine / "handlers" / name)
+    # By hash, never checked: a layer's time stamps are not those of the build.
+    unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    if not compileall.compile_dir(TARGET, quiet=1, workers=0, invalidation_mode=unchecked, stripdir=str(TARGET)):
+        sys.exit("not everything could be compiled")
+    modules = f"import awslambdaric, engine.handlers.{handler}"
+    environment = {**os.environ, "PYTHONPATH": str(TARGET), "PYTHONDONTWRITEBYTECODE": "1"}
+    subprocess.run([sys.executable, "-c", modules], check=True, env=environment)  # noqa: S603 - as above
+
+
+def main(arguments: list[str]) -> None:
+    """Do one step."""
+    match arguments:
+        case ["packages", requirements, *services] if services:
+            install(requirements, services)
+        case ["handler", handler]:
+            add(handler)
+        case _:
+            sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,14 @@
+"""Removes pip and setuptools from Python's own packages: a function installs nothing, and an intruder should not."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+for name in ("pip", "setuptools", "ensurepip"):
+    spec = importlib.util.find_spec(name)
+    if spec is not None and spec.origin is not None:
+        package = Path(spec.origin).parent
+        for path in (package, *package.parent.glob(f"{name}-*")):
+            shutil.rmtree(path)
