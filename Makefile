@@ -19,10 +19,11 @@ DEV := .venv/.requirements-installed
 PROJECT := .venv/.project-installed
 LOCAL := .venv-local/.requirements-installed
 BENCH := .venv-bench/.requirements-installed
+IMAGES := .venv-images/.requirements-installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup check test demo local bench bench-quick rivals lock clean
+.PHONY: help setup check test images test-images demo local bench bench-quick rivals lock clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -39,6 +40,13 @@ check: $(PROJECT) ## lint, format, types, and the CloudFormation template
 # start early and the many short unit tests fill the end.
 test: setup ## run all tests
 	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+images: $(PROJECT) ## build the three container images, by Docker, Podman or Buildah
+	@$(BIN)/millpond images $(ARGS)
+
+# The images in their own containers; skipped, with the reason, where nothing here can build them.
+test-images: setup $(IMAGES) ## build the images and run the whole chain through them
+	$(BIN)/pytest tests/images --capture=no $(ARGS)
 
 demo: setup ## start a local AWS, deploy, load two files, show what came of them, shut down
 	@$(BIN)/millpond demo
@@ -75,9 +83,11 @@ lock: $(DEV) ## pin the requirements again (ARGS=--upgrade: to the newest)
 	    --output-file requirements/dev.txt
 	$(LOCK) pyproject.toml --extra bench --constraint requirements/runtime.txt --output-file requirements/bench.txt
 	$(LOCK) requirements/local.in --output-file requirements/local.txt
+	$(LOCK) requirements/query.in --constraint requirements/runtime.txt --output-file requirements/query.txt
+	$(LOCK) requirements/images.in --no-deps --output-file requirements/images.txt
 
 clean: ## remove everything that the other targets made
-	rm -rf .venv .venv-local .venv-bench $(NODE_RIVAL)/node_modules $(GO_RIVAL)/importer build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-local .venv-bench .venv-images $(NODE_RIVAL)/node_modules $(GO_RIVAL)/importer build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 define new_venv
@@ -97,6 +107,11 @@ $(LOCAL): requirements/local.txt
 
 $(BENCH): requirements/bench.txt
 	$(call new_venv,.venv-bench,$<)
+
+$(IMAGES): requirements/images.txt $(DEV)
+	rm -rf .venv-images
+	$(BIN)/python $(PIP_INSTALL) --no-deps --require-hashes --target .venv-images --requirement $<
+	@touch $@
 
 $(PROJECT): $(DEV) pyproject.toml
 	$(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .

@@ -21,9 +21,12 @@ TARGET = Path("/opt/millpond")
 # What botocore reads whatever the service: endpoints and partitions, defaults, retries.
 SHARED_DATA = ("_retry.json", "endpoints.json", "partitions.json", "sdk-default-configuration.json")
 
-# Nothing of this is ever run: sources of compiled modules, stubs, command-line scripts, resources of boto3 that no
-# client uses.
-LEFT_OUT = ("**/*.pyx", "**/*.pxd", "**/*.pxi", "**/*.c", "**/*.h", "**/*.pyi", "**/tests", "bin", "boto3/data", "boto3/examples")
+# Nothing of this is ever run: sources of compiled modules, stubs, tests, command-line scripts, resources of boto3.
+SOURCES = [f"**/*.{suffix}" for suffix in ("pyx", "pxd", "pxi", "c", "h", "pyi")]
+LEFT_OUT = (*SOURCES, "**/tests", "bin", "boto3/data", "boto3/examples")
+
+TOOLS = ("cli", "deployment", "local")
+"""Rooms of the engine for a person's own machine."""
 
 HANDLER_PARTS = ("__init__.py", "process.py")
 
@@ -40,7 +43,7 @@ def install(requirements: str, services: list[str]) -> None:
     data = TARGET / "botocore" / "data"
     missing = [name for name in (*services, *SHARED_DATA) if not any(data.glob(f"{name}*"))]
     if missing:
-        sys.exit(f"botocore has no data called {', '.join(missing)}: its layout has changed, see deploy/image/assemble.py")
+        sys.exit(f"botocore has no data called {', '.join(missing)}: has its layout changed?")
     for path in data.iterdir():
         if path.is_dir() and path.name not in services:
             shutil.rmtree(path)
@@ -51,7 +54,7 @@ def install(requirements: str, services: list[str]) -> None:
 def add(handler: str) -> None:
     """Add the engine with one handler, compile all there is, and import it once."""
     engine = TARGET / "engine"
-    shutil.copytree("engine", engine, ignore=shutil.ignore_patterns("cli", "local", "handlers", "__pycache__"))
+    shutil.copytree("engine", engine, ignore=shutil.ignore_patterns(*TOOLS, "handlers", "__pycache__"))
     (engine / "handlers").mkdir()
     for name in (*HANDLER_PARTS, f"{handler}.py"):
         shutil.copy(Path("engine", "handlers", name), engine / "handlers" / name)

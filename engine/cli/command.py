@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from engine import __version__
+from engine.deployment.images import BUILDERS, PLATFORMS, own_architecture
 from engine.local import STACK_NAME
 
 
@@ -81,6 +82,17 @@ def _parser() -> argparse.ArgumentParser:
         "among the rejects. Or give the s3:// address of an object: its rows are read once more, from where it is.",
     )
     ingest.add_argument("source", metavar="FILE|s3://BUCKET/KEY", help="a .csv file, here or in S3")
+    images = commands.add_parser(
+        "images",
+        help="build the three container images",
+        description="Build the images of producer, worker and query function from their Dockerfiles.",
+    )
+    images.add_argument("--builder", choices=BUILDERS, help="what builds them (default: the first of these there is)")
+    images.add_argument(
+        "--architecture", choices=PLATFORMS, default=own_architecture(), help="default: that of this machine"
+    )
+    images.add_argument("--base-image", metavar="NAME", help="Python 3.13 to build on (default: see the Dockerfiles)")
+    images.add_argument("options", nargs="*", metavar="OPTION", help="more for the builder, behind --")
     _target(ingest, "where the stack is, such as the endpoint that `millpond local` prints (default: AWS)")
     return parser
 

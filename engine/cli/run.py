@@ -8,6 +8,7 @@ import sys
 from engine.cli.demo import run_demo
 from engine.cli.display import Display
 from engine.cli.errors import EXPECTED, explain
+from engine.cli.images import run_images
 from engine.cli.ingest import run_ingest
 from engine.cli.local import run_local
 from engine.cli.target import local_defaults
@@ -24,6 +25,14 @@ def run(options: argparse.Namespace) -> int:
 
 def _dispatch(options: argparse.Namespace) -> int:
     display = Display()
+    if options.command == "images":
+        return run_images(
+            display,
+            builder=options.builder,
+            architecture=options.architecture,
+            base_image=options.base_image,
+            options=options.options,
+        )
     if options.command == "local":
         return run_local(display, port=options.port)
     # Whoever feeds a local AWS need not say who they are: there is one user, known to everyone.

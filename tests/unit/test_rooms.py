@@ -42,7 +42,7 @@ SHARED = {
     CLIENTS: {SESSION},
 }
 SERVICES = {"ledger", "objects", "queues", "table"}
-TOOLS = {"cli", "local"}
+TOOLS = {"cli", "deployment", "local"}
 WIRING = {"config", "handlers"} | TOOLS
 ROOMS = PURE | SERVICES | set(SHARED) | WIRING
 

@@ -1,0 +1,1 @@
+"""From a checkout to production: the images (`images`)."""

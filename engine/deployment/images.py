@@ -1,0 +1,135 @@
+"""The three container images: built from their Dockerfiles and pushed, by Docker, Podman or Buildah."""
+
+from __future__ import annotations
+
+import platform
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine import __version__
+
+FUNCTIONS = ("producer", "worker", "query")
+
+BUILDERS = ("docker", "podman", "buildah")
+"""In the order in which they are looked for."""
+
+PLATFORMS = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
+"""Lambda's names of architectures, and those of container builders."""
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+class ImageError(Exception):
+    """An image cannot be built or pushed; the message says which and what to do, in one line."""
+
+
+def own_architecture() -> str:
+    """Return this machine's architecture, in Lambda's words."""
+    return "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
+
+
+@dataclass(frozen=True, slots=True)
+class Builder:
+    """One of `BUILDERS`, on the path and ready to work."""
+
+    program: str
+
+    @classmethod
+    def find(cls, wanted: str | None = None) -> Builder:
+        """Return the builder `wanted`, or the first there is. Raises `ImageError`."""
+        for program in [wanted] if wanted else BUILDERS:
+            # Docker's command is of no use where its engine does not run.
+            if shutil.which(program) and (program != "docker" or _run([program, "version"]).returncode == 0):
+                return cls(program)
+        if wanted:
+            raise ImageError(f"{wanted} is not here, or its engine does not run: start it, or choose another builder.")
+        raise ImageError("Nothing here builds images: install Docker, Podman or Buildah, and start Docker's engine.")
+
+    def build(
+        self,
+        function: str,
+        tag: str,
+        *,
+        checkout: Path,
+        architecture: str,
+        base_image: str | None = None,
+        options: Sequence[str] = (),
+    ) -> None:
+        """Build the image of one function as `tag`, with the builder's own words on the terminal. Raises `ImageError`.
+
+        `options` go to the builder as they are.
+        """
+        arguments = {"VERSION": __version__, "REVISION": _revision(checkout)}
+        if base_image:
+            arguments["BASE_IMAGE"] = base_image
+        command = [self.program, "build", "--file", f"Dockerfile.{function}", "--tag", tag]
+        command += ["--platform", PLATFORMS[architecture]]
+        # Lambda takes an image, not an index of images and attestations, which Docker makes unless told otherwise.
+        command += ["--provenance=false"] if self.program == "docker" else ["--layers"]
+        for name, value in arguments.items():
+            command += ["--build-arg", f"{name}={value}"]
+        if subprocess.run([*command, *options, "."], cwd=checkout, check=False).returncode:  # noqa: S603 - no shell
+            raise ImageError(f"The image of the {function} was not built: the reason stands above.")
+
+    def login(self, registry: str, user: str, password: str) -> None:
+        """Log in to a registry. Raises `ImageError`."""
+        done = _run([self.program, "login", "--username", user, "--password-stdin", registry], password)
+        if done.returncode:
+            raise ImageError(f"{registry} does not let us in: {_last_line(done.stderr)}")
+
+    def push(self, tag: str, remote: str, options: Sequence[str] = ()) -> str:
+        """Push the image `tag` as `remote` and return its digest. Raises `ImageError`."""
+        with tempfile.TemporaryDirectory(prefix="millpond-") as folder:
+            file = Path(folder) / "digest"
+            if self.program == "docker":
+                done = _run(["docker", "tag", tag, remote])
+                done = _run(["docker", "push", *options, remote]) if done.returncode == 0 else done
+                said = done.stdout
+            else:
+                command = [self.program, "push", *options, "--digestfile", str(file), tag, f"docker://{remote}"]
+                done = _run(command)
+                said = file.read_text() if file.exists() else ""
+        digests: list[str] = _DIGEST.findall(said)
+        if done.returncode or not digests:
+            raise ImageError(f"{remote} was not pushed: {_last_line(done.stderr)}")
+        return digests[-1]
+
+
+def build_all(
+    builder: Builder,
+    *,
+    checkout: Path,
+    architecture: str,
+    version: str = "latest",
+    base_image: str | None = None,
+    options: Sequence[str] = (),
+) -> Mapping[str, str]:
+    """Build the images of all functions; return their tags. Raises `ImageError`."""
+    tags = {function: f"localhost/millpond-{function}:{version}" for function in FUNCTIONS}
+    for function, tag in tags.items():
+        builder.build(
+            function, tag, checkout=checkout, architecture=architecture, base_image=base_image, options=options
+        )
+    return tags
+
+
+def _revision(checkout: Path) -> str:
+    """Return the commit of a checkout, ``-dirty`` behind it if files differ; "unknown" without Git."""
+    try:
+        done = _run(["git", "-C", str(checkout), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"])
+    except OSError:
+        return "unknown"
+    return done.stdout.strip() or "unknown"
+
+
+def _run(command: Sequence[str], given: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, input=given, capture_output=True, text=True, check=False)  # noqa: S603 - no shell
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["no reason given"])[-1]
