@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
-from benchmarks import endpoint, machine, plots, report
+from benchmarks import data, endpoint, machine, plots, report
 from benchmarks.harness import Sinks, ask, sinks
 from benchmarks.model import Options
 from benchmarks.processes import ROOT, cores
@@ -31,16 +34,49 @@ def arguments() -> argparse.Namespace:
     names = [question.name for question in QUESTIONS]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Millpond beside its rivals")
     parser.add_argument("--quick", action="store_true", help="few questions, few rounds, under a minute")
-    parser.add_argument("--only", default="", help=f"some of the questions, by commas: {', '.join(names)}")
-    parser.add_argument("--rounds", type=int, help="interleaved rounds (5; quick: 2)")
+    parser.add_argument("--only", type=_names, help=f"some of the questions, by commas: {', '.join(names)}")
+    parser.add_argument("--rounds", type=_count, help="interleaved rounds (5; quick: 2)")
     parser.add_argument("--seconds", type=float, help="how long one run should last (3; quick: 0.6)")
-    parser.add_argument("--row-bytes", type=int, default=100, help="bytes of a row (100)")
-    parser.add_argument("--endpoint", default="", help="an emulator, or AWS, instead of the stand-in")
+    parser.add_argument("--row-bytes", type=_count, default=data.DEFAULT_ROW_BYTES, help="bytes of a row (100)")
+    parser.add_argument("--endpoint", type=_url, help="an emulator's URL, or `aws`, instead of the stand-in")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder for the results")
     chosen = parser.parse_args()
-    if unknown := set(filter(None, chosen.only.split(","))) - set(names):
+    if unknown := set(chosen.only or ()) - set(names):
         parser.error(f"no such question: {', '.join(sorted(unknown))}")
+    if chosen.row_bytes < data.MIN_ROW_BYTES:
+        parser.error(f"a row has at least {data.MIN_ROW_BYTES} bytes")
+    if chosen.endpoint and (
+        chosen.only or chosen.quick or chosen.seconds or chosen.row_bytes != data.DEFAULT_ROW_BYTES
+    ):
+        parser.error("an endpoint is asked two questions only, in its own way: --rounds and --out are all there is")
+    try:
+        # Now, and not after half an hour.
+        chosen.out.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=chosen.out).close()
+    except OSError as error:
+        parser.error(f"the results cannot be written to {chosen.out}: {error.strerror}")
     return chosen
+
+
+def _names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise argparse.ArgumentTypeError("it names no question")
+    return names
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return int(text)
+
+
+def _url(text: str) -> str:
+    if text.lower() == "aws":
+        return "aws"
+    if not text.startswith(("http://", "https://")):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a URL such as http://127.0.0.1:4566 nor aws")
+    return text
 
 
 def ceiling(running: Sinks, *, tls: bool, seconds: float) -> dict[str, Any]:
@@ -62,6 +98,8 @@ def ceiling(running: Sinks, *, tls: bool, seconds: float) -> dict[str, Any]:
 def main() -> None:
     """Ask, and write what came out."""
     chosen = arguments()
+    for number in (signal.SIGTERM, signal.SIGINT):  # a shell may have told background jobs to ignore the second
+        signal.signal(number, _stop)
     quick = chosen.quick
     options = Options(
         rounds=chosen.rounds or (2 if quick else 5),
@@ -70,35 +108,47 @@ def main() -> None:
         row_bytes=chosen.row_bytes,
     )
     if chosen.endpoint:
-        endpoint.main(chosen.endpoint, options, chosen.out, say)
-        return
-    only = set(filter(None, chosen.only.split(",")))
+        void = endpoint.main(chosen.endpoint, options, chosen.out, say)
+    else:
+        void = measure(options, chosen.only, chosen.out)
+    if void:
+        sys.exit("some runs were void, see above")
+
+
+def measure(options: Options, only: list[str] | None, out: Path) -> bool:
+    """Ask the questions at the stand-in; tell whether some run was void."""
+    quick = options.quick
     questions = [q for q in QUESTIONS if (q.name in only if only else q.quick or not quick)]
-    about = machine.describe(options)
+    about: dict[str, Any] = {**machine.describe(options), "pulse_ms": {}}
     began = time.monotonic()
     answers = []
     with sinks() as running:
         say("the stand-in's own ceiling")
-        ceilings = {"HTTP": ceiling(running, tls=False, seconds=1.0 if quick else 3.0)}
+        ceilings = {"HTTP": ceiling(running, tls=False, seconds=0.5 if quick else 3.0)}
         if any(question.name == "work-tls" for question in questions):
             ceilings["HTTPS"] = ceiling(running, tls=True, seconds=3.0)
         for question in questions:
             say(f"{question.name}: {question.title}")
+            about["pulse_ms"][question.name] = round(machine.pulse(), 2)
             answers.append((question, ask(question, options, running, say)))
-    name = "quick" if quick else "full" if not only else "some"
-    chosen.out.mkdir(parents=True, exist_ok=True)
-    document = report.as_json(answers, about, ceilings)
-    (chosen.out / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    name = "quick" if quick else "some" if only else "full"
     markdown = report.as_markdown(answers, about, ceilings)
-    (chosen.out / f"{name}.md").write_text(markdown, encoding="utf-8")
-    if not plots.draw(answers, chosen.out, name):
-        say("no plot: matplotlib is not installed (the extra `bench`)")
-    if name == "full" and chosen.out == RESULTS:
-        README.write_text(report.between_markers(README.read_text(encoding="utf-8"), markdown), encoding="utf-8")
     print(markdown)
-    say(f"{time.monotonic() - began:.0f} s; written to {chosen.out}/{name}.json, .md, .png and .svg")
-    if any(line.void for _, lines in answers for line in lines):
-        sys.exit("some runs were void, see above")
+    document = report.as_json(answers, about, ceilings)
+    (out / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    (out / f"{name}.md").write_text(markdown, encoding="utf-8")
+    if not plots.draw(answers, out, name):
+        say("no plot: matplotlib is not installed (the extra `bench`)")
+    if name == "full" and out == RESULTS:
+        README.write_text(report.between_markers(README.read_text(encoding="utf-8"), markdown), encoding="utf-8")
+    say(f"{time.monotonic() - began:.0f} s; written to {out}/{name}.json, .md, .png and .svg")
+    return any(line.void for _, lines in answers for line in lines)
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    # As an exit, so that servers, contenders, folders and tables are cleared away on its way up.
+    say("interrupted; nothing is written")
+    sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ all of it is removed again. On AWS this costs money: some cents, by the number o
 from __future__ import annotations
 
 import json
+import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -19,9 +21,9 @@ import boto3
 import uvloop
 from botocore.config import Config
 from botocore.credentials import Credentials
-from botocore.exceptions import ClientError, NoCredentialsError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from benchmarks import data, machine, report, rivals
+from benchmarks import data, machine, plots, report, rivals
 from benchmarks.figures import summarise
 from benchmarks.harness import Line, usual_figures
 from benchmarks.model import Entry, Json, Options, Question, Run
@@ -43,7 +45,7 @@ class Place:
         session = boto3.Session()
         found = session.get_credentials()
         if found is None and not url:
-            raise NoCredentialsError
+            sys.exit("No AWS credentials found. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE.")
         frozen = found.get_frozen_credentials() if found else None
         self.credentials = (
             Credentials(frozen.access_key, frozen.secret_key, frozen.token) if frozen else Credentials("test", "test")
@@ -57,7 +59,9 @@ class Place:
                 aws_access_key_id=self.credentials.access_key,
                 aws_secret_access_key=self.credentials.secret_key,
                 aws_session_token=self.credentials.token,
-                config=Config(s3={"addressing_style": "path"} if url else {}),
+                config=Config(
+                    connect_timeout=5, retries={"total_max_attempts": 2}, s3={"addressing_style": "path"} if url else {}
+                ),
             )
             for service in ("s3", "sqs", "dynamodb")
         )
@@ -221,22 +225,34 @@ def _questions() -> list[tuple[Question, Callable[[Place, Entry, Path], Run], li
     ]
 
 
-def main(url: str, options: Options, out: Path, say: Callable[[str], None]) -> None:
-    """Measure at `url` (``aws``: AWS itself, with the person's own credentials) and write the results."""
+def main(url: str, options: Options, out: Path, say: Callable[[str], None]) -> bool:
+    """Measure at `url` (``aws``: AWS itself, with the person's own credentials) and write the results.
+
+    Tells whether some run was void. Ends the process with one line where nothing like AWS answers.
+    """
     place = Place("" if url == "aws" else url.rstrip("/"))
+    try:
+        place.dynamodb.list_tables(Limit=1)
+    except (BotoCoreError, ClientError) as error:
+        sys.exit(f"{url} does not answer like AWS: {str(error).splitlines()[0][:200]}")
     say(f"{url}: its own ceiling")
-    ceilings = {url: place.ceilings()}
+    before = place.ceilings()
     answers = []
-    out.mkdir(parents=True, exist_ok=True)
-    for question, measure, entries in _questions():
-        say(f"{question.name}: {question.title}")
-        answers.append((question, _answer(place, question, measure, entries, options, out, say)))
+    with tempfile.TemporaryDirectory(prefix="millpond-bench-") as folder:
+        for question, measure, entries in _questions():
+            say(f"{question.name}: {question.title}")
+            answers.append((question, _answer(place, question, measure, entries, options, Path(folder), say)))
+    say(f"{url}: its own ceiling again")
+    ceilings = {f"{url}, before": before, f"{url}, after": place.ceilings()}
     about = {**machine.describe(options), "placement": "Where the server runs is not known here."}
     markdown = report.as_markdown(answers, about, ceilings)
+    print(markdown)
     document = report.as_json(answers, about, ceilings)
     (out / "endpoint.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     (out / "endpoint.md").write_text(markdown, encoding="utf-8")
-    print(markdown)
+    plots.draw(answers, out, "endpoint")
+    say(f"written to {out}/endpoint.json, .md, .png and .svg")
+    return any(line.void for _, lines in answers for line in lines)
 
 
 def _answer(
@@ -245,7 +261,7 @@ def _answer(
     measure: Callable[[Place, Entry, Path], Run],
     entries: list[Entry],
     options: Options,
-    out: Path,
+    folder: Path,
     say: Callable[[str], None],
 ) -> list[Line]:
     lines = [Line(entry.label, entry.contender.name, entry.contender.settings) for entry in entries]
@@ -256,7 +272,7 @@ def _answer(
                 continue
             entry.cost = False
             try:
-                figures = usual_figures(entry, measure(place, entry, out))
+                figures = usual_figures(entry, measure(place, entry, folder))
             except (RunFailed, ClientError) as error:
                 line.void.append(str(error))
                 say(f"  {entry.label}: {error}")

@@ -112,15 +112,21 @@ def run(contender: Contender, specs: Sequence[Json], envs: Sequence[Mapping[str,
             started.append(_start([*contender.command, str(path)], env, folder / f"{index}"))
         user = system = peak = 0.0
         results = []
-        for process, output in started:
-            code, usage = _wait(process)
-            if code != 0:
-                words = (output.with_suffix(".err").read_text(encoding="utf-8", errors="replace")).strip()
-                raise RunFailed(f"{contender.label} ended with {code}: {words[-500:]}")
-            lines = output.with_suffix(".out").read_text(encoding="utf-8").strip().splitlines()
-            results.append(json.loads(lines[-1]))
-            user, system = user + usage.ru_utime, system + usage.ru_stime
-            peak = max(peak, results[-1].get("peak_kb") or usage.ru_maxrss)
+        try:
+            for process, output in started:
+                code, usage = _wait(process)
+                if code != 0:
+                    words = (output.with_suffix(".err").read_text(encoding="utf-8", errors="replace")).strip()
+                    raise RunFailed(f"{contender.label} ended with {code}: {words[-500:]}")
+                lines = output.with_suffix(".out").read_text(encoding="utf-8").strip().splitlines()
+                results.append(json.loads(lines[-1]))
+                user, system = user + usage.ru_utime, system + usage.ru_stime
+                peak = max(peak, results[-1].get("peak_kb") or usage.ru_maxrss)
+        finally:
+            for process, _ in started:
+                if process.returncode is None:  # one of the others has failed, or somebody wants to stop
+                    process.kill()
+                    process.wait()
         ended = time.monotonic()
     return Run(results, at.control("/_stats"), began, user, system, peak / 1024, ended)
 

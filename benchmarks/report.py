@@ -63,8 +63,18 @@ def _about(machine: dict[str, Any]) -> str:
     return (
         f"Measured on {machine['date']}: {machine['processor']}, {machine['cores']} cores, {machine['memory_gb']} GB, "
         f"{machine['system']}; {versions}. {machine['placement']} "
-        f"{machine['rounds']} interleaved rounds; a figure is their median, ± half of their range."
+        f"{machine['rounds']} interleaved rounds; a figure is their median, ± half of their range. "
+        f"Commit {machine['revision']}. {_pulses(machine)}"
     )
+
+
+def _pulses(machine: dict[str, Any]) -> str:
+    """Tell how steady the machine was: a loop that is always the same, timed before each question."""
+    pulses = machine.get("pulse_ms")
+    if not pulses:
+        return ""
+    low, high = min(pulses.values()), max(pulses.values())
+    return f"One and the same loop, timed before each question, took {low:.1f} to {high:.1f} ms."
 
 
 def _ceilings(ceilings: dict[str, Any]) -> str:
@@ -86,7 +96,7 @@ def _question(question: Question, lines: Sequence[Line]) -> str:
     table = [f"| {question.unit} | " + " | ".join(headings) + " |", "| --- |" + " ---: |" * len(headings)]
     for line in lines:
         if not line.summary:
-            reason = f"missing: {line.missing}" if line.missing else f"void: {'; '.join(line.void[:1])}"
+            reason = f"missing: {line.missing}" if line.missing else _why_void(line)
             table.append(f"| {line.label} | {reason} |" + " |" * (len(headings) - 1))
             continue
         cells = [_cell(name, line.summary.get(name)) for name, _ in question.columns]
@@ -94,6 +104,12 @@ def _question(question: Question, lines: Sequence[Line]) -> str:
             cells.append("" if line is first else _times(first, line, question.compare))
         table.append(f"| {line.label}{' (some rounds void)' if line.void else ''} | " + " | ".join(cells) + " |")
     return f"### {question.title}\n\n{question.about}\n\n" + "\n".join(table)
+
+
+def _why_void(line: Line) -> str:
+    """Return the last line of why the first run failed: before it may stand a whole traceback."""
+    said = line.void[0].strip().splitlines()[-1] if line.void else "no run"
+    return "void: " + said.removeprefix("void: ").replace("|", "/")
 
 
 def _cell(name: str, figure: Summary | None) -> str:

@@ -151,7 +151,10 @@ class Lane:
         second = int(time.time())
         if second != self._second or self._current is None:
             # Once a second is often enough to look at the calendar and ask botocore for credentials that expire.
-            self._current = await self._credentials(False)
+            async with until(deadline, "reading credentials"):
+                found = await self._credentials(False)
+            if found != self._current:  # calls under way know theirs by identity, see below
+                self._current = found
             self._second, self._amz_date = second, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
         credentials = self._current
         headers = self._signer.headers(body, credentials, self._amz_date)
@@ -171,8 +174,12 @@ class Lane:
         if failure.verdict is Verdict.EXPIRED:
             async with self._renewing:
                 if self._current is credentials:  # else another of the calls in flight has renewed them
-                    self._current = await self._credentials(True)
-        raise failure
+                    async with until(deadline, "renewing credentials"):
+                        self._current = await self._credentials(True)
+        try:
+            raise failure
+        finally:
+            del failure  # it refers to this frame, and this frame to the rows: nobody would look for that circle soon
 
     async def pause(self, attempt: int, deadline: Deadline) -> None:
         """Sleep before trying again after failure number `attempt` (from 0).
@@ -195,8 +202,11 @@ class Attempts:
         self._failed += 1
         self._expired = self._expired + 1 if error.verdict is Verdict.EXPIRED else 0
         hopeless = error.verdict in (Verdict.FATAL, Verdict.POISON) or self._expired > MAX_EXPIRIES
-        if hopeless or self._failed == self._most:
-            raise error
+        try:
+            if hopeless or self._failed == self._most:
+                raise error
+        finally:
+            del error  # as in `Lane.call`
 
     def refused(self) -> None:
         """Note an attempt of which the service did nothing, without complaint."""

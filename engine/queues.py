@@ -64,6 +64,7 @@ class QueueSender:
             except ServiceError as error:
                 attempts.failed(error)
             else:
+                accepted &= entries.keys()
                 if accepted:
                     attempts.progressed()
                 else:
@@ -150,7 +151,7 @@ def _read_reply(reply: bytes) -> tuple[set[str], list[str]]:
     try:
         body = orjson.loads(reply)
         accepted = {entry["Id"] for entry in body.get("Successful") or ()}
-        failed = [(entry["Code"], entry.get("SenderFault", False)) for entry in body.get("Failed") or ()]
+        failed = [(str(entry["Code"]), entry.get("SenderFault", False)) for entry in body.get("Failed") or ()]
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
         raise ServiceError("SendMessageBatch", "UnreadableReply", 0) from None
     for code, sender_fault in failed:

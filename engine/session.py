@@ -35,6 +35,9 @@ def service_errors(operation: str) -> Iterator[None]:
         raise ServiceError(operation, "NoCredentials", 403, "no AWS credentials were found") from error
     except (botocore.exceptions.BotoCoreError, OSError, TimeoutError) as error:
         raise ServiceError(operation, "ConnectionFailed", 0, type(error).__name__) from error
+    except RuntimeError as error:
+        # The one that botocore raises by itself: credentials that it has just renewed have expired already.
+        raise ServiceError(operation, "ExpiredToken", 403, type(error).__name__) from error
 
 
 class Endpoint(NamedTuple):
@@ -56,7 +59,9 @@ class Session:
     def endpoint(self, service: str) -> Endpoint:
         """Return the endpoint of a service. Raises botocore's `NoRegionError` where no region is set."""
         if service not in self._endpoints:
-            meta = self._settings.create_client(service).meta  # loads the whole model of the service
+            # Loads the whole model of the service. The credentials are none, so that it does not look for any.
+            client = self._settings.create_client(service, aws_access_key_id="-", aws_secret_access_key="-")  # noqa: S106
+            meta = client.meta
             self._endpoints[service] = Endpoint(meta.endpoint_url, meta.region_name)
         return self._endpoints[service]
 

@@ -219,6 +219,6 @@ class TableReader:
 def _page_of(reply: bytes) -> Page:
     try:
         found = orjson.loads(reply)
-        return Page(found["Items"], found.get("LastEvaluatedKey"))
+        return Page(list(found["Items"]), found.get("LastEvaluatedKey"))
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
         raise ServiceError("Query or Scan", "UnreadableReply", 0) from None

@@ -11,7 +11,7 @@ import os
 from typing import Any
 
 from benchmarks.contenders.usual import items_of
-from benchmarks.contenders.window import measure, read_json, read_spec
+from benchmarks.contenders.window import measure, read_json, read_spec, settle_collector
 
 CONNECTIONS = 50
 
@@ -24,6 +24,7 @@ async def _write(table: Any, body: str) -> None:
 
 def main() -> None:
     """Do the task."""
+    settle_collector()
     spec = read_spec()
     import aioboto3
     import uvloop

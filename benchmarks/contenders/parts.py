@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import data
-from benchmarks.contenders.window import Spec, measure, read_json, read_spec
+from benchmarks.contenders.window import Spec, measure, read_json, read_spec, settle_collector
 
 CHUNK_BYTES = 262_144
 DATE = "20260404T000001Z"
@@ -219,6 +219,7 @@ WAYS = {
 
 def main() -> None:
     """Do the part that ``way`` names."""
+    settle_collector()
     spec = read_spec()
     measure(spec, WAYS[spec["way"]](spec))
 

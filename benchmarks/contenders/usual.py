@@ -17,7 +17,7 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any
 
-from benchmarks.contenders.window import Context, Inside, Spec, measure, read_json, read_spec
+from benchmarks.contenders.window import Context, Inside, Spec, measure, read_json, read_spec, settle_collector
 
 THREADS = 32
 
@@ -164,6 +164,7 @@ WORKERS = {"batch_writer": batch_writer, "threads": threads, "powertools": power
 
 def main() -> None:
     """Do the task; a worker's kind is named by ``way``."""
+    settle_collector()
     spec = read_spec()
     event, task = read_json(spec["event"]), spec["task"]
     if task == "work":

@@ -6,6 +6,7 @@ the task needs. ``start_at`` (CLOCK_MONOTONIC, which processes of one machine sh
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 import sys
@@ -69,6 +70,12 @@ def peak_kb() -> int:
     except OSError:
         return 0
     return int(found[1]) if found else 0
+
+
+def settle_collector() -> None:
+    """Set Python's collector as the engine sets it for itself, so that no contender loses by its default."""
+    gc.freeze()
+    gc.set_threshold(50_000)
 
 
 def measure(spec: Spec, once: Callable[[], int], inside: Inside | None = None) -> None:

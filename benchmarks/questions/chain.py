@@ -19,7 +19,7 @@ def _entry(contender: Contender, rows: int, per_message: int, options: Options, 
         sink={"keep_messages": True},
         records_per_call=rows,
         counted="rows_written",
-        distinct=0,
+        distinct=2 * rows,  # in the queue, and in the table
         usual=Usual(invocations=1 + batches, received_units=batches * data.received_units(batch)),
         cost=True,
     )

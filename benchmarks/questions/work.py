@@ -25,8 +25,8 @@ def entries(options: Options) -> list[Entry]:
         worker(rivals.BATCH_WRITER, row_bytes=size, spec={"way": "batch_writer"}),
         worker(rivals.POWERTOOLS, row_bytes=size, spec={"way": "powertools"}),
         worker(rivals.AIOBOTO3, row_bytes=size),
-        worker(rivals.NODE, "Node.js, packed messages", row_bytes=size),
-        worker(rivals.NODE, "Node.js, one message a row", row_bytes=size, per_message=1, warmup=100),
+        worker(rivals.NODE, "Node.js, packed messages", row_bytes=size, env={"LANES": "32"}),
+        worker(rivals.NODE, "Node.js as in guides, one message a row", row_bytes=size, per_message=1, warmup=100),
     ]
 
 

@@ -36,7 +36,10 @@ def _lacks_go() -> str | None:
 
 MILLPOND = Contender("millpond", "Millpond", _module("millpond"), "as in production, one process")
 BATCH_WRITER = Contender(
-    "boto3", "boto3 batch_writer", _module("usual"), "parameter validation off, packed messages, one resource kept"
+    "boto3",
+    "boto3 batch_writer",
+    _module("usual"),
+    "parameter validation off, one resource kept",
 )
 THREADS = Contender(
     "boto3-threads",
@@ -54,14 +57,14 @@ POWERTOOLS = Contender(
     "powertools",
     "Powertools BatchProcessor",
     _module("usual"),
-    "boto3 batch_writer within the record handler, packed messages, parameter validation off",
+    "boto3 batch_writer within the record handler, parameter validation off",
     lambda: _lacks_package("aws_lambda_powertools", "the extra `bench`"),
 )
 NODE = Contender(
     "node",
     "Node.js, AWS SDK v3",
     ("node", str(HERE / "node" / "bench.js")),
-    "keep-alive, 128 sockets, client instead of document client, MD5 checks off",
+    "keep-alive, 128 sockets, client instead of document client, MD5 checks off; packed messages: 32 writes at once",
     _lacks_node,
 )
 GO = Contender(

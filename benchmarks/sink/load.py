@@ -1,6 +1,6 @@
 """How much the stand-in itself can take: requests signed beforehand, sent by what costs next to nothing.
 
-By wrk where it is installed, else by a client process of our own (slower, so the ceiling it shows is lower).
+By wrk where it is installed, else by a client process of our own, which takes large replies faster than wrk does.
 ``python -m benchmarks.sink.load URL`` prints JSON; requests a second by operation, and what is in them.
 """
 

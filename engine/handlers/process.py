@@ -23,8 +23,9 @@ from engine.errors import ServiceError, Verdict
 from engine.retry import Deadline
 
 YOUNG_OBJECTS = 50_000
-"""New containers after which Python looks for cycles. Its default, 700, looks hundreds of times through the rows of one
-event, none of which are part of a cycle: half of all the processor's time."""
+"""New containers after which Python looks for cycles. By its default it looks hundreds of times through the rows of one
+event, which are no part of any as long as all goes well: up to half of the processor's time. After a failure, whose
+traceback holds on to all that the invocation had, `Process` has it look at once."""
 
 State = TypeVar("State")
 Result = TypeVar("Result")
@@ -50,12 +51,20 @@ class Process(Generic[State]):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stack: AsyncExitStack | None = None
         self._state: State | None = None
+        self._failed = False
 
     def run(self, work: Callable[[State], Awaitable[Result]]) -> Result:
         """Run ``work(state)`` to its end and return its result."""
+        if self._failed:
+            self._failed = False
+            gc.collect()
         if self._loop is None:
             self._loop = uvloop.new_event_loop()
-        return self._loop.run_until_complete(self._run(work))
+        try:
+            return self._loop.run_until_complete(self._run(work))
+        except BaseException:
+            self._failed = True
+            raise
 
     def close(self) -> None:
         """Close clients and loop; the next `run` begins anew."""
@@ -83,6 +92,7 @@ class Process(Generic[State]):
         stack, self._stack, self._state = self._stack, None, None
         if stack is not None:
             await stack.aclose()
+            gc.unfreeze()  # what was open is garbage now
 
 
 def deadline_of(context: Context, reserve: float) -> Deadline:

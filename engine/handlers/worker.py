@@ -56,10 +56,11 @@ async def open_worker(env: Mapping[str, str]) -> AsyncIterator[Worker]:
         async def objects() -> Objects:
             nonlocal opened
             if opened is None:
-                from engine.clients import client
+                from engine.clients import client, service_errors
                 from engine.objects import Objects
 
-                opened = Objects(await stack.enter_async_context(client("s3")))
+                with service_errors("opening S3"):
+                    opened = Objects(await stack.enter_async_context(client("s3")))
             return opened
 
         yield Worker(settings, TableWriter(settings.table, settings.schema, lane), objects)

@@ -1,8 +1,10 @@
 """The lane over real sockets: what each kind of reply becomes, whose reply it is, and who signs."""
 
 import asyncio
+import gc
 import hashlib
 import json
+import weakref
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -298,3 +300,32 @@ async def test_nothing_is_sent_that_was_not_asked_for(fault_server: FaultServer,
         "host", "content-type", "content-length", "x-amz-target", "x-amz-date", "authorization",
     )  # fmt: skip
     assert set(call.headers) == set(allowed)
+
+
+class Rows:
+    """Stands for what a caller holds."""
+
+
+async def test_a_failed_call_leaves_nothing_behind_that_only_the_collector_would_find(
+    fault_server: FaultServer, kind: str
+) -> None:
+    # The collector looks rarely, and a traceback that holds on to itself holds on to the rows.
+    fault_server.plan = lambda call: THROTTLED
+    async with lane_to(fault_server, aws.BATCH_WRITE_ITEM, kind) as lane:
+
+        async def attempt() -> weakref.ref[Rows]:
+            rows = Rows()
+            attempts = aws.Attempts(lane, NEVER)
+            try:
+                await lane.call(put(1), NEVER)
+            except ServiceError as error:
+                attempts.failed(error)
+            return weakref.ref(rows)
+
+        gc.collect()
+        gc.disable()
+        try:
+            assert (await attempt())() is None
+        finally:
+            gc.enable()
+    assert len(fault_server.calls) == 1
