@@ -36,7 +36,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="few questions, few rounds, under a minute")
     parser.add_argument("--only", type=_names, help=f"some of the questions, by commas: {', '.join(names)}")
     parser.add_argument("--rounds", type=_count, help="interleaved rounds (5; quick: 2)")
-    parser.add_argument("--seconds", type=float, help="how long one run should last (3; quick: 0.6)")
+    parser.add_argument("--seconds", type=float, help="how long one run should last (3; quick: 0.5)")
     parser.add_argument("--row-bytes", type=_count, default=data.DEFAULT_ROW_BYTES, help="bytes of a row (100)")
     parser.add_argument("--endpoint", type=_url, help="an emulator's URL, or `aws`, instead of the stand-in")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder for the results")
