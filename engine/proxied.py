@@ -27,11 +27,11 @@ async def transport(tls: ssl.SSLContext) -> AsyncIterator[Transport]:
                     return Reply(reply.status, reply.headers, await reply.read())
             except aiohttp.ServerTimeoutError as error:
                 raise TimeoutError(str(error)) from error
-            except ValueError as error:  # such as a password for this host in ~/.netrc, which comes with the proxies
-                raise ConnectionError(f"aiohttp refuses to send this: {error}") from error
-            except (aiohttp.ClientError, OSError) as error:
+            except (aiohttp.ClientError, OSError) as error:  # a certificate's is a ValueError as well
                 if isinstance(error, TimeoutError):
                     raise
                 raise ConnectionError(type(error).__name__) from error
+            except ValueError as error:  # such as a password for this host in ~/.netrc, which comes with the proxies
+                raise ConnectionError(f"aiohttp refuses to send this: {error}") from error
 
         yield send

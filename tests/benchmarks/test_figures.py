@@ -140,10 +140,12 @@ def test_report_and_its_place_in_the_readme() -> None:
         "versions": {"Python": "3.11"},
         "placement": "Apart.",
         "rounds": 2,
+        "revision": "0123abc",
     }
     answers = [(question, [ours, other, absent])]
     markdown = as_markdown(answers, about, {})
     assert "| Other | 50 ± 10 | – | 2.0× |" in markdown
+    assert "Commit 0123abc." in markdown
     assert "missing: node is not installed" in markdown
     assert as_json(answers, about, {})["questions"][0]["entries"][1]["summary"]["per_cpu_second"]["median"] == 50
     assert between_markers(f"a{BEGIN}old{END}b", "new\n") == f"a{BEGIN}\n\nnew\n\n{END}b"
