@@ -87,12 +87,37 @@ def _parser() -> argparse.ArgumentParser:
         help="build the three container images",
         description="Build the images of producer, worker and query function from their Dockerfiles.",
     )
-    images.add_argument("--builder", choices=BUILDERS, help="what builds them (default: the first of these there is)")
-    images.add_argument(
-        "--architecture", choices=PLATFORMS, default=own_architecture(), help="default: that of this machine"
+    _building(images)
+
+    deploy = commands.add_parser(
+        "deploy",
+        help="build, push and deploy into an AWS account",
+        description="Make the image repositories, build and push what is not in them yet, and deploy the template by a "
+        "change set. What is as it should be is left alone: the second time nothing happens.",
     )
-    images.add_argument("--base-image", metavar="NAME", help="Python 3.13 to build on (default: see the Dockerfiles)")
-    images.add_argument("options", nargs="*", metavar="OPTION", help="more for the builder, behind --")
+    _target(deploy, "an endpoint that answers like AWS (default: AWS)")
+    _building(deploy)
+    deploy.add_argument("--plan", action="store_true", help="show what would change, and stop; builds nothing")
+    deploy.add_argument(
+        "--parameter",
+        action="append",
+        default=[],
+        type=_setting,
+        metavar="NAME=VALUE",
+        help="a parameter of deploy/template.yaml; one that is left out has its default",
+    )
+    deploy.add_argument(
+        "--tag", action="append", default=[], type=_setting, metavar="NAME=VALUE", help="a tag for all resources"
+    )
+
+    destroy = commands.add_parser(
+        "destroy",
+        help="take a deployed stack away; its bucket and table stay unless told otherwise",
+        description="Delete the stack and its images. The bucket and the table, with all that is in them, stay.",
+    )
+    _target(destroy, "an endpoint that answers like AWS (default: AWS)")
+    destroy.add_argument("--delete-data", action="store_true", help="delete the bucket and the table too, for good")
+    destroy.add_argument("--yes", action="store_true", help="do not ask")
     _target(ingest, "where the stack is, such as the endpoint that `millpond local` prints (default: AWS)")
     return parser
 
@@ -101,6 +126,22 @@ def _target(parser: argparse.ArgumentParser, endpoint_help: str) -> None:
     parser.add_argument("--stack", default=STACK_NAME, metavar="NAME", help=f"name of the stack ({STACK_NAME})")
     parser.add_argument("--endpoint-url", type=_url, metavar="URL", help=endpoint_help)
     parser.add_argument("--region", metavar="NAME", help="AWS region (default: the configured one)")
+
+
+def _building(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--builder", choices=BUILDERS, help="what builds images (default: the first of these there is)")
+    parser.add_argument(
+        "--architecture", choices=PLATFORMS, default=own_architecture(), help="default: that of this machine"
+    )
+    parser.add_argument("--base-image", metavar="NAME", help="Python 3.13 to build on (default: see the Dockerfiles)")
+    parser.add_argument("options", nargs="*", metavar="OPTION", help="more for the builder, behind --")
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, found, value = text.partition("=")
+    if not name or not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value
 
 
 def _count(text: str) -> int:

@@ -12,6 +12,7 @@ from botocore.exceptions import (
 )
 
 from engine.deployment.images import ImageError
+from engine.deployment.stacks import DeploymentError
 from engine.errors import BadFile, ConfigError
 from engine.local.server import LocalServerError
 from engine.local.stack import StackError
@@ -21,7 +22,17 @@ class CliError(Exception):
     """A mistake that the person can put right; the message is all they need."""
 
 
-EXPECTED = (CliError, BadFile, ConfigError, ImageError, LocalServerError, StackError, BotoCoreError, ClientError)
+EXPECTED = (
+    CliError,
+    BadFile,
+    ConfigError,
+    DeploymentError,
+    ImageError,
+    LocalServerError,
+    StackError,
+    BotoCoreError,
+    ClientError,
+)
 """What the command turns into one line on standard error and exit code 2. Anything else is a bug, with a traceback."""
 
 

@@ -6,12 +6,14 @@ import argparse
 import sys
 
 from engine.cli.demo import run_demo
+from engine.cli.deploy import Target, run_deploy, run_destroy
 from engine.cli.display import Display
 from engine.cli.errors import EXPECTED, explain
 from engine.cli.images import run_images
 from engine.cli.ingest import run_ingest
 from engine.cli.local import run_local
 from engine.cli.target import local_defaults
+from engine.deployment.images import own_architecture
 
 
 def run(options: argparse.Namespace) -> int:
@@ -33,6 +35,10 @@ def _dispatch(options: argparse.Namespace) -> int:
             base_image=options.base_image,
             options=options.options,
         )
+    if options.command == "deploy":
+        return run_deploy(display, _deployment(options), plan=options.plan)
+    if options.command == "destroy":
+        return run_destroy(display, _deployment(options), delete_data=options.delete_data, agreed=options.yes)
     if options.command == "local":
         return run_local(display, port=options.port)
     # Whoever feeds a local AWS need not say who they are: there is one user, known to everyone.
@@ -53,3 +59,19 @@ def _dispatch(options: argparse.Namespace) -> int:
             endpoint_url=options.endpoint_url,
             region=options.region,
         )
+
+
+def _deployment(options: argparse.Namespace) -> Target:
+    if options.command == "destroy":
+        return Target(options.stack, options.region, options.endpoint_url, {}, {}, own_architecture())
+    return Target(
+        options.stack,
+        options.region,
+        options.endpoint_url,
+        dict(options.parameter),
+        dict(options.tag),
+        options.architecture,
+        options.builder,
+        options.base_image,
+        options.options,
+    )

@@ -1,1 +1,1 @@
-"""From a checkout to production: the images (`images`)."""
+"""From a checkout to production: images (`images`), repositories (`registry`), stacks by change sets (`stacks`)."""

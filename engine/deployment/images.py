@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import re
 import shutil
@@ -116,6 +117,17 @@ def build_all(
             function, tag, checkout=checkout, architecture=architecture, base_image=base_image, options=options
         )
     return tags
+
+
+def content_tag(checkout: Path, function: str, *, architecture: str, base_image: str | None) -> str:
+    """Return a tag that names what an image is made from: the same for the same files, another for any other."""
+    hashed = hashlib.sha256(f"{__version__}\0{architecture}\0{base_image or ''}".encode())
+    folders = [checkout / name for name in ("engine", "requirements", "deploy/image")]
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    for path in sorted([*files, checkout / f"Dockerfile.{function}", checkout / ".dockerignore"]):
+        if "__pycache__" not in path.parts:
+            hashed.update(f"{path.relative_to(checkout)}\0".encode() + path.read_bytes())
+    return f"{__version__}-{hashed.hexdigest()[:16]}-{architecture.replace('_', '-')}"
 
 
 def _revision(checkout: Path) -> str:

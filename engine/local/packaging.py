@@ -35,7 +35,7 @@ def read_template(text: str) -> Template:
 def run_from_source(
     template: Template, *, runtime: str, python_path: Sequence[str], parameters: Mapping[str, str]
 ) -> Template:
-    """A copy of `template` whose image functions run on the interpreter of the endpoint instead.
+    """A copy of `template` whose image functions run on the interpreter of the endpoint instead, and without TLS.
 
     `runtime` is Lambda's name of that interpreter (`python3.11`), `python_path` the directories in which it finds
     the handlers and their dependencies, `parameters` what the template will be deployed with. Parameters that only
@@ -43,6 +43,10 @@ def run_from_source(
     """
     template = copy.deepcopy(template)
     images: set[str] = set()
+    # The bucket takes nothing without TLS, and the local AWS speaks plain HTTP.
+    policies = [name for name, each in template["Resources"].items() if each.get("Type") == "AWS::S3::BucketPolicy"]
+    for name in policies:
+        del template["Resources"][name]
     for name, resource in template["Resources"].items():
         properties = resource.get("Properties", {})
         if scaling := properties.get("ScalingConfig"):

@@ -80,7 +80,7 @@ class Function:
 def function(images: Images, kind: str, environment: Mapping[str, str]) -> Iterator[Function]:
     """Run the image of `kind`; the container ends with the context."""
     name = f"millpond-test-{uuid.uuid4().hex[:8]}"
-    port, inner = _free_port(), _free_port()
+    port, inner = free_port(), free_port()
     own = images.engine.output("image", "inspect", images.tags[kind])
     settings = json.loads(own)[0]["Config"]
     given = [f"--env={key}={value}" for key, value in environment.items()]
@@ -102,7 +102,8 @@ def _absolute(entrypoint: list[str]) -> list[str]:
     return ["/usr/bin/env", *entrypoint]
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

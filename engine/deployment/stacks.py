@@ -1,0 +1,219 @@
+"""Stacks by change sets: what would change, changing it with progress, and taking a stack away.
+
+Works with any endpoint that answers like CloudFormation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+POLL_SECONDS = 2.0
+
+_POLLS_UNTIL_BEGUN = 15
+
+MAX_TEMPLATE_BYTES = 51_200
+"""CloudFormation: a template that is sent along, and not read from S3, has at most 51,200 bytes."""
+
+# What CloudFormation says when a change set has nothing in it; it has no code for that.
+_NOTHING = ("didn't contain changes", "No updates are to be performed")
+
+# What people can do about the usual reasons, by words that stand in them.
+_ADVICE = {
+    "already exists": "Was it kept when a stack was destroyed? Choose another name by --parameter, or delete it.",
+    "not authorized": "Ask for that permission, or deploy with credentials that have it.",
+    "AccessDenied": "Ask for that permission, or deploy with credentials that have it.",
+    "UnreservedConcurrentExecution": "The account's Lambda concurrency is too small: ask AWS for a higher quota.",
+    "CloudWatch Logs role": "Deploy with --parameter ApiAccessLogs=account-role, or =off.",
+}
+
+
+class DeploymentError(Exception):
+    """A stack cannot be changed; the message says which resource and why, and what to do, in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One resource that a change set touches."""
+
+    action: str
+    resource: str
+    kind: str
+    replaced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSet:
+    """Changes that were worked out and not yet made; `creates` tells whether the stack is new."""
+
+    name: str
+    stack: str
+    creates: bool
+    changes: tuple[Change, ...]
+
+
+class Stacks:
+    """The stacks of one account and region, through one CloudFormation client."""
+
+    def __init__(self, cloudformation: Any, poll_seconds: float | None = None) -> None:
+        self._client, self._poll_seconds = cloudformation, poll_seconds or POLL_SECONDS
+
+    async def status(self, name: str) -> str | None:
+        """Return the status of a stack, None if there is none."""
+        description = await self._find(name)
+        return None if description is None else str(description["StackStatus"])
+
+    async def outputs(self, name: str) -> dict[str, str]:
+        """Return the outputs of a stack; none if it is not there."""
+        description = await self._find(name) or {}
+        return {output["OutputKey"]: output["OutputValue"] for output in description.get("Outputs", [])}
+
+    async def parameters(self, name: str) -> dict[str, str]:
+        """Return the parameters that a stack was deployed with; none if it is not there."""
+        description = await self._find(name) or {}
+        return {each["ParameterKey"]: each["ParameterValue"] for each in description.get("Parameters", [])}
+
+    async def plan(
+        self, name: str, template: str, parameters: Mapping[str, str], tags: Mapping[str, str]
+    ) -> ChangeSet | None:
+        """Work out what would change; None if nothing would. Raises `DeploymentError`."""
+        if len(template.encode()) > MAX_TEMPLATE_BYTES:
+            raise DeploymentError(f"The template has more than {MAX_TEMPLATE_BYTES:,} bytes, CloudFormation's limit.")
+        status = await self.status(name)
+        creates = status in (None, "REVIEW_IN_PROGRESS")
+        if status is not None and status.endswith("_IN_PROGRESS") and not creates:
+            raise DeploymentError(f"Stack {name} is in {status}: somebody is changing it. Try again when it is done.")
+        if status in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"):
+            raise DeploymentError(f"Stack {name} is in {status} and cannot be updated: destroy it first.")
+        change_set = f"millpond-{uuid.uuid4().hex[:12]}"
+        try:
+            await self._client.create_change_set(
+                StackName=name,
+                ChangeSetName=change_set,
+                ChangeSetType="CREATE" if creates else "UPDATE",
+                TemplateBody=template,
+                Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+                Capabilities=["CAPABILITY_IAM"],
+                Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+            )
+        except ClientError as error:
+            raise DeploymentError(f"Stack {name} was refused: {_words(error)}") from error
+        found = await self._change_set(name, change_set)
+        while found["Status"] in ("CREATE_PENDING", "CREATE_IN_PROGRESS"):
+            await asyncio.sleep(self._poll_seconds)
+            found = await self._change_set(name, change_set)
+        if found["Status"] == "FAILED":
+            await self._client.delete_change_set(StackName=name, ChangeSetName=change_set)
+            reason = found.get("StatusReason", "no reason given")
+            if any(words in reason for words in _NOTHING):
+                return None
+            raise DeploymentError(f"Stack {name}: {_advised(reason)}")
+        changes = tuple(_change(each["ResourceChange"]) for each in found.get("Changes", []))
+        return ChangeSet(change_set, name, creates, changes)
+
+    async def drop(self, change_set: ChangeSet) -> None:
+        """Give a change set up; a stack that it would have created leaves nothing behind."""
+        await self._client.delete_change_set(StackName=change_set.stack, ChangeSetName=change_set.name)
+        if change_set.creates:
+            await self._client.delete_stack(StackName=change_set.stack)
+
+    async def execute(self, change_set: ChangeSet, tell: Callable[[str, str], None]) -> None:
+        """Make the changes, and ``tell(resource, status)`` of each step.
+
+        Raises `DeploymentError` with the first resource that failed; CloudFormation has then put back what was.
+        """
+        known = {event["EventId"] for event in await self._events(change_set.stack)}
+        await self._client.execute_change_set(StackName=change_set.stack, ChangeSetName=change_set.name)
+        failure = await self._follow(change_set.stack, known, tell)
+        status = await self.status(change_set.stack)
+        if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+            raise DeploymentError(f"Stack {change_set.stack} is in {status}. {failure or 'No reason was given.'}")
+
+    async def delete(self, name: str, tell: Callable[[str, str], None]) -> None:
+        """Take a stack away; resources that the template says to keep stay. Raises `DeploymentError`."""
+        description = await self._find(name)
+        if description is None:
+            raise DeploymentError(f"There is no stack named {name} here.")
+        identity = description["StackId"]
+        known = {event["EventId"] for event in await self._events(identity)}
+        await self._client.delete_stack(StackName=name)
+        failure = await self._follow(identity, known, tell)
+        if (status := await self.status(identity)) not in (None, "DELETE_COMPLETE"):
+            raise DeploymentError(f"Stack {name} is in {status}. {failure or 'No reason was given.'}")
+
+    async def _follow(self, stack: str, known: set[str], tell: Callable[[str, str], None]) -> str | None:
+        """Tell of events until the stack is at rest; return the first failure, which is the cause of the others."""
+        failure: str | None = None
+        begun, patience = False, _POLLS_UNTIL_BEGUN
+        while True:
+            status = await self.status(stack)
+            for event in reversed(await self._events(stack)):
+                if event["EventId"] in known:
+                    continue
+                begun = True
+                known.add(event["EventId"])
+                tell(event["LogicalResourceId"], event["ResourceStatus"])
+                if failure is None and event["ResourceStatus"].endswith("_FAILED"):
+                    reason = event.get("ResourceStatusReason", "no reason given")
+                    failure = f"{event['LogicalResourceId']}: {_advised(reason)}"
+            patience -= 1
+            # Right after the call the stack may still be in the state from before.
+            if status is None or (not status.endswith("_IN_PROGRESS") and (begun or not patience)):
+                return failure
+            await asyncio.sleep(self._poll_seconds)
+
+    async def _find(self, name: str) -> dict[str, Any] | None:
+        try:
+            reply = await self._client.describe_stacks(StackName=name)
+        except ClientError as error:
+            if error.response["Error"].get("Code") == "ValidationError":
+                return None
+            raise
+        found: list[dict[str, Any]] = reply["Stacks"]
+        return found[0] if found and found[0]["StackStatus"] != "DELETE_COMPLETE" else None
+
+    async def _change_set(self, stack: str, name: str) -> dict[str, Any]:
+        """Describe a change set with all of its pages."""
+        found: dict[str, Any] = await self._client.describe_change_set(StackName=stack, ChangeSetName=name)
+        token = found.get("NextToken")
+        while token:
+            page = await self._client.describe_change_set(StackName=stack, ChangeSetName=name, NextToken=token)
+            found["Changes"] += page["Changes"]
+            token = page.get("NextToken")
+        return found
+
+    async def _events(self, stack: str) -> list[dict[str, Any]]:
+        """The newest page of events, newest first; empty where the stack is gone."""
+        try:
+            reply = await self._client.describe_stack_events(StackName=stack)
+        except ClientError as error:
+            if error.response["Error"].get("Code") == "ValidationError":
+                return []
+            raise
+        events: list[dict[str, Any]] = reply["StackEvents"]
+        return events
+
+
+def _change(change: Mapping[str, Any]) -> Change:
+    return Change(
+        change["Action"],
+        change["LogicalResourceId"],
+        change["ResourceType"],
+        change.get("Replacement") in ("True", "Conditional"),
+    )
+
+
+def _advised(reason: str) -> str:
+    """Return a reason with what to do about it, in one line."""
+    said = " ".join(reason.split())
+    advice = next((text for words, text in _ADVICE.items() if words in said), "")
+    return f"{said} {advice}".strip()
+
+
+def _words(error: ClientError) -> str:
+    return _advised(str(error.response["Error"].get("Message", error)))

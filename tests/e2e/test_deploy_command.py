@@ -1,0 +1,145 @@
+"""`millpond deploy` and `millpond destroy` from end to end, on the local AWS; Docker only says that it pushed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.cli.command import main
+from engine.local.server import LocalServer, local_credentials
+from tests.e2e.conftest import LocalStack
+
+DIGEST = "sha256:" + "cd" * 32
+DOCKER = f"""#!{sys.executable}
+import os, sys
+with open(os.environ["RECORD"], "a") as file:
+    file.write(sys.argv[1] + "\\n")
+if sys.argv[1] == "push":
+    print("digest: {DIGEST}")
+"""
+
+
+@pytest.fixture(scope="module")
+def local_stack() -> Iterator[LocalStack]:
+    """A local AWS of its own, with nothing in it."""
+    with LocalServer() as server, local_credentials():
+        yield LocalStack(server, None)  # type: ignore[arg-type]  # there is no stack yet
+
+
+class Command:
+    """The command line, as a person calls it for a stack of a new name."""
+
+    def __init__(self, local: LocalStack, record: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.local, self.record, self.capsys = local, record, capsys
+        self.name = f"test-{uuid.uuid4().hex[:8]}"
+        self.names = [f"--parameter={each}={self.name}" for each in ("BucketPrefix", "QueueName", "TableName")]
+
+    def __call__(self, command: str, *options: str) -> tuple[int, str]:
+        self.record.write_text("")
+        at = ["--endpoint-url", self.local.endpoint_url, "--region", "us-east-1", "--stack", self.name]
+        code = main([command, *at, *options])
+        said = self.capsys.readouterr()
+        return code, said.out + said.err
+
+    @property
+    def docker(self) -> list[str]:
+        """What Docker was asked to do since the last command began."""
+        return self.record.read_text().split()
+
+    def ask(self, service: str, operation: str, **arguments: Any) -> Any:
+        async def asked() -> Any:
+            async with self.local.client(service) as client:
+                return await getattr(client, operation)(**arguments)
+
+        return asyncio.run(asked())
+
+
+@pytest.fixture
+def millpond(
+    local_stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    docker = tmp_path / "docker"
+    docker.write_text(DOCKER)
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("RECORD", str(tmp_path / "record"))
+    monkeypatch.setattr("engine.deployment.stacks.POLL_SECONDS", 0.1)
+    return Command(local_stack, tmp_path / "record", capsys)
+
+
+def test_from_nothing_to_a_stack_and_away_again(millpond: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, said = millpond("deploy", *millpond.names, "--plan")
+    assert (code, millpond.docker) == (0, [])
+    assert "add" in said
+    assert "Worker " in said
+    code, said = millpond("deploy", *millpond.names, "--tag", "team=pond")
+    assert code == 0, said
+    assert [millpond.docker.count(step) for step in ("build", "login", "push")] == [3, 1, 3]
+    assert f"--stack {millpond.name}" in said
+    function = millpond.ask("lambda", "get_function", FunctionName=f"{millpond.name}-worker")
+    assert function["Code"]["ImageUri"].endswith(f"/{millpond.name}-worker@{DIGEST}")
+    (stack,) = millpond.ask("cloudformation", "describe_stacks", StackName=millpond.name)["Stacks"]
+    assert {"Key": "team", "Value": "pond"} in stack["Tags"]
+    code, said = millpond("deploy", *millpond.names, "--tag", "team=pond")
+    assert code == 0
+    assert "nothing to do" in said
+    code, said = millpond("deploy", *millpond.names, "--tag", "team=pond", "--parameter=LogRetentionDays=90", "--plan")
+    assert code == 0
+    assert "modify   WorkerLogs" in said
+
+    monkeypatch.setattr("builtins.input", lambda _: "another name")
+    code, said = millpond("destroy")
+    assert code == 2
+    assert "nothing was done" in said
+    monkeypatch.setattr("builtins.input", lambda _: millpond.name)
+    code, said = millpond("destroy")
+    assert code == 0, said
+    assert millpond.name in millpond.ask("dynamodb", "list_tables")["TableNames"]
+    code, said = millpond("destroy")
+    assert code == 2
+    assert "There is no stack" in said
+
+
+def test_data_goes_only_when_that_is_said(millpond: Command) -> None:
+    assert millpond("deploy", *millpond.names)[0] == 0
+    outputs = {
+        each["OutputKey"]: each["OutputValue"]
+        for each in millpond.ask("cloudformation", "describe_stacks", StackName=millpond.name)["Stacks"][0]["Outputs"]
+    }
+    for body in (b"1", b"2"):  # two versions
+        millpond.ask("s3", "put_object", Bucket=outputs["BucketName"], Key="uploads/kept.txt", Body=body)
+    millpond.ask("s3", "delete_object", Bucket=outputs["BucketName"], Key="uploads/kept.txt")
+    code, said = millpond("destroy", "--delete-data", "--yes")
+    assert code == 0, said
+    assert millpond.name not in millpond.ask("dynamodb", "list_tables")["TableNames"]
+    buckets = [bucket["Name"] for bucket in millpond.ask("s3", "list_buckets")["Buckets"]]
+    assert outputs["BucketName"] not in buckets
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--parameter=NoSuch=1"], "There is no parameter NoSuch to set"),
+        (["--parameter=WorkerImage=x"], "There is no parameter WorkerImage to set"),
+        (["--parameter=ApiAuthorization=OPEN"], "ApiAuthorization must be one of AWS_IAM, NONE"),
+        (["--parameter=WorkerTimeout=901"], "WorkerTimeout must be a whole number from 5 to 900"),
+        (["--parameter=TableName=a b"], "TableName must match"),
+        (["--builder=podman"], "podman is not here"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_built(
+    millpond: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: list[str], said: str
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    code, told = millpond("deploy", *millpond.names, *options)
+    assert (code, millpond.docker) in [(2, []), (2, ["version"])]
+    assert said in told
+    described = millpond.ask("cloudformation", "list_stacks")["StackSummaries"]
+    assert millpond.name not in json.dumps(described, default=str)
