@@ -8,7 +8,7 @@ fast reader is held back by a slow queue.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Container, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 import orjson
@@ -33,7 +33,7 @@ class QueueSender:
     """Sends to one queue through one lane. Keeps what it has learned of how fast the queue takes messages."""
 
     def __init__(self, queue_url: str, lane: Caller, *, max_batch_bytes: int) -> None:
-        self._queue_url = orjson.dumps(queue_url)
+        self._queue_url = queue_url
         self._lane = lane
         self._max_batch_bytes = max_batch_bytes
         self._gate = Gate(Window(INITIAL_IN_FLIGHT, MAX_IN_FLIGHT))
@@ -53,26 +53,33 @@ class QueueSender:
             # What the caller raised inside comes first; otherwise all tasks tell of the same fault.
             raise group.exceptions[0] from None
 
-    async def send_batch(self, messages: Sequence[Outgoing], deadline: Deadline) -> None:
-        """Send up to 10 messages until each is accepted."""
-        entries = {str(i): _entry(str(i), message) for i, message in enumerate(messages)}
+    def request(self, messages: Sequence[Outgoing]) -> bytes:
+        """Return the body of the SendMessageBatch call that sends up to 10 messages."""
+        entries = [
+            {"Id": str(i), "MessageBody": message.body.decode(), "MessageAttributes": message.attributes}
+            for i, message in enumerate(messages)
+        ]
+        return orjson.dumps({"QueueUrl": self._queue_url, "Entries": entries})
+
+    async def send(self, request: bytes, count: int, deadline: Deadline) -> None:
+        """Send a `request` with `count` messages until each is accepted. Until then it is all that is kept of them."""
+        left = set(map(str, range(count)))
         attempts = Attempts(self._lane, deadline)
         while True:
-            body = b'{"QueueUrl":%b,"Entries":[%b]}' % (self._queue_url, b",".join(entries.values()))
             try:
-                accepted = await self._call(body, deadline)
+                accepted = await self._call(request, deadline)
             except ServiceError as error:
                 attempts.failed(error)
             else:
-                accepted &= entries.keys()
-                if accepted:
+                # What the reply does not mention is not accepted.
+                if accepted & left:
                     attempts.progressed()
+                    left -= accepted
+                    if not left:
+                        return
+                    request = _only(request, left)
                 else:
                     attempts.refused()
-                # What the reply does not mention is not accepted.
-                entries = {id_: entry for id_, entry in entries.items() if id_ not in accepted}
-                if not entries:
-                    return
             await attempts.wait()
 
     async def _call(self, body: bytes, deadline: Deadline) -> set[str]:
@@ -130,20 +137,24 @@ class Sending:
             await self._freed.wait()
         self._calls_in_flight += 1
         self._bytes_in_flight += size
-        self._tasks.create_task(self._send(batch, size))
+        # Made only now, when it can go out: the messages themselves are not kept beside it.
+        self._tasks.create_task(self._send(self._sender.request(batch), len(batch), size))
 
-    async def _send(self, batch: list[Outgoing], size: int) -> None:
+    async def _send(self, request: bytes, count: int, size: int) -> None:
         try:
-            await self._sender.send_batch(batch, self._deadline)
-            self.accepted += len(batch)
+            await self._sender.send(request, count, self._deadline)
+            self.accepted += count
         finally:
             self._calls_in_flight -= 1
             self._bytes_in_flight -= size
             self._freed.set()
 
 
-def _entry(id_: str, message: Outgoing) -> bytes:
-    return orjson.dumps({"Id": id_, "MessageBody": message.body.decode(), "MessageAttributes": message.attributes})
+def _only(request: bytes, ids: Container[str]) -> bytes:
+    """Return `request` with those of its entries alone."""
+    document = orjson.loads(request)
+    entries = [entry for entry in document["Entries"] if entry["Id"] in ids]
+    return orjson.dumps({**document, "Entries": entries})
 
 
 def _read_reply(reply: bytes) -> tuple[set[str], list[str]]:

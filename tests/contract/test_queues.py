@@ -85,14 +85,14 @@ async def test_one_byte_more_is_refused(cloud: Cloud) -> None:
     message = of_size(SQS_MAX_BYTES + 1)
     async with sender(cloud, cloud.queue()) as queue:
         with pytest.raises(ServiceError, match="BatchRequestTooLong"):
-            await queue.send_batch([message], NEVER)
+            await queue.send(queue.request([message]), 1, NEVER)
 
 
 async def test_a_batch_over_1_mib_fails_loudly_and_is_not_tried_again(cloud: Cloud) -> None:
     message = Outgoing(b"x" * (SQS_MAX_BYTES + 1), 1, {})
     async with sender(cloud, cloud.queue()) as queue:
         with pytest.raises(ServiceError) as caught:
-            await queue.send_batch([message], NEVER)
+            await queue.send(queue.request([message]), 1, NEVER)
     assert caught.value.verdict is Verdict.FATAL
 
 
@@ -129,7 +129,7 @@ async def test_an_illegal_character_is_the_senders_fault(cloud: Cloud) -> None:
     queue_url = cloud.queue()
     async with sender(cloud, queue_url) as queue:
         with pytest.raises(ServiceError, match="InvalidMessageContents"):
-            await queue.send_batch([Outgoing(b"fine", 1, {}), Outgoing(b"not \x00", 1, {})], NEVER)
+            await queue.send(queue.request([Outgoing(b"fine", 1, {}), Outgoing(b"not \x00", 1, {})]), 2, NEVER)
 
 
 async def test_a_queue_that_is_not_there_is_a_wrong_setting(cloud: Cloud) -> None:

@@ -86,10 +86,12 @@ async def test_a_message_is_let_through_by_its_signature(
     messages = [Outgoing("größe".encode(), 1, {"records": {"DataType": "Number", "StringValue": "1"}})]
     with checking(cloud):
         async with lane_to(cloud, aws.SEND_MESSAGE_BATCH, credentials) as lane:
-            await QueueSender(queue_url, lane, max_batch_bytes=SQS_MAX_BYTES).send_batch(messages, NEVER)
+            queue = QueueSender(queue_url, lane, max_batch_bytes=SQS_MAX_BYTES)
+            await queue.send(queue.request(messages), 1, NEVER)
         async with lane_to(cloud, aws.SEND_MESSAGE_BATCH, credentials._replace(secret_key="wrong")) as lane:
+            queue = QueueSender(queue_url, lane, max_batch_bytes=SQS_MAX_BYTES)
             with pytest.raises(ServiceError) as caught:
-                await QueueSender(queue_url, lane, max_batch_bytes=SQS_MAX_BYTES).send_batch(messages, NEVER)
+                await queue.send(queue.request(messages), 1, NEVER)
     assert caught.value.verdict is Verdict.FATAL
     assert [message["Body"] for message in cloud.receive_all(queue_url)] == ["größe"]
 

@@ -12,10 +12,9 @@ from tests.faults.plans import Slow, always
 from tests.faults.server import FaultServer
 
 SMALL, LARGE = 20, 100
-"""Megabytes. What is in flight is bounded by 16 in messages, several times that as they are made into requests: so the
-smaller object already fills whatever there is to fill."""
+"""Megabytes. What is in flight is bounded by 16: so the smaller object already fills whatever there is to fill."""
 
-MOST_GROWTH = 48
+MOST_GROWTH = 32
 """Megabytes that the larger object may take beyond that; kept as bytes alone it would take 80 more."""
 
 # In a process of its own, whose peak is not that of the tests. (Linux hands ru_maxrss down from parent to child.)
