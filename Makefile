@@ -30,11 +30,13 @@ help: ## say what there is
 
 setup: $(PROJECT) $(LOCAL) ## make .venv and .venv-local from the pinned requirements
 
-check: $(PROJECT) ## lint, format, types, and the CloudFormation template
+# One region of each partition, and some that lack what others have.
+REGIONS := us-east-1 eu-central-1 us-west-2 ap-southeast-2 us-gov-west-1 cn-north-1
+check: $(PROJECT) ## lint, format, types, and the CloudFormation templates
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/cfn-lint deploy/template.yaml
+	$(BIN)/cfn-lint --regions $(REGIONS) --template deploy/template.yaml deploy/repositories.yaml
 
 # A file stays on one process, so its fixtures start once; the files keep their order, so the long end-to-end ones
 # start early and the many short unit tests fill the end.

@@ -104,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         type=_setting,
         metavar="NAME=VALUE",
-        help="a parameter of deploy/template.yaml; one that is left out has its default",
+        help="a parameter of deploy/template.yaml; one that is left out stays as it is",
     )
     deploy.add_argument(
         "--tag", action="append", default=[], type=_setting, metavar="NAME=VALUE", help="a tag for all resources"

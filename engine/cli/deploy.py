@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import NoRegionError
@@ -25,6 +24,15 @@ TEMPLATE = CHECKOUT / "deploy" / "template.yaml"
 REPOSITORIES = CHECKOUT / "deploy" / "repositories.yaml"
 
 IMAGE_PARAMETERS = {function: f"{function.capitalize()}Image" for function in FUNCTIONS}
+
+QUEUES = {
+    "queue of records": "QueueUrl",
+    "dead-letter queue": "DeadLetterQueueUrl",
+    "queue of failed files": "FailureQueueUrl",
+}
+"""The stack's queues, by the outputs that name them."""
+
+_COUNTS = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
 
 # Stands for an image that is not built yet, in plans alone.
 _NO_IMAGE = "not-built-yet@sha256:" + "0" * 64
@@ -52,8 +60,9 @@ class Target:
 
 def run_deploy(display: Display, target: Target, *, plan: bool) -> int:
     """Deploy, or show the plan: exit code 0."""
-    parameters = _parameters(target, TEMPLATE)
-    return asyncio.run(_deploy(display, target, parameters, plan=plan))
+    known: dict[str, Any] = read_template(TEMPLATE.read_text())["Parameters"]
+    _check(target.parameters, known)
+    return asyncio.run(_deploy(display, target, known, plan=plan))
 
 
 def run_destroy(display: Display, target: Target, *, delete_data: bool, agreed: bool) -> int:
@@ -61,13 +70,18 @@ def run_destroy(display: Display, target: Target, *, delete_data: bool, agreed: 
     return asyncio.run(_destroy(display, target, delete_data=delete_data, agreed=agreed))
 
 
-async def _deploy(display: Display, target: Target, parameters: dict[str, str], *, plan: bool) -> int:
+async def _deploy(display: Display, target: Target, known: Mapping[str, Any], *, plan: bool) -> int:
     # Looked for first: without one there is no use in beginning.
     builder = None if plan else Builder.find(target.builder)
     async with AsyncExitStack() as stack:
         account, region = await _who(stack, target)
         display.heading(f"Millpond into account {account}, {region}")
         stacks = Stacks(await stack.enter_async_context(_client(target, "cloudformation")))
+        # What is not said stays as it was: a table's name, say, must not go back to its default by being left out.
+        before = await stacks.parameters(target.stack)
+        parameters = {name: value for name, value in before.items() if name in known}
+        parameters |= {**target.parameters, "Architecture": target.architecture}
+        _check_together(parameters, known)
         if builder is None:
             images = await _images_there(stacks, target)
         else:
@@ -130,7 +144,11 @@ async def _destroy(display: Display, target: Target, *, delete_data: bool, agree
         data: dict[str, str] = {name: outputs[name] for name in ("BucketName", "TableName") if name in outputs}
         display.heading(f"Taking {target.stack} away from account {account}, {region}")
         fate = "deleted, with all that is in them" if delete_data else "kept"
-        display.pairs([("bucket and table", f"{', '.join(data.values()) or 'none'}: {fate}")])
+        waiting = await _waiting(stack, target, outputs)
+        display.pairs(
+            [("bucket and table", f"{', '.join(data.values()) or 'none'}: {fate}")]
+            + [(f"messages in the {queue}", f"{count:,}: deleted") for queue, count in waiting.items()]
+        )
         if not agreed and await asyncio.to_thread(_asked) != target.stack:
             display.failed("nothing was done")
             return 2
@@ -142,6 +160,21 @@ async def _destroy(display: Display, target: Target, *, delete_data: bool, agree
         if delete_data:
             await _delete_data(display, stack, target, data)
     return 0
+
+
+async def _waiting(stack: AsyncExitStack, target: Target, outputs: Mapping[str, str]) -> dict[str, int]:
+    """Return how many messages lie in each queue that has any: rows and files that have not found their end."""
+    sqs = await stack.enter_async_context(_client(target, "sqs"))
+    waiting: dict[str, int] = {}
+    for queue, output in QUEUES.items():
+        if output in outputs:
+            try:
+                reply = await sqs.get_queue_attributes(QueueUrl=outputs[output], AttributeNames=list(_COUNTS))
+            except sqs.exceptions.QueueDoesNotExist:
+                continue
+            count = sum(int(reply["Attributes"][name]) for name in _COUNTS)
+            waiting |= {queue: count} if count else {}
+    return waiting
 
 
 def _asked() -> str:
@@ -168,10 +201,9 @@ async def _delete_data(display: Display, stack: AsyncExitStack, target: Target, 
             await s3.delete_bucket(Bucket=bucket)
 
 
-def _parameters(target: Target, template: Path) -> dict[str, str]:
+def _check(parameters: Mapping[str, str], known: Mapping[str, Any]) -> None:
     """Check the person's parameters against the template's, before anything is built. Raises `CliError`."""
-    known: dict[str, Any] = read_template(template.read_text())["Parameters"]
-    for name, value in target.parameters.items():
+    for name, value in parameters.items():
         if name not in known or name in IMAGE_PARAMETERS.values() or name == "Architecture":
             others = sorted(set(known) - set(IMAGE_PARAMETERS.values()) - {"Architecture"})
             raise CliError(f"There is no parameter {name} to set. There are: {', '.join(others)}.")
@@ -179,17 +211,31 @@ def _parameters(target: Target, template: Path) -> dict[str, str]:
             raise CliError(f"{name} must be one of {', '.join(map(str, allowed))}, not {value!r}.")
         if (pattern := known[name].get("AllowedPattern")) and not re.fullmatch(pattern, value):
             raise CliError(f"{name} must match {pattern}, and {value!r} does not.")
-        if known[name]["Type"] == "Number" and not _within(value, known[name]):
-            low, high = known[name].get("MinValue"), known[name].get("MaxValue")
+        if known[name]["Type"] == "Number" and not allowed and not _within(value, known[name]):
+            low, high = known[name]["MinValue"], known[name]["MaxValue"]
             raise CliError(f"{name} must be a whole number from {low:,} to {high:,}, not {value!r}.")
-    return {**target.parameters, "Architecture": target.architecture}
+
+
+def _check_together(parameters: Mapping[str, str], known: Mapping[str, Any]) -> None:
+    """Check what CloudFormation has no words for: parameters that depend on each other. Raises `CliError`."""
+
+    def number(name: str) -> int:
+        return int(parameters.get(name, known[name]["Default"]))
+
+    least = 6 * number("WorkerTimeout")
+    if number("QueueVisibilityTimeout") < least:
+        raise CliError(
+            "QueueVisibilityTimeout must be at least six times WorkerTimeout: "
+            f"--parameter QueueVisibilityTimeout={least}."
+        )
+    if number("WorkerBatchSize") > 10 and not number("WorkerBatchWindow"):  # Lambda asks for it
+        raise CliError("A WorkerBatchSize of more than 10 needs a WorkerBatchWindow: --parameter WorkerBatchWindow=1.")
 
 
 def _within(value: str, known: Mapping[str, Any]) -> bool:
     if not re.fullmatch(r"-?[0-9]{1,9}", value):
         return False
-    low, high = known.get("MinValue", int(value)), known.get("MaxValue", int(value))
-    return bool(low <= int(value) <= high)
+    return bool(known["MinValue"] <= int(value) <= known["MaxValue"])
 
 
 async def _who(stack: AsyncExitStack, target: Target) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 import uuid
 from collections.abc import Iterator
@@ -93,6 +94,11 @@ def test_from_nothing_to_a_stack_and_away_again(millpond: Command, monkeypatch: 
     code, said = millpond("deploy", *millpond.names, "--tag", "team=pond", "--parameter=LogRetentionDays=90", "--plan")
     assert code == 0
     assert "modify   WorkerLogs" in said
+    code, said = millpond("deploy", *millpond.names, "--tag", "team=pond", "--parameter=LogRetentionDays=90")
+    assert code == 0, said
+    code, said = millpond("deploy", "--tag", "team=pond")  # what is not said stays as it was, names of tables above all
+    assert code == 0
+    assert "nothing to do" in said
 
     monkeypatch.setattr("builtins.input", lambda _: "another name")
     code, said = millpond("destroy")
@@ -116,8 +122,12 @@ def test_data_goes_only_when_that_is_said(millpond: Command) -> None:
     for body in (b"1", b"2"):  # two versions
         millpond.ask("s3", "put_object", Bucket=outputs["BucketName"], Key="uploads/kept.txt", Body=body)
     millpond.ask("s3", "delete_object", Bucket=outputs["BucketName"], Key="uploads/kept.txt")
+    for text in ("one", "another"):
+        millpond.ask("sqs", "send_message", QueueUrl=outputs["DeadLetterQueueUrl"], MessageBody=text)
     code, said = millpond("destroy", "--delete-data", "--yes")
     assert code == 0, said
+    assert re.search(r"messages in the dead-letter queue +2: deleted", said)
+    assert "messages in the queue of records" not in said
     assert millpond.name not in millpond.ask("dynamodb", "list_tables")["TableNames"]
     buckets = [bucket["Name"] for bucket in millpond.ask("s3", "list_buckets")["Buckets"]]
     assert outputs["BucketName"] not in buckets
@@ -131,6 +141,9 @@ def test_data_goes_only_when_that_is_said(millpond: Command) -> None:
         (["--parameter=ApiAuthorization=OPEN"], "ApiAuthorization must be one of AWS_IAM, NONE"),
         (["--parameter=WorkerTimeout=901"], "WorkerTimeout must be a whole number from 5 to 900"),
         (["--parameter=TableName=a b"], "TableName must match"),
+        (["--parameter=LogRetentionDays=2"], "LogRetentionDays must be one of 1, 3, 5"),
+        (["--parameter=WorkerTimeout=100"], "--parameter QueueVisibilityTimeout=600"),
+        (["--parameter=WorkerBatchSize=100"], "--parameter WorkerBatchWindow=1"),
         (["--builder=podman"], "podman is not here"),
     ],
 )

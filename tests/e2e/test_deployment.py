@@ -91,6 +91,26 @@ BROKEN = {
 }
 
 
+async def test_an_open_api_is_closed_again_by_its_parameter(scene: Scene) -> None:
+    async def served() -> tuple[str, set[str]]:
+        api = (await scene.stacks.outputs(scene.name))["ApiId"]
+        async with scene.local.client("apigateway") as gateway:
+            stage = await gateway.get_stage(restApiId=api, stageName="prod")
+            there = await gateway.get_deployments(restApiId=api)
+        return stage["deploymentId"], {each["id"] for each in there["items"]}
+
+    await scene.deploy()
+    signed, _ = await served()
+    await scene.deploy(ApiAuthorization="NONE")
+    opened, there = await served()
+    assert opened != signed
+    assert there == {opened}  # the one in which callers must sign is gone, and the other way round:
+    await scene.deploy(ApiAuthorization="AWS_IAM")
+    closed, there = await served()
+    assert closed != opened
+    assert there == {closed}
+
+
 async def test_what_fails_is_named_with_its_reason_and_put_back(scene: Scene) -> None:
     scene.parameters = {}
     scene.template = json.dumps({"Resources": {"Queue": QUEUE}})
