@@ -12,6 +12,7 @@ from typing import Any
 import aioboto3
 import aiohttp
 from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
 
 from engine import session
 from engine.errors import ServiceError
@@ -47,6 +48,13 @@ def client(
         service, region_name=region, endpoint_url=endpoint_url, config=config
     )
     return opened
+
+
+def beside(own: session.Session) -> aioboto3.Session:
+    """Return a session for clients in a function that also has hot calls: what `own` has read is not read again."""
+    botocore_session = AioSession()
+    botocore_session.register_component("data_loader", own.models)
+    return aioboto3.Session(botocore_session=botocore_session)
 
 
 @contextmanager

@@ -65,6 +65,11 @@ class Session:
             self._endpoints[service] = Endpoint(meta.endpoint_url, meta.region_name)
         return self._endpoints[service]
 
+    @property
+    def models(self) -> Any:
+        """Botocore's loader, with the service models and endpoints that it has read."""
+        return self._settings.get_component("data_loader")
+
     def tls(self) -> ssl.SSLContext:
         """Return a context that checks certificates against the authorities that AWS tools trust."""
         return ssl.create_default_context(cafile=get_cert_path(self._settings.get_config_variable("ca_bundle") or True))

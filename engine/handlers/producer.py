@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from engine import aws
-from engine.clients import client
+from engine.clients import beside, client
 from engine.config import ProducerSettings
 from engine.convert import Converted, Converter
 from engine.errors import DeadlineExceeded, MillpondError, ObjectError
@@ -44,7 +44,7 @@ async def open_producer(env: Mapping[str, str]) -> AsyncIterator[Producer]:
         session = Session()
         transport = await stack.enter_async_context(aws.transport(settings.transport, session))
         lane = aws.lane(aws.SEND_MESSAGE_BATCH, transport, session)
-        s3 = await stack.enter_async_context(client("s3"))
+        s3 = await stack.enter_async_context(client("s3", using=beside(session)))
         sender = QueueSender(settings.queue_url, lane, max_batch_bytes=settings.max_batch_bytes)
         yield Producer(settings, Objects(s3), sender)
 
