@@ -58,13 +58,17 @@ def add(handler: str) -> None:
     (engine / "handlers").mkdir()
     for name in (*HANDLER_PARTS, f"{handler}.py"):
         shutil.copy(Path("engine", "handlers", name), engine / "handlers" / name)
+    # The function runs as a user of whom nothing is known, and a checkout may be readable for its owner alone.
+    for path in (TARGET, *TARGET.rglob("*")):
+        path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
     # By hash, never checked: a layer's time stamps are not those of the build.
     unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
     if not compileall.compile_dir(TARGET, quiet=1, workers=0, invalidation_mode=unchecked, stripdir=str(TARGET)):
         sys.exit("not everything could be compiled")
     modules = f"import awslambdaric, engine.handlers.{handler}"
     environment = {**os.environ, "PYTHONPATH": str(TARGET), "PYTHONDONTWRITEBYTECODE": "1"}
-    subprocess.run([sys.executable, "-c", modules], check=True, env=environment)  # noqa: S603 - as above
+    nobody = 65532
+    subprocess.run([sys.executable, "-c", modules], check=True, env=environment, user=nobody, group=nobody)  # noqa: S603 - as above
 
 
 def main(arguments: list[str]) -> None:

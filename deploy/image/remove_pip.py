@@ -1,9 +1,10 @@
-"""Removes pip and setuptools from Python's own packages: a function installs nothing, and an intruder should not."""
+"""Removes pip, its commands, and setuptools: a function installs nothing, and an intruder should not."""
 
 from __future__ import annotations
 
 import importlib.util
 import shutil
+import sys
 from pathlib import Path
 
 for name in ("pip", "setuptools", "ensurepip"):
@@ -12,3 +13,7 @@ for name in ("pip", "setuptools", "ensurepip"):
         package = Path(spec.origin).parent
         for path in (package, *package.parent.glob(f"{name}-*")):
             shutil.rmtree(path)
+
+for folder in (Path(sys.executable).parent, Path("/usr/bin"), Path("/usr/local/bin")):
+    for script in folder.glob("pip*"):
+        script.unlink()

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import argparse
 import io
+import re
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 from engine import __version__
-from engine.deployment.images import BUILDERS, PLATFORMS, own_architecture
+from engine.deployment.images import BUILDERS, PLATFORMS
 from engine.local import STACK_NAME
+
+MAX_STACK_NAME = 55
+"""Lambda: a function's name has at most 64 characters, and one is called <stack>-producer."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,6 +41,10 @@ def _interrupted(options: argparse.Namespace) -> str:
     # Anybody else's stack works on.
     if options.command == "local" or (options.command == "demo" and options.endpoint_url is None):
         return "Interrupted; everything is shut down."
+    if options.command in ("deploy", "destroy"):
+        return "Interrupted: what CloudFormation has begun goes on by itself; the same command again takes it up."
+    if options.command == "images":
+        return "Interrupted: not all images are built."
     return "Interrupted: following has stopped; the ingestion of what was uploaded goes on."
 
 
@@ -95,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Make the image repositories, build and push what is not in them yet, and deploy the template by a "
         "change set. What is as it should be is left alone: the second time nothing happens.",
     )
-    _target(deploy, "an endpoint that answers like AWS (default: AWS)")
+    _target(deploy, "an endpoint that answers like AWS (default: AWS)", name=_stack_name)
     _building(deploy)
     deploy.add_argument("--plan", action="store_true", help="show what would change, and stop; builds nothing")
     deploy.add_argument(
@@ -115,15 +123,17 @@ def _parser() -> argparse.ArgumentParser:
         help="take a deployed stack away; its bucket and table stay unless told otherwise",
         description="Delete the stack and its images. The bucket and the table, with all that is in them, stay.",
     )
-    _target(destroy, "an endpoint that answers like AWS (default: AWS)")
+    _target(destroy, "an endpoint that answers like AWS (default: AWS)", name=_stack_name)
     destroy.add_argument("--delete-data", action="store_true", help="delete the bucket and the table too, for good")
     destroy.add_argument("--yes", action="store_true", help="do not ask")
     _target(ingest, "where the stack is, such as the endpoint that `millpond local` prints (default: AWS)")
     return parser
 
 
-def _target(parser: argparse.ArgumentParser, endpoint_help: str) -> None:
-    parser.add_argument("--stack", default=STACK_NAME, metavar="NAME", help=f"name of the stack ({STACK_NAME})")
+def _target(parser: argparse.ArgumentParser, endpoint_help: str, name: Callable[[str], str] = str) -> None:
+    parser.add_argument(
+        "--stack", type=name, default=STACK_NAME, metavar="NAME", help=f"name of the stack ({STACK_NAME})"
+    )
     parser.add_argument("--endpoint-url", type=_url, metavar="URL", help=endpoint_help)
     parser.add_argument("--region", metavar="NAME", help="AWS region (default: the configured one)")
 
@@ -131,10 +141,19 @@ def _target(parser: argparse.ArgumentParser, endpoint_help: str) -> None:
 def _building(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--builder", choices=BUILDERS, help="what builds images (default: the first of these there is)")
     parser.add_argument(
-        "--architecture", choices=PLATFORMS, default=own_architecture(), help="default: that of this machine"
+        "--architecture", choices=PLATFORMS, help="default: that of the deployed stack, or else of this machine"
     )
     parser.add_argument("--base-image", metavar="NAME", help="Python 3.13 to build on (default: see the Dockerfiles)")
     parser.add_argument("options", nargs="*", metavar="OPTION", help="more for the builder, behind --")
+
+
+def _stack_name(text: str) -> str:
+    # The repositories bear it too, and ECR takes no two dashes in a row.
+    if not re.fullmatch(r"[A-Za-z](-?[A-Za-z0-9])*", text) or len(text) > MAX_STACK_NAME:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no name for a stack: up to {MAX_STACK_NAME} letters, digits and single dashes, a letter first"
+        )
+    return text
 
 
 def _setting(text: str) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from botocore.exceptions import (
     NoRegionError,
     PartialCredentialsError,
 )
+from botocore.parsers import ResponseParserError
 
 from engine.deployment.images import ImageError
 from engine.deployment.stacks import DeploymentError
@@ -32,6 +33,7 @@ EXPECTED = (
     StackError,
     BotoCoreError,
     ClientError,
+    ResponseParserError,
 )
 """What the command turns into one line on standard error and exit code 2. Anything else is a bug, with a traceback."""
 
@@ -50,6 +52,10 @@ def explain(error: Exception) -> str:
             return f"Nothing answers at {error.kwargs.get('endpoint_url')}. Is it running, and is the URL right?"
         case ClientError():
             details = error.response.get("Error", {})
-            return f"{error.operation_name} was refused: {details.get('Code')}: {details.get('Message')}"
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+            said = f"{details.get('Code')}: {details.get('Message')}" if details.get("Code") else f"HTTP {status}"
+            return f"{error.operation_name} was refused: {said}"
+        case ResponseParserError():
+            return "What answers there does not answer as AWS does. Is the endpoint's URL right?"
         case _:
             return str(error).strip() or type(error).__name__

@@ -5,15 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 
+from engine.cli.account import Target
 from engine.cli.demo import run_demo
-from engine.cli.deploy import Target, run_deploy, run_destroy
+from engine.cli.deploy import Wishes, run_deploy
+from engine.cli.destroy import run_destroy
 from engine.cli.display import Display
 from engine.cli.errors import EXPECTED, explain
 from engine.cli.images import run_images
 from engine.cli.ingest import run_ingest
 from engine.cli.local import run_local
 from engine.cli.target import local_defaults
-from engine.deployment.images import own_architecture
+from engine.deployment.images import Recipe, own_architecture
+from engine.local.server import CHECKOUT
 
 
 def run(options: argparse.Namespace) -> int:
@@ -28,17 +31,21 @@ def run(options: argparse.Namespace) -> int:
 def _dispatch(options: argparse.Namespace) -> int:
     display = Display()
     if options.command == "images":
-        return run_images(
-            display,
-            builder=options.builder,
-            architecture=options.architecture,
-            base_image=options.base_image,
-            options=options.options,
-        )
+        architecture = options.architecture or own_architecture()
+        recipe = Recipe(CHECKOUT, architecture, options.base_image, options.options)
+        return run_images(display, recipe, builder=options.builder)
     if options.command == "deploy":
-        return run_deploy(display, _deployment(options), plan=options.plan)
+        wishes = Wishes(
+            dict(options.parameter),
+            dict(options.tag),
+            options.architecture,
+            options.builder,
+            options.base_image,
+            options.options,
+        )
+        return run_deploy(display, _target(options), wishes, plan=options.plan)
     if options.command == "destroy":
-        return run_destroy(display, _deployment(options), delete_data=options.delete_data, agreed=options.yes)
+        return run_destroy(display, _target(options), delete_data=options.delete_data, agreed=options.yes)
     if options.command == "local":
         return run_local(display, port=options.port)
     # Whoever feeds a local AWS need not say who they are: there is one user, known to everyone.
@@ -61,17 +68,5 @@ def _dispatch(options: argparse.Namespace) -> int:
         )
 
 
-def _deployment(options: argparse.Namespace) -> Target:
-    if options.command == "destroy":
-        return Target(options.stack, options.region, options.endpoint_url, {}, {}, own_architecture())
-    return Target(
-        options.stack,
-        options.region,
-        options.endpoint_url,
-        dict(options.parameter),
-        dict(options.tag),
-        options.architecture,
-        options.builder,
-        options.base_image,
-        options.options,
-    )
+def _target(options: argparse.Namespace) -> Target:
+    return Target(options.stack, options.region, options.endpoint_url)

@@ -35,6 +35,27 @@ def own_architecture() -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Recipe:
+    """What images are made from: a checkout, for which of `PLATFORMS`, on which base; `options` go to the builder."""
+
+    checkout: Path
+    architecture: str
+    base_image: str | None = None
+    options: Sequence[str] = ()
+
+    def tag(self, function: str) -> str:
+        """Return a tag that names what an image is made from: the same for the same files, another for any other."""
+        said = [__version__, self.architecture, self.base_image or "", *self.options]
+        hashed = hashlib.sha256("\0".join(said).encode())
+        folders = [self.checkout / name for name in ("engine", "requirements", "deploy/image")]
+        files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+        for path in sorted([*files, self.checkout / f"Dockerfile.{function}", self.checkout / ".dockerignore"]):
+            if "__pycache__" not in path.parts:
+                hashed.update(f"{path.relative_to(self.checkout)}\0".encode() + path.read_bytes())
+        return f"{__version__}-{hashed.hexdigest()[:16]}-{self.architecture.replace('_', '-')}"
+
+
+@dataclass(frozen=True, slots=True)
 class Builder:
     """One of `BUILDERS`, on the path and ready to work."""
 
@@ -44,37 +65,25 @@ class Builder:
     def find(cls, wanted: str | None = None) -> Builder:
         """Return the builder `wanted`, or the first there is. Raises `ImageError`."""
         for program in [wanted] if wanted else BUILDERS:
-            # Docker's command is of no use where its engine does not run.
-            if shutil.which(program) and (program != "docker" or _run([program, "version"]).returncode == 0):
+            if shutil.which(program) and (program != "docker" or _is_docker()):
                 return cls(program)
         if wanted:
             raise ImageError(f"{wanted} is not here, or its engine does not run: start it, or choose another builder.")
         raise ImageError("Nothing here builds images: install Docker, Podman or Buildah, and start Docker's engine.")
 
-    def build(
-        self,
-        function: str,
-        tag: str,
-        *,
-        checkout: Path,
-        architecture: str,
-        base_image: str | None = None,
-        options: Sequence[str] = (),
-    ) -> None:
-        """Build the image of one function as `tag`, with the builder's own words on the terminal. Raises `ImageError`.
-
-        `options` go to the builder as they are.
-        """
-        arguments = {"VERSION": __version__, "REVISION": _revision(checkout)}
-        if base_image:
-            arguments["BASE_IMAGE"] = base_image
+    def build(self, function: str, tag: str, recipe: Recipe) -> None:
+        """Build the image of one function as `tag`; the builder speaks for itself. Raises `ImageError`."""
+        arguments = {"VERSION": __version__, "REVISION": _revision(recipe.checkout)}
+        if recipe.base_image:
+            arguments["BASE_IMAGE"] = recipe.base_image
         command = [self.program, "build", "--file", f"Dockerfile.{function}", "--tag", tag]
-        command += ["--platform", PLATFORMS[architecture]]
+        command += ["--platform", PLATFORMS[recipe.architecture]]
         # Lambda takes an image, not an index of images and attestations, which Docker makes unless told otherwise.
         command += ["--provenance=false"] if self.program == "docker" else ["--layers"]
         for name, value in arguments.items():
             command += ["--build-arg", f"{name}={value}"]
-        if subprocess.run([*command, *options, "."], cwd=checkout, check=False).returncode:  # noqa: S603 - no shell
+        command += [*recipe.options, "."]
+        if subprocess.run(command, cwd=recipe.checkout, check=False).returncode:  # noqa: S603 - no shell
             raise ImageError(f"The image of the {function} was not built: the reason stands above.")
 
     def login(self, registry: str, user: str, password: str) -> None:
@@ -101,33 +110,18 @@ class Builder:
         return digests[-1]
 
 
-def build_all(
-    builder: Builder,
-    *,
-    checkout: Path,
-    architecture: str,
-    version: str = "latest",
-    base_image: str | None = None,
-    options: Sequence[str] = (),
-) -> Mapping[str, str]:
+def build_all(builder: Builder, recipe: Recipe, *, version: str = "latest") -> Mapping[str, str]:
     """Build the images of all functions; return their tags. Raises `ImageError`."""
     tags = {function: f"localhost/millpond-{function}:{version}" for function in FUNCTIONS}
     for function, tag in tags.items():
-        builder.build(
-            function, tag, checkout=checkout, architecture=architecture, base_image=base_image, options=options
-        )
+        builder.build(function, tag, recipe)
     return tags
 
 
-def content_tag(checkout: Path, function: str, *, architecture: str, base_image: str | None) -> str:
-    """Return a tag that names what an image is made from: the same for the same files, another for any other."""
-    hashed = hashlib.sha256(f"{__version__}\0{architecture}\0{base_image or ''}".encode())
-    folders = [checkout / name for name in ("engine", "requirements", "deploy/image")]
-    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-    for path in sorted([*files, checkout / f"Dockerfile.{function}", checkout / ".dockerignore"]):
-        if "__pycache__" not in path.parts:
-            hashed.update(f"{path.relative_to(checkout)}\0".encode() + path.read_bytes())
-    return f"{__version__}-{hashed.hexdigest()[:16]}-{architecture.replace('_', '-')}"
+def _is_docker() -> bool:
+    """Tell whether `docker` is Docker and its engine runs; elsewhere its command is of no use, or stands for Podman."""
+    done = _run(["docker", "version"])
+    return done.returncode == 0 and "podman" not in done.stdout.lower()
 
 
 def _revision(checkout: Path) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from engine.deployment.images import FUNCTIONS, Builder, content_tag
+from engine.deployment.images import FUNCTIONS, Builder, ImageError, Recipe
 
 
 def repositories(outputs: Mapping[str, str]) -> dict[str, str]:
@@ -30,37 +29,36 @@ async def pushed(ecr: Any, repository: str, tag: str) -> str | None:
     return digests[0] if digests else None
 
 
+async def found(ecr: Any, targets: Mapping[str, str], recipe: Recipe) -> dict[str, str]:
+    """Return the URIs, by digest, of those images that lie in their repositories already."""
+    digests = {function: await pushed(ecr, target, recipe.tag(function)) for function, target in targets.items()}
+    return {function: f"{targets[function]}@{digest}" for function, digest in digests.items() if digest}
+
+
 async def publish(
-    ecr: Any,
-    builder: Builder,
-    targets: Mapping[str, str],
-    *,
-    checkout: Path,
-    architecture: str,
-    base_image: str | None,
-    options: Sequence[str],
-    tell: Callable[[str], None],
+    ecr: Any, builder: Builder, targets: Mapping[str, str], recipe: Recipe, tell: Callable[[str], None]
 ) -> dict[str, str]:
     """Build and push the images that are not in their repositories yet; return each image's URI by its digest.
 
     `targets` are the repositories by function. Raises `ImageError`, and botocore's `ClientError`.
     """
-    uris = {}
-    let_in = False
-    for function, repository in targets.items():
-        tag = content_tag(checkout, function, architecture=architecture, base_image=base_image)
-        digest = await pushed(ecr, repository, tag)
-        if digest is None:
-            if not let_in:
-                await _login(ecr, builder, repository.partition("/")[0])
-                let_in = True
-            local = f"localhost/millpond-{function}:{tag}"
-            tell(f"building {function}")
-            builder.build(
-                function, local, checkout=checkout, architecture=architecture, base_image=base_image, options=options
-            )
-            tell(f"pushing {function}")
+    uris = await found(ecr, targets, recipe)
+    missing = {function: repository for function, repository in targets.items() if function not in uris}
+    for registry in {repository.partition("/")[0] for repository in missing.values()}:
+        await _login(ecr, builder, registry)
+    for function, repository in missing.items():
+        tag = recipe.tag(function)
+        local = f"localhost/millpond-{function}:{tag}"
+        tell(f"building {function}")
+        builder.build(function, local, recipe)
+        tell(f"pushing {function}")
+        try:
             digest = builder.push(local, f"{repository}:{tag}")
+        except ImageError:
+            # Tags cannot be moved: refused if somebody else has pushed the same meanwhile, and then that is as good.
+            if (theirs := await pushed(ecr, repository, tag)) is None:
+                raise
+            digest = theirs
         uris[function] = f"{repository}@{digest}"
     return uris
 

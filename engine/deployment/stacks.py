@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -25,6 +25,9 @@ _NOTHING = ("didn't contain changes", "No updates are to be performed")
 
 # What people can do about the usual reasons, by words that stand in them.
 _ADVICE = {
+    "EarlyValidation": "Most often a bucket, table or queue of that name is there already, kept when a stack was "
+    "destroyed: choose other names by --parameter (BucketPrefix, QueueName, TableName), or delete it.",
+    "wait 60 seconds": "A queue of that name was deleted a moment ago: try again in a minute.",
     "already exists": "Was it kept when a stack was destroyed? Choose another name by --parameter, or delete it.",
     "not authorized": "Ask for that permission, or deploy with credentials that have it.",
     "AccessDenied": "Ask for that permission, or deploy with credentials that have it.",
@@ -44,17 +47,22 @@ class Change:
     action: str
     resource: str
     kind: str
-    replaced: bool
+    replaced: str
+    """CloudFormation's word: "True", "False" or "Conditional"."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeSet:
-    """Changes that were worked out and not yet made; `creates` tells whether the stack is new."""
+    """Changes that were worked out and not yet made.
+
+    `creates` tells whether there is nothing of the stack yet, `began` whether there was not even its name before.
+    """
 
     name: str
     stack: str
     creates: bool
-    changes: tuple[Change, ...]
+    began: bool
+    changes: tuple[Change, ...] = ()
 
 
 class Stacks:
@@ -78,6 +86,11 @@ class Stacks:
         description = await self._find(name) or {}
         return {each["ParameterKey"]: each["ParameterValue"] for each in description.get("Parameters", [])}
 
+    async def tags(self, name: str) -> dict[str, str]:
+        """Return the tags of a stack; none if it is not there."""
+        description = await self._find(name) or {}
+        return {each["Key"]: each["Value"] for each in description.get("Tags", [])}
+
     async def plan(
         self, name: str, template: str, parameters: Mapping[str, str], tags: Mapping[str, str]
     ) -> ChangeSet | None:
@@ -90,11 +103,11 @@ class Stacks:
             raise DeploymentError(f"Stack {name} is in {status}: somebody is changing it. Try again when it is done.")
         if status in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"):
             raise DeploymentError(f"Stack {name} is in {status} and cannot be updated: destroy it first.")
-        change_set = f"millpond-{uuid.uuid4().hex[:12]}"
+        change_set = ChangeSet(f"millpond-{uuid.uuid4().hex[:12]}", name, creates, began=status is None)
         try:
             await self._client.create_change_set(
                 StackName=name,
-                ChangeSetName=change_set,
+                ChangeSetName=change_set.name,
                 ChangeSetType="CREATE" if creates else "UPDATE",
                 TemplateBody=template,
                 Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
@@ -103,24 +116,29 @@ class Stacks:
             )
         except ClientError as error:
             raise DeploymentError(f"Stack {name} was refused: {_words(error)}") from error
-        found = await self._change_set(name, change_set)
-        while found["Status"] in ("CREATE_PENDING", "CREATE_IN_PROGRESS"):
-            await asyncio.sleep(self._poll_seconds)
-            found = await self._change_set(name, change_set)
+        try:
+            found = await self._change_set(name, change_set.name)
+            while found["Status"] in ("CREATE_PENDING", "CREATE_IN_PROGRESS"):
+                await asyncio.sleep(self._poll_seconds)
+                found = await self._change_set(name, change_set.name)
+        except BaseException:
+            await self.drop(change_set)
+            raise
         if found["Status"] == "FAILED":
-            await self._client.delete_change_set(StackName=name, ChangeSetName=change_set)
+            await self.drop(change_set)
             reason = found.get("StatusReason", "no reason given")
             if any(words in reason for words in _NOTHING):
                 return None
             raise DeploymentError(f"Stack {name}: {_advised(reason)}")
-        changes = tuple(_change(each["ResourceChange"]) for each in found.get("Changes", []))
-        return ChangeSet(change_set, name, creates, changes)
+        return replace(change_set, changes=tuple(_change(each["ResourceChange"]) for each in found.get("Changes", [])))
 
     async def drop(self, change_set: ChangeSet) -> None:
-        """Give a change set up; a stack that it would have created leaves nothing behind."""
+        """Give a change set up. A stack that began with it goes as well, unless somebody else works on it by now."""
         await self._client.delete_change_set(StackName=change_set.stack, ChangeSetName=change_set.name)
-        if change_set.creates:
-            await self._client.delete_stack(StackName=change_set.stack)
+        if change_set.began and await self.status(change_set.stack) == "REVIEW_IN_PROGRESS":
+            reply = await self._client.list_change_sets(StackName=change_set.stack)
+            if {each["ChangeSetName"] for each in reply["Summaries"]} <= {change_set.name}:
+                await self._client.delete_stack(StackName=change_set.stack)
 
     async def execute(self, change_set: ChangeSet, tell: Callable[[str, str], None]) -> None:
         """Make the changes, and ``tell(resource, status)`` of each step.
@@ -204,7 +222,7 @@ def _change(change: Mapping[str, Any]) -> Change:
         change["Action"],
         change["LogicalResourceId"],
         change["ResourceType"],
-        change.get("Replacement") in ("True", "Conditional"),
+        change.get("Replacement", "False"),
     )
 
 

@@ -6,8 +6,10 @@ import asyncio
 import json
 import re
 import sys
+import threading
 import uuid
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ DOCKER = f"""#!{sys.executable}
 import os, sys
 with open(os.environ["RECORD"], "a") as file:
     file.write(sys.argv[1] + "\\n")
+if sys.argv[1] == os.environ.get("BREAKS"):
+    sys.exit(1)
 if sys.argv[1] == "push":
     print("digest: {DIGEST}")
 """
@@ -91,12 +95,12 @@ def test_from_nothing_to_a_stack_and_away_again(millpond: Command, monkeypatch: 
     code, said = millpond("deploy", *millpond.names, "--tag", "team=pond")
     assert code == 0
     assert "nothing to do" in said
-    code, said = millpond("deploy", *millpond.names, "--tag", "team=pond", "--parameter=LogRetentionDays=90", "--plan")
+    code, said = millpond("deploy", "--parameter=LogRetentionDays=90", "--architecture=arm64", "--plan")
     assert code == 0
     assert "modify   WorkerLogs" in said
-    code, said = millpond("deploy", *millpond.names, "--tag", "team=pond", "--parameter=LogRetentionDays=90")
+    code, said = millpond("deploy", "--parameter=LogRetentionDays=90", "--architecture=arm64")
     assert code == 0, said
-    code, said = millpond("deploy", "--tag", "team=pond")  # what is not said stays as it was, names of tables above all
+    code, said = millpond("deploy")  # what is not said stays as it was: parameters, tags, architecture
     assert code == 0
     assert "nothing to do" in said
 
@@ -133,6 +137,94 @@ def test_data_goes_only_when_that_is_said(millpond: Command) -> None:
     assert outputs["BucketName"] not in buckets
 
 
+def test_a_plan_sees_new_code(millpond: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert millpond("deploy", *millpond.names)[0] == 0
+    there: str | None = DIGEST
+
+    async def pushed(_ecr: object, _repository: str, _tag: str) -> str | None:
+        return there
+
+    monkeypatch.setattr("engine.deployment.registry.pushed", pushed)
+    code, said = millpond("deploy", "--plan")
+    assert code == 0
+    assert "nothing to do" in said
+    there = None
+    code, said = millpond("deploy", "--plan")
+    assert code == 0
+    assert "would build worker" in said
+    assert re.search(r"modify +Worker ", said)
+    assert millpond("destroy", "--delete-data", "--yes")[0] == 0
+
+
+@pytest.mark.parametrize("suffix", ["", "-images"])
+def test_a_stack_of_somebody_else_is_left_alone(millpond: Command, suffix: str) -> None:
+    table = {
+        "Type": "AWS::DynamoDB::Table",
+        "Properties": {
+            "TableName": f"{millpond.name}-theirs",
+            "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+            "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+        },
+    }
+    theirs = {"Resources": {"T": table}, "Outputs": {"TableName": {"Value": {"Ref": "T"}}}}
+    millpond.ask(
+        "cloudformation", "create_stack", StackName=f"{millpond.name}{suffix}", TemplateBody=json.dumps(theirs)
+    )
+    for command in (["deploy", *millpond.names], ["deploy", "--plan"], ["destroy", "--delete-data", "--yes"]):
+        code, said = millpond(*command)
+        assert code == 2
+        assert f"There is a stack named {millpond.name}{suffix} that Millpond did not make" in said
+        assert f"{millpond.name}-theirs" in millpond.ask("dynamodb", "list_tables")["TableNames"]
+
+
+def test_what_is_left_of_a_deployment_can_be_destroyed(millpond: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BREAKS", "build")
+    code, said = millpond("deploy", *millpond.names)
+    assert code == 2
+    assert "was not built" in said
+    code, said = millpond("destroy", "--yes")  # the repositories were there by then
+    assert code == 0, said
+    assert f"{millpond.name}-images is gone" in said
+    monkeypatch.delenv("BREAKS")
+    assert millpond("deploy", *millpond.names)[0] == 0
+    millpond.ask("dynamodb", "delete_table", TableName=millpond.name)  # by hand
+    code, said = millpond("destroy", "--delete-data", "--yes")
+    assert code == 0, said
+    buckets = [bucket["Name"] for bucket in millpond.ask("s3", "list_buckets")["Buckets"]]
+    assert not any(bucket.startswith(millpond.name) for bucket in buckets)
+
+
+def test_what_answers_must_be_aws(millpond: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    class Page(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html><body>Welcome</body></html>")
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        code = main(["deploy", "--endpoint-url", f"http://127.0.0.1:{server.server_port}", "--region", "us-east-1"])
+        server.shutdown()
+        thread.join()
+    assert code == 2
+    assert "answers, but not as AWS does" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["", "1st", "a--b", "pond-", "p" * 56, "a b", "teich_1"])
+@pytest.mark.parametrize("command", ["deploy", "destroy"])
+def test_a_stack_needs_a_name_that_its_parts_can_bear(
+    capsys: pytest.CaptureFixture[str], command: str, name: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--stack", name])
+    assert ended.value.code == 2
+    assert "is no name for a stack" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -142,6 +234,7 @@ def test_data_goes_only_when_that_is_said(millpond: Command) -> None:
         (["--parameter=WorkerTimeout=901"], "WorkerTimeout must be a whole number from 5 to 900"),
         (["--parameter=TableName=a b"], "TableName must match"),
         (["--parameter=LogRetentionDays=2"], "LogRetentionDays must be one of 1, 3, 5"),
+        (["--parameter=TableMaxWriteUnits=0"], "TableMaxWriteUnits must be -1"),
         (["--parameter=WorkerTimeout=100"], "--parameter QueueVisibilityTimeout=600"),
         (["--parameter=WorkerBatchSize=100"], "--parameter WorkerBatchWindow=1"),
         (["--builder=podman"], "podman is not here"),

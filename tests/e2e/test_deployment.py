@@ -6,7 +6,7 @@ import json
 import sys
 import uuid
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -89,6 +89,20 @@ BROKEN = {
     "Type": "Custom::Broken",
     "Properties": {"ServiceToken": "arn:aws:lambda:us-east-1:000000000000:function:nothing"},
 }
+
+
+async def test_a_plan_that_is_dropped_takes_nothing_of_others_away(scene: Scene) -> None:
+    first = await scene.stacks.plan(scene.name, scene.template, scene.parameters, TAGS)
+    assert first is not None
+    second = await scene.stacks.plan(scene.name, scene.template, scene.parameters, TAGS)
+    assert second is not None
+    await scene.stacks.drop(first)  # the second one still waits in the stack that began with the first
+    assert await scene.stacks.status(scene.name) == "REVIEW_IN_PROGRESS"
+    third = await scene.stacks.plan(scene.name, scene.template, scene.parameters, TAGS)
+    assert third is not None
+    await scene.stacks.execute(second, scene.tell)
+    await scene.stacks.drop(replace(third, began=True))
+    assert await scene.stacks.status(scene.name) == "CREATE_COMPLETE"
 
 
 async def test_an_open_api_is_closed_again_by_its_parameter(scene: Scene) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from engine.deployment.images import build_all, own_architecture
+from engine.deployment.images import Recipe, build_all, own_architecture
 from engine.local.server import CHECKOUT
 from tests.images.engine import Engine, NoEngine, find_engine
 
@@ -42,14 +42,8 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Images]:
         engine = find_engine(tmp_path_factory.mktemp("build"))
     except NoEngine as error:
         pytest.skip(f"no images can be built here: {error}")
-    tags = build_all(
-        engine.builder,
-        checkout=CHECKOUT,
-        architecture=own_architecture(),
-        version=f"test-{uuid.uuid4().hex[:8]}",
-        base_image=engine.base_image,
-        options=engine.build_options,
-    )
+    recipe = Recipe(CHECKOUT, own_architecture(), engine.base_image, engine.build_options)
+    tags = build_all(engine.builder, recipe, version=f"test-{uuid.uuid4().hex[:8]}")
     built = Images(engine, tags)
     yield built
     engine.output("rmi", "--force", *tags.values())

@@ -3,13 +3,13 @@
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from engine.deployment.images import FUNCTIONS, Builder, ImageError, content_tag
+from engine.deployment.images import FUNCTIONS, Builder, ImageError, Recipe
 
 CHECKOUT = Path(__file__).parents[2]
 DIGEST = "sha256:" + "ab" * 32
@@ -22,6 +22,7 @@ if "--digestfile" in sys.argv:
     open(sys.argv[sys.argv.index("--digestfile") + 1], "w").write("{digest}")
 if sys.argv[1] in ("push", "manifest"):
     print("latest: digest: {digest} size: 1234")
+print(os.environ.get("SAYS", ""))
 sys.exit(int(os.environ.get("FAILS") == sys.argv[1]))
 """
 
@@ -62,14 +63,17 @@ def test_the_first_builder_that_works_is_taken(recorder: Recorder, monkeypatch: 
     assert Builder.find() == Builder("podman")
     with pytest.raises(ImageError, match="docker is not here, or its engine does not run"):
         Builder.find("docker")
+    monkeypatch.delenv("FAILS")
+    monkeypatch.setenv(
+        "SAYS", "Client: Podman Engine"
+    )  # which calls itself docker as well, for those who are used to it
+    assert Builder.find() == Builder("podman")
 
 
 @pytest.mark.parametrize("program", ["docker", "podman", "buildah"])
 def test_an_image_is_built_for_lambda(recorder: Recorder, program: str) -> None:
     recorder.add(program)
-    Builder(program).build(
-        "worker", "tag:1", checkout=CHECKOUT, architecture="arm64", base_image="base:1", options=["--volume", "a:b"]
-    )
+    Builder(program).build("worker", "tag:1", Recipe(CHECKOUT, "arm64", "base:1", ["--volume", "a:b"]))
     ((command, *words),) = recorder.calls
     assert (command, words[-4:-1]) == ("build", ["--volume", "a:b", "."])
     pairs = dict(pairwise(words))
@@ -97,7 +101,7 @@ def test_what_fails_is_said(recorder: Recorder, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("FAILS", step)
     builder = Builder("podman")
     steps: dict[str, Callable[[], object]] = {
-        "build": lambda: builder.build("query", "t", checkout=CHECKOUT, architecture="x86_64"),
+        "build": lambda: builder.build("query", "t", Recipe(CHECKOUT, "x86_64")),
         "login": lambda: builder.login("registry.test", "AWS", "secret"),
         "push": lambda: builder.push("t", "registry.test/query:1"),
     }
@@ -113,8 +117,8 @@ def test_a_tag_names_the_content(tmp_path: Path) -> None:
     for name in (*(f"Dockerfile.{function}" for function in FUNCTIONS), ".dockerignore"):
         (tmp_path / name).write_text("1")
 
-    def tag(function: str = "worker", architecture: str = "arm64", base_image: str | None = None) -> str:
-        return content_tag(tmp_path, function, architecture=architecture, base_image=base_image)
+    def tag(architecture: str = "arm64", base_image: str | None = None, options: Sequence[str] = ()) -> str:
+        return Recipe(tmp_path, architecture, base_image, options).tag("worker")
 
     first = tag()
     (tmp_path / "engine/__pycache__").mkdir()
@@ -122,7 +126,7 @@ def test_a_tag_names_the_content(tmp_path: Path) -> None:
     assert tag() == first
     copy = tmp_path.with_name("elsewhere")
     shutil.copytree(tmp_path, copy)
-    assert content_tag(copy, "worker", architecture="arm64", base_image=None) == first
-    assert len({first, tag(architecture="x86_64"), tag(base_image="other")}) == 3
+    assert Recipe(copy, "arm64").tag("worker") == first
+    assert len({first, tag("x86_64"), tag(base_image="other"), tag(options=["--build-arg", "A=1"])}) == 4
     (tmp_path / "engine/handlers/a.py").write_text("2")
     assert tag() != first

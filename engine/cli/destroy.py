@@ -1,0 +1,108 @@
+"""`millpond destroy`: a stack is taken out of an AWS account, its data only if that is said."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import AsyncExitStack, suppress
+from typing import Any
+
+from engine.cli.account import Target, check_is_ours, who
+from engine.cli.display import Display
+from engine.cli.errors import CliError
+from engine.deployment.stacks import Stacks
+
+QUEUES = {
+    "queue of records": "QueueUrl",
+    "dead-letter queue": "DeadLetterQueueUrl",
+    "queue of failed files": "FailureQueueUrl",
+}
+"""The stack's queues, by the outputs that name them."""
+
+_COUNTS = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+
+
+def run_destroy(display: Display, target: Target, *, delete_data: bool, agreed: bool) -> int:
+    """Take the stack away after asking: exit code 0."""
+    return asyncio.run(_destroy(display, target, delete_data=delete_data, agreed=agreed))
+
+
+async def _destroy(display: Display, target: Target, *, delete_data: bool, agreed: bool) -> int:
+    async with AsyncExitStack() as stack:
+        account, region = await who(stack, target)
+        stacks = Stacks(await stack.enter_async_context(target.client("cloudformation")))
+        there = [name for name in (target.stack, target.images_stack) if await check_is_ours(stacks, name)]
+        if not there:
+            raise CliError(f"There is no stack named {target.stack} in account {account}, {region}.")
+        outputs = await stacks.outputs(target.stack)
+        data: dict[str, str] = {name: outputs[name] for name in ("BucketName", "TableName") if name in outputs}
+        display.heading(f"Taking {target.stack} away from account {account}, {region}")
+        fate = "deleted, with all that is in them" if delete_data else "kept"
+        waiting = await _waiting(stack, target, outputs)
+        display.pairs(
+            [("stacks", f"{', '.join(there)}: deleted, with the images")]
+            + [("bucket and table", f"{', '.join(data.values()) or 'none'}: {fate}")]
+            + [(f"messages in the {queue}", f"{count:,}: deleted") for queue, count in waiting.items()]
+        )
+        if not agreed and await asyncio.to_thread(_asked) != target.stack:
+            display.failed("nothing was done")
+            return 2
+        if delete_data:
+            # Before the stack, whose outputs tell what its data is: if this fails, it can be tried again.
+            await _delete_data(display, stack, target, data)
+        for name in there:
+            with display.step(f"taking {name} away", f"{name} is gone"):
+                await stacks.delete(name, lambda name, status: display.note(f"{status.lower():24} {name}"))
+    return 0
+
+
+async def _waiting(stack: AsyncExitStack, target: Target, outputs: Mapping[str, str]) -> dict[str, int]:
+    """Return how many messages lie in each queue that has any: rows and files that have not found their end."""
+    sqs = await stack.enter_async_context(target.client("sqs"))
+    waiting: dict[str, int] = {}
+    for queue, output in QUEUES.items():
+        if output in outputs:
+            try:
+                reply = await sqs.get_queue_attributes(QueueUrl=outputs[output], AttributeNames=list(_COUNTS))
+            except sqs.exceptions.QueueDoesNotExist:
+                continue
+            count = sum(int(reply["Attributes"][name]) for name in _COUNTS)
+            waiting |= {queue: count} if count else {}
+    return waiting
+
+
+def _asked() -> str:
+    try:
+        return input("  Type the stack's name to go on: ").strip()
+    except EOFError:
+        raise CliError("Nobody is there to be asked: say --yes.") from None
+
+
+async def _delete_data(display: Display, stack: AsyncExitStack, target: Target, data: Mapping[str, str]) -> None:
+    """Delete table and bucket; what is gone already is no mistake."""
+    if table := data.get("TableName"):
+        dynamodb = await stack.enter_async_context(target.client("dynamodb"))
+        gone = suppress(dynamodb.exceptions.ResourceNotFoundException)
+        with display.step(f"deleting table {table}", f"table {table} is gone"), gone:
+            await dynamodb.delete_table(TableName=table)
+    if bucket := data.get("BucketName"):
+        s3 = await stack.enter_async_context(target.client("s3"))
+        gone = suppress(s3.exceptions.NoSuchBucket)
+        with display.step(f"emptying bucket {bucket}", f"bucket {bucket} is gone"), gone:
+            await _delete_bucket(s3, bucket)
+
+
+async def _delete_bucket(s3: Any, bucket: str) -> None:
+    # A bucket with versions is empty when each version of each object is gone, and each mark of a deletion.
+    async for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+        found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+        if found:
+            objects = [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in found]
+            reply = await s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
+            if errors := reply.get("Errors"):
+                first = errors[0]
+                raise CliError(
+                    f"{len(errors):,} objects of {bucket} could not be deleted, such as {first['Key']}: "
+                    f"{first.get('Message', first.get('Code'))}. The stack is still there: mend that, then try again."
+                )
+    await s3.delete_bucket(Bucket=bucket)
