@@ -48,6 +48,14 @@ async def who(stack: AsyncExitStack, target: Target) -> tuple[str, str]:
     return account, region
 
 
+def asked_for(name: str) -> bool:
+    """Ask the person for the stack's name and tell whether they gave it; raises `CliError` where nobody is there."""
+    try:
+        return input("  Type the stack's name to go on: ").strip() == name
+    except EOFError:
+        raise CliError("Nobody is there to be asked: say --yes.") from None
+
+
 async def check_is_ours(stacks: Stacks, name: str) -> bool:
     """Tell whether there is a stack of that name; raise `CliError` if there is one that Millpond has not made."""
     status = await stacks.status(name)

@@ -106,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     _target(deploy, "an endpoint that answers like AWS (default: AWS)", name=_stack_name)
     _building(deploy)
     deploy.add_argument("--plan", action="store_true", help="show what would change, and stop; builds nothing")
+    deploy.add_argument("--yes", action="store_true", help="do not ask before a table, bucket or queue is replaced")
     deploy.add_argument(
         "--parameter",
         action="append",

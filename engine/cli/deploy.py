@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shlex
+import sys
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from engine.cli.account import TAGS, Target, check_is_ours, who
+from botocore.exceptions import ClientError
+
+from engine.cli.account import TAGS, Target, asked_for, check_is_ours, who
 from engine.cli.display import Display
 from engine.cli.errors import CliError
+from engine.cli.words import command_as_called
 from engine.deployment import registry
 from engine.deployment.images import FUNCTIONS, Builder, Recipe, own_architecture
 from engine.deployment.stacks import ChangeSet, Stacks
@@ -22,6 +27,9 @@ TEMPLATE = CHECKOUT / "deploy" / "template.yaml"
 REPOSITORIES = CHECKOUT / "deploy" / "repositories.yaml"
 
 IMAGE_PARAMETERS = {function: f"{function.capitalize()}Image" for function in FUNCTIONS}
+
+HOLDERS = ("AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::SQS::Queue")
+"""Kinds of resources that hold rows."""
 
 # Stands for an image that is not built yet, in plans alone.
 _NO_IMAGE = "not-built-yet@sha256:" + "0" * 64
@@ -39,16 +47,18 @@ class Wishes:
     build_options: Sequence[str]
 
 
-def run_deploy(display: Display, target: Target, wishes: Wishes, *, plan: bool) -> int:
+def run_deploy(display: Display, target: Target, wishes: Wishes, *, plan: bool, agreed: bool) -> int:
     """Deploy, or show the plan: exit code 0."""
     if missing := [path for path in (TEMPLATE, REPOSITORIES) if not path.is_file()]:
         raise CliError(f"{missing[0]} is not there: deploy from a checkout of Millpond.")
     known: dict[str, Any] = read_template(TEMPLATE.read_text())["Parameters"]
     _check(wishes.parameters, known)
-    return asyncio.run(_deploy(display, target, wishes, known, plan=plan))
+    return asyncio.run(_deploy(display, target, wishes, known, plan=plan, agreed=agreed))
 
 
-async def _deploy(display: Display, target: Target, wishes: Wishes, known: Mapping[str, Any], *, plan: bool) -> int:
+async def _deploy(
+    display: Display, target: Target, wishes: Wishes, known: Mapping[str, Any], *, plan: bool, agreed: bool
+) -> int:
     # Looked for first: without one there is no use in beginning.
     builder = None if plan else Builder.find(wishes.builder)
     async with AsyncExitStack() as stack:
@@ -58,12 +68,15 @@ async def _deploy(display: Display, target: Target, wishes: Wishes, known: Mappi
         ecr = await stack.enter_async_context(target.client("ecr"))
         for name in (target.stack, target.images_stack):
             await check_is_ours(stacks, name)
+            await stacks.changeable(name)
         # A table's name, say, must not go back to its default by being left out.
         before = await stacks.parameters(target.stack)
         architecture = wishes.architecture or before.get("Architecture") or own_architecture()
         parameters = {name: value for name, value in before.items() if name in known}
         parameters |= {**wishes.parameters, "Architecture": architecture}
         _check_together(parameters, known)
+        if not before:
+            await _check_names(stack, target, {**_defaults(known), **parameters}, f"{account}-{region}")
         recipe = Recipe(CHECKOUT, architecture, wishes.base_image, wishes.build_options)
         if builder is None:
             images = await _images_there(display, ecr, stacks, target, recipe)
@@ -82,6 +95,13 @@ async def _deploy(display: Display, target: Target, wishes: Wishes, known: Mappi
             if plan:
                 await stacks.drop(changes)
                 return 0
+            replaced = [each.resource for each in changes.changes if each.kind in HOLDERS and each.replaced == "True"]
+            if replaced and not agreed:
+                display.note(f"{', '.join(replaced)} would be replaced: what is in the old one stays there")
+                if not await asyncio.to_thread(asked_for, target.stack):
+                    await stacks.drop(changes)
+                    display.failed("nothing was done")
+                    return 2
             with display.step(f"changing {target.stack}", f"{target.stack} deployed"):
                 await stacks.execute(changes, lambda name, status: display.note(f"{status.lower():24} {name}"))
         if not plan:
@@ -111,13 +131,15 @@ async def _images_there(display: Display, ecr: Any, stacks: Stacks, target: Targ
 def _check(parameters: Mapping[str, str], known: Mapping[str, Any]) -> None:
     """Check the person's parameters against the template's, before anything is built. Raises `CliError`."""
     for name, value in parameters.items():
-        if name not in known or name in IMAGE_PARAMETERS.values() or name == "Architecture":
+        if name == "Architecture":
+            raise CliError(f"Say --architecture {value}: the images are built for it, too.")
+        if name not in known or name in IMAGE_PARAMETERS.values():
             others = sorted(set(known) - set(IMAGE_PARAMETERS.values()) - {"Architecture"})
             raise CliError(f"There is no parameter {name} to set. There are: {', '.join(others)}.")
         if (allowed := known[name].get("AllowedValues")) and value not in map(str, allowed):
             raise CliError(f"{name} must be one of {', '.join(map(str, allowed))}, not {value!r}.")
         if (pattern := known[name].get("AllowedPattern")) and not re.fullmatch(pattern, value):
-            raise CliError(f"{name} must match {pattern}, and {value!r} does not.")
+            raise CliError(f"{name} cannot be {value!r}. {known[name]['Description']}")
         if known[name]["Type"] == "Number" and not allowed and not _within(value, known[name]):
             low, high = known[name]["MinValue"], known[name]["MaxValue"]
             raise CliError(f"{name} must be a whole number from {low:,} to {high:,}, not {value!r}.")
@@ -142,6 +164,32 @@ def _check_together(parameters: Mapping[str, str], known: Mapping[str, Any]) -> 
         raise CliError("TableMaxWriteUnits must be -1, which is no maximum, or at least 1.")
 
 
+def _defaults(known: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(each["Default"]) for name, each in known.items() if "Default" in each}
+
+
+async def _check_names(stack: AsyncExitStack, target: Target, parameters: Mapping[str, str], where: str) -> None:
+    """Check that what a new stack makes by name is not there yet: kept when one was destroyed, or another stack's.
+
+    Who may not look is let through: CloudFormation looks as well, if only when images are built. Raises `CliError`.
+    """
+    s3, dynamodb, sqs = [
+        await stack.enter_async_context(target.client(service)) for service in ("s3", "dynamodb", "sqs")
+    ]
+    bucket, table, queue = f"{parameters['BucketPrefix']}-{where}", parameters["TableName"], parameters["QueueName"]
+    taken = []
+    for parameter, what, look, name in (
+        ("BucketPrefix", f"a bucket named {bucket}", s3.head_bucket, {"Bucket": bucket}),
+        ("TableName", f"a table named {table}", dynamodb.describe_table, {"TableName": table}),
+        ("QueueName", f"a queue named {queue}", sqs.get_queue_url, {"QueueName": queue}),
+    ):
+        with suppress(ClientError):
+            await look(**name)
+            taken.append(f"{what} (--parameter {parameter}=…)")
+    if taken:
+        raise CliError(f"There is already: {'; '.join(taken)}. Choose other names for a new stack, or delete them.")
+
+
 def _within(value: str, known: Mapping[str, Any]) -> bool:
     if not re.fullmatch(r"-?[0-9]{1,9}", value):
         return False
@@ -160,4 +208,8 @@ def _what_next(display: Display, target: Target, outputs: Mapping[str, str], reg
     display.heading("Where things are")
     display.pairs(sorted(outputs.items()))
     display.heading("Try")
-    display.line(f"millpond ingest examples/users.csv --stack {target.stack} --region {region}")
+    options = ["--stack", target.stack, "--region", region]
+    if target.endpoint_url:
+        options += ["--endpoint-url", target.endpoint_url]
+    sample = CHECKOUT / "examples" / "users.csv"
+    display.line(f"{command_as_called(sys.argv[0])} ingest {shlex.join([str(sample), *options])}", style="cyan")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
-from engine.cli.account import Target, check_is_ours, who
+from engine.cli.account import Target, asked_for, check_is_ours, who
 from engine.cli.display import Display
 from engine.cli.errors import CliError
 from engine.deployment.stacks import Stacks
@@ -41,10 +41,10 @@ async def _destroy(display: Display, target: Target, *, delete_data: bool, agree
         waiting = await _waiting(stack, target, outputs)
         display.pairs(
             [("stacks", f"{', '.join(there)}: deleted, with the images")]
-            + [("bucket and table", f"{', '.join(data.values()) or 'none'}: {fate}")]
+            + ([("bucket and table", f"{', '.join(data.values())}: {fate}")] if data else [])
             + [(f"messages in the {queue}", f"{count:,}: deleted") for queue, count in waiting.items()]
         )
-        if not agreed and await asyncio.to_thread(_asked) != target.stack:
+        if not agreed and not await asyncio.to_thread(asked_for, target.stack):
             display.failed("nothing was done")
             return 2
         if delete_data:
@@ -69,13 +69,6 @@ async def _waiting(stack: AsyncExitStack, target: Target, outputs: Mapping[str, 
             count = sum(int(reply["Attributes"][name]) for name in _COUNTS)
             waiting |= {queue: count} if count else {}
     return waiting
-
-
-def _asked() -> str:
-    try:
-        return input("  Type the stack's name to go on: ").strip()
-    except EOFError:
-        raise CliError("Nobody is there to be asked: say --yes.") from None
 
 
 async def _delete_data(display: Display, stack: AsyncExitStack, target: Target, data: Mapping[str, str]) -> None:

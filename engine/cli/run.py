@@ -43,7 +43,7 @@ def _dispatch(options: argparse.Namespace) -> int:
             options.base_image,
             options.options,
         )
-        return run_deploy(display, _target(options), wishes, plan=options.plan)
+        return run_deploy(display, _target(options), wishes, plan=options.plan, agreed=options.yes)
     if options.command == "destroy":
         return run_destroy(display, _target(options), delete_data=options.delete_data, agreed=options.yes)
     if options.command == "local":

@@ -76,6 +76,15 @@ class Stacks:
         description = await self._find(name)
         return None if description is None else str(description["StackStatus"])
 
+    async def changeable(self, name: str) -> str | None:
+        """Return the status as `status` does; raise `DeploymentError` if the stack cannot be changed as it is."""
+        status = await self.status(name)
+        if status is not None and status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS":
+            raise DeploymentError(f"Stack {name} is in {status}: somebody is changing it. Try again when it is done.")
+        if status in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"):
+            raise DeploymentError(f"Stack {name} is in {status} and cannot be updated: destroy it first.")
+        return status
+
     async def outputs(self, name: str) -> dict[str, str]:
         """Return the outputs of a stack; none if it is not there."""
         description = await self._find(name) or {}
@@ -97,12 +106,8 @@ class Stacks:
         """Work out what would change; None if nothing would. Raises `DeploymentError`."""
         if len(template.encode()) > MAX_TEMPLATE_BYTES:
             raise DeploymentError(f"The template has more than {MAX_TEMPLATE_BYTES:,} bytes, CloudFormation's limit.")
-        status = await self.status(name)
+        status = await self.changeable(name)
         creates = status in (None, "REVIEW_IN_PROGRESS")
-        if status is not None and status.endswith("_IN_PROGRESS") and not creates:
-            raise DeploymentError(f"Stack {name} is in {status}: somebody is changing it. Try again when it is done.")
-        if status in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"):
-            raise DeploymentError(f"Stack {name} is in {status} and cannot be updated: destroy it first.")
         change_set = ChangeSet(f"millpond-{uuid.uuid4().hex[:12]}", name, creates, began=status is None)
         try:
             await self._client.create_change_set(

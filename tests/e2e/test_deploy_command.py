@@ -115,6 +115,24 @@ def test_from_nothing_to_a_stack_and_away_again(millpond: Command, monkeypatch: 
     code, said = millpond("destroy")
     assert code == 2
     assert "There is no stack" in said
+    code, said = millpond("deploy", *millpond.names)  # which would make what was kept once more
+    assert (code, millpond.docker) == (2, ["version"])
+    assert f"a table named {millpond.name} (--parameter TableName=…)" in said
+    assert "a queue named" not in said
+
+
+def test_a_table_is_not_replaced_unasked(millpond: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert millpond("deploy", *millpond.names)[0] == 0
+    monkeypatch.setattr("builtins.input", lambda _: "")
+    code, said = millpond("deploy", f"--parameter=TableName={millpond.name}-new")
+    assert code == 2
+    assert "Table would be replaced: what is in the old one stays there" in said
+    tables = millpond.ask("dynamodb", "list_tables")["TableNames"]
+    assert f"{millpond.name}-new" not in tables
+    code, said = millpond("deploy", f"--parameter=TableName={millpond.name}-new", "--yes")
+    assert code == 0, said
+    tables = millpond.ask("dynamodb", "list_tables")["TableNames"]
+    assert {millpond.name, f"{millpond.name}-new"} <= set(tables)
 
 
 def test_data_goes_only_when_that_is_said(millpond: Command) -> None:
@@ -232,7 +250,8 @@ def test_a_stack_needs_a_name_that_its_parts_can_bear(
         (["--parameter=WorkerImage=x"], "There is no parameter WorkerImage to set"),
         (["--parameter=ApiAuthorization=OPEN"], "ApiAuthorization must be one of AWS_IAM, NONE"),
         (["--parameter=WorkerTimeout=901"], "WorkerTimeout must be a whole number from 5 to 900"),
-        (["--parameter=TableName=a b"], "TableName must match"),
+        (["--parameter=TableName=a b"], "TableName cannot be 'a b'. The table that records end up in."),
+        (["--parameter=Architecture=arm64"], "Say --architecture arm64"),
         (["--parameter=LogRetentionDays=2"], "LogRetentionDays must be one of 1, 3, 5"),
         (["--parameter=TableMaxWriteUnits=0"], "TableMaxWriteUnits must be -1"),
         (["--parameter=WorkerTimeout=100"], "--parameter QueueVisibilityTimeout=600"),

@@ -15,7 +15,7 @@ MOST_BYTES = 50_000_000
 
 # What each image may import of its own, and what it must not even hold.
 LOOK = """
-import importlib.util, json, os, sys
+import importlib.util, json, os, shutil, sys
 def there(name):
     try:
         return importlib.util.find_spec(name) is not None
@@ -28,6 +28,7 @@ except OSError:
     writable = False
 print(json.dumps({
     "there": [name for name in sys.argv[1:] if there(name)],
+    "commands": [name for name in ("pip", "pip3", "pip3.13") if shutil.which(name)],
     "user": os.getuid(), "writable": writable, "python": sys.version_info[:2],
 }))
 """
@@ -50,6 +51,7 @@ def test_an_image_holds_what_its_handler_needs_and_no_more(images: Images, name:
     )
     seen = json.loads(printed)
     assert seen["there"] == [f"engine.handlers.{name}", *([] if name == "query" else general)]
+    assert seen["commands"] == []
     assert (seen["user"], seen["writable"], seen["python"]) == (65532, False, [3, 13])
 
 
