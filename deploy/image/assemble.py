@@ -67,8 +67,8 @@ def add(handler: str) -> None:
         sys.exit("not everything could be compiled")
     modules = f"import awslambdaric, engine.handlers.{handler}"
     environment = {**os.environ, "PYTHONPATH": str(TARGET), "PYTHONDONTWRITEBYTECODE": "1"}
-    nobody = 65532
-    subprocess.run([sys.executable, "-c", modules], check=True, env=environment, user=nobody, group=nobody)  # noqa: S603 - as above
+    command, nobody = [sys.executable, "-c", modules], 65532
+    subprocess.run(command, check=True, cwd=TARGET, env=environment, user=nobody, group=nobody)  # noqa: S603 - as above
 
 
 def main(arguments: list[str]) -> None:

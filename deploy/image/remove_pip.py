@@ -1,4 +1,7 @@
-"""Removes pip, its commands, and setuptools: a function installs nothing, and an intruder should not."""
+"""Removes pip, its commands, and setuptools: a function installs nothing, and an intruder should not.
+
+Runs once and removes itself.
+"""
 
 from __future__ import annotations
 
@@ -17,3 +20,5 @@ for name in ("pip", "setuptools", "ensurepip"):
 for folder in (Path(sys.executable).parent, Path("/usr/bin"), Path("/usr/local/bin")):
     for script in folder.glob("pip*"):
         script.unlink()
+
+Path(__file__).unlink()
