@@ -11,6 +11,7 @@ from botocore.parsers import ResponseParserError
 
 from engine import clients
 from engine.cli.errors import CliError
+from engine.deployment.interrupts import heard_at_once
 from engine.deployment.stacks import Stacks
 
 TAGS = {"application": "millpond"}
@@ -51,19 +52,22 @@ async def who(stack: AsyncExitStack, target: Target) -> tuple[str, str]:
 def asked_for(name: str) -> bool:
     """Ask the person for the stack's name and tell whether they gave it; raises `CliError` where nobody is there."""
     try:
-        return input("  Type the stack's name to go on: ").strip() == name
+        with heard_at_once():
+            return input("  Type the stack's name to go on: ").strip() == name
     except EOFError:
         raise CliError("Nobody is there to be asked: say --yes.") from None
 
 
-async def check_is_ours(stacks: Stacks, name: str) -> bool:
-    """Tell whether there is a stack of that name; raise `CliError` if there is one that Millpond has not made."""
-    status = await stacks.status(name)
-    if status in (None, "REVIEW_IN_PROGRESS"):
-        return False
-    if not TAGS.items() <= (await stacks.tags(name)).items():
-        raise CliError(
-            f"There is a stack named {name} that Millpond did not make (it lacks the tag application=millpond): "
-            "choose another --stack."
-        )
-    return True
+async def check_is_ours(stacks: Stacks, target: Target) -> list[str]:
+    """Return those of the target's two stacks that are there; raise `CliError` if one is not what Millpond made it."""
+    there = []
+    for name, parameter in ((target.stack, "ProducerImage"), (target.images_stack, "Prefix")):
+        if await stacks.status(name) in (None, "REVIEW_IN_PROGRESS"):
+            continue
+        if not TAGS.items() <= (await stacks.tags(name)).items() or parameter not in await stacks.parameters(name):
+            raise CliError(
+                f"There is a stack named {name} that Millpond did not make (it lacks the tag application=millpond, or "
+                f"the parameter {parameter}): choose another --stack."
+            )
+        there.append(name)
+    return there

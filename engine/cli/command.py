@@ -150,6 +150,8 @@ def _building(parser: argparse.ArgumentParser) -> None:
 
 def _stack_name(text: str) -> str:
     # The repositories bear it too, and ECR takes no two dashes in a row.
+    if text.lower().endswith("-images"):
+        raise argparse.ArgumentTypeError(f"{text!r} is what the images of a stack called {text[:-7]!r} would be called")
     if not re.fullmatch(r"[A-Za-z](-?[A-Za-z0-9])*", text) or len(text) > MAX_STACK_NAME:
         raise argparse.ArgumentTypeError(
             f"{text!r} is no name for a stack: up to {MAX_STACK_NAME} letters, digits and single dashes, a letter first"

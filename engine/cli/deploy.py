@@ -53,6 +53,8 @@ def run_deploy(display: Display, target: Target, wishes: Wishes, *, plan: bool, 
         raise CliError(f"{missing[0]} is not there: deploy from a checkout of Millpond.")
     known: dict[str, Any] = read_template(TEMPLATE.read_text())["Parameters"]
     _check(wishes.parameters, known)
+    if taken := TAGS.keys() & wishes.tags.keys():
+        raise CliError(f"The tag {', '.join(taken)} tells Millpond's stacks from others: choose another.")
     return asyncio.run(_deploy(display, target, wishes, known, plan=plan, agreed=agreed))
 
 
@@ -66,8 +68,7 @@ async def _deploy(
         display.heading(f"Millpond into account {account}, {region}")
         stacks = Stacks(await stack.enter_async_context(target.client("cloudformation")))
         ecr = await stack.enter_async_context(target.client("ecr"))
-        for name in (target.stack, target.images_stack):
-            await check_is_ours(stacks, name)
+        for name in await check_is_ours(stacks, target):
             await stacks.changeable(name)
         # A table's name, say, must not go back to its default by being left out.
         before = await stacks.parameters(target.stack)
@@ -86,22 +87,20 @@ async def _deploy(
             images = await registry.publish(ecr, builder, targets, recipe, display.note)
             display.done(f"{len(images)} images are in their repositories")
         parameters |= {IMAGE_PARAMETERS[function]: uri for function, uri in images.items()}
-        tags = {**await stacks.tags(target.stack), **TAGS, **wishes.tags}
+        tags = {**await stacks.tags(target.stack), **wishes.tags, **TAGS}
         changes = await stacks.plan(target.stack, TEMPLATE.read_text(), parameters, tags)
         if changes is None:
             display.done(f"{target.stack} is as it should be: nothing to do")
         else:
             _show(display, changes)
-            if plan:
+            try:
+                go = not plan and (agreed or _agreed(display, target, changes))
+            except BaseException:
                 await stacks.drop(changes)
-                return 0
-            replaced = [each.resource for each in changes.changes if each.kind in HOLDERS and each.replaced == "True"]
-            if replaced and not agreed:
-                display.note(f"{', '.join(replaced)} would be replaced: what is in the old one stays there")
-                if not await asyncio.to_thread(asked_for, target.stack):
-                    await stacks.drop(changes)
-                    display.failed("nothing was done")
-                    return 2
+                raise
+            if not go:
+                await stacks.drop(changes)
+                return 0 if plan else 2
             with display.step(f"changing {target.stack}", f"{target.stack} deployed"):
                 await stacks.execute(changes, lambda name, status: display.note(f"{status.lower():24} {name}"))
         if not plan:
@@ -109,8 +108,24 @@ async def _deploy(
     return 0
 
 
+def _agreed(display: Display, target: Target, changes: ChangeSet) -> bool:
+    """Ask before anything that holds rows is replaced or given up."""
+    lost = [
+        change.resource
+        for change in changes.changes
+        if change.kind in HOLDERS and (change.action == "Remove" or change.replaced == "True")
+    ]
+    if not lost:
+        return True
+    display.note(f"{', '.join(lost)} would be replaced: what is in the old one stays there")
+    if asked_for(target.stack):
+        return True
+    display.failed("nothing was done")
+    return False
+
+
 async def _make_repositories(display: Display, stacks: Stacks, target: Target, wishes: Wishes) -> None:
-    tags = {**await stacks.tags(target.images_stack), **TAGS, **wishes.tags}
+    tags = {**await stacks.tags(target.images_stack), **wishes.tags, **TAGS}
     parameters = {"Prefix": target.stack.lower()}
     changes = await stacks.plan(target.images_stack, REPOSITORIES.read_text(), parameters, tags)
     if changes is not None:

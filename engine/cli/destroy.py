@@ -31,9 +31,11 @@ async def _destroy(display: Display, target: Target, *, delete_data: bool, agree
     async with AsyncExitStack() as stack:
         account, region = await who(stack, target)
         stacks = Stacks(await stack.enter_async_context(target.client("cloudformation")))
-        there = [name for name in (target.stack, target.images_stack) if await check_is_ours(stacks, name)]
+        there = await check_is_ours(stacks, target)
         if not there:
             raise CliError(f"There is no stack named {target.stack} in account {account}, {region}.")
+        for name in there:
+            await stacks.deletable(name)
         outputs = await stacks.outputs(target.stack)
         data: dict[str, str] = {name: outputs[name] for name in ("BucketName", "TableName") if name in outputs}
         display.heading(f"Taking {target.stack} away from account {account}, {region}")
@@ -44,7 +46,7 @@ async def _destroy(display: Display, target: Target, *, delete_data: bool, agree
             + ([("bucket and table", f"{', '.join(data.values())}: {fate}")] if data else [])
             + [(f"messages in the {queue}", f"{count:,}: deleted") for queue, count in waiting.items()]
         )
-        if not agreed and not await asyncio.to_thread(asked_for, target.stack):
+        if not agreed and not asked_for(target.stack):
             display.failed("nothing was done")
             return 2
         if delete_data:
@@ -77,7 +79,8 @@ async def _delete_data(display: Display, stack: AsyncExitStack, target: Target, 
         dynamodb = await stack.enter_async_context(target.client("dynamodb"))
         gone = suppress(dynamodb.exceptions.ResourceNotFoundException)
         with display.step(f"deleting table {table}", f"table {table} is gone"), gone:
-            await dynamodb.delete_table(TableName=table)
+            if (await dynamodb.describe_table(TableName=table))["Table"]["TableStatus"] != "DELETING":
+                await dynamodb.delete_table(TableName=table)
     if bucket := data.get("BucketName"):
         s3 = await stack.enter_async_context(target.client("s3"))
         gone = suppress(s3.exceptions.NoSuchBucket)

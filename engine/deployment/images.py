@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine import __version__
+from engine.deployment.interrupts import heard_at_once
 
 FUNCTIONS = ("producer", "worker", "query")
 
@@ -83,7 +84,9 @@ class Builder:
         for name, value in arguments.items():
             command += ["--build-arg", f"{name}={value}"]
         command += [*recipe.options, "."]
-        if subprocess.run(command, cwd=recipe.checkout, check=False).returncode:  # noqa: S603 - no shell
+        with heard_at_once():
+            done = subprocess.run(command, cwd=recipe.checkout, check=False)  # noqa: S603 - no shell
+        if done.returncode:
             raise ImageError(f"The image of the {function} was not built: the reason stands above.")
 
     def login(self, registry: str, user: str, password: str) -> None:
@@ -134,7 +137,8 @@ def _revision(checkout: Path) -> str:
 
 
 def _run(command: Sequence[str], given: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, input=given, capture_output=True, text=True, check=False)  # noqa: S603 - no shell
+    with heard_at_once():
+        return subprocess.run(command, input=given, capture_output=True, text=True, check=False)  # noqa: S603 - no shell
 
 
 def _last_line(text: str) -> str:

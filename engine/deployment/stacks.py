@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +17,8 @@ from botocore.exceptions import ClientError
 POLL_SECONDS = 2.0
 
 _POLLS_UNTIL_BEGUN = 15
+
+_SECONDS_TO_GIVE_UP = 60.0
 
 MAX_TEMPLATE_BYTES = 51_200
 """CloudFormation: a template that is sent along, and not read from S3, has at most 51,200 bytes."""
@@ -81,9 +84,21 @@ class Stacks:
         status = await self.status(name)
         if status is not None and status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS":
             raise DeploymentError(f"Stack {name} is in {status}: somebody is changing it. Try again when it is done.")
-        if status in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"):
+        if status in ("CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"):
             raise DeploymentError(f"Stack {name} is in {status} and cannot be updated: destroy it first.")
+        if status == "UPDATE_ROLLBACK_FAILED":
+            mend = f"aws cloudformation continue-update-rollback --stack-name {name}"
+            raise DeploymentError(f"Stack {name} is in {status} and cannot be updated before that is mended: {mend}")
         return status
+
+    async def deletable(self, name: str) -> None:
+        """Raise `DeploymentError` if the stack cannot be deleted as it is."""
+        description = await self._find(name) or {}
+        if description.get("EnableTerminationProtection"):
+            raise DeploymentError(f"Stack {name} is protected against termination: lift that first.")
+        status = str(description.get("StackStatus", ""))
+        if status.endswith("_IN_PROGRESS") and status not in ("REVIEW_IN_PROGRESS", "DELETE_IN_PROGRESS"):
+            raise DeploymentError(f"Stack {name} is in {status}: somebody is changing it. Try again when it is done.")
 
     async def outputs(self, name: str) -> dict[str, str]:
         """Return the outputs of a stack; none if it is not there."""
@@ -122,12 +137,13 @@ class Stacks:
         except ClientError as error:
             raise DeploymentError(f"Stack {name} was refused: {_words(error)}") from error
         try:
-            found = await self._change_set(name, change_set.name)
-            while found["Status"] in ("CREATE_PENDING", "CREATE_IN_PROGRESS"):
-                await asyncio.sleep(self._poll_seconds)
-                found = await self._change_set(name, change_set.name)
+            found = await self._worked_out(change_set)
         except BaseException:
-            await self.drop(change_set)
+            # One that is still being worked out cannot be deleted.
+            with suppress(ClientError, TimeoutError):
+                async with asyncio.timeout(_SECONDS_TO_GIVE_UP):
+                    await self._worked_out(change_set)
+                    await self.drop(change_set)
             raise
         if found["Status"] == "FAILED":
             await self.drop(change_set)
@@ -136,6 +152,13 @@ class Stacks:
                 return None
             raise DeploymentError(f"Stack {name}: {_advised(reason)}")
         return replace(change_set, changes=tuple(_change(each["ResourceChange"]) for each in found.get("Changes", [])))
+
+    async def _worked_out(self, change_set: ChangeSet) -> dict[str, Any]:
+        while True:
+            found = await self._change_set(change_set.stack, change_set.name)
+            if found["Status"] not in ("CREATE_PENDING", "CREATE_IN_PROGRESS"):
+                return found
+            await asyncio.sleep(self._poll_seconds)
 
     async def drop(self, change_set: ChangeSet) -> None:
         """Give a change set up. A stack that began with it goes as well, unless somebody else works on it by now."""
@@ -174,6 +197,9 @@ class Stacks:
         failure: str | None = None
         begun, patience = False, _POLLS_UNTIL_BEGUN
         while True:
+            # Right after the call the stack may still be in the state from before, or begin just now: what ends this
+            # is a stack at rest of which an earlier round has seen an event.
+            begun_before = begun
             status = await self.status(stack)
             for event in reversed(await self._events(stack)):
                 if event["EventId"] in known:
@@ -185,8 +211,7 @@ class Stacks:
                     reason = event.get("ResourceStatusReason", "no reason given")
                     failure = f"{event['LogicalResourceId']}: {_advised(reason)}"
             patience -= 1
-            # Right after the call the stack may still be in the state from before.
-            if status is None or (not status.endswith("_IN_PROGRESS") and (begun or not patience)):
+            if status is None or (not status.endswith("_IN_PROGRESS") and (begun_before or patience <= 0)):
                 return failure
             await asyncio.sleep(self._poll_seconds)
 

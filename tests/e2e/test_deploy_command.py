@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from engine.cli.command import main
+from engine.deployment.stacks import Stacks
 from engine.local.server import LocalServer, local_credentials
 from tests.e2e.conftest import LocalStack
 
@@ -174,6 +176,34 @@ def test_a_plan_sees_new_code(millpond: Command, monkeypatch: pytest.MonkeyPatch
     assert millpond("destroy", "--delete-data", "--yes")[0] == 0
 
 
+def test_a_protected_stack_loses_nothing(millpond: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert millpond("deploy", *millpond.names)[0] == 0
+    find = Stacks._find
+
+    async def protected(self: Stacks, name: str) -> dict[str, Any] | None:
+        found = await find(self, name)
+        return None if found is None else {**found, "EnableTerminationProtection": True}
+
+    monkeypatch.setattr(Stacks, "_find", protected)
+    code, said = millpond("destroy", "--delete-data", "--yes")
+    assert code == 2
+    assert "is protected against termination" in said
+    assert millpond.name in millpond.ask("dynamodb", "list_tables")["TableNames"]
+
+
+def test_a_question_that_nobody_answers_leaves_nothing_behind(
+    millpond: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert millpond("deploy", *millpond.names)[0] == 0
+    executed = millpond.ask("cloudformation", "list_change_sets", StackName=millpond.name)["Summaries"]
+    for answer, code, said in ((EOFError, 2, "Nobody is there to be asked"), (KeyboardInterrupt, 130, "Interrupted")):
+        monkeypatch.setattr("builtins.input", Mock(side_effect=answer))
+        ended, told = millpond("deploy", f"--parameter=TableName={millpond.name}-new")
+        assert ended == code
+        assert said in told
+        assert millpond.ask("cloudformation", "list_change_sets", StackName=millpond.name)["Summaries"] == executed
+
+
 @pytest.mark.parametrize("suffix", ["", "-images"])
 def test_a_stack_of_somebody_else_is_left_alone(millpond: Command, suffix: str) -> None:
     table = {
@@ -232,7 +262,7 @@ def test_what_answers_must_be_aws(millpond: Command, capsys: pytest.CaptureFixtu
     assert "answers, but not as AWS does" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["", "1st", "a--b", "pond-", "p" * 56, "a b", "teich_1"])
+@pytest.mark.parametrize("name", ["", "1st", "a--b", "pond-", "p" * 56, "a b", "teich_1", "pond-Images"])
 @pytest.mark.parametrize("command", ["deploy", "destroy"])
 def test_a_stack_needs_a_name_that_its_parts_can_bear(
     capsys: pytest.CaptureFixture[str], command: str, name: str
@@ -240,7 +270,8 @@ def test_a_stack_needs_a_name_that_its_parts_can_bear(
     with pytest.raises(SystemExit) as ended:
         main([command, "--stack", name])
     assert ended.value.code == 2
-    assert "is no name for a stack" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "is no name for a stack" in said or "is what the images of a stack called 'pond' would be called" in said
 
 
 @pytest.mark.parametrize(
@@ -256,6 +287,7 @@ def test_a_stack_needs_a_name_that_its_parts_can_bear(
         (["--parameter=TableMaxWriteUnits=0"], "TableMaxWriteUnits must be -1"),
         (["--parameter=WorkerTimeout=100"], "--parameter QueueVisibilityTimeout=600"),
         (["--parameter=WorkerBatchSize=100"], "--parameter WorkerBatchWindow=1"),
+        (["--tag=application=shop"], "The tag application tells Millpond's stacks from others"),
         (["--builder=podman"], "podman is not here"),
     ],
 )

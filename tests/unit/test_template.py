@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -54,6 +55,32 @@ GRANTS = {
 }
 
 
+KINDS = {
+    "AWS::ApiGateway::Account": 1,
+    "AWS::ApiGateway::Deployment": 2,
+    "AWS::ApiGateway::Method": 5,
+    "AWS::ApiGateway::Resource": 4,
+    "AWS::ApiGateway::RestApi": 1,
+    "AWS::ApiGateway::Stage": 1,
+    "AWS::CloudWatch::Alarm": 6,
+    "AWS::CloudWatch::Dashboard": 1,
+    "AWS::DynamoDB::Table": 1,
+    "AWS::IAM::Role": 4,
+    "AWS::Lambda::EventInvokeConfig": 1,
+    "AWS::Lambda::EventSourceMapping": 1,
+    "AWS::Lambda::Function": 3,
+    "AWS::Lambda::Permission": 2,
+    "AWS::Logs::LogGroup": 4,
+    "AWS::S3::Bucket": 1,
+    "AWS::S3::BucketPolicy": 1,
+    "AWS::SQS::Queue": 3,
+}
+
+
+def test_nothing_is_deployed_that_these_tests_do_not_know() -> None:
+    assert Counter(each["Type"] for each in RESOURCES.values()) == KINDS
+
+
 def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
@@ -75,8 +102,10 @@ def test_a_role_grants_these_actions_on_these_resources_and_no_others(role: str)
 
 def test_there_are_no_more_roles_than_these_and_that_of_the_api() -> None:
     assert set(of_type("AWS::IAM::Role")) == {*GRANTS, "ApiAccountRole"}
-    assert not of_type("AWS::IAM::Policy")
-    assert not of_type("AWS::IAM::ManagedPolicy")
+    account = RESOURCES["ApiAccountRole"]["Properties"]
+    (policy,) = account["ManagedPolicyArns"]
+    assert policy["Fn::Sub"].endswith(":policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs")
+    assert "Policies" not in account
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -102,6 +131,8 @@ def test_the_bucket_is_closed_encrypted_and_versioned() -> None:
     assert properties["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
     closed = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
     assert properties["PublicAccessBlockConfiguration"] == dict.fromkeys(closed, True)
+    (rule,) = properties["LifecycleConfiguration"]["Rules"]  # nothing that is whole is ever deleted
+    assert set(rule) == {"Id", "Status", "AbortIncompleteMultipartUpload"}
     filters = [
         {rule["Name"]: rule["Value"] for rule in each["Filter"]["S3Key"]["Rules"]}
         for each in properties["NotificationConfiguration"]["LambdaConfigurations"]
@@ -124,18 +155,29 @@ def test_data_and_its_protection_outlive_the_stack(name: str) -> None:
 
 @pytest.mark.parametrize("name", QUEUES)
 def test_queues_are_encrypted_and_keep_messages_for_14_days(name: str) -> None:
-    queue = of_type("AWS::SQS::Queue")[name]
+    assert RESOURCES[name]["UpdateReplacePolicy"] == "Retain"  # with the messages that are in it
+    queue = RESOURCES[name]["Properties"]
     assert queue["SqsManagedSseEnabled"] is True
     assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600
 
 
 def test_what_fails_goes_where_it_is_seen() -> None:
-    redrive = RESOURCES["RecordQueue"]["Properties"]["RedrivePolicy"]
-    assert redrive["deadLetterTargetArn"] == arn_of("DeadLetterQueue")
+    queue = RESOURCES["RecordQueue"]["Properties"]
+    assert queue["VisibilityTimeout"] == {"Ref": "QueueVisibilityTimeout"}
+    assert queue["RedrivePolicy"] == {
+        "deadLetterTargetArn": arn_of("DeadLetterQueue"),
+        "maxReceiveCount": {"Ref": "MaxReceiveCount"},
+    }
+    assert PARAMETERS["MaxReceiveCount"]["Default"] == 5
+    producer = RESOURCES["Producer"]["Properties"]["Environment"]["Variables"]
+    assert producer["QUEUE_URL"] == {"Ref": "RecordQueue"}
+    for name in ("Worker", "Query"):
+        assert RESOURCES[name]["Properties"]["Environment"]["Variables"]["TABLE_NAME"] == {"Ref": "Table"}
     invocation = RESOURCES["ProducerInvocation"]["Properties"]
     assert invocation["DestinationConfig"] == {"OnFailure": {"Destination": arn_of("FailureQueue")}}
     assert PARAMETERS["QueueVisibilityTimeout"]["Default"] == 6 * PARAMETERS["WorkerTimeout"]["Default"]
     source = RESOURCES["WorkerSource"]["Properties"]
+    assert (source["EventSourceArn"], source["FunctionName"]) == (arn_of("RecordQueue"), {"Ref": "Worker"})
     assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert source["ScalingConfig"] == {"MaximumConcurrency": {"Ref": "WorkerMaximumConcurrency"}}
 
@@ -147,6 +189,7 @@ def test_only_this_accounts_bucket_and_api_invoke_functions() -> None:
     assert producer["Principal"] == "s3.amazonaws.com"
     assert producer["SourceAccount"] == {"Ref": "AWS::AccountId"}
     assert producer["SourceArn"] == under_bucket("")
+    assert permissions["QueryPermission"]["Principal"] == "apigateway.amazonaws.com"
     api = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/*"
     assert permissions["QueryPermission"]["SourceArn"] == {"Fn::Sub": api}
 
@@ -178,6 +221,20 @@ def test_the_api_is_signed_throttled_and_logged_without_addresses() -> None:
     assert logged["DestinationArn"] == arn_of("ApiLogs")
     assert "$context.status" in logged["Format"]
     assert "$context.path" not in logged["Format"]
+
+
+def test_what_must_be_made_first_is_made_first() -> None:
+    methods = set(of_type("AWS::ApiGateway::Method"))
+    for name in ("SignedDeployment", "OpenDeployment"):
+        assert set(RESOURCES[name]["DependsOn"]) == methods  # a snapshot has only the methods there are
+    assert RESOURCES["Bucket"]["DependsOn"] == "ProducerPermission"
+    assert RESOURCES["Worker"]["DependsOn"] == "RecordQueue"
+    assert RESOURCES["ApiAccount"]["DeletionPolicy"] == RESOURCES["ApiAccountRole"]["DeletionPolicy"] == "Retain"
+    conditions = READ["Conditions"]
+    assert conditions["AnyoneMayCall"] == {"Fn::Equals": [{"Ref": "ApiAuthorization"}, "NONE"]}
+    assert conditions["CallersSign"] == {"Fn::Not": [{"Condition": "AnyoneMayCall"}]}
+    assert conditions["SomeoneIsTold"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "AlarmTopicArn"}, ""]}]}
+    assert conditions["TableIsProvisioned"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "TableWriteCapacity"}, 0]}]}
 
 
 def test_every_log_is_kept_for_as_long_as_is_said_and_no_longer() -> None:
@@ -213,6 +270,7 @@ ALARMS = {
     "WorkerThrottleAlarm": ("AWS/Lambda", "Throttles", "FunctionName", {"Ref": "Worker"}, "Sum"),
     "TableThrottleAlarm": ("AWS/DynamoDB", "WriteThrottleEvents", "TableName", {"Ref": "Table"}, "Sum"),
 }
+THRESHOLDS = {"OldestMessageAlarm": {"Ref": "OldestMessageSeconds"}, "TableThrottleAlarm": 1000}
 
 
 def test_alarms_watch_metrics_that_there_are() -> None:
@@ -228,6 +286,8 @@ def test_alarms_watch_metrics_that_there_are() -> None:
             alarm["Statistic"],
         )
         assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
+        assert "ActionsEnabled" not in alarm
+        assert alarm["Threshold"] == THRESHOLDS.get(name, 0)
         assert alarm["AlarmActions"]["Fn::If"][:2] == ["SomeoneIsTold", [{"Ref": "AlarmTopicArn"}]]
     assert watched == ALARMS
 
@@ -238,6 +298,7 @@ def test_repositories_scan_keep_their_tags_and_let_lambda_pull() -> None:
     for each in repositories.values():
         properties = each["Properties"]
         assert properties["ImageScanningConfiguration"] == {"ScanOnPush": True}
+        assert properties["EmptyOnDelete"] is True
         assert properties["ImageTagMutability"] == "IMMUTABLE"
         assert '"countNumber": 20' in properties["LifecyclePolicy"]["LifecyclePolicyText"]
         (statement,) = properties["RepositoryPolicyText"]["Statement"]
