@@ -21,8 +21,10 @@ REPLY = b'HTTP/1.1 200 OK\r\nContent-Length: 23\r\n\r\n{"UnprocessedItems":{}}'
 async def server(folder: Path, host: str = "127.0.0.1") -> AsyncIterator[tuple[str, Path]]:
     """A TLS server with one answer, at a URL; and the certificate of the authority behind it."""
     context, authority = make(folder)
+    opened: list[asyncio.WriteTransport] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        opened.append(writer.transport)
         try:
             while True:
                 await reader.readuntil(b"\r\n\r\nbody")
@@ -37,6 +39,9 @@ async def server(folder: Path, host: str = "127.0.0.1") -> AsyncIterator[tuple[s
         yield f"https://{host}:{port}/", authority
     finally:
         listening.close()
+        for transport in opened:
+            transport.abort()
+        await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("kind", TRANSPORTS)

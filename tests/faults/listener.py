@@ -72,6 +72,7 @@ class Listener(ABC):
         self.port = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
+        self._opened: list[asyncio.WriteTransport] = []
 
     @abstractmethod
     async def answer(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
@@ -102,9 +103,14 @@ class Listener(ABC):
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        # A conversation that had no time to begin closes nothing, nor does one that waits for its last bytes to go out.
+        for transport in self._opened:
+            transport.abort()
+        await asyncio.sleep(0)  # they are closed in the loop's next round
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self._opened.append(writer.transport)
         task = asyncio.ensure_future(self._converse(reader, writer, self.connections))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
