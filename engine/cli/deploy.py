@@ -22,8 +22,8 @@ from engine.deployment.images import FUNCTIONS, Builder, Recipe, own_architectur
 from engine.deployment.stacks import ChangeSet, Stacks
 from engine.local.packaging import read_template
 from engine.local.server import CHECKOUT
+from engine.local.stack import TEMPLATE
 
-TEMPLATE = CHECKOUT / "deploy" / "template.yaml"
 REPOSITORIES = CHECKOUT / "deploy" / "repositories.yaml"
 
 IMAGE_PARAMETERS = {function: f"{function.capitalize()}Image" for function in FUNCTIONS}
@@ -102,7 +102,7 @@ async def _deploy(
                 await stacks.drop(changes)
                 return 0 if plan else 2
             with display.step(f"changing {target.stack}", f"{target.stack} deployed"):
-                await stacks.execute(changes, lambda name, status: display.note(f"{status.lower():24} {name}"))
+                await stacks.execute(changes, display.resource)
         if not plan:
             _what_next(display, target, await stacks.outputs(target.stack), region)
     return 0
@@ -174,7 +174,6 @@ def _check_together(parameters: Mapping[str, str], known: Mapping[str, Any]) -> 
         )
     if number("WorkerBatchSize") > 10 and not number("WorkerBatchWindow"):  # Lambda asks for it
         raise CliError("A WorkerBatchSize of more than 10 needs a WorkerBatchWindow: --parameter WorkerBatchWindow=1.")
-
     if number("TableMaxWriteUnits") == 0:
         raise CliError("TableMaxWriteUnits must be -1, which is no maximum, or at least 1.")
 

@@ -54,7 +54,7 @@ async def _destroy(display: Display, target: Target, *, delete_data: bool, agree
             await _delete_data(display, stack, target, data)
         for name in there:
             with display.step(f"taking {name} away", f"{name} is gone"):
-                await stacks.delete(name, lambda name, status: display.note(f"{status.lower():24} {name}"))
+                await stacks.delete(name, display.resource)
     return 0
 
 

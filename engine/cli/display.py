@@ -53,6 +53,10 @@ class Display:
         """One line as it is: never wrapped or cut, so that it can be copied."""
         self._console.print(Text(f"{_INDENT}{text}", style=style) if text else "", soft_wrap=True)
 
+    def resource(self, name: str, status: str) -> None:
+        """What CloudFormation says of one resource."""
+        self.note(f"{status.lower():24} {name}")
+
     def pairs(self, rows: list[tuple[str, str]]) -> None:
         """Names and values under each other."""
         width = max(len(name) for name, _ in rows)

@@ -158,7 +158,7 @@ class LocalServer:
             if self._process.poll() is not None:
                 last = self.log.strip().splitlines()[-1:] or ["no output"]
                 raise LocalServerError(f"The local AWS ended at once: {last[0]}")
-            if _answers(self.port):
+            if answers(self.port, "/_ministack/health"):
                 return
             time.sleep(0.05)
         raise LocalServerError(f"The local AWS did not answer within {START_SECONDS:.0f} seconds.")
@@ -225,10 +225,11 @@ def _port_taken(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _answers(port: int) -> bool:
+def answers(port: int, path: str) -> bool:
+    """Tell whether a GET of `path` on this machine's `port` is answered with 200."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
     try:
-        connection.request("GET", "/_ministack/health")
+        connection.request("GET", path)
         return connection.getresponse().status == 200
     except OSError:
         return False

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from engine.cli.deploy import REPOSITORIES, TEMPLATE
+from engine.cli.deploy import REPOSITORIES
 from engine.deployment import registry
 from engine.deployment.images import FUNCTIONS
 from engine.deployment.stacks import DeploymentError, Stacks
 from engine.local.packaging import read_template, run_from_source, write_template
+from engine.local.stack import TEMPLATE
 from tests.e2e.conftest import LocalStack
 
 TAGS = {"application": "millpond"}

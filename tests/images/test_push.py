@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import shutil
 import subprocess
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from engine.deployment.images import FUNCTIONS, Builder, ImageError
+from engine.local.server import answers
 from tests.images.conftest import Images, free_port
 
 SETTINGS = """
@@ -34,24 +34,13 @@ def registry(tmp_path: Path) -> Iterator[str]:
     process = subprocess.Popen([program, "serve", str(settings)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         end = time.monotonic() + 30
-        while not _answers(port):
+        while not answers(port, "/v2/"):
             assert time.monotonic() < end, "the registry does not answer"
             time.sleep(0.05)
         yield f"127.0.0.1:{port}"
     finally:
         process.terminate()
         process.wait(10)
-
-
-def _answers(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("GET", "/v2/")
-        return connection.getresponse().status == 200
-    except OSError:
-        return False
-    finally:
-        connection.close()
 
 
 def insecure(builder: Builder) -> list[str]:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from engine.cli.deploy import REPOSITORIES, TEMPLATE
+from engine.cli.deploy import REPOSITORIES
 from engine.local.packaging import read_template
+from engine.local.stack import TEMPLATE
 
 READ = read_template(TEMPLATE.read_text())
 RESOURCES: dict[str, Any] = READ["Resources"]
