@@ -71,8 +71,8 @@ class Listener(ABC):
         self.connections = 0
         self.port = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        self._writers: set[asyncio.StreamWriter] = set()
-        self._opened: list[asyncio.WriteTransport] = []
+        self._writers: list[asyncio.StreamWriter] = []
+        self._accepted: list[socket.socket] = []
 
     @abstractmethod
     async def answer(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
@@ -91,33 +91,41 @@ class Listener(ABC):
     async def __aenter__(self) -> Self:
         """Listen on a free port."""
         self._loop = asyncio.get_running_loop()
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=MOST_HEAD_BYTES)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._listening = socket.create_server(("127.0.0.1", 0), backlog=100)
+        self._listening.setblocking(False)
+        self.port = self._listening.getsockname()[1]
+        self._loop.add_reader(self._listening, self._accept)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop, also in the middle of answers that would never come."""
-        self._server.close()
+        self._loop.remove_reader(self._listening)
+        self._listening.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        # A conversation that had no time to begin closes nothing, nor does one that waits for its last bytes to go out.
-        for transport in self._opened:
-            transport.abort()
+        # An orderly end, also one that has begun, would wait for the client to read its last bytes.
+        for writer in self._writers:
+            writer.transport.abort()
         await asyncio.sleep(0)  # they are closed in the loop's next round
+        for connection in self._accepted:
+            connection.close()  # also that of a conversation that had no time to begin
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    # asyncio's own server loses what it has accepted but not yet made a transport of when it is closed.
+    def _accept(self) -> None:
+        connection, _ = self._listening.accept()
         self.connections += 1
-        self._opened.append(writer.transport)
-        task = asyncio.ensure_future(self._converse(reader, writer, self.connections))
+        self._accepted.append(connection)
+        task = asyncio.ensure_future(self._converse(connection, self.connections))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: int) -> None:
+    async def _converse(self, accepted: socket.socket, connection: int) -> None:
         """Answer one request after the other until either side has had enough."""
-        self._writers.add(writer)
+        reader, writer = await asyncio.open_connection(sock=accepted, limit=MOST_HEAD_BYTES)
+        self._writers.append(writer)
         try:
             more = True
             while more:
@@ -131,7 +139,6 @@ class Listener(ABC):
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
-            self._writers.discard(writer)
             writer.close()
 
 

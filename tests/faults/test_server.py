@@ -1,6 +1,7 @@
 """The fault server's DynamoDB is what it plays: AWS's own client takes it for the service, well or ill."""
 
 import asyncio
+import socket
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -234,3 +235,18 @@ async def test_calls_in_flight_are_counted_and_some_fail(fault_server: FaultServ
         *(dynamodb.batch_write_item(RequestItems=puts(item(row))) for row in range(40)), return_exceptions=True
     )
     assert 5 < sum(isinstance(result, ClientError) for result in results) < 35
+
+
+@pytest.mark.parametrize("rounds", range(5))
+async def test_what_was_just_accepted_is_closed_at_the_end(rounds: int) -> None:
+    async with FaultServer() as server:
+        client = socket.create_connection(("127.0.0.1", server.port))
+        for _ in range(rounds):
+            await asyncio.sleep(0)
+    with client:
+        client.settimeout(5)
+        try:
+            left = client.recv(1)
+        except ConnectionResetError:
+            left = b""
+    assert not left
