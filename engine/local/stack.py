@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from botocore.exceptions import ClientError
 
 from engine import clients
+from engine.deployment.stacks import DeploymentError, Stacks
 from engine.local import STACK_NAME
 from engine.local.packaging import read_template, run_from_source, write_template
 from engine.local.server import CHECKOUT
@@ -79,56 +76,29 @@ async def deploy(
     endpoint_url: str | None = None,
     region: str | None = None,
 ) -> Stack:
-    """Create the stack `name` and wait until it is complete; raises `StackError` with the resource that failed."""
+    """Deploy the stack `name` and wait until it is complete; raises `StackError` with the resource that failed."""
     async with clients.client("cloudformation", endpoint_url=endpoint_url, region=region) as cloudformation:
+        stacks = Stacks(cloudformation, _POLL_SECONDS)
         try:
-            await cloudformation.create_stack(
-                StackName=name,
-                TemplateBody=template,
-                Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
-                Capabilities=["CAPABILITY_IAM"],
-            )
-        except ClientError as error:
-            raise StackError(f"Stack {name} was refused: {error.response['Error'].get('Message', error)}") from error
-        found = await _describe(cloudformation, name)
-        while found["StackStatus"].endswith("_IN_PROGRESS"):
-            await asyncio.sleep(_POLL_SECONDS)
-            found = await _describe(cloudformation, name)
-        if found["StackStatus"] != "CREATE_COMPLETE":
-            raise StackError(f"Stack {name} failed: {await _first_failure(cloudformation, found['StackId'])}")
-        return _stack(found, endpoint_url)
+            change_set = await stacks.plan(name, template, parameters, {})
+            if change_set is not None:
+                await stacks.execute(change_set, lambda _resource, _status: None)
+        except DeploymentError as error:
+            raise StackError(str(error)) from error
+        return await _stack(stacks, name, endpoint_url)
 
 
 async def find(name: str, *, endpoint_url: str | None = None, region: str | None = None) -> Stack:
     """The deployed stack `name`; raises `StackError` when it is not there or not one of ours."""
     async with clients.client("cloudformation", endpoint_url=endpoint_url, region=region) as cloudformation:
-        return _stack(await _describe(cloudformation, name), endpoint_url)
+        return await _stack(Stacks(cloudformation), name, endpoint_url)
 
 
-async def _describe(cloudformation: Any, name: str) -> dict[str, Any]:
-    try:
-        reply: dict[str, Any] = await cloudformation.describe_stacks(StackName=name)
-    except ClientError as error:
-        if error.response["Error"].get("Code") == "ValidationError":
-            raise StackError(f"There is no stack named {name} here.") from None
-        raise
-    description: dict[str, Any] = reply["Stacks"][0]
-    return description
-
-
-async def _first_failure(cloudformation: Any, stack_id: str) -> str:
-    """The earliest failure is the cause; those after it are resources that were cancelled because of it."""
-    events = (await cloudformation.describe_stack_events(StackName=stack_id))["StackEvents"]
-    failures = [event for event in events if event["ResourceStatus"].endswith("_FAILED")]
-    if not failures:
-        return "no reason given"
-    cause = failures[-1]
-    return f"{cause['LogicalResourceId']}: {cause.get('ResourceStatusReason', 'no reason given')}"
-
-
-def _stack(description: dict[str, Any], endpoint_url: str | None) -> Stack:
-    name = description["StackName"]
-    outputs = {output["OutputKey"]: output["OutputValue"] for output in description.get("Outputs", [])}
+async def _stack(stacks: Stacks, name: str, endpoint_url: str | None) -> Stack:
+    status = await stacks.status(name)
+    if status is None:
+        raise StackError(f"There is no stack named {name} here.")
+    outputs = await stacks.outputs(name)
     try:
         api_id = outputs["ApiId"]
         # The host name in ApiUrl is that of AWS; every local AWS answers for it under this path.
@@ -148,5 +118,4 @@ def _stack(description: dict[str, Any], endpoint_url: str | None) -> Stack:
             api_url=outputs["ApiUrl"] if endpoint_url is None else local_url,
         )
     except KeyError as missing:
-        status = description.get("StackStatus", "unknown")
         raise StackError(f"Stack {name} ({status}) is not a Millpond stack: it has no output {missing}.") from None
