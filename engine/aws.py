@@ -17,12 +17,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
-from urllib.parse import urlsplit
 
 import orjson
 
+from engine.download import fetch
 from engine.errors import DeadlineExceeded, ServiceError, Verdict
-from engine.http1 import Pool
+from engine.http1 import Origin, Pool
 from engine.retry import Backoff, Deadline
 from engine.session import Session
 from engine.sign import Credentials, Signer
@@ -57,6 +57,28 @@ Transport = Callable[[str, Mapping[str, str], bytes, float], Awaitable[Reply]]
 """(url, headers, body, timeout in seconds) -> reply. Raises `ConnectionError` or `TimeoutError`."""
 
 
+class Download(Protocol):
+    """The reply to a GET: the HTTP status, the headers, and the body as it comes."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+
+    @property
+    def headers(self) -> Headers:
+        """The header fields."""
+
+    async def read(self, most: int) -> bytes:
+        """Return up to `most` bytes of the body, none at its end. Raises `ConnectionError` or `TimeoutError`."""
+
+    def close(self) -> None:
+        """Give the connection up, also in the middle of the body."""
+
+
+Fetch = Callable[[str, Mapping[str, str], float], Awaitable[Download]]
+"""(url, headers, seconds that each step may take) -> download. Raises `ConnectionError` or `TimeoutError`."""
+
+
 def transport(kind: str, using: Session) -> AbstractAsyncContextManager[Transport]:
     """Open the transport of that kind, ``lean`` or ``aiohttp``.
 
@@ -67,6 +89,25 @@ def transport(kind: str, using: Session) -> AbstractAsyncContextManager[Transpor
     from engine import proxied  # aiohttp takes long to import, and few want it
 
     return proxied.transport(using.tls())
+
+
+def downloads(kind: str, using: Session) -> AbstractAsyncContextManager[Fetch]:
+    """Open what downloads, by the transport of that kind; see `transport`."""
+    if kind == "lean":
+        return _lean_downloads(using.tls())
+    from engine import proxied
+
+    return proxied.downloads(using.tls())
+
+
+@asynccontextmanager
+async def _lean_downloads(tls: ssl.SSLContext) -> AsyncIterator[Fetch]:
+    """Open the project's own downloads, see `engine.download`."""
+
+    async def begin(url: str, headers: Mapping[str, str], seconds: float) -> Download:
+        return await fetch(url, headers, seconds, tls)
+
+    yield begin
 
 
 @asynccontextmanager
@@ -130,7 +171,7 @@ class Lane:
         self._transport, self._credentials = transport, credentials
         self._url = endpoint_url.rstrip("/") + "/"
         self._signer = Signer(
-            operation.service, region, urlsplit(self._url).netloc, operation.content_type, operation.target
+            operation.service, region, Origin.of(self._url).name, operation.content_type, operation.target
         )
         self._backoff = backoff or Backoff()
         self._second = 0
@@ -192,9 +233,11 @@ class Lane:
 class Attempts:
     """The attempts at one call: which faults end them, and how long to wait in between."""
 
-    def __init__(self, lane: Caller, deadline: Deadline, most: int | None = None) -> None:
-        """Try until the deadline, or at most so many times in a row without progress."""
-        self._lane, self._deadline, self._most = lane, deadline, most
+    def __init__(
+        self, pause: Callable[[int, Deadline], Awaitable[None]], deadline: Deadline, most: int | None = None
+    ) -> None:
+        """Try until the deadline, or at most so many times in a row without progress; `pause` is a lane's."""
+        self._pause, self._deadline, self._most = pause, deadline, most
         self._failed = self._expired = 0
 
     def failed(self, error: ServiceError) -> None:
@@ -218,7 +261,7 @@ class Attempts:
 
     async def wait(self) -> None:
         """Wait before the next attempt; `DeadlineExceeded` if there is no time to."""
-        await self._lane.pause(max(0, self._failed - 1), self._deadline)
+        await self._pause(max(0, self._failed - 1), self._deadline)
 
 
 async def pause(backoff: Backoff, attempt: int, deadline: Deadline, what: str) -> None:

@@ -6,6 +6,7 @@ one object an event, its key as it is. https://docs.aws.amazon.com/AmazonS3/late
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_plus
@@ -27,6 +28,8 @@ class Arrival:
     etag: str | None
     skip: str | None = None
 
+
+_ETAG = re.compile(r'"?[!#-~]+"?')
 
 ONLY_CSV = "Only CSV files are allowed"
 
@@ -77,4 +80,6 @@ def _arrival(*, bucket: str, key: str, version: str | None, etag: str | None, sk
         skip = "a folder marker"
     if skip is None and not key.lower().endswith(".csv"):
         skip = ONLY_CSV
+    if etag and not _ETAG.fullmatch(etag):
+        raise TypeError("an ETag of other characters")  # it becomes a header field
     return Arrival(bucket, key, version or None, etag.strip('"') if etag else None, skip)

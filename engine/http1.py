@@ -15,8 +15,8 @@ import asyncio
 import ssl
 import time
 from collections import deque
-from collections.abc import Mapping
-from typing import cast
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, TypeVar, cast
 from urllib.parse import urlsplit
 
 import httptools
@@ -114,7 +114,7 @@ class Connection(asyncio.Protocol):
             return
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._fail(ConnectionError(f"the reply is not HTTP: {type(error).__name__}"))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -159,19 +159,61 @@ class Connection(asyncio.Protocol):
             self._reply.set_exception(error)
 
 
-class Pool:
-    """Connections to one origin, opened as they are needed, the most recently used one first."""
+class Origin(NamedTuple):
+    """Where an http(s) URL leads: its connections and the Host header are the same for all of its paths."""
 
-    def __init__(self, url: str, tls: ssl.SSLContext | None) -> None:
-        """Prepare for `url`; `tls` checks certificates and is needed for https alone."""
+    scheme: str
+    host: str
+    port: int
+    name: str
+    """For the Host header: with the port where it is not the scheme's own, as signatures have it."""
+
+    @classmethod
+    def of(cls, url: str) -> Origin:
+        """Return the origin of a URL. Raises `ValueError` if that is no http(s) URL."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"not an http(s) URL: {url}")
-        self._host, self._tls = parts.hostname, tls if parts.scheme == "https" else None
-        if parts.scheme == "https" and tls is None:
-            raise ValueError("https needs a TLS context")
-        self._port = parts.port or (443 if parts.scheme == "https" else 80)
-        self._start = f"POST {parts.path or '/'} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
+        usual = 443 if parts.scheme == "https" else 80
+        name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        port = parts.port or usual
+        return cls(parts.scheme, parts.hostname, port, name if port == usual else f"{name}:{port}")
+
+
+Protocol = TypeVar("Protocol", bound=asyncio.Protocol)
+
+
+async def connect(factory: Callable[[], Protocol], origin: Origin, tls: ssl.SSLContext, seconds: float) -> Protocol:
+    """Open a connection and return its protocol; https is checked with `tls`.
+
+    Raises `TimeoutError` and `ConnectionError`.
+    """
+    secure = origin.scheme == "https"
+    try:
+        async with asyncio.timeout(min(seconds, CONNECT_SECONDS)):
+            _, protocol = await asyncio.get_running_loop().create_connection(
+                factory,
+                origin.host,
+                origin.port,
+                ssl=tls if secure else None,
+                server_hostname=origin.host if secure else None,
+            )
+    except TimeoutError:
+        raise TimeoutError("no connection in time") from None
+    except ssl.SSLCertVerificationError as error:
+        raise ConnectionError(f"the certificate of {origin.host} is not trusted: {error.verify_message}") from error
+    except OSError as error:
+        raise ConnectionError(f"{origin.host} cannot be reached: {type(error).__name__}") from error
+    return protocol
+
+
+class Pool:
+    """Connections to one origin, opened as they are needed, the most recently used one first."""
+
+    def __init__(self, url: str, tls: ssl.SSLContext) -> None:
+        """Prepare for `url`; `tls` checks certificates."""
+        self._origin, self._tls = Origin.of(url), tls
+        self._start = f"POST {urlsplit(url).path or '/'} HTTP/1.1\r\nHost: {self._origin.name}\r\n"
         self._idle: deque[tuple[float, Connection]] = deque()  # since when; the longest idle first
 
     async def post(self, headers: Mapping[str, str], body: bytes, seconds: float) -> RawReply:
@@ -192,7 +234,7 @@ class Pool:
             except TimeoutError:
                 self.close()  # if it died without a word, so did the others: one lost wait is enough
                 raise
-        connection = await self._open(end - clock())
+        connection = await connect(Connection, self._origin, self._tls, end - clock())
         return self._back(connection, await connection.request(head, body, end - clock()))
 
     def _back(self, connection: Connection, reply: RawReply) -> RawReply:
@@ -218,18 +260,3 @@ class Pool:
                 return connection
             connection.close()
         return None
-
-    async def _open(self, seconds: float) -> Connection:
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(min(seconds, CONNECT_SECONDS)):
-                _, connection = await loop.create_connection(
-                    Connection, self._host, self._port, ssl=self._tls, server_hostname=self._host if self._tls else None
-                )
-        except TimeoutError:
-            raise TimeoutError("no connection in time") from None
-        except ssl.SSLCertVerificationError as error:
-            raise ConnectionError(f"the certificate of {self._host} is not trusted: {error.verify_message}") from error
-        except OSError as error:
-            raise ConnectionError(f"{self._host} cannot be reached: {type(error).__name__}") from error
-        return connection

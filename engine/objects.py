@@ -1,25 +1,45 @@
-"""S3 objects: read in chunks, from any offset, never mixing two versions; and put, for rejects.
+"""S3 objects, read in chunks, from any offset, never mixing two versions.
 
 A read that breaks in the middle goes on with a ranged GET from the byte reached. `If-Match` on the ETag makes S3 refuse
-to go on with another version of the object. Memory: one chunk, whatever the size of the object.
+to go on with another version of the object. Memory: two chunks, whatever the size of the object.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import base64
+import html
+import re
+import zlib
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from email.utils import parsedate_to_datetime
 
-from engine.aws import pause, until
-from engine.clients import service_errors
+from engine.aws import Attempts, Download, Fetch, Headers, pause, until
 from engine.errors import ObjectGone, ObjectSuperseded, ServiceError, Verdict
 from engine.retry import NEVER, Backoff, Deadline
+from engine.session import Session
 
 CHUNK_BYTES = 262_144
-"""Bytes asked for at a time. aiobotocore streams 1,200 MB/s from 256 KiB on, and far less with its default, 1 KiB."""
+"""Bytes asked for at a time. Smaller chunks cost the processor more; larger ones gain nothing."""
 
-MAX_RESUMES = 8
-"""How often in a row a read may break without yielding a byte before it is given up."""
+MAX_FAILURES = 9
+"""How often in a row S3 may fail without yielding a byte before it is given up."""
+
+PATIENCE = 30.0
+"""Seconds that the head of a reply may take, and each chunk. S3 answers in tens of milliseconds: past this it hangs."""
+
+MAX_ERROR_BYTES = 65_536
+
+MAX_REGIONS = 1_000
+"""Buckets whose region is remembered."""
+
+_CODE = re.compile(r"<Code>([\w.]{1,64})</Code>")
+_MESSAGE = re.compile(r"<Message>([^<]*)</Message>")
+_REGION = re.compile(r"<Region>([^<]*)</Region>")
+_NAME_OF_REGION = re.compile(r"[a-z0-9-]{1,40}")
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
+_GONE = ("NoSuchKey", "NoSuchVersion", "MethodNotAllowed")  # the last: the version that a deletion leaves
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,47 +65,59 @@ class ObjectVersion:
 
 
 class Objects:
-    """Reads and puts objects through one S3 client."""
+    """Reads objects: `session` addresses and signs the requests, `fetch` sends them."""
 
-    def __init__(self, client: Any, backoff: Backoff | None = None) -> None:
-        self._client = client
-        self.backoff = backoff or Backoff(base=0.1)
+    def __init__(
+        self, session: Session, fetch: Fetch, *, backoff: Backoff | None = None, patience: float = PATIENCE
+    ) -> None:
+        self._session, self._fetch = session, fetch
+        self._backoff, self._patience = backoff or Backoff(base=0.1), patience
+        self._regions: dict[str, str] = {}  # of buckets that are not in the session's
 
     async def open(self, ref: ObjectRef, deadline: Deadline = NEVER) -> OpenObject:
         """Begin to read an object.
 
         Raises `ObjectGone` if it is not there, `ObjectSuperseded` if it is not the one that `ref` names any more,
-        `ServiceError`, and `DeadlineExceeded`.
+        `ServiceError` when S3 cannot be read after `MAX_FAILURES` tries, and `DeadlineExceeded`.
         """
-        reply = await self._get(ref, 0, deadline)
-        version_id = reply.get("VersionId") or ref.version
-        version = ObjectVersion(
-            bucket=ref.bucket,
-            key=ref.key,
-            version=None if version_id == "null" else version_id,
-            etag=reply["ETag"].strip('"'),
-            modified=int(reply["LastModified"].timestamp()),
-            size=reply["ContentLength"],
-        )
-        return OpenObject(self, version, reply["Body"])
+        attempts = self.attempts(deadline)
+        while True:
+            try:
+                reply = await self._get(ref, 0, deadline)
+            except ServiceError as error:
+                attempts.failed(error)
+                await attempts.wait()
+                continue
+            try:
+                return OpenObject(self, _version_of(ref, reply), reply)
+            except BaseException:
+                reply.close()
+                raise
 
-    async def put(self, bucket: str, key: str, body: bytes, content_type: str, deadline: Deadline = NEVER) -> None:
-        """Put a whole small object. Raises `ServiceError` and `DeadlineExceeded`."""
-        async with until(deadline, "PutObject"):
-            with service_errors("PutObject"):
-                await self._client.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
-
-    async def resume(self, version: ObjectVersion, offset: int, deadline: Deadline = NEVER) -> Any:
-        """Return the body of `version` from byte `offset` on. Raises as `open` does."""
+    async def resume(self, version: ObjectVersion, offset: int, deadline: Deadline = NEVER) -> Download:
+        """Return the body of `version` from byte `offset` on. Raises as `open` does, but tries once."""
         ref = ObjectRef(version.bucket, version.key, version.version, version.etag)
         reply = await self._get(ref, offset, deadline)
-        # S3 always heeds a range; some that stand in for it send the whole object again, and rows would come twice.
-        if offset and "ContentRange" not in reply:
-            await _skip(reply["Body"], offset, deadline)
-        return reply["Body"]
+        try:
+            _same(version, offset, reply)
+            # S3 heeds a range; some that stand in for it send the whole object again, and rows would come twice.
+            await _skip(reply, offset if reply.status == 200 else 0, deadline)
+        except BaseException:
+            reply.close()
+            raise
+        return reply
 
-    async def _get(self, ref: ObjectRef, offset: int, deadline: Deadline) -> Any:
-        arguments: dict[str, Any] = {"Bucket": ref.bucket, "Key": ref.key}
+    def attempts(self, deadline: Deadline) -> Attempts:
+        """Return the attempts at reading one thing."""
+
+        async def wait(attempt: int, deadline: Deadline) -> None:
+            await pause(self._backoff, attempt, deadline, "GetObject")
+
+        return Attempts(wait, deadline, MAX_FAILURES)
+
+    async def _get(self, ref: ObjectRef, offset: int, deadline: Deadline) -> Download:
+        """Send one GET, or two where the bucket turns out to be in another region; the reply is a good one."""
+        arguments = {"Bucket": ref.bucket, "Key": ref.key}
         if ref.version:
             arguments["VersionId"] = ref.version
         if ref.etag:
@@ -94,65 +126,175 @@ class Objects:
             arguments["Range"] = f"bytes={offset}-"
         try:
             async with until(deadline, "GetObject"):
-                with service_errors("GetObject"):
-                    return await self._client.get_object(**arguments)
+                try:
+                    return await self._ask(arguments, self._regions.get(ref.bucket))
+                except _Elsewhere as error:
+                    reply = await self._ask(arguments, error.region)
+                    if len(self._regions) < MAX_REGIONS:
+                        self._regions[ref.bucket] = error.region
+                    return reply
         except ServiceError as error:
-            if error.code in ("NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed"):
-                raise ObjectGone(f"s3://{ref.bucket}/{ref.key} no longer exists") from error
+            if error.verdict is Verdict.EXPIRED:
+                async with until(deadline, "renewing credentials"):
+                    await self._session.credentials(renew=True)
             if error.status == 412:
                 raise ObjectSuperseded(f"s3://{ref.bucket}/{ref.key} was replaced by a newer upload") from error
+            if error.code in _GONE:
+                raise ObjectGone(f"s3://{ref.bucket}/{ref.key} no longer exists") from error
             raise
 
+    async def _ask(self, arguments: Mapping[str, str], region: str | None) -> Download:
+        """Send one GET and return a good reply. Raises `ServiceError`, `_Elsewhere` where another region is named."""
+        request = await self._session.get_object(arguments, region)
+        with _broken():
+            reply = await self._fetch(request.url, request.headers, self._patience)
+            if reply.status in (200, 206):
+                return reply
+            try:
+                body = await _text_of(reply)
+            finally:
+                reply.close()
+        named = reply.headers.get("x-amz-bucket-region") or _first(_REGION, body)
+        if reply.status in (301, 307, 400) and named != request.region and _NAME_OF_REGION.fullmatch(named):
+            raise _Elsewhere(named, *_error_of(reply.status, body))
+        raise ServiceError("GetObject", *_error_of(reply.status, body))
 
-async def _read(body: Any, most: int, deadline: Deadline) -> bytes:
-    async with until(deadline, "GetObject"):
-        with service_errors("GetObject"):
-            chunk: bytes = await body.read(most)
-    if not chunk:
-        raise ServiceError("GetObject", "ConnectionFailed", 0, "the body ended early")
-    return chunk
 
+class _Elsewhere(ServiceError):
+    """The bucket is in another region."""
 
-async def _skip(body: Any, count: int, deadline: Deadline) -> None:
-    try:
-        while count:
-            count -= len(await _read(body, min(count, CHUNK_BYTES), deadline))
-    except BaseException:
-        body.close()
-        raise
+    def __init__(self, region: str, code: str, status: int, detail: str) -> None:
+        super().__init__("GetObject", code, status, detail)
+        self.region = region
 
 
 class OpenObject:
     """An object being read: `version` says which, `chunks` gives its bytes."""
 
-    def __init__(self, objects: Objects, version: ObjectVersion, body: Any) -> None:
+    def __init__(self, objects: Objects, version: ObjectVersion, reply: Download) -> None:
         self.version = version
-        self._objects, self._body = objects, body
+        self._objects, self._body = objects, reply
+        self._open = True
+        self._checksum = _checksum_of(reply.headers)
 
     async def chunks(self, deadline: Deadline = NEVER) -> AsyncIterator[bytes]:
         """Yield the bytes in order, in chunks of up to `CHUNK_BYTES`.
 
         Raises `ObjectGone` or `ObjectSuperseded` when the object changes underneath, `ServiceError` when S3 cannot be
-        read after `MAX_RESUMES` tries in a row, `DeadlineExceeded` when the time is up first.
+        read after `MAX_FAILURES` tries in a row or the bytes do not have the checksum that S3 has of them,
+        `DeadlineExceeded` when the time is up first.
         """
-        offset, failures = 0, 0
+        offset, checksum = 0, 0
+        attempts = self._objects.attempts(deadline)
         while offset < self.version.size:
             try:
-                if self._body is None:
+                if not self._open:
                     self._body = await self._objects.resume(self.version, offset, deadline)
-                chunk = await _read(self._body, CHUNK_BYTES, deadline)
+                    self._open = True
+                chunk = await _read(self._body, min(CHUNK_BYTES, self.version.size - offset), deadline)
             except ServiceError as error:
-                failures += 1
-                if error.verdict not in (Verdict.RETRY, Verdict.THROTTLE) or failures > MAX_RESUMES:
-                    raise
+                attempts.failed(error)
                 self.close()
-                await pause(self._objects.backoff, failures - 1, deadline, "GetObject")
+                await attempts.wait()
                 continue
-            offset, failures = offset + len(chunk), 0
+            attempts.progressed()
+            offset, checksum = offset + len(chunk), zlib.crc32(chunk, checksum)
             yield chunk
+        if self._checksum not in (None, checksum):
+            raise ServiceError("GetObject", "CRC32CheckFailed", 0, "the object was damaged on its way")
 
     def close(self) -> None:
-        """Give the connection back, also if the object was not read to its end."""
-        if self._body is not None:
+        """Give the connection up, also if the object was not read to its end."""
+        if self._open:
+            self._open = False
             self._body.close()
-            self._body = None
+
+
+@contextmanager
+def _broken() -> Iterator[None]:
+    """Turn what a download raises into `ServiceError`."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise ServiceError("GetObject", "CallTimedOut", 0, "no answer in time") from error
+    except ConnectionError as error:
+        raise ServiceError("GetObject", "ConnectionFailed", 0, str(error)) from error
+
+
+async def _read(body: Download, most: int, deadline: Deadline) -> bytes:
+    async with until(deadline, "GetObject"):
+        with _broken():
+            chunk = await body.read(most)
+    if not chunk:
+        raise ServiceError("GetObject", "ConnectionFailed", 0, "the body ended early")
+    return chunk
+
+
+async def _skip(body: Download, count: int, deadline: Deadline) -> None:
+    while count:
+        count -= len(await _read(body, min(count, CHUNK_BYTES), deadline))
+
+
+def _unreadable(why: str) -> ServiceError:
+    return ServiceError("GetObject", "UnreadableReply", 0, why)
+
+
+def _version_of(ref: ObjectRef, reply: Download) -> ObjectVersion:
+    """Return what the reply to a request for all of the object says of it."""
+    get = reply.headers.get
+    version = get("x-amz-version-id") or ref.version
+    etag = (get("etag") or "").strip('"')
+    try:
+        modified = int(parsedate_to_datetime(get("last-modified") or "").timestamp())
+        size = int(get("content-length") or "")
+    except (ValueError, TypeError, OverflowError) as error:  # a proxy's page, perhaps
+        raise _unreadable("no length, or no date of change") from error
+    if reply.status != 200 or not etag:
+        raise _unreadable("part of an object, or one without ETag")
+    return ObjectVersion(ref.bucket, ref.key, None if version == "null" else version, etag, modified, size)
+
+
+def _same(version: ObjectVersion, offset: int, reply: Download) -> None:
+    """Raise unless the reply goes on with that version at `offset`, or begins it again."""
+    get = reply.headers.get
+    if (get("etag") or "").strip('"') != version.etag:
+        raise ObjectSuperseded(f"s3://{version.bucket}/{version.key} was replaced by a newer upload")
+    if reply.status == 200:
+        good = get("content-length") == str(version.size)
+    else:
+        span = _CONTENT_RANGE.fullmatch(get("content-range") or "")
+        good = span is not None and (int(span[1]), int(span[2])) == (offset, version.size)
+    if not good:
+        raise _unreadable("not the bytes that were asked for")
+
+
+def _checksum_of(headers: Headers) -> int | None:
+    """Return the CRC-32 of the whole object, if S3 has one: uploads in parts may have one of the parts' checksums."""
+    encoded = headers.get("x-amz-checksum-crc32")
+    if encoded is None or headers.get("x-amz-checksum-type") == "COMPOSITE":
+        return None
+    try:
+        decoded = base64.b64decode(encoded, validate=True)
+    except ValueError:
+        return None
+    return int.from_bytes(decoded) if len(decoded) == 4 else None
+
+
+async def _text_of(reply: Download) -> str:
+    """Return the body of an error."""
+    body = b""
+    while len(body) < MAX_ERROR_BYTES and (piece := await reply.read(MAX_ERROR_BYTES)):
+        body += piece
+    return body.decode("utf-8", "replace")
+
+
+def _first(pattern: re.Pattern[str], text: str) -> str:
+    found = pattern.search(text)
+    return found[1] if found else ""
+
+
+def _error_of(status: int, body: str) -> tuple[str, int, str]:
+    """Return code, status and message of an error in S3's XML; of a proxy's HTML the status is all there is."""
+    code = _first(_CODE, body)
+    said = " ".join(html.unescape(_first(_MESSAGE, body)).split())[:300] if code else ""
+    return code or f"HTTP{status}", status, said

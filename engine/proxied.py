@@ -3,35 +3,78 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 
 import aiohttp
+import yarl
 
-from engine.aws import MAX_CONNECTIONS, Reply, Transport
+from engine.aws import MAX_CONNECTIONS, Download, Fetch, Headers, Reply, Transport
+from engine.http1 import CONNECT_SECONDS
+
+
+def _session(tls: ssl.SSLContext) -> aiohttp.ClientSession:
+    """Return a session that adds nothing to requests and takes nothing from replies. https is checked with `tls`."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=30, ssl=tls),
+        auto_decompress=False,
+        skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent"),
+        trust_env=True,
+    )
+
+
+@contextmanager
+def _faults() -> Iterator[None]:
+    """Turn what aiohttp raises into `ConnectionError` and `TimeoutError`."""
+    try:
+        yield
+    except aiohttp.ServerTimeoutError as error:
+        raise TimeoutError(str(error)) from error
+    except (aiohttp.ClientError, OSError) as error:  # a certificate's is a ValueError as well
+        if isinstance(error, TimeoutError):
+            raise
+        raise ConnectionError(type(error).__name__) from error
+    except ValueError as error:  # such as a password for this host in ~/.netrc, which comes with the proxies
+        raise ConnectionError(f"aiohttp refuses to send this: {error}") from error
 
 
 @asynccontextmanager
 async def transport(tls: ssl.SSLContext) -> AsyncIterator[Transport]:
-    """Open the transport. https is checked with `tls`."""
-    connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=30, ssl=tls)
-    skipped = ("Accept", "Accept-Encoding", "User-Agent")
-    async with aiohttp.ClientSession(
-        connector=connector, auto_decompress=False, skip_auto_headers=skipped, trust_env=True
-    ) as http:
+    """Open the transport."""
+    async with _session(tls) as http:
 
         async def send(url: str, headers: Mapping[str, str], body: bytes, seconds: float) -> Reply:
             limit = aiohttp.ClientTimeout(total=seconds)
-            try:
+            with _faults():
                 async with http.post(url, data=body, headers=headers, timeout=limit, allow_redirects=False) as reply:
                     return Reply(reply.status, reply.headers, await reply.read())
-            except aiohttp.ServerTimeoutError as error:
-                raise TimeoutError(str(error)) from error
-            except (aiohttp.ClientError, OSError) as error:  # a certificate's is a ValueError as well
-                if isinstance(error, TimeoutError):
-                    raise
-                raise ConnectionError(type(error).__name__) from error
-            except ValueError as error:  # such as a password for this host in ~/.netrc, which comes with the proxies
-                raise ConnectionError(f"aiohttp refuses to send this: {error}") from error
 
         yield send
+
+
+class _Download:
+    def __init__(self, reply: aiohttp.ClientResponse) -> None:
+        self._reply = reply
+        self.status: int = reply.status
+        self.headers: Headers = reply.headers
+
+    async def read(self, most: int) -> bytes:
+        with _faults():
+            return await self._reply.content.read(most)
+
+    def close(self) -> None:
+        self._reply.close()
+
+
+@asynccontextmanager
+async def downloads(tls: ssl.SSLContext) -> AsyncIterator[Fetch]:
+    """Open what downloads."""
+    async with _session(tls) as http:
+
+        async def begin(url: str, headers: Mapping[str, str], seconds: float) -> Download:
+            limit = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=seconds)
+            signed = yarl.URL(url, encoded=True)  # as it stands
+            with _faults():
+                return _Download(await http.get(signed, headers=headers, timeout=limit, allow_redirects=False))
+
+        yield begin

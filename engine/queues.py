@@ -64,7 +64,7 @@ class QueueSender:
     async def send(self, request: bytes, count: int, deadline: Deadline) -> None:
         """Send a `request` with `count` messages until each is accepted. Until then it is all that is kept of them."""
         left = set(map(str, range(count)))
-        attempts = Attempts(self._lane, deadline)
+        attempts = Attempts(self._lane.pause, deadline)
         while True:
             try:
                 accepted = await self._call(request, deadline)

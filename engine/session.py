@@ -8,13 +8,18 @@ use (`engine.clients` has those).
 from __future__ import annotations
 
 import asyncio
+import io
+import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import botocore.exceptions
 import botocore.session
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
+from botocore.config import Config
 from botocore.credentials import RefreshableCredentials
 from botocore.httpsession import get_cert_path
 
@@ -47,12 +52,63 @@ class Endpoint(NamedTuple):
     region: str
 
 
+_BREAK = re.compile("[\r\n\0]")
+
+
+class SignedRequest(NamedTuple):
+    """A request without a body as botocore's own client would send it."""
+
+    url: str
+    headers: Mapping[str, str]
+    region: str
+    """The region that it was made and signed for."""
+
+
+class _Writer:
+    """Writes and signs the GetObject requests of one region, by a client that sends nothing."""
+
+    def __init__(self, settings: botocore.session.Session, credentials: Credentials, region: str | None) -> None:
+        self.credentials = credentials
+        self._client: Any = settings.create_client(
+            "s3",
+            region_name=region,
+            aws_access_key_id=credentials.access_key,
+            aws_secret_access_key=credentials.secret_key,
+            aws_session_token=credentials.token,
+            config=Config(parameter_validation=False),
+        )
+        self._written: Any = None
+        # What a handler of this event returns is taken for the answer: nothing is sent.
+        self._client.meta.events.register("before-send.s3.GetObject", self._keep)
+        self._client.meta.events.register("before-call.s3.CreateSession", self._refuse)
+
+    def _keep(self, request: Any, **_: Any) -> Any:
+        self._written = request
+        return AWSResponse(request.url, 200, HTTPHeaders(), io.BytesIO())
+
+    def _refuse(self, **_: Any) -> None:
+        # Botocore would wait for the answer, and the event loop with it. S3 does not tell of such buckets' objects.
+        raise ValueError("directory buckets (S3 Express) are not read: use a general purpose bucket")
+
+    def write(self, arguments: Mapping[str, str]) -> SignedRequest:
+        self._client.get_object(**arguments)
+        headers = {
+            name: value.decode("latin-1") if isinstance(value, bytes) else value
+            for name, value in self._written.headers.items()
+        }
+        if any(_BREAK.search(value) for value in headers.values()):
+            raise ValueError("a header field would have a line break, perhaps from the session token")
+        return SignedRequest(self._written.url, headers, self._client.meta.region_name)
+
+
 class Session:
     """One person's or function's settings. Nothing is read before it is asked for."""
 
     def __init__(self) -> None:
         self._settings = botocore.session.Session()
         self._endpoints: dict[str, Endpoint] = {}
+        self._writers: dict[str | None, _Writer] = {}
+        self._tls: ssl.SSLContext | None = None
         self._credentials: Any = None
         self._loading = asyncio.Lock()
 
@@ -72,7 +128,28 @@ class Session:
 
     def tls(self) -> ssl.SSLContext:
         """Return a context that checks certificates against the authorities that AWS tools trust."""
-        return ssl.create_default_context(cafile=get_cert_path(self._settings.get_config_variable("ca_bundle") or True))
+        if self._tls is None:
+            authorities = get_cert_path(self._settings.get_config_variable("ca_bundle") or True)
+            self._tls = ssl.create_default_context(cafile=authorities)
+        return self._tls
+
+    async def get_object(self, arguments: Mapping[str, str], region: str | None = None) -> SignedRequest:
+        """Return the request for an object, with the address and the signature that botocore's client gives it.
+
+        `arguments` are those of its ``get_object``; `region` is that of the bucket, if it is not the session's.
+        Raises `ServiceError`.
+        """
+        credentials = await self.credentials()
+        try:
+            writer = self._writers.get(region)
+            if writer is None or writer.credentials != credentials:
+                writer = self._writers[region] = _Writer(self._settings, credentials, region)
+            return writer.write(arguments)
+        except (
+            botocore.exceptions.BotoCoreError,
+            ValueError,
+        ) as error:  # nothing was sent, so it is a setting or a name
+            raise ServiceError("GetObject", "InvalidParameter", 400, " ".join(str(error).split())) from error
 
     async def credentials(self, renew: bool = False) -> Credentials:
         """Return current credentials, renewed in time by botocore where they can expire. Raises `ServiceError`.

@@ -94,7 +94,7 @@ class TableWriter:
 
     async def _settle(self, items: Items, batch: Sequence[int], outcome: Outcome, deadline: Deadline) -> None:
         parts = [(batch, self._body(items, batch))]
-        attempts = Attempts(self._lane, deadline)
+        attempts = Attempts(self._lane.pause, deadline)
         while parts:
             part, body = parts.pop()
             left: Sequence[int] = part
@@ -207,7 +207,7 @@ class TableReader:
     ) -> Page:
         start = {"ExclusiveStartKey": start_key} if start_key else {}
         body = orjson.dumps({"TableName": self._table, "Limit": limit, **request, **start})
-        attempts = Attempts(lane, deadline, MAX_READ_ATTEMPTS)
+        attempts = Attempts(lane.pause, deadline, MAX_READ_ATTEMPTS)
         while True:
             try:
                 return _page_of(await lane.call(body, deadline))

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from engine import aws
-from engine.clients import beside, client
 from engine.config import ProducerSettings
 from engine.convert import Converted, Converter
 from engine.errors import DeadlineExceeded, MillpondError, ObjectError
@@ -22,6 +21,7 @@ from engine.queues import QueueSender, Sending
 from engine.rejects import RejectFile, RejectFiles, folder_of
 from engine.retry import Deadline
 from engine.session import Session
+from engine.store import RejectStore, reject_store
 
 RESERVE_SECONDS = 5.0
 """Kept back of the function's time, for the last calls and the answer."""
@@ -34,6 +34,7 @@ class Producer:
     settings: ProducerSettings
     objects: Objects
     sender: QueueSender
+    store: RejectStore
 
 
 @asynccontextmanager
@@ -44,9 +45,10 @@ async def open_producer(env: Mapping[str, str]) -> AsyncIterator[Producer]:
         session = Session()
         transport = await stack.enter_async_context(aws.transport(settings.transport, session))
         lane = aws.lane(aws.SEND_MESSAGE_BATCH, transport, session)
-        s3 = await stack.enter_async_context(client("s3", using=beside(session)))
         sender = QueueSender(settings.queue_url, lane, max_batch_bytes=settings.max_batch_bytes)
-        yield Producer(settings, Objects(s3), sender)
+        fetch = await stack.enter_async_context(aws.downloads(settings.transport, session))
+        store = await stack.enter_async_context(reject_store(session))
+        yield Producer(settings, Objects(session, fetch), sender, store)
 
 
 async def produce(producer: Producer, event: Any, deadline: Deadline) -> dict[str, Any]:
@@ -160,8 +162,7 @@ class _Run:
 
     async def _put(self, files: list[RejectFile]) -> None:
         bucket = self._producer.settings.rejects_bucket or self._arrival.bucket
-        for file in files:
-            await self._producer.objects.put(bucket, file.key, file.body, "text/csv; charset=utf-8", self._deadline)
+        await self._producer.store.put(files, bucket, self._deadline)
 
 
 def _timestamp() -> str:

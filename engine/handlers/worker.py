@@ -6,10 +6,10 @@ import csv
 import hashlib
 import io
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine import aws
 from engine.config import WorkerSettings
@@ -21,10 +21,8 @@ from engine.records import Reject
 from engine.rejects import RejectFiles, folder_of
 from engine.retry import Deadline
 from engine.session import Session
+from engine.store import RejectStore, reject_store
 from engine.table import Outcome, TableWriter
-
-if TYPE_CHECKING:
-    from engine.objects import Objects
 
 RESERVE_SECONDS = 3.0
 """Kept back of the function's time, for recording rejects and the answer."""
@@ -39,8 +37,7 @@ class Worker:
 
     settings: WorkerSettings
     writer: TableWriter
-    objects: Callable[[], Awaitable[Objects]]
-    """Opens S3 when the first reject needs it: most workers never see one, and it costs a cold start dear."""
+    store: RejectStore
 
 
 @asynccontextmanager
@@ -51,19 +48,8 @@ async def open_worker(env: Mapping[str, str]) -> AsyncIterator[Worker]:
         session = Session()
         transport = await stack.enter_async_context(aws.transport(settings.transport, session))
         lane = aws.lane(aws.BATCH_WRITE_ITEM, transport, session)
-        opened: Objects | None = None
-
-        async def objects() -> Objects:
-            nonlocal opened
-            if opened is None:
-                from engine.clients import client, service_errors
-                from engine.objects import Objects
-
-                with service_errors("opening S3"):
-                    opened = Objects(await stack.enter_async_context(client("s3")))
-            return opened
-
-        yield Worker(settings, TableWriter(settings.table, settings.schema, lane), objects)
+        store = await stack.enter_async_context(reject_store(session))
+        yield Worker(settings, TableWriter(settings.table, settings.schema, lane), store)
 
 
 @dataclass(slots=True)
@@ -157,9 +143,7 @@ async def _record(worker: Worker, delivery: _Delivery, last: Deadline) -> bool:
     content = "\n".join(f"{reject.row},{reject.record}" for reject in delivery.rejects)
     digest = hashlib.sha256(content.encode()).hexdigest()[:8]
     files = RejectFiles(folder, f"message-{name}-{digest}")
-    for file in files.add(delivery.rejects) + files.flush():
-        objects = await worker.objects()
-        await objects.put(bucket, file.key, file.body, "text/csv; charset=utf-8", last)
+    await worker.store.put(files.add(delivery.rejects) + files.flush(), bucket, last)
     return True
 
 

@@ -2,8 +2,8 @@
 
 import json
 import uuid
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager
 from decimal import Decimal
 from typing import Any
 
@@ -50,6 +50,13 @@ class Cloud:
     def client(self, service: str) -> AbstractAsyncContextManager[Any]:
         """The engine's own kind of client."""
         return clients.client(service, endpoint_url=self.endpoint, using=self._session)
+
+    @contextmanager
+    def environment(self) -> Iterator[None]:
+        """The settings of a process whose services are here."""
+        with pytest.MonkeyPatch.context() as env:
+            env.setenv("AWS_ENDPOINT_URL", self.endpoint)
+            yield
 
     def bucket(self, *, versioned: bool = False) -> str:
         """A new bucket."""

@@ -1,4 +1,4 @@
-"""Reading and putting S3 objects: whole, from the middle, and never another version than the one begun with."""
+"""S3 objects read and files of rejects put: whole, from the middle, never another version than the one begun with."""
 
 import hashlib
 from collections.abc import AsyncIterator
@@ -6,8 +6,13 @@ from contextlib import asynccontextmanager, closing
 
 import pytest
 
+from engine import aws
 from engine.errors import ObjectGone, ObjectSuperseded, ServiceError, Verdict
 from engine.objects import CHUNK_BYTES, ObjectRef, Objects, OpenObject
+from engine.rejects import RejectFile
+from engine.retry import NEVER
+from engine.session import Session
+from engine.store import RejectStore, reject_store
 from tests.contract.clouds import Cloud
 
 BODY = bytes(range(256)) * 4096 + b"the end"
@@ -23,8 +28,17 @@ KEYS = [
 
 @asynccontextmanager
 async def objects_in(cloud: Cloud) -> AsyncIterator[Objects]:
-    async with cloud.client("s3") as client:
-        yield Objects(client)
+    with cloud.environment():
+        session = Session()
+        async with aws.downloads("lean", session) as fetch:
+            yield Objects(session, fetch)
+
+
+@asynccontextmanager
+async def store_in(cloud: Cloud) -> AsyncIterator[RejectStore]:
+    with cloud.environment():
+        async with reject_store(Session()) as store:
+            yield store
 
 
 async def content(opened: OpenObject) -> bytes:
@@ -55,15 +69,15 @@ async def test_an_object_goes_on_from_any_byte(cloud: Cloud, offset: int) -> Non
     async with objects_in(cloud) as objects:
         opened = await objects.open(ObjectRef(bucket, "k.csv"))
         opened.close()
-        body = await objects.resume(opened.version, offset)
-        assert await body.read() == BODY[offset:]
+        with closing(await objects.resume(opened.version, offset)) as body:
+            assert await body.read(len(BODY)) == BODY[offset:]
 
 
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: key[:30])
 async def test_any_key_is_put_and_read(cloud: Cloud, key: str) -> None:
     bucket = cloud.bucket()
-    async with objects_in(cloud) as objects:
-        await objects.put(bucket, key, b"row,reason\r\n", "text/csv; charset=utf-8")
+    async with store_in(cloud) as store, objects_in(cloud) as objects:
+        await store.put([RejectFile(key, b"row,reason\r\n")], bucket, NEVER)
         opened = await objects.open(ObjectRef(bucket, key))
         assert await content(opened) == b"row,reason\r\n"
     assert cloud.keys(bucket) == [key]
@@ -125,7 +139,8 @@ async def test_a_version_is_read_whatever_came_after_it(cloud: Cloud) -> None:
             opened = await objects.open(ref)
             assert await content(opened) == body
             assert opened.version.version == put["VersionId"]
-            assert await (await objects.resume(opened.version, 2)).read() == body[2:]
+            with closing(await objects.resume(opened.version, 2)) as rest:
+                assert await rest.read(100) == body[2:]
         with pytest.raises(ObjectGone):
             await objects.open(ObjectRef(bucket, "k.csv"))
 
@@ -152,18 +167,19 @@ async def test_a_version_that_was_deleted_is_gone(cloud: Cloud) -> None:
 
 
 async def test_a_bucket_that_is_not_there_is_a_wrong_setting(cloud: Cloud) -> None:
-    async with objects_in(cloud) as objects:
-        for call in (objects.open(ObjectRef("no-such-bucket", "k.csv")), objects.put("no-such-bucket", "k", b"", "")):
+    async with store_in(cloud) as store, objects_in(cloud) as objects:
+        reading = objects.open(ObjectRef("no-such-bucket", "k.csv"))
+        putting = store.put([RejectFile("k", b"")], "no-such-bucket", NEVER)
+        for call in (reading, putting):
             with pytest.raises(ServiceError, match="NoSuchBucket") as caught:
                 await call
             assert caught.value.verdict is Verdict.FATAL
 
 
-async def test_one_connection_does_for_objects_read_to_their_end(cloud: Cloud) -> None:
+async def test_objects_left_in_the_middle_stop_nothing(cloud: Cloud) -> None:
     bucket = cloud.bucket()
     cloud.put(bucket, "k.csv", BODY)
     async with objects_in(cloud) as objects:
-        # More than the client keeps connections: one that was not given back would stop it.
         for read in [True, False] * 35:
             opened = await objects.open(ObjectRef(bucket, "k.csv"))
             if read:

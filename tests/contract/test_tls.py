@@ -1,10 +1,10 @@
-"""Hot calls over TLS: both transports check the certificate, as in production, and nothing turns that off."""
+"""Hot calls and downloads over TLS: both transports check the certificate, as in production; nothing turns that off."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -27,7 +27,8 @@ async def server(folder: Path, host: str = "127.0.0.1") -> AsyncIterator[tuple[s
         opened.append(writer.transport)
         try:
             while True:
-                await reader.readuntil(b"\r\n\r\nbody")
+                head = await reader.readuntil(b"\r\n\r\n")
+                await reader.readexactly(len(b"body") if head.startswith(b"POST") else 0)
                 writer.write(REPLY)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -44,32 +45,66 @@ async def server(folder: Path, host: str = "127.0.0.1") -> AsyncIterator[tuple[s
         await asyncio.sleep(0)
 
 
-@pytest.mark.parametrize("kind", TRANSPORTS)
+Call = Callable[[str], Awaitable[tuple[int, bytes]]]
+
+
+@asynccontextmanager
+async def posting(kind: str) -> AsyncIterator[Call]:
+    async with aws.transport(kind, Session()) as send:
+
+        async def call(url: str) -> tuple[int, bytes]:
+            reply = await send(url, {"X-Test": "1"}, b"body", 5)
+            return reply.status, reply.body
+
+        yield call
+
+
+@asynccontextmanager
+async def downloading(kind: str) -> AsyncIterator[Call]:
+    async with aws.downloads(kind, Session()) as fetch:
+
+        async def call(url: str) -> tuple[int, bytes]:
+            with closing(await fetch(url, {"X-Test": "1"}, 5)) as reply:
+                return reply.status, await reply.read(1_000)
+
+        yield call
+
+
+each = pytest.mark.parametrize("kind", TRANSPORTS)
+both = pytest.mark.parametrize("way", [posting, downloading], ids=["post", "download"])
+Way = Callable[[str], AbstractAsyncContextManager[Call]]
+
+
+@each
+@both
 async def test_a_trusted_certificate_is_accepted_again_and_again(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    way: Way, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with server(tmp_path) as (url, authority):
         monkeypatch.setenv("AWS_CA_BUNDLE", str(authority))
-        async with aws.transport(kind, Session()) as send:
+        async with way(kind) as call:
             for _ in range(3):
-                reply = await send(url, {"X-Test": "1"}, b"body", 5)
-                assert (reply.status, reply.body) == (200, b'{"UnprocessedItems":{}}')
+                assert await call(url) == (200, b'{"UnprocessedItems":{}}')
 
 
-@pytest.mark.parametrize("kind", TRANSPORTS)
-async def test_an_unknown_authority_is_refused(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@each
+@both
+async def test_an_unknown_authority_is_refused(
+    way: Way, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
-    async with server(tmp_path) as (url, _), aws.transport(kind, Session()) as send:
+    async with server(tmp_path) as (url, _), way(kind) as call:
         with pytest.raises(ConnectionError, match=r"not trusted|Certificate"):
-            await send(url, {}, b"body", 5)
+            await call(url)
 
 
-@pytest.mark.parametrize("kind", TRANSPORTS)
+@each
+@both
 async def test_a_certificate_of_another_host_is_refused(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    way: Way, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with server(tmp_path, host="127.0.0.2") as (url, authority):
         monkeypatch.setenv("AWS_CA_BUNDLE", str(authority))
-        async with aws.transport(kind, Session()) as send:
+        async with way(kind) as call:
             with pytest.raises(ConnectionError, match=r"not trusted|Certificate"):
-                await send(url, {}, b"body", 5)
+                await call(url)

@@ -10,7 +10,7 @@ It keeps the last version of each key, heeds Range and If-Match, and is asked wi
 import asyncio
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import assert_never
 from urllib.parse import unquote
@@ -50,7 +50,39 @@ class Whole:
     cut: int | None = None
 
 
-ObjectFault = Refuse | Reset | Silent | Slow | Cut | Stall | Whole
+@dataclass(frozen=True)
+class Elsewhere:
+    """The bucket is in another region, S3 says in which."""
+
+    region: str
+    status: int = 301
+    in_body: bool = False
+
+
+@dataclass(frozen=True)
+class Page:
+    """Something in between answers with a page of its own."""
+
+    status: int = 200
+
+
+@dataclass(frozen=True)
+class Says:
+    """The object comes as it should, from where it was asked for or whole, but these headers are not true."""
+
+    headers: Mapping[str, str]
+    whole: bool = False
+
+
+@dataclass(frozen=True)
+class InPieces:
+    """The error's head comes first, then its body, or only a part of it."""
+
+    refuse: Refuse
+    cut: bool = False
+
+
+ObjectFault = Refuse | Reset | Silent | Slow | Cut | Stall | Whole | Elsewhere | Page | Says | InPieces
 
 
 @dataclass(frozen=True)
@@ -105,6 +137,7 @@ class ObjectServer(Listener):
         super().__init__()
         self.plan = plan
         self.objects: dict[tuple[str, str], Stored] = {}
+        self.headers: Mapping[str, str] = {}  # what else S3 says of every object
         self.requests: list[ObjectRequest] = []
 
     @property
@@ -142,8 +175,22 @@ class ObjectServer(Listener):
         if isinstance(fault, Slow):
             await asyncio.sleep(fault.seconds)
             fault = None
-        if isinstance(fault, Refuse):
+        if isinstance(fault, InPieces):
+            reply = error_reply(fault.refuse.code, fault.refuse.status)
+        elif isinstance(fault, Refuse):
             reply = error_reply(fault.code, fault.status, fault.message)
+        elif isinstance(fault, Elsewhere):
+            reply = error_reply("PermanentRedirect", fault.status)
+            if fault.in_body:
+                region = f"<Region>{fault.region}</Region></Error>".encode()
+                reply = replace(reply, body=reply.body.replace(b"</Error>", region))
+            else:
+                reply = replace(reply, headers={**reply.headers, "x-amz-bucket-region": fault.region})
+        elif isinstance(fault, Page):
+            reply = Reply(fault.status, b"<html>Sign in</html>", {"Content-Type": "text/html"})
+        elif isinstance(fault, Says):
+            reply = self._work(asked, request.body, heed_range=not fault.whole)
+            reply = replace(reply, headers={**reply.headers, **fault.headers})
         elif fault is None or isinstance(fault, Cut | Stall | Whole):
             reply = self._work(asked, request.body, heed_range=not isinstance(fault, Whole))
         else:
@@ -163,6 +210,7 @@ class ObjectServer(Listener):
         headers = {
             "ETag": f'"{found.etag}"',
             "Content-Type": found.content_type,
+            **self.headers,
             "Last-Modified": datetime.fromtimestamp(found.modified, UTC).strftime("%a, %d %b %Y %H:%M:%S GMT"),
         }
         if "range" not in asked.headers or not heed_range:
@@ -195,7 +243,12 @@ async def deliver(
         case Whole(int(cut)):
             await send(writer, reply.head(), reply.body[:cut])
             return False
-        case None | Refuse() | Slow() | Whole():
+        case InPieces(cut=cut):
+            await send(writer, reply.head(), b"")
+            await asyncio.sleep(0.05)
+            await send(writer, b"", reply.body[:60] if cut else reply.body)
+            return not cut
+        case None | Refuse() | Slow() | Whole() | Elsewhere() | Page() | Says():
             await send(writer, reply.head(), reply.body)
         case _:
             assert_never(fault)

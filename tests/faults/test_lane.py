@@ -315,7 +315,7 @@ async def test_a_failed_call_leaves_nothing_behind_that_only_the_collector_would
 
         async def attempt() -> weakref.ref[Rows]:
             rows = Rows()
-            attempts = aws.Attempts(lane, NEVER)
+            attempts = aws.Attempts(lane.pause, NEVER)
             try:
                 await lane.call(put(1), NEVER)
             except ServiceError as error:

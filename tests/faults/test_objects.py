@@ -1,39 +1,59 @@
 """Reading from an S3 that breaks off, stalls, slows down and changes underneath: every byte once, or a clear end."""
 
+import base64
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 
 import pytest
 
-from engine import aws, clients
+from engine import aws
+from engine.config import TRANSPORTS
 from engine.errors import DeadlineExceeded, ObjectGone, ObjectSuperseded, ServiceError, Verdict
-from engine.objects import MAX_RESUMES, ObjectRef, Objects, OpenObject
-from engine.retry import NEVER, Deadline
-from tests.faults.conftest import plain_client
+from engine.objects import MAX_FAILURES, ObjectRef, Objects, OpenObject
+from engine.retry import NEVER, Backoff, Deadline
+from engine.session import Session
 from tests.faults.lanes import QUICK
 from tests.faults.objects import (
     MODIFIED,
     S3_DENIED,
     S3_ERROR,
+    S3_EXPIRED,
     SLOW_DOWN,
     Cut,
+    Elsewhere,
+    InPieces,
     ObjectFault,
     ObjectRequest,
     ObjectServer,
+    Page,
+    Says,
     Stall,
     Whole,
 )
-from tests.faults.plans import Refuse, Reset, Slow
+from tests.faults.plans import Refuse, Reset, Silent, Slow
 
 BODY = bytes(range(256)) * 8_192 + b"the end"  # 2 MiB and a little
 REF = ObjectRef("bucket", "uploads/users.csv")
 
 
+@pytest.fixture(params=TRANSPORTS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Each of the transports."""
+    name: str = request.param
+    return name
+
+
 @asynccontextmanager
-async def objects_in(server: ObjectServer) -> AsyncIterator[Objects]:
-    """With a client that tries once and is impatient, so that each fault is the engine's own to deal with."""
-    async with plain_client(server, "s3") as client:
-        yield Objects(client, QUICK)
+async def objects_in(
+    server: ObjectServer, kind: str = "lean", *, backoff: Backoff = QUICK, patience: float = 1
+) -> AsyncIterator[Objects]:
+    """Little patience, so that a fault costs a test no more time than it must."""
+    with pytest.MonkeyPatch.context() as env:
+        env.setenv("AWS_ENDPOINT_URL_S3", server.endpoint)
+        session = Session()
+        async with aws.downloads(kind, session) as fetch:
+            yield Objects(session, fetch, backoff=backoff, patience=patience)
 
 
 @pytest.fixture
@@ -48,14 +68,13 @@ async def content(opened: OpenObject, deadline: Deadline = NEVER) -> bytes:
         return b"".join([chunk async for chunk in opened.chunks(deadline)])
 
 
-async def test_all_goes_well(stored: ObjectServer) -> None:
-    async with objects_in(stored) as objects:
+async def test_all_goes_well(stored: ObjectServer, kind: str) -> None:
+    async with objects_in(stored, kind) as objects:
         for _ in range(3):
             opened = await objects.open(REF)
             assert await content(opened) == BODY
     assert opened.version.modified == MODIFIED
     assert len(stored.requests) == 3
-    assert stored.connections == 1
 
 
 FAULTS: list[ObjectFault] = [
@@ -69,9 +88,11 @@ FAULTS: list[ObjectFault] = [
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=repr)
-async def test_a_read_that_breaks_goes_on_at_the_byte_it_reached(stored: ObjectServer, fault: ObjectFault) -> None:
+async def test_a_read_that_breaks_goes_on_at_the_byte_it_reached(
+    stored: ObjectServer, kind: str, fault: ObjectFault
+) -> None:
     stored.plan = [fault, fault, Reset(), Slow(0.05), fault]
-    async with objects_in(stored) as objects:
+    async with objects_in(stored, kind) as objects:
         opened = await objects.open(REF)
         assert await content(opened) == BODY
     first, *others = stored.requests
@@ -87,19 +108,20 @@ async def test_a_read_may_break_as_often_as_it_likes_while_it_gets_on(stored: Ob
     async with objects_in(stored) as objects:
         opened = await objects.open(REF)
         assert await content(opened) == BODY
-    assert len(stored.requests) > MAX_RESUMES + 1
+    assert len(stored.requests) > MAX_FAILURES
 
 
 @pytest.mark.parametrize("fault", [Cut(0), Reset(), SLOW_DOWN, S3_ERROR, Refuse("Unheard", 500)], ids=repr)
-async def test_a_read_that_gets_nowhere_is_given_up(stored: ObjectServer, fault: ObjectFault) -> None:
+async def test_a_read_that_gets_nowhere_is_given_up(stored: ObjectServer, kind: str, fault: ObjectFault) -> None:
     stored.plan = lambda request: Cut(100_000) if request.number == 1 else fault
-    async with objects_in(stored) as objects:
+    async with objects_in(stored, kind) as objects:
         opened = await objects.open(REF)
         with pytest.raises(ServiceError, match="GetObject failed") as caught:
             await content(opened)
     assert caught.value.verdict in (Verdict.RETRY, Verdict.THROTTLE)
+    # The break of the first read counts, and so does each attempt at going on.
     # aiohttp itself tries a GET once more when a kept-alive connection turns out to be closed.
-    assert MAX_RESUMES + 1 <= len(stored.requests) <= 2 * MAX_RESUMES + 2
+    assert MAX_FAILURES <= len(stored.requests) <= MAX_FAILURES * (1 if kind == "lean" else 2)
 
 
 @pytest.mark.parametrize("fault", [SLOW_DOWN, S3_ERROR, Reset()], ids=repr)
@@ -109,16 +131,21 @@ async def test_slowing_down_in_the_middle_only_delays(stored: ObjectServer, faul
         assert await content(await objects.open(REF)) == BODY
 
 
-@pytest.mark.parametrize("fault", [SLOW_DOWN, S3_ERROR, Reset()], ids=repr)
-async def test_slowing_down_at_the_beginning_only_delays(stored: ObjectServer, fault: ObjectFault) -> None:
-    # Here it is the client that tries again: the real one.
-    stored.plan = [fault]
-    async with clients.client("s3", endpoint_url=stored.endpoint) as client:
-        objects = Objects(client, QUICK)
+@pytest.mark.parametrize("fault", [SLOW_DOWN, S3_ERROR, Reset(), Silent(), Refuse("", 503)], ids=repr)
+async def test_slowing_down_at_the_beginning_only_delays(stored: ObjectServer, kind: str, fault: ObjectFault) -> None:
+    stored.plan = [fault, fault]
+    async with objects_in(stored, kind, patience=0.2) as objects:
         assert await content(await objects.open(REF)) == BODY
-        stored.plan = [fault]
-        await objects.put("bucket", "rejects/k.csv", b"rows", "text/csv")
-    assert stored.objects["bucket", "rejects/k.csv"].body == b"rows"
+    assert len(stored.requests) == 3
+
+
+@pytest.mark.parametrize("fault", [SLOW_DOWN, S3_ERROR, Reset()], ids=repr)
+async def test_an_object_that_cannot_be_opened_is_given_up(stored: ObjectServer, fault: ObjectFault) -> None:
+    stored.plan = lambda request: fault
+    async with objects_in(stored) as objects:
+        with pytest.raises(ServiceError, match="GetObject failed"):
+            await objects.open(REF)
+    assert len(stored.requests) == MAX_FAILURES
 
 
 async def test_a_range_that_is_not_heeded_mixes_nothing(stored: ObjectServer) -> None:
@@ -170,20 +197,242 @@ async def test_no_access_fails_at_once(stored: ObjectServer) -> None:
     assert len(stored.requests) == 1
 
 
+async def test_a_bucket_that_cannot_be_fails_at_once(stored: ObjectServer) -> None:
+    async with objects_in(stored) as objects:
+        with pytest.raises(ServiceError, match=r"InvalidParameter.*no bucket") as caught:
+            await objects.open(ObjectRef("no bucket", "k.csv"))
+    assert caught.value.verdict is Verdict.FATAL
+    assert not stored.requests
+
+
 async def test_the_deadline_ends_the_trying(stored: ObjectServer) -> None:
     stored.plan = lambda request: Cut(100_000) if request.number == 1 else SLOW_DOWN
-    async with plain_client(stored, "s3") as client:
-        opened = await Objects(client).open(REF)
+    async with objects_in(stored, backoff=Backoff()) as objects:
+        opened = await objects.open(REF)
         with pytest.raises(DeadlineExceeded, match="GetObject"):
             await content(opened, Deadline(aws.now() + 0.2))
 
 
-async def test_an_object_left_in_the_middle_costs_no_connection(stored: ObjectServer) -> None:
-    async with clients.client("s3", endpoint_url=stored.endpoint) as client:
-        objects = Objects(client, QUICK)
-        for _ in range(clients.MAX_CONNECTIONS + 10):
+async def test_the_deadline_ends_the_waiting(stored: ObjectServer, kind: str) -> None:
+    async with objects_in(stored, kind, patience=60) as objects:
+        (await objects.open(REF)).close()  # loads S3's model, which takes its time
+        stored.plan = [Silent(), Stall(300_000)]
+        with pytest.raises(DeadlineExceeded, match="GetObject"):
+            await objects.open(REF, Deadline(aws.now() + 0.2))
+        opened = await objects.open(REF)
+        with pytest.raises(DeadlineExceeded, match="GetObject"):
+            await content(opened, Deadline(aws.now() + 0.2))
+
+
+async def test_an_object_left_in_the_middle_leaves_no_connection(stored: ObjectServer, kind: str) -> None:
+    async with objects_in(stored, kind) as objects:
+        for _ in range(aws.MAX_CONNECTIONS + 10):
             opened = await objects.open(REF)
             async for _ in opened.chunks():
                 break
             opened.close()
         assert await content(await objects.open(REF)) == BODY
+
+
+async def test_a_reply_that_is_not_s3s_is_no_object(stored: ObjectServer) -> None:
+    stored.plan = lambda request: Page()
+    async with objects_in(stored) as objects:
+        with pytest.raises(ServiceError, match="UnreadableReply"):
+            await objects.open(REF)
+
+
+def checksum(body: bytes) -> str:
+    return base64.b64encode(zlib.crc32(body).to_bytes(4)).decode()
+
+
+@pytest.mark.parametrize(
+    ("headers", "good"),
+    [
+        ({"x-amz-checksum-crc32": checksum(BODY), "x-amz-checksum-type": "FULL_OBJECT"}, True),
+        ({"x-amz-checksum-crc32": checksum(BODY)}, True),
+        ({"x-amz-checksum-crc32": checksum(BODY[:-1])}, False),
+        ({"x-amz-checksum-crc32": checksum(b"parts") + "-3"}, True),
+        ({"x-amz-checksum-crc32": checksum(b"parts"), "x-amz-checksum-type": "COMPOSITE"}, True),
+        ({"x-amz-checksum-crc64nvme": "AAAAAAAAAAA="}, True),
+    ],
+)
+async def test_what_was_read_must_have_the_objects_checksum(
+    stored: ObjectServer, headers: dict[str, str], good: bool
+) -> None:
+    stored.headers = headers
+    stored.plan = [Cut(300_000)]  # in several reads, too
+    async with objects_in(stored) as objects:
+        opened = await objects.open(REF)
+        if good:
+            assert await content(opened) == BODY
+        else:
+            with pytest.raises(ServiceError, match="CRC32CheckFailed") as caught:
+                await content(opened)
+            assert caught.value.verdict is Verdict.RETRY
+    assert all(request.headers["x-amz-checksum-mode"] == "ENABLED" for request in stored.requests)
+
+
+def region_of(request: ObjectRequest) -> str:
+    return request.headers["authorization"].split("/")[2]
+
+
+@pytest.mark.parametrize("status", [301, 307, 400])
+async def test_a_bucket_in_another_region_is_read_there(stored: ObjectServer, kind: str, status: int) -> None:
+    def plan(request: ObjectRequest) -> ObjectFault | None:
+        return None if region_of(request) == "eu-central-1" else Elsewhere("eu-central-1", status)
+
+    stored.plan = plan
+    async with objects_in(stored, kind) as objects:
+        for _ in range(2):
+            assert await content(await objects.open(REF)) == BODY
+    # The second time it is known.
+    assert [region_of(request) for request in stored.requests] == ["us-east-1", "eu-central-1", "eu-central-1"]
+
+
+async def test_a_bucket_that_is_in_no_region_is_looked_for_once(stored: ObjectServer) -> None:
+    stored.plan = lambda request: Elsewhere("eu-central-1")
+    async with objects_in(stored) as objects:
+        with pytest.raises(ServiceError, match="PermanentRedirect"):
+            await objects.open(REF)
+    assert len(stored.requests) == 2
+
+
+async def test_credentials_that_expire_in_the_middle_are_renewed(
+    stored: ObjectServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def plan(request: ObjectRequest) -> ObjectFault | None:
+        if request.number == 1:
+            monkeypatch.setenv("AWS_ACCESS_KEY_ID", "NEW")
+            return Cut(300_000)
+        return S3_EXPIRED if "Credential=NEW/" not in request.headers["authorization"] else None
+
+    stored.plan = plan
+    async with objects_in(stored) as objects:
+        assert await content(await objects.open(REF)) == BODY
+    assert len(stored.requests) == 3
+
+
+async def test_credentials_that_stay_expired_are_given_up(stored: ObjectServer) -> None:
+    stored.plan = lambda request: S3_EXPIRED
+    async with objects_in(stored) as objects:
+        with pytest.raises(ServiceError, match="ExpiredToken"):
+            await objects.open(REF)
+    assert len(stored.requests) == aws.MAX_EXPIRIES + 1
+
+
+WRONG = {
+    "other start": {"Content-Range": f"bytes 299000-{len(BODY) - 1}/{len(BODY)}"},
+    "other size": {"Content-Range": f"bytes 300000-{len(BODY)}/{len(BODY) + 1}"},
+    "no range": {"Content-Range": "none"},
+}
+
+
+@pytest.mark.parametrize("headers", WRONG.values(), ids=WRONG.keys())
+async def test_other_bytes_than_were_asked_for_are_not_taken(
+    stored: ObjectServer, kind: str, headers: dict[str, str]
+) -> None:
+    stored.plan = lambda request: Cut(300_000) if request.start == 0 else Says(headers)
+    async with objects_in(stored, kind) as objects:
+        with pytest.raises(ServiceError, match="UnreadableReply"):
+            await content(await objects.open(REF))
+    stored.plan = [Cut(300_000), Says(headers)]
+    async with objects_in(stored, kind) as objects:
+        assert await content(await objects.open(REF)) == BODY
+
+
+@pytest.mark.parametrize("fault", [None, Whole()], ids=repr)
+async def test_another_version_is_not_taken_even_if_the_server_sends_it(
+    stored: ObjectServer, kind: str, fault: Whole | None
+) -> None:
+    stored.plan = lambda request: (
+        Cut(300_000) if request.number == 1 else Says({"ETag": '"another"'}, fault is not None)
+    )
+    async with objects_in(stored, kind) as objects:
+        with pytest.raises(ObjectSuperseded):
+            await content(await objects.open(REF))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"ETag": ""},
+        {"Last-Modified": "yesterday"},
+        {"Last-Modified": "Sat, 04 Apr 2026 00:00:00 +9999999999999"},
+        {"Last-Modified": ""},
+    ],
+    ids=repr,
+)
+async def test_an_object_without_what_s3_says_is_none(stored: ObjectServer, headers: dict[str, str]) -> None:
+    stored.plan = lambda request: Says(headers)
+    async with objects_in(stored) as objects:
+        with pytest.raises(ServiceError, match="UnreadableReply"):
+            await objects.open(REF)
+
+
+@pytest.mark.parametrize("encoded", ["abc", "!!!!", "größe", "AAAA", ""])
+async def test_a_checksum_that_is_none_is_not_heeded(stored: ObjectServer, encoded: str) -> None:
+    stored.plan = [Says({"x-amz-checksum-crc32": encoded})]
+    async with objects_in(stored) as objects:
+        assert await content(await objects.open(REF)) == BODY
+
+
+async def test_an_error_in_pieces_is_read_to_its_end(stored: ObjectServer, kind: str) -> None:
+    stored.plan = lambda request: InPieces(Refuse("NoSuchBucket", 404))
+    async with objects_in(stored, kind) as objects:
+        with pytest.raises(ServiceError, match="NoSuchBucket") as caught:
+            await objects.open(REF)
+    assert caught.value.verdict is Verdict.FATAL
+
+
+async def test_an_error_that_breaks_off_says_nothing(stored: ObjectServer, kind: str) -> None:
+    stored.plan = [InPieces(Refuse("NoSuchKey", 404), cut=True)]
+    async with objects_in(stored, kind) as objects:
+        assert await content(await objects.open(REF)) == BODY
+
+
+@pytest.mark.parametrize("status", [404, 405])
+async def test_a_page_that_is_not_found_is_not_an_object_that_is_gone(stored: ObjectServer, status: int) -> None:
+    stored.plan = lambda request: Page(status)
+    async with objects_in(stored) as objects:
+        with pytest.raises(ServiceError, match=f"HTTP{status}") as caught:
+            await objects.open(REF)
+    assert caught.value.verdict is Verdict.FATAL
+
+
+async def test_what_an_error_says_is_one_short_line(stored: ObjectServer) -> None:
+    stored.plan = [Refuse("AccessDenied", 403, "no\naccess " + "x" * 60_000)]
+    async with objects_in(stored) as objects:
+        with pytest.raises(ServiceError, match="no access xxx") as caught:
+            await objects.open(REF)
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("region", ["", "no region!", "us-east-1"])
+async def test_a_region_that_is_none_or_the_same_is_not_asked(stored: ObjectServer, region: str) -> None:
+    stored.plan = [Elsewhere(region)]
+    async with objects_in(stored) as objects:
+        with pytest.raises(ServiceError, match="PermanentRedirect"):
+            await objects.open(REF)
+        assert await content(await objects.open(REF)) == BODY
+    assert len(stored.requests) == 2
+
+
+async def test_the_region_may_stand_in_the_body_alone(stored: ObjectServer) -> None:
+    def plan(request: ObjectRequest) -> ObjectFault | None:
+        return None if region_of(request) == "eu-central-1" else Elsewhere("eu-central-1", 400, in_body=True)
+
+    stored.plan = plan
+    async with objects_in(stored) as objects:
+        assert await content(await objects.open(REF)) == BODY
+
+
+async def test_a_region_that_turns_out_wrong_is_not_remembered(stored: ObjectServer) -> None:
+    def plan(request: ObjectRequest) -> ObjectFault | None:
+        return Elsewhere("eu-central-1") if request.number == 1 else S3_DENIED if request.number == 2 else None
+
+    stored.plan = plan
+    async with objects_in(stored) as objects:
+        with pytest.raises(ServiceError, match="AccessDenied"):
+            await objects.open(REF)
+        assert await content(await objects.open(REF)) == BODY
+    assert [region_of(request) for request in stored.requests] == ["us-east-1", "eu-central-1", "us-east-1"]

@@ -124,6 +124,8 @@ def test_the_test_event_announces_nothing() -> None:
         {"Records": [{"body": "{}", "eventSource": "aws:sqs"}]},
         {"Records": [{"s3": {"bucket": {"name": "b"}, "object": {}}}]},
         {"Records": [{"s3": {"bucket": {"name": "b"}, "object": {"key": None}}}]},
+        {"Records": [{"s3": {"bucket": {"name": "b"}, "object": {"key": "a.csv", "eTag": "e\r\nHost: x"}}}]},
+        {"Records": [{"s3": {"bucket": {"name": "b"}, "object": {"key": "a.csv", "eTag": 5}}}]},
         {"source": "aws.s3"},
         {"source": "aws.s3", "detail": {"bucket": {"name": "b"}}},
     ],

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.http1 import MAX_BODY_BYTES, MAX_HEAD_BYTES, Connection, Headers, Pool, RawReply, StaleConnectionError
+from engine.http1 import MAX_BODY_BYTES, MAX_HEAD_BYTES, Connection, Headers, Origin, RawReply, StaleConnectionError
 
 BODY = b'{"UnprocessedItems":{}}'
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 23\r\nx-amz-crc32: 123\r\n\r\n" + BODY
@@ -197,9 +197,20 @@ def test_headers_are_found_in_any_case() -> None:
 @pytest.mark.parametrize("url", ["ftp://x/", "https:///", "nonsense"])
 def test_a_url_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="not an http"):
-        Pool(url, None)
+        Origin.of(url)
 
 
-def test_https_needs_its_certificates_checked() -> None:
-    with pytest.raises(ValueError, match="TLS context"):
-        Pool("https://localhost/", None)
+@pytest.mark.parametrize(
+    ("url", "host", "port", "name"),
+    [
+        ("https://sqs.eu-west-1.amazonaws.com/", "sqs.eu-west-1.amazonaws.com", 443, "sqs.eu-west-1.amazonaws.com"),
+        ("https://example.org:443/a?b=c", "example.org", 443, "example.org"),
+        ("https://example.org:80/", "example.org", 80, "example.org:80"),
+        ("http://127.0.0.1:4566/b/k", "127.0.0.1", 4566, "127.0.0.1:4566"),
+        ("http://localhost", "localhost", 80, "localhost"),
+        ("http://user:secret@MyHost:9000/", "myhost", 9000, "myhost:9000"),
+        ("http://[::1]:9000/", "::1", 9000, "[::1]:9000"),
+    ],
+)
+def test_the_host_header_has_the_port_that_is_not_the_usual_one(url: str, host: str, port: int, name: str) -> None:
+    assert Origin.of(url)[1:] == (host, port, name)
