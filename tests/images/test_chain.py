@@ -17,8 +17,8 @@ from tests.images.conftest import Function, Images, function
 __all__ = ["local_stack"]  # a fixture of another folder
 
 ROWS = 2_345
-# The bucket tells nobody of a key that ends like this, but the producer takes it: so the containers alone work on it.
-KEY = "uploads/people.Csv"
+# The bucket tells nobody of keys that end like this, but the producer takes it: so the containers alone work on it.
+KEY, SMALL = "uploads/people.Csv", "uploads/few.Csv"
 
 GIVE = """
 import os
@@ -106,9 +106,13 @@ async def test_rows_travel_through_the_three_containers(images: Images, stack: L
     out = stack.outputs
     rows = [f"Person {n},person{n}@images.test,555{n:06d}" for n in range(1, ROWS + 1)] + [",nobody@images.test,1"]
     async with stack.client("s3") as s3:
-        await s3.put_object(Bucket=out.bucket, Key=KEY, Body=("name,mail,phone\n" + "\n".join(rows)).encode())
+        for key, lines in ((KEY, rows), (SMALL, rows[:25])):
+            await s3.put_object(Bucket=out.bucket, Key=key, Body=("name,mail,phone\n" + "\n".join(lines)).encode())
     with function(images, "producer", await environment(stack, "producer")) as producer:
-        answer = first(images, "producer", producer, event_of(s3_record(out.bucket, KEY)))
+        answer = first(images, "producer", producer, event_of(s3_record(out.bucket, SMALL)))
+        assert (answer["statusCode"], answer["validRows"]) == (200, 25), (answer, producer.log())
+        assert len(await received(stack)) == 1
+        answer = producer.invoke(event_of(s3_record(out.bucket, KEY)))
         assert answer["statusCode"] == 200, (answer, producer.log())
         assert (answer["validRows"], answer["rejectedRows"]) == (ROWS, 1)
     messages = await received(stack)
