@@ -14,8 +14,9 @@ import ssl
 import time
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import orjson
@@ -94,20 +95,10 @@ def transport(kind: str, using: Session) -> AbstractAsyncContextManager[Transpor
 def downloads(kind: str, using: Session) -> AbstractAsyncContextManager[Fetch]:
     """Open what downloads, by the transport of that kind; see `transport`."""
     if kind == "lean":
-        return _lean_downloads(using.tls())
+        return nullcontext(partial(fetch, tls=using.tls()))
     from engine import proxied
 
     return proxied.downloads(using.tls())
-
-
-@asynccontextmanager
-async def _lean_downloads(tls: ssl.SSLContext) -> AsyncIterator[Fetch]:
-    """Open the project's own downloads, see `engine.download`."""
-
-    async def begin(url: str, headers: Mapping[str, str], seconds: float) -> Download:
-        return await fetch(url, headers, seconds, tls)
-
-    yield begin
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Ordinary AWS clients, by aioboto3: for S3, and for everything that is not hot.
+"""Ordinary AWS clients, by aioboto3, for everything that is not hot.
 
 A module of its own, since importing it takes longer than all else that a worker needs to start.
 """

@@ -198,7 +198,9 @@ class OpenObject:
                 await attempts.wait()
                 continue
             attempts.progressed()
-            offset, checksum = offset + len(chunk), zlib.crc32(chunk, checksum)
+            offset += len(chunk)
+            if self._checksum is not None:
+                checksum = zlib.crc32(chunk, checksum)
             yield chunk
         if self._checksum not in (None, checksum):
             raise ServiceError("GetObject", "CRC32CheckFailed", 0, "the object was damaged on its way")

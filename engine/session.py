@@ -145,10 +145,8 @@ class Session:
             if writer is None or writer.credentials != credentials:
                 writer = self._writers[region] = _Writer(self._settings, credentials, region)
             return writer.write(arguments)
-        except (
-            botocore.exceptions.BotoCoreError,
-            ValueError,
-        ) as error:  # nothing was sent, so it is a setting or a name
+        except (botocore.exceptions.BotoCoreError, ValueError) as error:
+            # Nothing was sent, so it is a setting or a name.
             raise ServiceError("GetObject", "InvalidParameter", 400, " ".join(str(error).split())) from error
 
     async def credentials(self, renew: bool = False) -> Credentials:

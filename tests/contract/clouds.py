@@ -3,16 +3,13 @@
 import json
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
-import aioboto3
 import boto3
 import pytest
 from botocore.config import Config
-
-from engine import clients
 
 SERVICES = ("moto", "ministack")
 
@@ -35,7 +32,6 @@ class Cloud:
     def __init__(self, name: str, endpoint: str) -> None:
         """Make clients, which neither check their parameters nor try twice."""
         self.name, self.endpoint = name, endpoint
-        self._session = aioboto3.Session(region_name="us-east-1")  # one for all: it reads the service models only once
         config = Config(parameter_validation=False, retries={"total_max_attempts": 1})
         self.s3, self.sqs, self.dynamodb, self.iam, self.sts = (
             boto3.client(service, endpoint_url=endpoint, region_name="us-east-1", config=config)
@@ -46,10 +42,6 @@ class Cloud:
         """Close the clients' connections."""
         for client in (self.s3, self.sqs, self.dynamodb, self.iam, self.sts):
             client.close()
-
-    def client(self, service: str) -> AbstractAsyncContextManager[Any]:
-        """The engine's own kind of client."""
-        return clients.client(service, endpoint_url=self.endpoint, using=self._session)
 
     @contextmanager
     def environment(self) -> Iterator[None]:
