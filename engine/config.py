@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import ConfigError, SchemaError
-from engine.schema import Schema, parse_schema
+from engine.schema.model import Schema
+from engine.schema.parse import parse_schema
 
 SQS_MAX_BYTES = 1_048_576
 """SQS quota: 1 MiB for one message, and for all messages of a SendMessageBatch together."""

@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from engine.columns import RowPlan
-from engine.messages import Outgoing, Packer, PlainPacker, Source
-from engine.records import Block, CsvReader, Reject
-from engine.schema import Schema
+from engine.identity import ObjectVersion
+from engine.messages.message import Outgoing
+from engine.messages.packed import Packer
+from engine.messages.plain import PlainPacker
+from engine.reading.block import Block, Reject
+from engine.reading.delimited import CsvReader
+from engine.schema.columns import RowPlan
+from engine.schema.model import Schema
 
 
 class Converted(NamedTuple):
@@ -25,7 +29,9 @@ class Converted(NamedTuple):
 class Converter:
     """Converts one object; feed it chunks in order, then finish it."""
 
-    def __init__(self, source: Source, schema: Schema, *, records_per_message: int, max_message_bytes: int) -> None:
+    def __init__(
+        self, source: ObjectVersion, schema: Schema, *, records_per_message: int, max_message_bytes: int
+    ) -> None:
         self._source, self._schema = source, schema
         self._records_per_message, self._max_message_bytes = records_per_message, max_message_bytes
         self._reader = CsvReader()

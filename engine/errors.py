@@ -53,6 +53,10 @@ class MalformedMessage(MillpondError):
     """An SQS message that is not one of ours: no JSON, an unknown version, or rows of the wrong shape."""
 
 
+class UnknownEvent(MillpondError):
+    """An event that is neither an S3 notification nor EventBridge's "Object Created"."""
+
+
 class BadRequest(MillpondError):
     """An API request that cannot be answered. `status` is the HTTP status code."""
 

@@ -11,21 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_plus
 
-from engine.errors import MillpondError
-
-
-class UnknownEvent(MillpondError):
-    """An event that is neither a notification of S3 nor EventBridge's "Object Created"."""
+from engine.errors import UnknownEvent
+from engine.identity import ObjectRef
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """An object that an event announces; `skip` says why there is nothing to do about it, if so."""
 
-    bucket: str
-    key: str
-    version: str | None
-    etag: str | None
+    ref: ObjectRef
     skip: str | None = None
 
 
@@ -82,4 +76,4 @@ def _arrival(*, bucket: str, key: str, version: str | None, etag: str | None, sk
         skip = ONLY_CSV
     if etag and not _ETAG.fullmatch(etag):
         raise TypeError("an ETag of other characters")  # it becomes a header field
-    return Arrival(bucket, key, version or None, etag.strip('"') if etag else None, skip)
+    return Arrival(ObjectRef(bucket, key, version or None, etag.strip('"') if etag else None), skip)

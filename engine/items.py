@@ -12,9 +12,9 @@ from itertools import repeat
 
 import orjson
 
-from engine.columns import is_number
-from engine.messages import Message
-from engine.schema import Schema
+from engine.messages.message import Message
+from engine.schema.columns import is_number
+from engine.schema.model import Schema
 
 MAX_BATCH_ITEMS = 25
 """BatchWriteItem: at most 25 put requests in one call."""

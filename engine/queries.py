@@ -19,9 +19,9 @@ from urllib.parse import unquote
 
 import orjson
 
-from engine.columns import Column, is_number
 from engine.errors import BadRequest
-from engine.schema import Schema
+from engine.schema.columns import Column, is_number
+from engine.schema.model import Schema
 
 DEFAULT_LIMIT = 10
 MAX_LIMIT = 1_000

@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from engine.messages import Source
-from engine.records import Reject
+from engine.identity import ObjectVersion
+from engine.reading.block import Reject
 
 HEADER = ("row", "offset", "reason", "record")
 
@@ -76,7 +76,7 @@ class RejectFiles:
         return [file]
 
 
-def folder_of(prefix: str, source: Source) -> str:
+def folder_of(prefix: str, source: ObjectVersion) -> str:
     """Return the folder for the rejects of an object: ``rejects/uploads/users.csv/<ingestion>/``."""
     folder = f"{prefix}{source.key}/{source.ingestion}/"
     # Room for a file's name; an object key that leaves none is left out, the ingestion's id is enough.

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 from engine.handlers import producer, query, worker
-from engine.messages import Source
+from engine.identity import ObjectVersion
 
 Json = dict[str, Any]
 
@@ -94,7 +94,7 @@ def packed(
     """A packed message of these rows, which begin with their row numbers."""
     return {
         "v": 1,
-        "object": Source(bucket, "uploads/users.csv", None, "5eb63bbb", modified)._asdict(),
+        "object": ObjectVersion(bucket, "uploads/users.csv", None, "5eb63bbb", modified)._asdict(),
         "span": 0,
         "message": number,
         "processedAt": "2026-04-04T00:00:01.234Z",

@@ -21,8 +21,8 @@ Call = Callable[[], int]
 
 
 def sign_millpond(spec: Spec) -> Call:
-    """Sign by `engine.sign`."""
-    from engine.sign import Credentials, Signer
+    """Sign by `engine.aws.sign`."""
+    from engine.aws.sign import Credentials, Signer
 
     body, credentials = _batch_body(), Credentials("bench", "bench-secret")
     signer = Signer(
@@ -75,8 +75,8 @@ def _chunks(spec: Spec) -> list[bytes]:
 
 
 def parse_millpond(spec: Spec) -> Call:
-    """Bytes to rows, with row numbers and offsets, by `engine.records`."""
-    from engine.records import CsvReader
+    """Bytes to rows, with row numbers and offsets, by `engine.reading.delimited`."""
+    from engine.reading.delimited import CsvReader
 
     chunks = _chunks(spec)
 
@@ -121,12 +121,12 @@ def pack_millpond_plain(spec: Spec) -> Call:
 def _converting(spec: Spec, records_per_message: int) -> Call:
     from engine.config import PACKAGED_SCHEMA
     from engine.convert import Converter
-    from engine.messages import Source
-    from engine.schema import parse_schema
+    from engine.identity import ObjectVersion
+    from engine.schema.parse import parse_schema
 
     chunks = _chunks(spec)
     schema = parse_schema(PACKAGED_SCHEMA.read_text(encoding="utf-8"), "users")
-    source = Source("bench", "uploads/users.csv", None, "0123456789abcdef", data.MODIFIED)
+    source = ObjectVersion("bench", "uploads/users.csv", None, "0123456789abcdef", data.MODIFIED)
 
     def once() -> int:
         converter = Converter(source, schema, records_per_message=records_per_message, max_message_bytes=61_440)
@@ -154,8 +154,9 @@ def encode_millpond(spec: Spec) -> Call:
     """Message bodies to bodies of BatchWriteItem: parsed, checked, items and batches made, by the engine."""
     from engine.config import PACKAGED_SCHEMA
     from engine.items import Items, batch_body, batches
-    from engine.messages import Refused, parse_message
-    from engine.schema import parse_schema
+    from engine.messages.message import Refused
+    from engine.messages.parse import parse_message
+    from engine.schema.parse import parse_schema
 
     schema = parse_schema(PACKAGED_SCHEMA.read_text(encoding="utf-8"), "users")
     records = read_json(spec["event"])["Records"]

@@ -9,8 +9,8 @@ from typing import Any
 from botocore.exceptions import NoRegionError
 from botocore.parsers import ResponseParserError
 
-from engine import clients
 from engine.cli.errors import CliError
+from engine.deployment import clients
 from engine.deployment.interrupts import heard_at_once
 from engine.deployment.stacks import Stacks
 

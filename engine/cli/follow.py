@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine import clients
 from engine.cli.rejects import RejectedRow, read_rejects
+from engine.deployment import clients
+from engine.identity import ObjectVersion
 from engine.local.stack import Stack
-from engine.messages import Source
-from engine.records import CsvReader
-from engine.schema import Schema
+from engine.reading.delimited import CsvReader
+from engine.schema.model import Schema
 
 _READ_BYTES = 1 << 20
 
@@ -42,7 +42,7 @@ class Upload:
     counts too rarely to say), and the producer had given up on `failures` files.
     """
 
-    source: Source
+    source: ObjectVersion
     began: float
     table_count: int | None
     failures: int
@@ -151,7 +151,7 @@ class Follower:
         await self._s3.upload_file(str(path), bucket, key)
         head = await self._s3.head_object(Bucket=bucket, Key=key)
         modified = int(head["LastModified"].timestamp())
-        source = Source(bucket, key, head.get("VersionId"), head["ETag"].strip('"'), modified)
+        source = ObjectVersion(bucket, key, head.get("VersionId"), head["ETag"].strip('"'), modified)
         return Upload(source, began, count, failures)
 
     async def follow(self, upload: Upload, rows: int, report: Callable[[Snapshot], None]) -> Outcome:
@@ -196,7 +196,7 @@ class Follower:
         outcome.reject_keys, outcome.rejects = await read_rejects(self._s3, source.bucket, prefix)
         outcome.written = await self._rows_of(source)
 
-    async def _rows_of(self, source: Source) -> int:
+    async def _rows_of(self, source: ObjectVersion) -> int:
         count = 0
         start: dict[str, Any] = {}
         while True:

@@ -12,12 +12,12 @@ from urllib.parse import quote_plus
 
 from botocore.exceptions import ClientError
 
-from engine import clients
 from engine.cli.display import Display
 from engine.cli.errors import CliError
 from engine.cli.follow import Follower, count_rows
 from engine.cli.words import counted
 from engine.config import QuerySettings
+from engine.deployment import clients
 from engine.errors import BadFile
 from engine.local import stack as stacks
 

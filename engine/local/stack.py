@@ -7,7 +7,7 @@ import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from engine import clients
+from engine.deployment import clients
 from engine.deployment.stacks import DeploymentError, Stacks
 from engine.local import STACK_NAME
 from engine.local.packaging import read_template, run_from_source, write_template

@@ -3,20 +3,22 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from engine import aws
-from engine.session import Session
-from engine.sign import Credentials
+from engine.aws.lane import Lane
+from engine.aws.session import Session
+from engine.aws.sign import Credentials
+from engine.aws.transports import open_transport
+from engine.aws.types import Operation
 from tests.contract.clouds import Cloud
 
 ROOT = Credentials("test", "test")
 
 
 @asynccontextmanager
-async def lane_to(cloud: Cloud, operation: aws.Operation, credentials: Credentials = ROOT) -> AsyncIterator[aws.Lane]:
+async def lane_to(cloud: Cloud, operation: Operation, credentials: Credentials = ROOT) -> AsyncIterator[Lane]:
     """Open a lane; the credentials are always these."""
 
     async def give(_renew: bool) -> Credentials:
         return credentials
 
-    async with aws.transport("lean", Session()) as transport:
-        yield aws.Lane(operation, transport, give, endpoint_url=cloud.endpoint, region="us-east-1")
+    async with open_transport("lean", Session()) as transport:
+        yield Lane(operation, transport, give, endpoint_url=cloud.endpoint, region="us-east-1")

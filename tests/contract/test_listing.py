@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from engine.flow.backoff import NEVER, Deadline
 from engine.handlers import query
-from engine.retry import NEVER, Deadline
 from tests.contract.clouds import Cloud
 from tests.functions import Context, Json, api_event
 

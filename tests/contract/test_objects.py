@@ -6,13 +6,14 @@ from contextlib import asynccontextmanager, closing
 
 import pytest
 
-from engine import aws
+from engine.aws.objects import CHUNK_BYTES, Objects, OpenObject
+from engine.aws.reject_store import RejectStore, reject_store
+from engine.aws.session import Session
+from engine.aws.transports import open_downloads
 from engine.errors import ObjectGone, ObjectSuperseded, ServiceError, Verdict
-from engine.objects import CHUNK_BYTES, ObjectRef, Objects, OpenObject
+from engine.flow.backoff import NEVER
+from engine.identity import ObjectRef
 from engine.rejects import RejectFile
-from engine.retry import NEVER
-from engine.session import Session
-from engine.store import RejectStore, reject_store
 from tests.contract.clouds import Cloud
 
 BODY = bytes(range(256)) * 4096 + b"the end"
@@ -30,7 +31,7 @@ KEYS = [
 async def objects_in(cloud: Cloud) -> AsyncIterator[Objects]:
     with cloud.environment():
         session = Session()
-        async with aws.downloads("lean", session) as fetch:
+        async with open_downloads("lean", session) as fetch:
             yield Objects(session, fetch)
 
 
@@ -59,7 +60,7 @@ async def test_an_object_comes_in_chunks_with_what_s3_says_of_it(cloud: Cloud) -
     assert (version.bucket, version.key, version.version) == (bucket, "uploads/users.csv", None)
     assert version.etag == hashlib.md5(BODY, usedforsecurity=False).hexdigest()
     assert version.modified == int(head["LastModified"].timestamp())
-    assert version.size == len(BODY)
+    assert opened.size == len(BODY)
 
 
 @pytest.mark.parametrize("offset", [1, CHUNK_BYTES, len(BODY) - 1])
@@ -69,7 +70,7 @@ async def test_an_object_goes_on_from_any_byte(cloud: Cloud, offset: int) -> Non
     async with objects_in(cloud) as objects:
         opened = await objects.open(ObjectRef(bucket, "k.csv"))
         opened.close()
-        with closing(await objects.resume(opened.version, offset)) as body:
+        with closing(await objects.resume(opened.version, opened.size, offset)) as body:
             assert await body.read(len(BODY)) == BODY[offset:]
 
 
@@ -89,7 +90,7 @@ async def test_an_empty_object_has_no_chunks(cloud: Cloud) -> None:
     cloud.put(bucket, "empty.csv", b"")
     async with objects_in(cloud) as objects:
         opened = await objects.open(ObjectRef(bucket, "empty.csv"))
-        assert opened.version.size == 0
+        assert opened.size == 0
         assert await content(opened) == b""
 
 
@@ -112,7 +113,7 @@ async def test_an_object_that_is_replaced_in_the_middle_is_superseded(cloud: Clo
         opened.close()
         cloud.put(bucket, "k.csv", BODY[::-1])
         with pytest.raises(ObjectSuperseded):
-            await objects.resume(opened.version, 5)
+            await objects.resume(opened.version, opened.size, 5)
 
 
 async def test_an_object_that_is_deleted_is_gone(cloud: Cloud) -> None:
@@ -123,7 +124,7 @@ async def test_an_object_that_is_deleted_is_gone(cloud: Cloud) -> None:
         opened.close()
         cloud.s3.delete_object(Bucket=bucket, Key="k.csv")
         with pytest.raises(ObjectGone, match=f"s3://{bucket}/k.csv no longer exists"):
-            await objects.resume(opened.version, 5)
+            await objects.resume(opened.version, opened.size, 5)
         with pytest.raises(ObjectGone):
             await objects.open(ObjectRef(bucket, "k.csv", etag=opened.version.etag))
 
@@ -139,7 +140,7 @@ async def test_a_version_is_read_whatever_came_after_it(cloud: Cloud) -> None:
             opened = await objects.open(ref)
             assert await content(opened) == body
             assert opened.version.version == put["VersionId"]
-            with closing(await objects.resume(opened.version, 2)) as rest:
+            with closing(await objects.resume(opened.version, opened.size, 2)) as rest:
                 assert await rest.read(100) == body[2:]
         with pytest.raises(ObjectGone):
             await objects.open(ObjectRef(bucket, "k.csv"))

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from engine.errors import ConfigError, ServiceError
-from engine.events import UnknownEvent
+from engine.errors import ConfigError, ServiceError, UnknownEvent
 from engine.handlers import producer
 from tests.contract.clouds import Cloud
 from tests.functions import Context, Json, event_of, s3_record

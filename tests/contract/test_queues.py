@@ -9,18 +9,22 @@ from contextlib import asynccontextmanager
 import orjson
 import pytest
 
-from engine import aws
+from engine.aws.queues import QueueSender
+from engine.aws.types import SEND_MESSAGE_BATCH
 from engine.config import PACKAGED_SCHEMA, SQS_MAX_BYTES
 from engine.errors import ServiceError, Verdict
-from engine.messages import Message, Outgoing, Packer, PlainPacker, Source, parse_message
-from engine.queues import QueueSender
-from engine.retry import NEVER
-from engine.schema import parse_schema
+from engine.flow.backoff import NEVER
+from engine.identity import ObjectVersion
+from engine.messages.message import Message, Outgoing
+from engine.messages.packed import Packer
+from engine.messages.parse import parse_message
+from engine.messages.plain import PlainPacker
+from engine.schema.parse import parse_schema
 from tests.contract.clouds import Cloud, both
 from tests.contract.lanes import lane_to
 from tests.faults.services import attributes_md5
 
-SOURCE = Source("uploads-bucket", "uploads/größe.csv", None, "5eb63bbb", 1_775_260_800)
+SOURCE = ObjectVersion("uploads-bucket", "uploads/größe.csv", None, "5eb63bbb", 1_775_260_800)
 NOW = "2026-04-04T00:00:01.234Z"
 COLUMNS = ("name", "email", "phone")
 ATTRIBUTES = {"records": {"DataType": "Number", "StringValue": "3"}, "who": {"DataType": "String", "StringValue": "é€"}}
@@ -28,7 +32,7 @@ ATTRIBUTES = {"records": {"DataType": "Number", "StringValue": "3"}, "who": {"Da
 
 @asynccontextmanager
 async def sender(cloud: Cloud, queue_url: str) -> AsyncIterator[QueueSender]:
-    async with lane_to(cloud, aws.SEND_MESSAGE_BATCH) as lane:
+    async with lane_to(cloud, SEND_MESSAGE_BATCH) as lane:
         yield QueueSender(queue_url, lane, max_batch_bytes=SQS_MAX_BYTES)
 
 
@@ -64,7 +68,7 @@ async def test_each_message_arrives_once_as_it_was(cloud: Cloud) -> None:
 
 async def test_the_reply_has_the_digests_of_what_was_sent(cloud: Cloud) -> None:
     entry = {"Id": "a", "MessageBody": "größe €\n\t", "MessageAttributes": ATTRIBUTES}
-    async with lane_to(cloud, aws.SEND_MESSAGE_BATCH) as lane:
+    async with lane_to(cloud, SEND_MESSAGE_BATCH) as lane:
         reply = json.loads(await lane.call(orjson.dumps({"QueueUrl": cloud.queue(), "Entries": [entry]}), NEVER))
     (accepted,) = reply["Successful"]
     assert accepted["Id"] == "a"

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 
 import pytest
 
-from engine import aws
+from engine.aws.queues import QueueSender
+from engine.aws.sign import Credentials
+from engine.aws.types import BATCH_WRITE_ITEM, SEND_MESSAGE_BATCH
 from engine.config import SQS_MAX_BYTES
 from engine.errors import ServiceError, Verdict
+from engine.flow.backoff import NEVER
 from engine.items import batch_body
-from engine.messages import Outgoing
-from engine.queues import QueueSender
-from engine.retry import NEVER
-from engine.sign import Credentials
+from engine.messages.message import Outgoing
 from tests.contract.clouds import Cloud
 from tests.contract.lanes import lane_to
 
@@ -69,9 +69,9 @@ def role(cloud: Cloud) -> Credentials:
 async def test_a_write_is_let_through_by_its_signature(cloud: Cloud, identity: Callable[[Cloud], Credentials]) -> None:
     table, credentials = cloud.table(), identity(cloud)
     with checking(cloud):
-        async with lane_to(cloud, aws.BATCH_WRITE_ITEM, credentials) as lane:
+        async with lane_to(cloud, BATCH_WRITE_ITEM, credentials) as lane:
             await lane.call(batch_body(table, PUT), NEVER)
-        async with lane_to(cloud, aws.BATCH_WRITE_ITEM, credentials._replace(secret_key="wrong")) as lane:
+        async with lane_to(cloud, BATCH_WRITE_ITEM, credentials._replace(secret_key="wrong")) as lane:
             with pytest.raises(ServiceError) as caught:
                 await lane.call(batch_body(table, PUT), NEVER)
     assert caught.value.verdict is Verdict.FATAL
@@ -85,10 +85,10 @@ async def test_a_message_is_let_through_by_its_signature(
     queue_url, credentials = cloud.queue(), identity(cloud)
     messages = [Outgoing("größe".encode(), 1, {"records": {"DataType": "Number", "StringValue": "1"}})]
     with checking(cloud):
-        async with lane_to(cloud, aws.SEND_MESSAGE_BATCH, credentials) as lane:
+        async with lane_to(cloud, SEND_MESSAGE_BATCH, credentials) as lane:
             queue = QueueSender(queue_url, lane, max_batch_bytes=SQS_MAX_BYTES)
             await queue.send(queue.request(messages), 1, NEVER)
-        async with lane_to(cloud, aws.SEND_MESSAGE_BATCH, credentials._replace(secret_key="wrong")) as lane:
+        async with lane_to(cloud, SEND_MESSAGE_BATCH, credentials._replace(secret_key="wrong")) as lane:
             queue = QueueSender(queue_url, lane, max_batch_bytes=SQS_MAX_BYTES)
             with pytest.raises(ServiceError) as caught:
                 await queue.send(queue.request(messages), 1, NEVER)
@@ -103,7 +103,7 @@ async def test_who_may_not_is_told_so_at_once(cloud: Cloud) -> None:
     table = cloud.table()
     with checking(cloud):
         credentials = Credentials(key["AccessKeyId"], key["SecretAccessKey"])
-        async with lane_to(cloud, aws.BATCH_WRITE_ITEM, credentials) as lane:
+        async with lane_to(cloud, BATCH_WRITE_ITEM, credentials) as lane:
             with pytest.raises(ServiceError) as caught:
                 await lane.call(batch_body(table, PUT), NEVER)
     assert caught.value.verdict is Verdict.FATAL

@@ -7,15 +7,17 @@ from typing import Any
 
 import pytest
 
-from engine import aws
+from engine.aws.table import TableReader, TableWriter
+from engine.aws.types import BATCH_WRITE_ITEM, QUERY, SCAN
 from engine.config import PACKAGED_SCHEMA
 from engine.errors import ServiceError, Verdict
+from engine.flow.backoff import NEVER
 from engine.items import Items, batch_body
-from engine.messages import Message, parse_message
+from engine.messages.message import Message
+from engine.messages.parse import parse_message
 from engine.queries import split_version
-from engine.retry import NEVER
-from engine.schema import Schema, parse_schema
-from engine.table import TableReader, TableWriter
+from engine.schema.model import Schema
+from engine.schema.parse import parse_schema
 from tests.contract.clouds import Cloud, both, same_numbers
 from tests.contract.lanes import lane_to
 from tests.functions import MODIFIED, packed
@@ -56,19 +58,19 @@ def put_request(**attributes: Any) -> str:
 
 @asynccontextmanager
 async def writer(cloud: Cloud, table: str, schema: Schema = USERS) -> AsyncIterator[TableWriter]:
-    async with lane_to(cloud, aws.BATCH_WRITE_ITEM) as lane:
+    async with lane_to(cloud, BATCH_WRITE_ITEM) as lane:
         yield TableWriter(table, schema, lane)
 
 
 @asynccontextmanager
 async def reader(cloud: Cloud, table: str) -> AsyncIterator[TableReader]:
-    async with lane_to(cloud, aws.QUERY) as query, lane_to(cloud, aws.SCAN) as scan:
+    async with lane_to(cloud, QUERY) as query, lane_to(cloud, SCAN) as scan:
         yield TableReader(table, USERS, query, scan)
 
 
 async def refusal(cloud: Cloud, *requests: str) -> ServiceError:
     """What the service says to one batch."""
-    async with lane_to(cloud, aws.BATCH_WRITE_ITEM) as lane:
+    async with lane_to(cloud, BATCH_WRITE_ITEM) as lane:
         with pytest.raises(ServiceError) as caught:
             await lane.call(batch_body(cloud.table(), ",".join(requests)), NEVER)
     return caught.value

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.sink.tls import make
-from engine import aws
+from engine.aws.session import Session
+from engine.aws.transports import open_downloads, open_transport
 from engine.config import TRANSPORTS
-from engine.session import Session
 
 REPLY = b'HTTP/1.1 200 OK\r\nContent-Length: 23\r\n\r\n{"UnprocessedItems":{}}'
 
@@ -50,7 +50,7 @@ Call = Callable[[str], Awaitable[tuple[int, bytes]]]
 
 @asynccontextmanager
 async def posting(kind: str) -> AsyncIterator[Call]:
-    async with aws.transport(kind, Session()) as send:
+    async with open_transport(kind, Session()) as send:
 
         async def call(url: str) -> tuple[int, bytes]:
             reply = await send(url, {"X-Test": "1"}, b"body", 5)
@@ -61,7 +61,7 @@ async def posting(kind: str) -> AsyncIterator[Call]:
 
 @asynccontextmanager
 async def downloading(kind: str) -> AsyncIterator[Call]:
-    async with aws.downloads(kind, Session()) as fetch:
+    async with open_downloads(kind, Session()) as fetch:
 
         async def call(url: str) -> tuple[int, bytes]:
             with closing(await fetch(url, {"X-Test": "1"}, 5)) as reply:

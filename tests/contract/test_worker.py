@@ -10,7 +10,7 @@ import pytest
 
 from engine.errors import ConfigError, ServiceError
 from engine.handlers import producer, worker
-from engine.messages import Source
+from engine.identity import ObjectVersion
 from tests.contract.clouds import Cloud, same_numbers
 from tests.functions import MODIFIED, SENT_MS, Context, Json, event_of, failures, packed, s3_record, sqs_record, users
 
@@ -136,7 +136,7 @@ def test_the_poison_item_becomes_a_reject_and_the_others_are_written(cloud: Clou
     message = packed(rows, bucket=bucket, number=5)
     assert work(sqs_record("poison", message), sqs_record("fine", packed(users(101, 110)))) == []
     assert len(cloud.items(table)) == 69
-    ingestion = Source(**message["object"]).ingestion
+    ingestion = ObjectVersion(**message["object"]).ingestion
     (key,) = cloud.keys(bucket)
     name = r"message-000000000000000-000005-[0-9a-f]{8}-00000\.csv"
     assert re.fullmatch(f"rejects/uploads/users\\.csv/{ingestion}/{name}", key)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from engine import clients
+from engine.deployment import clients
 from engine.local.server import LocalServer, local_credentials
 from engine.local.stack import Stack, deploy_local
 

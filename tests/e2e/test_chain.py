@@ -9,9 +9,10 @@ from typing import Any
 
 from engine.config import PACKAGED_SCHEMA
 from engine.convert import Converter
+from engine.identity import ObjectVersion
 from engine.local.server import CHECKOUT
-from engine.messages import Outgoing, Source
-from engine.schema import parse_schema
+from engine.messages.message import Outgoing
+from engine.schema.parse import parse_schema
 from tests.e2e.conftest import LocalStack
 from tests.e2e.http import get
 from tests.e2e.table import Items, as_bytes, eventually, scan, without
@@ -27,7 +28,7 @@ def people(domain: str, count: int) -> bytes:
 
 def messages(domain: str, count: int) -> list[Outgoing]:
     """What the producer would send for a file of so many people, all with one time of packing."""
-    source = Source("some-bucket", f"uploads/{domain}.csv", None, "etag", SECOND)
+    source = ObjectVersion("some-bucket", f"uploads/{domain}.csv", None, "etag", SECOND)
     converter = Converter(source, USERS, records_per_message=40, max_message_bytes=61_440)
     packed_at = "2026-04-04T00:00:01.234Z"
     converted = [*converter.feed(people(domain, count), packed_at), *converter.finish(packed_at)]

@@ -3,23 +3,21 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from engine import aws
-from engine.retry import Backoff
-from engine.session import Session
-from engine.sign import Credentials
+from engine.aws.lane import Lane
+from engine.aws.session import Session
+from engine.aws.sign import Credentials
+from engine.aws.transports import open_transport
+from engine.aws.types import Operation
+from engine.flow.backoff import Backoff
 from tests.faults.server import FaultServer
 
 QUICK = Backoff(base=0.001, cap=0.01)
 
 
 @asynccontextmanager
-async def lane_to(
-    server: FaultServer, operation: aws.Operation, transport_kind: str = "lean"
-) -> AsyncIterator[aws.Lane]:
+async def lane_to(server: FaultServer, operation: Operation, transport_kind: str = "lean") -> AsyncIterator[Lane]:
     async def credentials(_renew: bool) -> Credentials:
         return Credentials("test", "test")
 
-    async with aws.transport(transport_kind, Session()) as transport:
-        yield aws.Lane(
-            operation, transport, credentials, endpoint_url=server.endpoint, region="us-east-1", backoff=QUICK
-        )
+    async with open_transport(transport_kind, Session()) as transport:
+        yield Lane(operation, transport, credentials, endpoint_url=server.endpoint, region="us-east-1", backoff=QUICK)

@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from engine.gate import Gate
-from engine.retry import Window
+from engine.flow.gate import Gate
+from engine.flow.window import Window
 
 
 class Crowd:

@@ -12,12 +12,16 @@ from typing import Any
 import orjson
 import pytest
 
-from engine import aws
+from engine.aws import lane as lanes
+from engine.aws.lane import CALL_TIMEOUT, Lane, lane_for
+from engine.aws.session import Session
+from engine.aws.sign import Credentials
+from engine.aws.transports import open_transport
+from engine.aws.types import BATCH_WRITE_ITEM, SEND_MESSAGE_BATCH
 from engine.config import TRANSPORTS
 from engine.errors import DeadlineExceeded, ServiceError, Verdict
-from engine.retry import NEVER, Deadline
-from engine.session import Session
-from engine.sign import Credentials
+from engine.flow.attempts import MAX_EXPIRIES, Attempts, now
+from engine.flow.backoff import NEVER, Deadline
 from tests.faults.lanes import QUICK, lane_to
 from tests.faults.plans import (
     ACCESS_DENIED,
@@ -63,7 +67,7 @@ def md5(text: str) -> str:
 
 async def failure(server: FaultServer, kind: str, fault: Fault, deadline: Deadline = NEVER) -> ServiceError:
     """What one call with this fault raises; the lane is as good as new after it."""
-    async with lane_to(server, aws.BATCH_WRITE_ITEM, kind) as lane:
+    async with lane_to(server, BATCH_WRITE_ITEM, kind) as lane:
         await lane.call(put(1), NEVER)
         server.plan = always(fault)
         with pytest.raises(ServiceError) as caught:
@@ -117,7 +121,7 @@ async def test_the_services_words_are_told_only_when_they_are_no_content(fault_s
 
 
 async def test_a_reset_before_anything_is_known_of_is_a_broken_connection(fault_server: FaultServer, kind: str) -> None:
-    async with lane_to(fault_server, aws.BATCH_WRITE_ITEM, kind) as lane:
+    async with lane_to(fault_server, BATCH_WRITE_ITEM, kind) as lane:
         fault_server.plan = always(Reset())
         with pytest.raises(ServiceError) as caught:
             await lane.call(put(1), NEVER)
@@ -127,14 +131,14 @@ async def test_a_reset_before_anything_is_known_of_is_a_broken_connection(fault_
 async def test_nobody_there_is_a_broken_connection(fault_server: FaultServer, kind: str) -> None:
     async with FaultServer() as gone:
         pass
-    async with lane_to(gone, aws.BATCH_WRITE_ITEM, kind) as lane:
+    async with lane_to(gone, BATCH_WRITE_ITEM, kind) as lane:
         with pytest.raises(ServiceError) as caught:
             await lane.call(put(1), NEVER)
     assert (caught.value.code, caught.value.status, caught.value.verdict) == ("ConnectionFailed", 0, Verdict.RETRY)
 
 
 async def test_no_answer_times_out(fault_server: FaultServer, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aws, "CALL_TIMEOUT", 0.2)
+    monkeypatch.setattr(lanes, "CALL_TIMEOUT", 0.2)
     error = await failure(fault_server, kind, Silent())
     assert (error.code, error.verdict) == ("CallTimedOut", Verdict.RETRY)
     error = await failure(fault_server, kind, Slow(5))
@@ -142,23 +146,23 @@ async def test_no_answer_times_out(fault_server: FaultServer, kind: str, monkeyp
 
 
 async def test_no_answer_before_the_deadline_is_not_waited_for(fault_server: FaultServer, kind: str) -> None:
-    began = aws.now()
-    error = await failure(fault_server, kind, Silent(), Deadline(aws.now() + 1.0))
+    began = now()
+    error = await failure(fault_server, kind, Silent(), Deadline(now() + 1.0))
     assert error.code == "CallTimedOut"
-    assert aws.now() - began < aws.CALL_TIMEOUT - 1
+    assert now() - began < CALL_TIMEOUT - 1
 
 
 async def test_past_the_deadline_nothing_is_sent_nor_waited_for(fault_server: FaultServer, kind: str) -> None:
-    async with lane_to(fault_server, aws.BATCH_WRITE_ITEM, kind) as lane:
+    async with lane_to(fault_server, BATCH_WRITE_ITEM, kind) as lane:
         with pytest.raises(DeadlineExceeded, match="BatchWriteItem"):
-            await lane.call(put(1), Deadline(aws.now() - 1))
+            await lane.call(put(1), Deadline(now() - 1))
         with pytest.raises(DeadlineExceeded, match="BatchWriteItem"):
-            await lane.pause(50, Deadline(aws.now() - 1))
+            await lane.pause(50, Deadline(now() - 1))
     assert not fault_server.calls
 
 
 async def test_64_calls_at_a_time_each_get_their_own_answer(fault_server: FaultServer, kind: str) -> None:
-    async with lane_to(fault_server, aws.SEND_MESSAGE_BATCH, kind) as lane:
+    async with lane_to(fault_server, SEND_MESSAGE_BATCH, kind) as lane:
         for wave in range(3):
             fault_server.plan = always(Slow(0.1)) if wave == 0 else []
             texts = [f"{wave}-{number}" for number in range(64)]
@@ -171,8 +175,8 @@ async def test_64_calls_at_a_time_each_get_their_own_answer(fault_server: FaultS
 async def test_an_answer_that_comes_too_late_is_not_the_next_ones(
     fault_server: FaultServer, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(aws, "CALL_TIMEOUT", 0.5)
-    async with lane_to(fault_server, aws.SEND_MESSAGE_BATCH, kind) as lane:
+    monkeypatch.setattr(lanes, "CALL_TIMEOUT", 0.5)
+    async with lane_to(fault_server, SEND_MESSAGE_BATCH, kind) as lane:
         fault_server.plan = [None, Slow(0.6), None, Slow(0.7), None]
         for number in range(5):
             if number in (1, 3):
@@ -184,7 +188,7 @@ async def test_an_answer_that_comes_too_late_is_not_the_next_ones(
 
 
 async def test_a_call_that_was_cancelled_leaves_no_answer_behind(fault_server: FaultServer, kind: str) -> None:
-    async with lane_to(fault_server, aws.SEND_MESSAGE_BATCH, kind) as lane:
+    async with lane_to(fault_server, SEND_MESSAGE_BATCH, kind) as lane:
         await lane.call(message(fault_server, "first"), NEVER)
         fault_server.plan = [Slow(0.1)]
         task = asyncio.create_task(lane.call(message(fault_server, "cancelled"), NEVER))
@@ -202,8 +206,8 @@ async def test_connections_that_died_without_a_word_cost_one_wait(
 ) -> None:
     if kind == "aiohttp":
         request.applymarker(pytest.mark.xfail(reason="aiohttp gives up one connection at a time", strict=True))
-    monkeypatch.setattr(aws, "CALL_TIMEOUT", 0.5)
-    async with lane_to(fault_server, aws.BATCH_WRITE_ITEM, kind) as lane:
+    monkeypatch.setattr(lanes, "CALL_TIMEOUT", 0.5)
+    async with lane_to(fault_server, BATCH_WRITE_ITEM, kind) as lane:
         fault_server.plan = always(Slow(0.05))
         await asyncio.gather(*(lane.call(put(row), NEVER) for row in range(20)))
         before = fault_server.connections
@@ -214,7 +218,7 @@ async def test_connections_that_died_without_a_word_cost_one_wait(
 
 
 async def test_connections_that_were_closed_meanwhile_cost_no_failed_call(fault_server: FaultServer, kind: str) -> None:
-    async with lane_to(fault_server, aws.BATCH_WRITE_ITEM, kind) as lane:
+    async with lane_to(fault_server, BATCH_WRITE_ITEM, kind) as lane:
         for number in range(3):
             fault_server.plan = [CloseAfter()]
             await lane.call(put(number), NEVER)
@@ -236,11 +240,9 @@ class Purse:
 
 
 @asynccontextmanager
-async def lane_with(server: FaultServer, kind: str, purse: Purse) -> AsyncIterator[aws.Lane]:
-    async with aws.transport(kind, Session()) as transport:
-        yield aws.Lane(
-            aws.BATCH_WRITE_ITEM, transport, purse, endpoint_url=server.endpoint, region="us-east-1", backoff=QUICK
-        )
+async def lane_with(server: FaultServer, kind: str, purse: Purse) -> AsyncIterator[Lane]:
+    async with open_transport(kind, Session()) as transport:
+        yield Lane(BATCH_WRITE_ITEM, transport, purse, endpoint_url=server.endpoint, region="us-east-1", backoff=QUICK)
 
 
 def signer(call: Call) -> str:
@@ -251,8 +253,8 @@ async def test_many_calls_at_once_renew_expired_credentials_once(fault_server: F
     purse = Purse()
     fault_server.plan = lambda call: EXPIRED_TOKEN if signer(call) == "KEY0" else None
 
-    async def until_taken(lane: aws.Lane, row: int) -> None:
-        for _ in range(aws.MAX_EXPIRIES + 1):
+    async def until_taken(lane: Lane, row: int) -> None:
+        for _ in range(MAX_EXPIRIES + 1):
             try:
                 await lane.call(put(row), NEVER)
                 return
@@ -280,8 +282,8 @@ async def test_region_endpoint_and_credentials_come_from_the_environment(
     }.items():
         monkeypatch.setenv(name, value)
     session = Session()
-    async with aws.transport(kind, session) as transport:
-        await aws.lane(aws.BATCH_WRITE_ITEM, transport, session).call(put(1), NEVER)
+    async with open_transport(kind, session) as transport:
+        await lane_for(BATCH_WRITE_ITEM, transport, session).call(put(1), NEVER)
     (call,) = fault_server.calls
     authorization = call.headers["authorization"]
     date = call.headers["x-amz-date"]
@@ -293,7 +295,7 @@ async def test_region_endpoint_and_credentials_come_from_the_environment(
 
 
 async def test_nothing_is_sent_that_was_not_asked_for(fault_server: FaultServer, kind: str) -> None:
-    async with lane_to(fault_server, aws.BATCH_WRITE_ITEM, kind) as lane:
+    async with lane_to(fault_server, BATCH_WRITE_ITEM, kind) as lane:
         await lane.call(put(1), NEVER)
     (call,) = fault_server.calls
     allowed: Sequence[Any] = (
@@ -311,11 +313,11 @@ async def test_a_failed_call_leaves_nothing_behind_that_only_the_collector_would
 ) -> None:
     # The collector looks rarely, and a traceback that holds on to itself holds on to the rows.
     fault_server.plan = lambda call: THROTTLED
-    async with lane_to(fault_server, aws.BATCH_WRITE_ITEM, kind) as lane:
+    async with lane_to(fault_server, BATCH_WRITE_ITEM, kind) as lane:
 
         async def attempt() -> weakref.ref[Rows]:
             rows = Rows()
-            attempts = aws.Attempts(lane.pause, NEVER)
+            attempts = Attempts(lane.pause, NEVER)
             try:
                 await lane.call(put(1), NEVER)
             except ServiceError as error:

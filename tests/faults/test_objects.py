@@ -7,12 +7,15 @@ from contextlib import asynccontextmanager, closing
 
 import pytest
 
-from engine import aws
+from engine.aws.objects import MAX_FAILURES, Objects, OpenObject
+from engine.aws.session import Session
+from engine.aws.transports import open_downloads
+from engine.aws.types import MAX_CONNECTIONS
 from engine.config import TRANSPORTS
 from engine.errors import DeadlineExceeded, ObjectGone, ObjectSuperseded, ServiceError, Verdict
-from engine.objects import MAX_FAILURES, ObjectRef, Objects, OpenObject
-from engine.retry import NEVER, Backoff, Deadline
-from engine.session import Session
+from engine.flow.attempts import MAX_EXPIRIES, now
+from engine.flow.backoff import NEVER, Backoff, Deadline
+from engine.identity import ObjectRef
 from tests.faults.lanes import QUICK
 from tests.faults.objects import (
     MODIFIED,
@@ -52,7 +55,7 @@ async def objects_in(
     with pytest.MonkeyPatch.context() as env:
         env.setenv("AWS_ENDPOINT_URL_S3", server.endpoint)
         session = Session()
-        async with aws.downloads(kind, session) as fetch:
+        async with open_downloads(kind, session) as fetch:
             yield Objects(session, fetch, backoff=backoff, patience=patience)
 
 
@@ -210,7 +213,7 @@ async def test_the_deadline_ends_the_trying(stored: ObjectServer) -> None:
     async with objects_in(stored, backoff=Backoff()) as objects:
         opened = await objects.open(REF)
         with pytest.raises(DeadlineExceeded, match="GetObject"):
-            await content(opened, Deadline(aws.now() + 0.2))
+            await content(opened, Deadline(now() + 0.2))
 
 
 async def test_the_deadline_ends_the_waiting(stored: ObjectServer, kind: str) -> None:
@@ -218,15 +221,15 @@ async def test_the_deadline_ends_the_waiting(stored: ObjectServer, kind: str) ->
         (await objects.open(REF)).close()  # loads S3's model, which takes its time
         stored.plan = [Silent(), Stall(300_000)]
         with pytest.raises(DeadlineExceeded, match="GetObject"):
-            await objects.open(REF, Deadline(aws.now() + 0.2))
+            await objects.open(REF, Deadline(now() + 0.2))
         opened = await objects.open(REF)
         with pytest.raises(DeadlineExceeded, match="GetObject"):
-            await content(opened, Deadline(aws.now() + 0.2))
+            await content(opened, Deadline(now() + 0.2))
 
 
 async def test_an_object_left_in_the_middle_leaves_no_connection(stored: ObjectServer, kind: str) -> None:
     async with objects_in(stored, kind) as objects:
-        for _ in range(aws.MAX_CONNECTIONS + 10):
+        for _ in range(MAX_CONNECTIONS + 10):
             opened = await objects.open(REF)
             async for _ in opened.chunks():
                 break
@@ -317,7 +320,7 @@ async def test_credentials_that_stay_expired_are_given_up(stored: ObjectServer) 
     async with objects_in(stored) as objects:
         with pytest.raises(ServiceError, match="ExpiredToken"):
             await objects.open(REF)
-    assert len(stored.requests) == aws.MAX_EXPIRIES + 1
+    assert len(stored.requests) == MAX_EXPIRIES + 1
 
 
 WRONG = {

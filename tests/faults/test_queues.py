@@ -5,11 +5,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from engine import aws
+from engine.aws.queues import MAX_BYTES_IN_FLIGHT, MAX_IN_FLIGHT, QueueSender
+from engine.aws.types import SEND_MESSAGE_BATCH
 from engine.errors import BadFile, DeadlineExceeded, ServiceError
-from engine.messages import Outgoing
-from engine.queues import MAX_BYTES_IN_FLIGHT, MAX_IN_FLIGHT, QueueSender
-from engine.retry import NEVER, Deadline
+from engine.flow.attempts import now
+from engine.flow.backoff import NEVER, Deadline
+from engine.messages.message import Outgoing
 from tests.faults.lanes import lane_to
 from tests.faults.plans import (
     ACCESS_DENIED,
@@ -43,7 +44,7 @@ def messages(count: int, size: int = 200) -> list[Outgoing]:
 
 @asynccontextmanager
 async def sender(server: FaultServer, max_batch_bytes: int = BATCH_BYTES) -> AsyncIterator[QueueSender]:
-    async with lane_to(server, aws.SEND_MESSAGE_BATCH) as lane:
+    async with lane_to(server, SEND_MESSAGE_BATCH) as lane:
         yield QueueSender(server.queue_url(), lane, max_batch_bytes=max_batch_bytes)
 
 
@@ -166,7 +167,7 @@ async def test_the_deadline_ends_it_as_a_failure(fault_server: FaultServer, faul
     fault_server.plan = always(fault)
     async with sender(fault_server) as queue:
         with pytest.raises((DeadlineExceeded, ServiceError)):
-            async with queue.sending(Deadline(aws.now() + 0.3)) as sending:
+            async with queue.sending(Deadline(now() + 0.3)) as sending:
                 await sending.put(messages(30))
     assert not received(fault_server)
 

@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
-from engine import aws
+from engine.aws.table import MAX_IN_FLIGHT, TableWriter
+from engine.aws.types import BATCH_WRITE_ITEM
 from engine.config import PACKAGED_SCHEMA, TRANSPORTS
 from engine.errors import ServiceError
+from engine.flow.attempts import now
+from engine.flow.backoff import NEVER, Deadline
 from engine.items import Items
-from engine.messages import Message
-from engine.retry import NEVER, Deadline
-from engine.schema import parse_schema
-from engine.table import MAX_IN_FLIGHT, TableWriter
+from engine.messages.message import Message
+from engine.schema.parse import parse_schema
 from tests.faults.lanes import lane_to
 from tests.faults.plans import (
     ACCESS_DENIED,
@@ -68,12 +69,12 @@ def message(columns: list[tuple[str, list[str]]], numbers: Sequence[int]) -> Mes
 
 @asynccontextmanager
 async def writer(server: FaultServer, transport_kind: str = "lean") -> AsyncIterator[TableWriter]:
-    async with lane_to(server, aws.BATCH_WRITE_ITEM, transport_kind) as lane:
+    async with lane_to(server, BATCH_WRITE_ITEM, transport_kind) as lane:
         yield TableWriter("users", USERS, lane)
 
 
 def soon(seconds: float) -> Deadline:
-    return Deadline(aws.now() + seconds)
+    return Deadline(now() + seconds)
 
 
 async def test_all_goes_well(fault_server: FaultServer) -> None:
@@ -206,7 +207,7 @@ async def test_without_a_sort_key_the_latest_version_wins() -> None:
     )
     made = Items(schema)
     made.add(message([("email", ["a@example.com"] * 3), ("name", ["third", "first", "second"])], [3, 1, 2]))
-    async with FaultServer(tables={"users": {"email": "S"}}) as server, lane_to(server, aws.BATCH_WRITE_ITEM) as lane:
+    async with FaultServer(tables={"users": {"email": "S"}}) as server, lane_to(server, BATCH_WRITE_ITEM) as lane:
         outcome = await TableWriter("users", schema, lane).write(made, NEVER)
         assert all(outcome.written)
         assert server.tables["users"].items[("a@example.com",)]["name"] == {"S": "third"}
@@ -280,7 +281,7 @@ async def test_connections_gone_stale_in_a_freeze_are_replaced(fault_server: Fau
 
 async def test_a_stale_connection_is_replaced_at_once_without_a_back_off(fault_server: FaultServer) -> None:
     pauses = []
-    async with lane_to(fault_server, aws.BATCH_WRITE_ITEM) as lane:
+    async with lane_to(fault_server, BATCH_WRITE_ITEM) as lane:
 
         async def pause(attempt: int, deadline: Deadline) -> None:
             pauses.append(attempt)

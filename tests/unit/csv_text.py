@@ -7,9 +7,11 @@ from unittest.mock import patch
 
 from hypothesis import strategies as st
 
-from engine import records
 from engine.errors import BadFile
-from engine.records import BAD_QUOTES, NEVER_CLOSED, NOT_UTF8, TOO_BROKEN, TOO_LONG, Block, CsvReader, Reject
+from engine.reading import block as blocks_of
+from engine.reading import delimited
+from engine.reading.block import Block, Reject
+from engine.reading.delimited import BAD_QUOTES, NEVER_CLOSED, NOT_UTF8, TOO_BROKEN, TOO_LONG, CsvReader
 
 ROOMY = 1_000
 """More than any generated text has bytes: neither record nor slice is cut."""
@@ -19,11 +21,11 @@ ROOMY = 1_000
 class Bounds:
     """What `records` is told to keep to: bytes of a record and of a slice, and what scanning again may cost."""
 
-    record: int = records.MAX_RECORD_BYTES
-    piece: int = records.SLICE_BYTES
-    unnoticed: int = records.WASTE_UNNOTICED
-    allowed: int = records.WASTE_ALLOWED
-    share: int = records.WASTE_SHARE
+    record: int = blocks_of.MAX_RECORD_BYTES
+    piece: int = delimited.SLICE_BYTES
+    unnoticed: int = delimited.WASTE_UNNOTICED
+    allowed: int = delimited.WASTE_ALLOWED
+    share: int = delimited.WASTE_SHARE
 
 
 USUAL = Bounds()
@@ -64,13 +66,16 @@ def read(chunks: Iterable[bytes], bounds: Bounds = USUAL) -> Reading:
             reading.rejects += sorted(block.rejects)
             reading.header = reader.header
 
-    with patch.multiple(
-        records,
-        MAX_RECORD_BYTES=bounds.record,
-        SLICE_BYTES=bounds.piece,
-        WASTE_UNNOTICED=bounds.unnoticed,
-        WASTE_ALLOWED=bounds.allowed,
-        WASTE_SHARE=bounds.share,
+    with (
+        patch.object(blocks_of, "MAX_RECORD_BYTES", bounds.record),
+        patch.multiple(
+            delimited,
+            MAX_RECORD_BYTES=bounds.record,
+            SLICE_BYTES=bounds.piece,
+            WASTE_UNNOTICED=bounds.unnoticed,
+            WASTE_ALLOWED=bounds.allowed,
+            WASTE_SHARE=bounds.share,
+        ),
     ):
         try:
             for chunk in chunks:

@@ -7,15 +7,17 @@ from typing import Any
 from hypothesis import strategies as st
 
 from engine.config import PACKAGED_SCHEMA
-from engine.messages import Message, Source
-from engine.schema import Schema, parse_schema
+from engine.identity import ObjectVersion
+from engine.messages.message import Message
+from engine.schema.model import Schema
+from engine.schema.parse import parse_schema
 
 PRODUCTS_TOML = Path(__file__).parents[1] / "schemas" / "products.toml"
 
 USERS = parse_schema(PACKAGED_SCHEMA.read_text("utf-8"), "users.toml")
 PRODUCTS = parse_schema(PRODUCTS_TOML.read_text("utf-8"), "products.toml")
 
-SOURCE = Source("b", "uploads/users.csv", None, "0123abcd", 1_775_260_800)
+SOURCE = ObjectVersion("b", "uploads/users.csv", None, "0123abcd", 1_775_260_800)
 PROCESSED_AT = "2026-04-04T00:00:01.234Z"
 
 # What SQS lets through, as its documentation of SendMessage has it; everything else it refuses the whole message for.

@@ -150,8 +150,13 @@ def test_the_notification_is_what_the_producer_reads(version: str | None, known:
     head = {"ContentLength": 5, "ETag": '"abc"', "VersionId": version}
     event = notification("b", "uploads/a b+ü.csv", head)
     (arrival,) = arrivals(event)
-    assert (arrival.bucket, arrival.key, arrival.version, arrival.etag) == ("b", "uploads/a b+ü.csv", known, "abc")
-    assert unquote_plus(event["Records"][0]["s3"]["object"]["key"]) == arrival.key
+    assert (arrival.ref.bucket, arrival.ref.key, arrival.ref.version, arrival.ref.etag) == (
+        "b",
+        "uploads/a b+ü.csv",
+        known,
+        "abc",
+    )
+    assert unquote_plus(event["Records"][0]["s3"]["object"]["key"]) == arrival.ref.key
 
 
 def test_the_production_template_runs_from_source() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.columns import Column, RowPlan
+from engine.schema.columns import Column, RowPlan
 from tests.unit.samples import PRODUCTS, USERS, schema_of, texts
 
 USER_PLAN = USERS.plan(["name", "mail", "phone"])

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine import records
 from engine.convert import Converter
 from engine.errors import BadFile
-from engine.messages import Outgoing
-from engine.records import Reject
-from engine.schema import Schema
+from engine.messages.message import Outgoing
+from engine.reading import delimited
+from engine.reading.block import Reject
+from engine.schema.model import Schema
 from tests.unit.csv_text import RUBBISH, SIZES, cut, read
 from tests.unit.samples import PROCESSED_AT, PRODUCTS, SOURCE, USERS
 
@@ -62,7 +62,7 @@ def test_any_split_of_a_file_makes_the_same_messages_and_rejects(
     data: bytes, sizes: list[int], per_message: int, max_bytes: int, piece: int
 ) -> None:
     whole = convert([data], per_message=per_message, max_bytes=max_bytes)
-    with patch.object(records, "SLICE_BYTES", piece):
+    with patch.object(delimited, "SLICE_BYTES", piece):
         assert convert(cut(data, sizes), per_message=per_message, max_bytes=max_bytes) == whole
     assert whole.fault is None
     assert all(1 <= message.records <= per_message and message.size <= max_bytes for message in whole.messages)

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.download import AHEAD_BYTES, Download
-from engine.http1 import MAX_HEAD_BYTES
+from engine.aws.download import AHEAD_BYTES, Download
+from engine.aws.http1 import MAX_HEAD_BYTES
 
 BODY = b"name,mail,phone\nJohn Doe,john@gmail.com,9876543210\n"
 PLAIN = b'HTTP/1.1 200 OK\r\nContent-Length: 51\r\nETag: "e"\r\n\r\n' + BODY

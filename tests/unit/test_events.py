@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from engine.events import ONLY_CSV, Arrival, UnknownEvent, arrivals
+from engine.errors import UnknownEvent
+from engine.events import ONLY_CSV, Arrival, arrivals
+from engine.identity import ObjectRef
 
 
 def notification(key: str, **changes: Any) -> dict[str, Any]:
@@ -30,9 +32,9 @@ def only(event: dict[str, Any]) -> Arrival:
 def test_each_record_of_a_notification_is_an_object() -> None:
     event = {"Records": [notification("uploads/a.csv"), notification("x.txt"), notification("uploads/b.csv")]}
     assert arrivals(event) == [
-        Arrival("b", "uploads/a.csv", None, "0123abcd"),
-        Arrival("b", "x.txt", None, "0123abcd", ONLY_CSV),
-        Arrival("b", "uploads/b.csv", None, "0123abcd"),
+        Arrival(ObjectRef("b", "uploads/a.csv", None, "0123abcd")),
+        Arrival(ObjectRef("b", "x.txt", None, "0123abcd"), ONLY_CSV),
+        Arrival(ObjectRef("b", "uploads/b.csv", None, "0123abcd")),
     ]
     assert arrivals({"Records": []}) == []
 
@@ -47,24 +49,24 @@ def test_each_record_of_a_notification_is_an_object() -> None:
     ],
 )
 def test_keys_of_a_notification_are_decoded_as_forms_are(encoded: str, key: str) -> None:
-    assert only({"Records": [notification(encoded)]}).key == key
+    assert only({"Records": [notification(encoded)]}).ref.key == key
 
 
 @pytest.mark.parametrize("key", ["uploads/a+b.csv", "100%25.csv", "ü.CSV"])
 def test_keys_of_eventbridge_are_as_they_are(key: str) -> None:
-    assert only(eventbridge(key)) == Arrival("b", key, None, "0123abcd")
+    assert only(eventbridge(key)) == Arrival(ObjectRef("b", key, None, "0123abcd"))
 
 
 @pytest.mark.parametrize(("version", "kept"), [("v1", "v1"), ("", None), (None, None)])
 def test_the_version_is_kept_where_there_is_one(version: str | None, kept: str | None) -> None:
-    assert only({"Records": [notification("a.csv", object={"versionId": version})]}).version == kept
-    assert only(eventbridge("a.csv", "Object Created", **{"version-id": version})).version == kept
+    assert only({"Records": [notification("a.csv", object={"versionId": version})]}).ref.version == kept
+    assert only(eventbridge("a.csv", "Object Created", **{"version-id": version})).ref.version == kept
 
 
 @pytest.mark.parametrize(("etag", "kept"), [('"0f"', "0f"), ("0f", "0f"), ("", None), (None, None)])
 def test_the_etag_has_no_quotes(etag: str | None, kept: str | None) -> None:
-    assert only({"Records": [notification("a.csv", object={"eTag": etag})]}).etag == kept
-    assert only(eventbridge("a.csv", etag=etag)).etag == kept
+    assert only({"Records": [notification("a.csv", object={"eTag": etag})]}).ref.etag == kept
+    assert only(eventbridge("a.csv", etag=etag)).ref.etag == kept
 
 
 @pytest.mark.parametrize(

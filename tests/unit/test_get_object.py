@@ -11,9 +11,9 @@ from botocore.awsrequest import AWSResponse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from engine.aws.session import Session, SignedRequest
+from engine.aws.sign import Credentials
 from engine.errors import ServiceError, Verdict
-from engine.session import Session, SignedRequest
-from engine.sign import Credentials
 
 KEYS = st.text(st.characters(min_codepoint=0x20, exclude_categories=["Cs"]), min_size=1, max_size=60)
 VERSIONS = st.none() | st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=40)

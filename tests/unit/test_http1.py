@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.http1 import MAX_BODY_BYTES, MAX_HEAD_BYTES, Connection, Headers, Origin, RawReply, StaleConnectionError
+from engine.aws.http1 import MAX_BODY_BYTES, MAX_HEAD_BYTES, Connection, Headers, Origin, RawReply, StaleConnectionError
 
 BODY = b'{"UnprocessedItems":{}}'
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 23\r\nx-amz-crc32: 123\r\n\r\n" + BODY

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.items import MAX_BATCH_BYTES, MAX_BATCH_ITEMS, Items, batch_body, batches, canonical_key
-from engine.messages import Message, parse_message
-from engine.schema import Schema
+from engine.messages.message import Message
+from engine.messages.parse import parse_message
+from engine.schema.model import Schema
 from tests.unit.samples import PROCESSED_AT, PRODUCTS, SOURCE, USERS, texts, version_of
 
 USER_COLUMNS = ("name", "email", "phone")

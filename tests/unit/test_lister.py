@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.queries import Lister, Listing, parse_request
-from engine.schema import Schema
+from engine.schema.model import Schema
 from tests.unit.samples import PRODUCTS, USERS, version_of
 
 Items = list[dict[str, dict[str, Any]]]

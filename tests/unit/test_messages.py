@@ -10,7 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import BadFile
-from engine.messages import Message, Outgoing, Packer, Source, parse_message
+from engine.identity import ObjectVersion
+from engine.messages.message import Message, Outgoing
+from engine.messages.packed import Packer
+from engine.messages.parse import parse_message
 from tests.unit.samples import LEGAL, PROCESSED_AT, PRODUCTS, SOURCE, USERS, rows_of, texts
 
 COLUMNS = ("name", "email", "phone")
@@ -19,11 +22,11 @@ ROWS = st.lists(st.tuples(texts(), texts(min_size=1), texts() | st.none()), max_
     lambda rows: [(number, *row) for number, row in enumerate(rows, start=1)]
 )
 SOURCES = st.builds(
-    Source, texts(min_size=1), texts(60, min_size=1), st.none() | texts(), texts(), st.integers(0, 10**11)
+    ObjectVersion, texts(min_size=1), texts(60, min_size=1), st.none() | texts(), texts(), st.integers(0, 10**11)
 )
 
 
-def packer(source: Source = SOURCE, *, max_records: int = 500, max_bytes: int = 61_440) -> Packer:
+def packer(source: ObjectVersion = SOURCE, *, max_records: int = 500, max_bytes: int = 61_440) -> Packer:
     return Packer(source, COLUMNS, max_records=max_records, max_bytes=max_bytes)
 
 
@@ -50,7 +53,7 @@ def rows_in(messages: list[Outgoing]) -> list[Row]:
 
 
 def test_the_body_is_byte_for_byte_that_of_the_design() -> None:
-    into = packer(Source("b", "uploads/ü.csv", None, "0123abcd", 1_775_260_800), max_records=2)
+    into = packer(ObjectVersion("b", "uploads/ü.csv", None, "0123abcd", 1_775_260_800), max_records=2)
     rows = [(1, "John Doe", "john@gmail.com", "9876543210"), (2, 'Ünal "Q"', "u@x", None), (3, "z", "z@x", "N/A")]
     messages, _ = pack(into, rows)
     about = '{"bucket":"b","key":"uploads/ü.csv","version":null,"etag":"0123abcd","modified":1775260800}'
@@ -73,7 +76,7 @@ def test_the_attributes_name_ingestion_and_records() -> None:
 
 
 @given(SOURCES, ROWS)
-def test_what_is_packed_is_read_again(source: Source, rows: list[Row]) -> None:
+def test_what_is_packed_is_read_again(source: ObjectVersion, rows: list[Row]) -> None:
     messages, oversize = pack(packer(source), rows)
     assert oversize == []
     assert rows_in(messages) == rows
@@ -85,7 +88,7 @@ def test_what_is_packed_is_read_again(source: Source, rows: list[Row]) -> None:
 
 
 @given(SOURCES, ROWS)
-def test_sqs_refuses_no_character_of_a_message(source: Source, rows: list[Row]) -> None:
+def test_sqs_refuses_no_character_of_a_message(source: ObjectVersion, rows: list[Row]) -> None:
     for message in pack(packer(source), rows)[0]:
         assert LEGAL.fullmatch(message.body.decode())
         assert all(LEGAL.fullmatch(value["StringValue"]) for value in message.attributes.values())
@@ -171,7 +174,7 @@ def test_the_ingestion_is_a_function_of_the_object() -> None:
 
 
 FEW_SOURCES = st.builds(
-    Source,
+    ObjectVersion,
     *[st.sampled_from(pair) for pair in ("bc", "kl")],
     st.sampled_from([None, "v", "e"]),
     st.just("e") | st.just("v"),
@@ -180,8 +183,8 @@ FEW_SOURCES = st.builds(
 
 
 @given(FEW_SOURCES, FEW_SOURCES)
-def test_other_objects_have_other_ingestions(one: Source, other: Source) -> None:
-    def identity(source: Source) -> tuple[object, ...]:
+def test_other_objects_have_other_ingestions(one: ObjectVersion, other: ObjectVersion) -> None:
+    def identity(source: ObjectVersion) -> tuple[object, ...]:
         return source.bucket, source.key, source.version or source.etag, source.modified
 
     assert re.fullmatch("[0-9a-f]{20}", one.ingestion)

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import MalformedMessage
-from engine.messages import Message, Refused, parse_message
+from engine.messages.message import Message, Refused
+from engine.messages.parse import parse_message
 from tests.unit.samples import PRODUCTS, USERS, rows_of, texts
 
 SECRET = "secret@example.com"

@@ -7,11 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.columns import RowPlan
 from engine.errors import BadFile
 from engine.items import Items
-from engine.messages import Message, Outgoing, Packer, PlainPacker, Refused, parse_message
-from engine.schema import Schema
+from engine.messages.message import Message, Outgoing, Refused
+from engine.messages.packed import Packer
+from engine.messages.parse import parse_message
+from engine.messages.plain import PlainPacker
+from engine.schema.columns import RowPlan
+from engine.schema.model import Schema
 from tests.unit.samples import LEGAL, PROCESSED_AT, PRODUCTS, SOURCE, USERS, rows_of, schema_of, texts
 
 SENT = 1_800_000_000

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from engine.retry import Backoff, Pace, Window
+from engine.flow.backoff import Backoff
+from engine.flow.pace import Pace
+from engine.flow.window import Window
 
 BATCH = 25
 SECONDS = 15

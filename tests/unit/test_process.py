@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from engine.errors import ServiceError
-from engine.handlers.process import Process
+from engine.handlers.runtime import Process
 
 
 class Rows:

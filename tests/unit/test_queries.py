@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from engine.errors import BadRequest
 from engine.queries import History, Latest, Listing, encode_cursor, key_of, parse_request, split_version, to_json
-from engine.schema import Schema
+from engine.schema.model import Schema
 from tests.unit.samples import PRODUCTS, USERS, schema_of, texts, version_of
 
 NUMBERED = schema_of(

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from engine import records
 from engine.errors import BadFile
-from engine.records import BAD_QUOTES, NEVER_CLOSED, NOT_UTF8, TOO_BROKEN, TOO_LONG, CsvReader, Reject
+from engine.reading import block as blocks_of
+from engine.reading import delimited
+from engine.reading.block import Reject
+from engine.reading.delimited import BAD_QUOTES, NEVER_CLOSED, NOT_UTF8, TOO_BROKEN, TOO_LONG, CsvReader
 from tests.unit.csv_text import BOUNDS, ROOMY, RUBBISH, SIZES, Bounds, Valid, cut, read, read_plainly, valid_files
 
 HEADER = b"name,mail\n"
@@ -109,19 +111,19 @@ def test_a_quote_inside_an_unquoted_field_is_a_character() -> None:
 
 @pytest.mark.parametrize("sizes", [[1 << 16], [1 << 22]])
 def test_an_over_long_line_costs_one_row_and_no_memory(sizes: list[int]) -> None:
-    long = b"x" * (3 * records.MAX_RECORD_BYTES)
+    long = b"x" * (3 * blocks_of.MAX_RECORD_BYTES)
     reading = read(cut(HEADER + b"a,b\n" + long + b"\r\nc,d\n", sizes))
     assert reading.fields == [["a", "b"], ["c", "d"]]
-    assert reading.rejects == [Reject(2, 14, TOO_LONG, "x" * records.MAX_RECORD_BYTES)]
+    assert reading.rejects == [Reject(2, 14, TOO_LONG, "x" * blocks_of.MAX_RECORD_BYTES)]
     assert reading.rows[3][1] == 14 + len(long) + 2
 
 
 @pytest.mark.parametrize("quote", [b"", b'"'])
 def test_the_longest_record_is_just_not_too_long(quote: bytes) -> None:
-    row = quote + b"x" * (records.MAX_RECORD_BYTES - 2 * len(quote) - 1) + quote
+    row = quote + b"x" * (blocks_of.MAX_RECORD_BYTES - 2 * len(quote) - 1) + quote
     reading = read(cut(HEADER + row + b"\n" + row + b"x\n" + b"a,b\n", [100_000]))
     assert list(reading.rows) == [1, 3]
-    assert len(reading.fields[0][0]) == records.MAX_RECORD_BYTES - 2 * len(quote) - 1
+    assert len(reading.fields[0][0]) == blocks_of.MAX_RECORD_BYTES - 2 * len(quote) - 1
     assert [reject.row for reject in reading.rejects] == [2]
 
 
@@ -148,7 +150,7 @@ def test_rows_that_are_broken_over_and_over_cost_no_more_than_a_fixed_multiple()
 def test_records_across_the_borders_of_slices() -> None:
     row = b'"%06d","line\r\nbreak, ""quoted"" \xe2\x82\xac"\r\n'
     data = HEADER + b"".join(row % i for i in range(20_000))
-    assert len(data) > 3 * records.SLICE_BYTES
+    assert len(data) > 3 * delimited.SLICE_BYTES
     reading = read([data])
     assert reading.fields == [[f"{i:06d}", 'line\r\nbreak, "quoted" €'] for i in range(20_000)]
     assert reading.rows[20_000][1] == len(data) - len(row % 0)
@@ -157,8 +159,9 @@ def test_records_across_the_borders_of_slices() -> None:
 @given(data=RUBBISH, record=st.integers(4, 20), piece=st.integers(1, 20))
 def test_what_is_held_back_is_bounded_at_every_moment(data: bytes, record: int, piece: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(records, "MAX_RECORD_BYTES", record)
-        patch.setattr(records, "SLICE_BYTES", piece)
+        patch.setattr(delimited, "MAX_RECORD_BYTES", record)
+        patch.setattr(blocks_of, "MAX_RECORD_BYTES", record)
+        patch.setattr(delimited, "SLICE_BYTES", piece)
         reader = CsvReader()
         try:
             for _ in reader.feed(data * 3):

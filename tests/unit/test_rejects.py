@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import rejects
-from engine.records import Reject
+from engine.reading.block import Reject
 from engine.rejects import OTHER_REASONS, RejectFile, RejectFiles, folder_of
 from tests.unit.samples import SOURCE, texts
 

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.retry import NEVER, Backoff, Deadline, Window
+from engine.flow.backoff import NEVER, Backoff, Deadline
+from engine.flow.window import Window
 
 DRAWS = st.floats(0, 1, exclude_max=True)
 BACKOFFS = st.builds(Backoff, base=st.floats(0.001, 1), cap=st.floats(1, 60))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import BadFile
-from engine.schema import parse_schema
+from engine.schema.parse import parse_schema
 from tests.unit.samples import PRODUCTS, USERS, schema_of
 
 DOCS = Path(__file__).parents[2] / "docs" / "schema.md"

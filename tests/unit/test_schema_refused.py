@@ -5,7 +5,7 @@ import re
 import pytest
 
 from engine.errors import MillpondError, SchemaError
-from engine.schema import parse_schema
+from engine.schema.parse import parse_schema
 
 GOOD = """version = 1
 collection = "things"

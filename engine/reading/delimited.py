@@ -20,14 +20,10 @@ import io
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import accumulate, chain, pairwise, repeat
-from typing import NamedTuple
+from itertools import chain, pairwise, repeat
 
 from engine.errors import BadFile
-
-MAX_RECORD_BYTES = 1_048_576
-"""No record longer than this can reach DynamoDB (an item has at most 400 KB) nor fit an SQS message (1 MiB)."""
+from engine.reading.block import MAX_RECORD_BYTES, Block, Reject, SourceBytes, as_text
 
 SLICE_BYTES = 262_144
 """Bytes parsed at a time: large enough for the loops to run in C, small enough to stay in the processor's cache."""
@@ -36,6 +32,7 @@ SLICE_BYTES = 262_144
 csv.field_size_limit(MAX_RECORD_BYTES)
 
 _BOM = b"\xef\xbb\xbf"
+
 _SIGNATURES = (
     (b"\xff\xfe", "UTF-16 text; save it as UTF-8"),
     (b"\xfe\xff", "UTF-16 text; save it as UTF-8"),
@@ -45,97 +42,29 @@ _SIGNATURES = (
     (b"\xd0\xcf\x11\xe0", "an old spreadsheet; export it as CSV"),
     (b"%PDF", "a PDF document"),
 )
+
+
 _UNDECODED = re.compile("[\udc80-\udcff]")
+
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 
 TOO_LONG = f"the record is longer than {MAX_RECORD_BYTES:,} bytes"
+
 NEVER_CLOSED = "a quoted field is never closed"
+
 BAD_QUOTES = "the quotes are wrong: text follows a closing quote"
+
 NOT_UTF8 = "the row is not UTF-8 text"
+
 TOO_BROKEN = "the quotes are broken over and over: these lines are rejected together"
 
 # Scans of broken records that are repeated: short ones cost little, the others may add up to a second or two, and then
 # to a fixed multiple of what reading the file costs.
 WASTE_UNNOTICED = 1_024
+
 WASTE_ALLOWED = 64 * 1_048_576
+
 WASTE_SHARE = 4
-
-
-class Reject(NamedTuple):
-    r"""A record that can never be written: its row number, byte offset in the object, the reason, and its text.
-
-    `record` is the original text without its line end; bytes that are not UTF-8 stand in it as ``\xff``. `offset` is
-    None where only a message was at hand, not the file.
-    """
-
-    row: int
-    offset: int | None
-    reason: str
-    record: str
-
-
-@dataclass(slots=True)
-class Block:
-    """Records that became complete together, in the order of the file.
-
-    `rows[i]` has the fields of row number `numbers[i]`; `end` is the byte offset just behind the last record of the
-    block, where another reader could go on.
-    """
-
-    numbers: Sequence[int]
-    rows: list[list[str]]
-    rejects: list[Reject]
-    end: int
-    _source: _Source
-
-    def reject(self, index: int, reason: str) -> Reject:
-        """Return row `index` of this block as a reject, with its offset and original text."""
-        return self._source.reject(index, self.numbers[index], reason)
-
-
-class _Source:
-    """The bytes that the rows of a block came from; lines are looked for only once something asks for them."""
-
-    __slots__ = ("_data", "_offsets", "decoded", "offset", "spans")
-
-    def __init__(self, data: bytes, offset: int) -> None:
-        self._data, self.offset = data, offset
-        self._offsets: list[int] = []
-        self.decoded = True
-        """False once the bytes have turned out not to be UTF-8 throughout."""
-        self.spans: list[tuple[int, int]] | None = None
-        """First line and line behind the last one of each row; None where row i is line i."""
-
-    @property
-    def size(self) -> int:
-        return len(self._data)
-
-    @property
-    def has_quotes(self) -> bool:
-        return b'"' in self._data
-
-    def text(self) -> str:
-        try:
-            return self._data.decode()
-        except UnicodeDecodeError:
-            self.decoded = False
-            return self._data.decode(errors="surrogateescape")
-
-    def line_offsets(self) -> list[int]:
-        """Return where each line begins, relative to the data, and then the end of the last one."""
-        if not self._offsets:
-            self._offsets = [0, *accumulate(map(len, self._data.splitlines(keepends=True)))]
-        return self._offsets
-
-    def reject(self, index: int, number: int, reason: str) -> Reject:
-        first, behind = (index, index + 1) if self.spans is None else self.spans[index]
-        offsets = self.line_offsets()
-        low, high = offsets[first], min(offsets[behind], offsets[first] + MAX_RECORD_BYTES)
-        return Reject(number, self.offset + low, reason, _as_text(self._data[low:high]))
-
-    def keep(self, kept: list[int]) -> None:
-        """Note that only the rows with these indexes are left."""
-        self.spans = [(i, i + 1) for i in kept] if self.spans is None else [self.spans[i] for i in kept]
 
 
 class CsvReader:
@@ -192,7 +121,7 @@ class CsvReader:
         cut = len(self._held) if final else _end_of_last_line(self._held)
         if not cut:
             return None if len(self._held) <= MAX_RECORD_BYTES else self._reject_beginning()
-        source = _Source(self._held[:cut], self._offset)
+        source = SourceBytes(self._held[:cut], self._offset)
         rows, bad, consumed = _parse(source, None if final else len(self._held) - cut, self._waste)
         if not consumed:
             return None
@@ -226,11 +155,11 @@ class CsvReader:
         if self.header is None:
             raise BadFile(f"the header line cannot be read: {TOO_LONG}")
         self._row += 1
-        reject = Reject(self._row, self._offset, TOO_LONG, _as_text(self._held[:MAX_RECORD_BYTES]))
+        reject = Reject(self._row, self._offset, TOO_LONG, as_text(self._held[:MAX_RECORD_BYTES]))
         # A CR at the end may be the line's end, which _skip must see.
         self._advance(len(self._held) - self._held.endswith(b"\r"))
         self._skipping = True
-        return Block((), [], [reject], self._offset, _Source(b"", self._offset))
+        return Block((), [], [reject], self._offset, SourceBytes(b"", self._offset))
 
     def _skip(self) -> bool:
         """Drop the rest of a line whose beginning was rejected; tell whether its end was found."""
@@ -262,7 +191,7 @@ class _Waste:
         return scanned > WASTE_UNNOTICED and self._bytes > WASTE_ALLOWED + WASTE_SHARE * offset
 
 
-def _parse(source: _Source, behind: int | None, waste: _Waste) -> tuple[list[list[str]], dict[int, str], int]:
+def _parse(source: SourceBytes, behind: int | None, waste: _Waste) -> tuple[list[list[str]], dict[int, str], int]:
     """Read all lines of `source`, behind which `behind` more bytes are at hand (None: it is the end of the file).
 
     Returns the rows, with an empty one for each empty line; which of them are bad, as ``{index: reason}``; and the
@@ -352,7 +281,3 @@ def _undecoded(rows: list[list[str]]) -> dict[int, str]:
 def _end_of_last_line(data: bytes) -> int:
     """Return the length of the complete lines in `data`; a CR at its end may be half of a CRLF, so is not counted."""
     return max(data.rfind(b"\n"), data.rfind(b"\r", 0, -1)) + 1
-
-
-def _as_text(record: bytes) -> str:
-    return record.rstrip(b"\r\n").decode("utf-8", errors="backslashreplace")

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-import orjson
 import uvloop
 
-from engine.aws import now
 from engine.errors import ServiceError, Verdict
-from engine.retry import Deadline
+from engine.flow.attempts import now
+from engine.flow.backoff import Deadline
 
 YOUNG_OBJECTS = 50_000
 """New containers after which Python looks for cycles. By its default it looks hundreds of times through the rows of one
@@ -29,9 +27,6 @@ traceback holds on to all that the invocation had, `Process` has it look at once
 
 State = TypeVar("State")
 Result = TypeVar("Result")
-
-_logger = logging.getLogger("millpond")
-_logger.setLevel(logging.INFO)  # Lambda's root logger lets only warnings through
 
 
 class Context(Protocol):
@@ -99,8 +94,3 @@ def deadline_of(context: Context, reserve: float) -> Deadline:
     """Return the moment `reserve` seconds before Lambda stops this invocation (at most a fifth of what is left)."""
     left = context.get_remaining_time_in_millis() / 1000
     return Deadline(now() + left - min(reserve, left / 5))
-
-
-def log(level: int, event: str, **fields: Any) -> None:
-    """Write one JSON line. Fields are counts, names and ids; never a row's content."""
-    _logger.log(level, "%s", orjson.dumps({"event": event, **fields}).decode())

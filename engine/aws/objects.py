@@ -12,13 +12,14 @@ import re
 import zlib
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
-from engine.aws import Attempts, Download, Fetch, Headers, pause, until
+from engine.aws.session import Session
+from engine.aws.types import Download, Fetch, Headers
 from engine.errors import ObjectGone, ObjectSuperseded, ServiceError, Verdict
-from engine.retry import NEVER, Backoff, Deadline
-from engine.session import Session
+from engine.flow.attempts import Attempts, pause, until
+from engine.flow.backoff import NEVER, Backoff, Deadline
+from engine.identity import ObjectRef, ObjectVersion
 
 CHUNK_BYTES = 262_144
 """Bytes asked for at a time. Smaller chunks cost the processor more; larger ones gain nothing."""
@@ -40,28 +41,6 @@ _REGION = re.compile(r"<Region>([^<]*)</Region>")
 _NAME_OF_REGION = re.compile(r"[a-z0-9-]{1,40}")
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
 _GONE = ("NoSuchKey", "NoSuchVersion", "MethodNotAllowed")  # the last: the version that a deletion leaves
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectRef:
-    """What an event says of an object; `version` and `etag` may be unknown."""
-
-    bucket: str
-    key: str
-    version: str | None = None
-    etag: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectVersion:
-    """One version of one key, as S3 described it when it was opened. `modified`: LastModified, in whole seconds."""
-
-    bucket: str
-    key: str
-    version: str | None
-    etag: str
-    modified: int
-    size: int
 
 
 class Objects:
@@ -89,17 +68,20 @@ class Objects:
                 await attempts.wait()
                 continue
             try:
-                return OpenObject(self, _version_of(ref, reply), reply)
+                version, size = _version_of(ref, reply)
+                return OpenObject(self, version, size, reply)
             except BaseException:
                 reply.close()
                 raise
 
-    async def resume(self, version: ObjectVersion, offset: int, deadline: Deadline = NEVER) -> Download:
-        """Return the body of `version` from byte `offset` on. Raises as `open` does, but tries once."""
-        ref = ObjectRef(version.bucket, version.key, version.version, version.etag)
-        reply = await self._get(ref, offset, deadline)
+    async def resume(self, version: ObjectVersion, size: int, offset: int, deadline: Deadline = NEVER) -> Download:
+        """Return the body of `version`, which has `size` bytes, from byte `offset` on.
+
+        Raises as `open` does, but tries once.
+        """
+        reply = await self._get(version.ref, offset, deadline)
         try:
-            _same(version, offset, reply)
+            _same(version, size, offset, reply)
             # S3 heeds a range; some that stand in for it send the whole object again, and rows would come twice.
             await _skip(reply, offset if reply.status == 200 else 0, deadline)
         except BaseException:
@@ -169,10 +151,10 @@ class _Elsewhere(ServiceError):
 
 
 class OpenObject:
-    """An object being read: `version` says which, `chunks` gives its bytes."""
+    """An object being read: `version` says which, `size` how many bytes, `chunks` gives them."""
 
-    def __init__(self, objects: Objects, version: ObjectVersion, reply: Download) -> None:
-        self.version = version
+    def __init__(self, objects: Objects, version: ObjectVersion, size: int, reply: Download) -> None:
+        self.version, self.size = version, size
         self._objects, self._body = objects, reply
         self._open = True
         self._checksum = _checksum_of(reply.headers)
@@ -186,12 +168,12 @@ class OpenObject:
         """
         offset, checksum = 0, 0
         attempts = self._objects.attempts(deadline)
-        while offset < self.version.size:
+        while offset < self.size:
             try:
                 if not self._open:
-                    self._body = await self._objects.resume(self.version, offset, deadline)
+                    self._body = await self._objects.resume(self.version, self.size, offset, deadline)
                     self._open = True
-                chunk = await _read(self._body, min(CHUNK_BYTES, self.version.size - offset), deadline)
+                chunk = await _read(self._body, min(CHUNK_BYTES, self.size - offset), deadline)
             except ServiceError as error:
                 attempts.failed(error)
                 self.close()
@@ -241,8 +223,8 @@ def _unreadable(why: str) -> ServiceError:
     return ServiceError("GetObject", "UnreadableReply", 0, why)
 
 
-def _version_of(ref: ObjectRef, reply: Download) -> ObjectVersion:
-    """Return what the reply to a request for all of the object says of it."""
+def _version_of(ref: ObjectRef, reply: Download) -> tuple[ObjectVersion, int]:
+    """Return which version of the object a reply to a request for all of it holds, and its size in bytes."""
     get = reply.headers.get
     version = get("x-amz-version-id") or ref.version
     etag = (get("etag") or "").strip('"')
@@ -253,19 +235,19 @@ def _version_of(ref: ObjectRef, reply: Download) -> ObjectVersion:
         raise _unreadable("no length, or no date of change") from error
     if reply.status != 200 or not etag:
         raise _unreadable("part of an object, or one without ETag")
-    return ObjectVersion(ref.bucket, ref.key, None if version == "null" else version, etag, modified, size)
+    return ObjectVersion(ref.bucket, ref.key, None if version == "null" else version, etag, modified), size
 
 
-def _same(version: ObjectVersion, offset: int, reply: Download) -> None:
+def _same(version: ObjectVersion, size: int, offset: int, reply: Download) -> None:
     """Raise unless the reply goes on with that version at `offset`, or begins it again."""
     get = reply.headers.get
     if (get("etag") or "").strip('"') != version.etag:
         raise ObjectSuperseded(f"s3://{version.bucket}/{version.key} was replaced by a newer upload")
     if reply.status == 200:
-        good = get("content-length") == str(version.size)
+        good = get("content-length") == str(size)
     else:
         span = _CONTENT_RANGE.fullmatch(get("content-range") or "")
-        good = span is not None and (int(span[1]), int(span[2])) == (offset, version.size)
+        good = span is not None and (int(span[1]), int(span[2])) == (offset, size)
     if not good:
         raise _unreadable("not the bytes that were asked for")
 

@@ -2,7 +2,7 @@
 
 All of it is botocore's own search through environment, files and services. It is botocore's session and not aioboto3's,
 which looks in the same places: importing that one costs a cold start 200 ms more, for clients that the hot calls do not
-use (`engine.clients` has those).
+use (`engine.deployment.clients` has those).
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from botocore.config import Config
 from botocore.credentials import RefreshableCredentials
 from botocore.httpsession import get_cert_path
 
+from engine.aws.sign import Credentials
 from engine.errors import ServiceError
-from engine.sign import Credentials
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import httptools
 
-from engine.http1 import MAX_HEAD_BYTES, Headers, Origin, connect
+from engine.aws.http1 import MAX_HEAD_BYTES, Headers, Origin, connect
 
 AHEAD_BYTES = 262_144
 """What may have come without having been asked for; then the server has to wait."""

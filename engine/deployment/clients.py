@@ -14,7 +14,7 @@ import aiohttp
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 
-from engine import session
+from engine.aws import session
 from engine.errors import ServiceError
 
 MAX_CONNECTIONS = 160

@@ -1,6 +1,6 @@
 """How many calls at a time, and at what pace: what keeps a service busy without hammering it, and memory bounded.
 
-The arithmetic is `engine.retry`'s; here is what waits.
+The arithmetic is in `engine.flow.window` and `engine.flow.pace`; here is what waits.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ import asyncio
 import time
 from collections import deque
 
-from engine.aws import now
 from engine.errors import DeadlineExceeded
-from engine.retry import Deadline, Pace, Window
+from engine.flow.attempts import now
+from engine.flow.backoff import Deadline
+from engine.flow.pace import Pace
+from engine.flow.window import Window
 
 BUSY_SAMPLE = 16
 """Calls between two looks at how much of the processor this process has used."""

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from engine.aws import now, until
+from engine.aws.session import Session
 from engine.errors import DeadlineExceeded
+from engine.flow.attempts import now, until
+from engine.flow.backoff import Deadline
 from engine.rejects import RejectFile
-from engine.retry import Deadline
-from engine.session import Session
 
 
 class RejectStore:
@@ -25,7 +25,7 @@ class RejectStore:
         for file in files:
             if deadline.passed(now()):
                 raise DeadlineExceeded("no time left for PutObject")
-            from engine.clients import beside, client, service_errors
+            from engine.deployment.clients import beside, client, service_errors
 
             async with until(deadline, "PutObject"):
                 with service_errors("PutObject"):

@@ -1,124 +1,25 @@
-"""A TOML file -> a `Schema`: what a row must look like, and what item it becomes.
-
-The schema says it all: the table's key, the columns, what happens to columns it does not know, and the attributes
-that Millpond adds. Nothing about users is built into the engine. How values are checked is in `engine.columns`.
-"""
+"""A TOML file -> a `Schema`. A file that is wrong is refused with the key at fault and the reason."""
 
 from __future__ import annotations
 
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
-from engine.columns import Column, RowPlan, is_number
-from engine.errors import BadFile, SchemaError
-
-GENERATED_KINDS: Final[Mapping[str, str]] = {
-    "version": "N",
-    "row_number": "N",
-    "modified": "N",
-    "processed_at": "S",
-    "expires_at": "N",
-    "ingestion": "S",
-    "source": "S",
-}
-"""Kinds of generated attributes and their DynamoDB types.
-
-`version` is the object's LastModified in whole seconds and the row number as 12 fraction digits: it sorts rows and
-uploads, and is the same on each attempt. `expires_at` is present only where RECORD_TTL_DAYS is set.
-"""
+from engine.errors import SchemaError
+from engine.schema.columns import Column, is_number
+from engine.schema.model import GENERATED_KINDS, MAX_PARTITION_KEY_BYTES, MAX_SORT_KEY_BYTES, Schema
 
 # The time of packing differs from one attempt to the next; a plain message knows neither object nor ingestion; an
 # expiry time is there only where RECORD_TTL_DAYS is set.
 _KEY_KINDS = ("version", "row_number", "modified")
 
 _UNKNOWN_POLICIES = ("ignore", "store", "fail")
-# DynamoDB quotas: a partition key value has 1 to 2,048 bytes, a sort key value 1 to 1,024.
-_MAX_PARTITION_KEY_BYTES = 2_048
-_MAX_SORT_KEY_BYTES = 1_024
+
 _MAX_ATTRIBUTE_NAME_BYTES = 255
+
 _COLLECTION = re.compile(r"[a-z][a-z0-9_-]{0,62}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Schema:
-    """One compiled schema file."""
-
-    source: str
-    collection: str
-    partition_key: str
-    sort_key: str | None
-    columns: tuple[Column, ...]
-    unknown_columns: str
-    generated: Mapping[str, str]
-    types: Mapping[str, str] = field(repr=False)
-    """DynamoDB type of each attribute, columns and generated ones alike."""
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """The table's key attributes: the partition key, and the sort key if there is one."""
-        return (self.partition_key,) if self.sort_key is None else (self.partition_key, self.sort_key)
-
-    @property
-    def key_limits(self) -> dict[str, int]:
-        """The most UTF-8 bytes that the value of each key attribute may have."""
-        return dict(zip(self.keys, (_MAX_PARTITION_KEY_BYTES, _MAX_SORT_KEY_BYTES), strict=False))
-
-    def has_column(self, name: str) -> bool:
-        """Tell whether a header may call a column `name`."""
-        return any(name.casefold() in column.header_names for column in self.columns)
-
-    def plan(self, header: list[str]) -> RowPlan:
-        """Match a header to the columns (trimmed, without case) and return how to clean rows below it.
-
-        Raises `BadFile` when a required column is missing, a column comes twice, or an unknown one is not allowed. It
-        names columns of the schema, and others by their place: a file without a header has somebody's data there.
-        """
-        names = [name.strip() for name in header]
-        by_name = {alias: column for column in self.columns for alias in column.header_names}
-        sources: dict[Column, int] = {}
-        extras: list[tuple[str, int]] = []
-        for index, name in enumerate(names):
-            column = by_name.get(name.casefold())
-            if column is None:
-                extras += self._extra(name, index)
-            elif column in sources:
-                raise BadFile(
-                    f"the header has the column {column.name} twice: in places {sources[column] + 1} and {index + 1}"
-                )
-            else:
-                sources[column] = index
-        missing = [column.name for column in self.columns if column.required and column not in sources]
-        if missing:
-            raise BadFile(
-                f"the header lacks the required column{'s' * (len(missing) > 1)} {', '.join(missing)}: "
-                + _what_may_be_wrong(names, [column.name for column in sources])
-            )
-        stored = [name for name, _ in extras]
-        if len(set(stored)) != len(stored):
-            raise BadFile("the header has an unknown column twice, which cannot be stored under one name")
-        extra_columns = [(Column(name=name, attribute=name), index) for name, index in extras]
-        known = [(column, sources.get(column)) for column in self.columns]
-        return RowPlan(width=len(names), columns=(*known, *extra_columns))
-
-    def _extra(self, name: str, index: int) -> list[tuple[str, int]]:
-        if self.unknown_columns == "fail":
-            what = "an unknown column" if name else "a column without a name"
-            raise BadFile(f"the header has {what} in place {index + 1}, and the schema allows none")
-        if self.unknown_columns == "ignore" or not name:
-            return []
-        if name in self.types:
-            raise BadFile(f"the column in place {index + 1} cannot be stored: the schema uses its name for another")
-        return [(name, index)]
-
-
-def _what_may_be_wrong(names: list[str], known: list[str]) -> str:
-    if len(names) == 1 and (separator := next((each for each in ";\t|" if each in names[0]), None)):
-        return f"its columns are separated by {'tabs' if separator == chr(9) else separator}, they must be by commas"
-    found = f"of its {len(names):,} columns the schema knows {', '.join(known) or 'none'}"
-    return found if known else f"{found}; is the first line a header?"
 
 
 def parse_schema(text: str, source: str) -> Schema:
@@ -197,7 +98,7 @@ class _SchemaReader:
             raise self._wrong(f"{where}.max_length", f"must be a whole number above 0, not {max_length!r}")
         if flags["required"] and "default" in table:
             raise self._wrong(f"{where}.default", "a required column cannot have a default")
-        max_bytes = {partition: _MAX_PARTITION_KEY_BYTES, sort: _MAX_SORT_KEY_BYTES}.get(attribute)
+        max_bytes = {partition: MAX_PARTITION_KEY_BYTES, sort: MAX_SORT_KEY_BYTES}.get(attribute)
         return Column(
             name=name,
             attribute=attribute,

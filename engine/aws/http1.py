@@ -2,7 +2,8 @@
 
 It sends POST requests to one origin, one at a time on each connection, and returns status, headers and body. What a
 general client does besides (redirects, cookies, proxies, compression, hooks) costs more than half of a core at the
-rates of the hot calls. `engine.aws` has the general one too, behind the same interface, for where a proxy is needed.
+rates of the hot calls. `engine.aws.aiohttp_transport` is the general one, behind the same interface, for networks that
+need a proxy.
 
 A connection that was used before may have been closed by the other side without this one knowing, above all after a
 freeze of the process. A request that finds its connection in that state is sent once more, at once, on a new one. That

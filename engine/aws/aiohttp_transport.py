@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager, contextmanager
 import aiohttp
 import yarl
 
-from engine.aws import MAX_CONNECTIONS, Download, Fetch, Headers, Reply, Transport
-from engine.http1 import CONNECT_SECONDS
+from engine.aws.http1 import CONNECT_SECONDS
+from engine.aws.types import MAX_CONNECTIONS, Download, Fetch, Headers, Reply, Transport
 
 
 def _session(tls: ssl.SSLContext) -> aiohttp.ClientSession:

@@ -14,13 +14,15 @@ from typing import Any
 
 import orjson
 
-from engine.aws import Attempts, Caller, now
+from engine.aws.types import Caller
 from engine.errors import DeadlineExceeded, ServiceError, Verdict
-from engine.gate import Gate
+from engine.flow.attempts import Attempts, now
+from engine.flow.backoff import Deadline
+from engine.flow.gate import Gate
+from engine.flow.window import Window
 from engine.items import MAX_BATCH_BYTES, MAX_BATCH_ITEMS, Items, batch_body, batches, canonical_key
 from engine.queries import Attributes
-from engine.retry import Deadline, Window
-from engine.schema import Schema
+from engine.schema.model import Schema
 
 MAX_IN_FLIGHT = 160
 """Calls in flight at the most. At 14 ms a call, 250,000 items a second keep 140 under way; bodies are bounded by the

@@ -13,11 +13,13 @@ from contextlib import asynccontextmanager
 
 import orjson
 
-from engine.aws import Attempts, Caller
+from engine.aws.types import Caller
 from engine.errors import ServiceError, Verdict, verdict_of
-from engine.gate import Gate
-from engine.messages import Outgoing
-from engine.retry import Deadline, Window
+from engine.flow.attempts import Attempts
+from engine.flow.backoff import Deadline
+from engine.flow.gate import Gate
+from engine.flow.window import Window
+from engine.messages.message import Outgoing
 
 MAX_BATCH_ENTRIES = 10
 """SQS quota: at most 10 messages in one SendMessageBatch."""

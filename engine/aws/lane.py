@@ -1,0 +1,117 @@
+"""The lane for hot calls: one operation of one service, signed and sent past a general client's serialisers.
+
+The caller makes the body once; a retry sends the same bytes again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import zlib
+from collections.abc import Awaitable, Callable
+
+import orjson
+
+from engine.aws.http1 import Origin
+from engine.aws.session import Session
+from engine.aws.sign import Credentials, Signer
+from engine.aws.types import Operation, Reply, Transport
+from engine.errors import DeadlineExceeded, ServiceError, Verdict
+from engine.flow.attempts import now, pause, until
+from engine.flow.backoff import Backoff, Deadline
+
+CALL_TIMEOUT = 10.0
+"""Seconds that one hot call may take. BatchWriteItem answers in tens of milliseconds: past this it hangs."""
+
+
+class Lane:
+    """Sends one operation, and waits between attempts. One for each operation in a process."""
+
+    def __init__(
+        self,
+        operation: Operation,
+        transport: Transport,
+        credentials: Callable[[bool], Awaitable[Credentials]],
+        *,
+        endpoint_url: str,
+        region: str,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self.operation = operation
+        self._transport, self._credentials = transport, credentials
+        self._url = endpoint_url.rstrip("/") + "/"
+        self._signer = Signer(
+            operation.service, region, Origin.of(self._url).name, operation.content_type, operation.target
+        )
+        self._backoff = backoff or Backoff()
+        self._second = 0
+        self._amz_date = ""
+        self._current: Credentials | None = None
+        self._renewing = asyncio.Lock()
+
+    async def call(self, body: bytes, deadline: Deadline) -> bytes:
+        """Send `body` once and return the body of the reply.
+
+        Raises `ServiceError` for anything but a good answer (its verdict says what may be done about it), and
+        `DeadlineExceeded` when no time is left to wait for one.
+        """
+        name = self.operation.name
+        timeout = min(CALL_TIMEOUT, deadline.remaining(now()))
+        if timeout <= 0:
+            raise DeadlineExceeded(f"no time left for {name}")
+        second = int(time.time())
+        if second != self._second or self._current is None:
+            # Once a second is often enough to look at the calendar and ask botocore for credentials that expire.
+            async with until(deadline, "reading credentials"):
+                found = await self._credentials(False)
+            if found != self._current:  # calls under way know theirs by identity, see below
+                self._current = found
+            self._second, self._amz_date = second, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
+        credentials = self._current
+        headers = self._signer.headers(body, credentials, self._amz_date)
+        try:
+            reply = await self._transport(self._url, headers, body, timeout)
+        except TimeoutError:
+            raise ServiceError(name, "CallTimedOut", 0, f"no answer within {timeout:.1f} s") from None
+        except ConnectionError as error:
+            raise ServiceError(name, "ConnectionFailed", 0, str(error)) from error
+        checksum = reply.headers.get("x-amz-crc32")
+        if checksum is not None and checksum != str(zlib.crc32(reply.body)):
+            raise ServiceError(name, "CRC32CheckFailed", 0, "the reply was damaged on its way")
+        if reply.status == 200:
+            return reply.body
+        code, message = _error_of(reply)
+        failure = ServiceError(name, code, reply.status, message)
+        if failure.verdict is Verdict.EXPIRED:
+            async with self._renewing:
+                if self._current is credentials:  # else another of the calls in flight has renewed them
+                    async with until(deadline, "renewing credentials"):
+                        self._current = await self._credentials(True)
+        try:
+            raise failure
+        finally:
+            del failure  # it refers to this frame, and this frame to the rows: nobody would look for that circle soon
+
+    async def pause(self, attempt: int, deadline: Deadline) -> None:
+        """Sleep before trying again after failure number `attempt` (from 0).
+
+        Raises `DeadlineExceeded` at once when the deadline would come first.
+        """
+        await pause(self._backoff, attempt, deadline, self.operation.name)
+
+
+def _error_of(reply: Reply) -> tuple[str, str]:
+    """Return code and message of an error reply; both JSON protocols put them into ``__type`` and ``message``."""
+    try:
+        body = orjson.loads(reply.body)
+        code, message = body["__type"], body.get("message") or body.get("Message") or ""
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        # A proxy or load balancer in between answers HTML: the status is all there is.
+        return "UnreadableReply" if reply.status >= 500 else f"HTTP{reply.status}", ""
+    return str(code).rpartition("#")[2].partition(":")[0], str(message)
+
+
+def lane_for(operation: Operation, transport: Transport, using: Session) -> Lane:
+    """Return the lane for `operation`, with the endpoint, region and credentials that `using` gives its service."""
+    url, region = using.endpoint(operation.service)
+    return Lane(operation, transport, using.credentials, endpoint_url=url, region=region)

@@ -1,0 +1,82 @@
+"""The types that transports, lane and services share. A transport is one callable: request in, reply out."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from engine.flow.backoff import Deadline
+
+MAX_CONNECTIONS = 160
+"""Connections that a lane keeps at most; calls in flight are bounded by each `engine.flow.gate.Gate`."""
+
+
+class Headers(Protocol):
+    """Header fields of a reply."""
+
+    def get(self, name: str, /) -> str | None:
+        """Return the value of a field, its name in any case, or None."""
+
+
+class Reply(NamedTuple):
+    """What came back: the HTTP status, the headers, the body."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+Transport = Callable[[str, Mapping[str, str], bytes, float], Awaitable[Reply]]
+"""(url, headers, body, timeout in seconds) -> reply. Raises `ConnectionError` or `TimeoutError`."""
+
+
+class Download(Protocol):
+    """The reply to a GET: the HTTP status, the headers, and the body as it comes."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+
+    @property
+    def headers(self) -> Headers:
+        """The header fields."""
+
+    async def read(self, most: int) -> bytes:
+        """Return up to `most` bytes of the body, none at its end. Raises `ConnectionError` or `TimeoutError`."""
+
+    def close(self) -> None:
+        """Give the connection up, also in the middle of the body."""
+
+
+Fetch = Callable[[str, Mapping[str, str], float], Awaitable[Download]]
+"""(url, headers, seconds that each step may take) -> download. Raises `ConnectionError` or `TimeoutError`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation of a service with a JSON protocol."""
+
+    service: str
+    name: str
+    target: str
+    content_type: str = "application/x-amz-json-1.0"
+
+
+BATCH_WRITE_ITEM = Operation("dynamodb", "BatchWriteItem", "DynamoDB_20120810.BatchWriteItem")
+
+QUERY = Operation("dynamodb", "Query", "DynamoDB_20120810.Query")
+
+SCAN = Operation("dynamodb", "Scan", "DynamoDB_20120810.Scan")
+
+SEND_MESSAGE_BATCH = Operation("sqs", "SendMessageBatch", "AmazonSQS.SendMessageBatch")
+
+
+class Caller(Protocol):
+    """What the queue and the table need of a lane: anything that answers like one can stand in."""
+
+    async def call(self, body: bytes, deadline: Deadline) -> bytes:
+        """Send once; see `Lane.call`."""
+
+    async def pause(self, attempt: int, deadline: Deadline) -> None:
+        """Wait before another attempt; see `Lane.pause`."""

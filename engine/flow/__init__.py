@@ -1,0 +1,1 @@
+"""When to try again, how many calls at once, and how fast."""

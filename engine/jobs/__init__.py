@@ -1,0 +1,1 @@
+"""The work of each function: what a handler or a command calls."""

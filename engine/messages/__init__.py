@@ -1,0 +1,1 @@
+"""Records <-> SQS message bodies. Pure."""

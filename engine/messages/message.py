@@ -1,0 +1,92 @@
+"""What a message is: one to send, one that was read, and one whose record the schema refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from engine.identity import ObjectVersion
+from engine.schema.model import Schema
+
+MAX_ROWS = 10**12  # the 12 fraction digits of the sort key hold any number below
+
+
+class Outgoing(NamedTuple):
+    """A message ready to be sent: its body, how many records it holds, and its attributes as SQS wants them."""
+
+    body: bytes
+    records: int
+    attributes: dict[str, dict[str, str]]
+
+    @property
+    def size(self) -> int:
+        """Bytes that SQS counts: the body, and name, type and value of each attribute."""
+        return len(self.body) + sum(
+            len(name) + len(value["DataType"]) + len(value["StringValue"].encode())
+            for name, value in self.attributes.items()
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message as the worker reads it: row numbers, and for each of `columns` the values of all rows."""
+
+    source: ObjectVersion | None
+    modified: int
+    processed_at: str
+    columns: tuple[str, ...]
+    numbers: Sequence[int]
+    values: Sequence[Sequence[Any]]
+    ingestion: str
+    name: str
+    """What distinguishes it within its ingestion: span and message number, or the SQS message id."""
+    clean: bool
+    """Whether all values are texts that stand in JSON as they are, without an escape."""
+
+    def row(self, index: int) -> list[Any]:
+        """Return the values of one row, without its number."""
+        return [values[index] for values in self.values]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A plain message whose record the schema refuses, with the reason."""
+
+    row: int
+    reason: str
+
+
+def is_packed(fields: Container[str], schema: Schema) -> bool:
+    """Tell a packed message, of whatever version, from a plain one; a schema may have a column ``v``."""
+    return "v" in fields and ("rows" in fields or not schema.has_column("v"))
+
+
+def is_whole(value: Any) -> bool:
+    """Return whether a JSON value is a whole number from 0."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def is_row_number(value: Any) -> bool:
+    """Return whether a JSON value can be a row number."""
+    return is_whole(value) and value < MAX_ROWS
+
+
+def text_attribute(text: str) -> dict[str, str]:
+    """Return a message attribute of type String as SQS accepts it."""
+    return {"DataType": "String", "StringValue": _printable(text)}
+
+
+def _printable(text: str) -> str:
+    """Replace what SQS refuses in an attribute's value, and make sure that it is not empty."""
+    return "".join(c if c in "\t\n\r" or (c >= " " and c not in "\ufffe\uffff") else "\ufffd" for c in text) or "-"
+
+
+_SUSPECT = b"\xef\xbf"  # how U+FFFE and U+FFFF begin in UTF-8, and little else
+
+
+def legal_json(encoded: bytes) -> bytes:
+    r"""Escape what SQS refuses in a body and JSON leaves as it is: U+FFFE and U+FFFF (orjson escapes the controls)."""
+    if _SUSPECT in encoded:
+        return encoded.replace(b"\xef\xbf\xbe", b"\\ufffe").replace(b"\xef\xbf\xbf", b"\\uffff")
+    return encoded

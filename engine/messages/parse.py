@@ -1,0 +1,41 @@
+"""A message body, packed or plain -> a `Message`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import orjson
+
+from engine.errors import MalformedMessage
+from engine.messages.message import Message, Refused, is_packed
+from engine.messages.packed import read_packed
+from engine.messages.plain import read_plain
+from engine.schema.model import Schema
+
+
+def parse_message(
+    body: str, attributes: dict[str, Any], message_id: str, sent: int, schema: Schema
+) -> Message | Refused:
+    """Read a message body, packed or plain.
+
+    `attributes` are the SQS message attributes as Lambda's event has them, `sent` the SentTimestamp in whole seconds.
+    Raises `MalformedMessage`, which never quotes the body.
+    """
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise MalformedMessage("the body is not JSON") from None
+    if not isinstance(document, dict):
+        raise MalformedMessage("the body is not a JSON object")
+    if is_packed(document, schema):
+        # Without a backslash in the whole body no text in it has an escape.
+        return read_packed(document, "\\" in body, schema)
+    if any(isinstance(value, float) for value in document.values()):
+        # orjson makes a float of each number that is no 64-bit integer, and that would change it.
+        try:
+            exact = json.loads(body, parse_int=str, parse_float=str)
+        except RecursionError:
+            raise MalformedMessage("the body is nested too deeply") from None
+        document |= {name: exact[name] for name, value in document.items() if isinstance(value, float)}
+    return read_plain(document, attributes, message_id, sent, schema)

@@ -1,0 +1,119 @@
+"""Plain messages: one row as one flat object, which other programs may send too."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import orjson
+
+from engine.errors import BadFile, MalformedMessage
+from engine.identity import ObjectVersion
+from engine.messages.message import Message, Outgoing, Refused, is_packed, is_row_number, legal_json, text_attribute
+from engine.schema.columns import Column
+from engine.schema.model import Schema
+
+PLAIN_FIELDS = ("processedAt", "rowNumber")
+"""Fields of a plain message that are no columns."""
+
+_SECONDS = re.compile(r"[0-9]{1,12}")
+
+_ATTRIBUTE_NAME = re.compile(r"[A-Za-z0-9_-]{1,256}")
+
+
+class PlainPacker:
+    """Makes one plain message of each row: what ``RECORDS_PER_MESSAGE=1`` asks for.
+
+    The attribute `modified` carries the object's LastModified, so that a second run writes the same items here too; a
+    message without it takes the time when SQS accepted it.
+    """
+
+    def __init__(self, source: ObjectVersion, schema: Schema, columns: Sequence[str], *, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        names = {column.attribute: column.name for column in schema.columns}
+        self._names = [names.get(column, column) for column in columns]
+        taken = "v" if is_packed(self._names, schema) else next((n for n in PLAIN_FIELDS if n in self._names), None)
+        if taken:
+            raise BadFile(f"the column {taken!r} cannot go into plain messages, where that name means something else")
+        # A default that its own column would refuse or change is left out: the worker puts it in.
+        self._left_out = {column.name: column.default for column in schema.columns if not _survives(column)}
+        self._attributes = {
+            "ingestion": text_attribute(source.ingestion),
+            "records": {"DataType": "Number", "StringValue": "1"},
+            "modified": {"DataType": "Number", "StringValue": str(source.modified)},
+        }
+        self._key_name = schema.partition_key
+        legal = _ATTRIBUTE_NAME.fullmatch(self._key_name) and self._key_name not in self._attributes
+        self._key = columns.index(self._key_name) if legal and self._key_name in columns else None
+
+    def add(self, rows: Iterable[tuple[Any, ...]], processed_at: str) -> tuple[list[Outgoing], list[int]]:
+        """Take more rows ``(number, value, …)``; return their messages, and the numbers of rows that fit none."""
+        messages, oversize = [], []
+        for number, *values in rows:
+            pairs = zip(self._names, values, strict=True)
+            fields = {name: value for name, value in pairs if value is not None and value != self._left_out.get(name)}
+            body = legal_json(orjson.dumps({**fields, "processedAt": processed_at, "rowNumber": number}))
+            attributes = self._attributes
+            if self._key is not None:
+                attributes = {**attributes, self._key_name: text_attribute(str(values[self._key]))}
+            message = Outgoing(body, 1, attributes)
+            if message.size > self._max_bytes:
+                oversize.append(number)
+            else:
+                messages.append(message)
+        return messages, oversize
+
+    def flush(self, processed_at: str) -> list[Outgoing]:
+        """Return nothing: each row has been a message of its own."""
+        return []
+
+
+def read_plain(
+    document: dict[str, Any], attributes: dict[str, Any], message_id: str, sent: int, schema: Schema
+) -> Message | Refused:
+    """Read a plain message; see `engine.messages.parse.parse_message`. Raises `MalformedMessage`."""
+    number = document.get("rowNumber", 0)
+    if not is_row_number(number):
+        raise MalformedMessage("rowNumber is not a whole number")
+    fields = {name: value for name, value in document.items() if name not in PLAIN_FIELDS}
+    if any(isinstance(value, dict | list) for value in fields.values()):
+        return Refused(number, "a field of the plain message is neither text, number, boolean nor null")
+    try:
+        plan = schema.plan(list(fields))
+    except BadFile as error:
+        return Refused(number, str(error).replace("the header", "the plain message"))
+    rows, bad = plan.clean([number], [[_plain_text(value) for value in fields.values()]])
+    if bad:
+        return Refused(number, bad[0])
+    modified = _attribute(attributes, "modified")
+    return Message(
+        source=None,
+        modified=int(modified) if _SECONDS.fullmatch(modified) else sent,
+        processed_at=str(document.get("processedAt") or ""),
+        columns=plan.attributes,
+        numbers=[number],
+        values=[[value] for value in rows[0][1:]],
+        ingestion=_attribute(attributes, "ingestion"),
+        name=message_id,
+        clean=False,
+    )
+
+
+def _attribute(attributes: dict[str, Any], name: str) -> str:
+    value = attributes.get(name, {}).get("stringValue")
+    return value if isinstance(value, str) else ""
+
+
+def _plain_text(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def _survives(column: Column) -> bool:
+    """Tell whether the default of a column would come through its own checks as it is."""
+    bad: dict[int, str] = {}
+    return column.default is None or (
+        list(column.clean([_plain_text(column.default)], bad)) == [column.default] and not bad
+    )

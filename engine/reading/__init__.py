@@ -1,0 +1,1 @@
+"""Bytes of an object -> blocks of records. Pure."""

@@ -1,0 +1,1 @@
+"""What a row must look like, and what item it becomes. Pure."""
