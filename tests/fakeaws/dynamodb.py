@@ -1,0 +1,192 @@
+"""A model of DynamoDB: tables with keys, capacity and pages. The time is an argument, in seconds on any clock.
+
+    users = Table({"email": "S", "createdAt": "N"}, TokenBucket(25, tokens=0))
+    dynamodb = DynamoDB({"users": users})
+    reply = dynamodb.call("BatchWriteItem", body, now)  # raises `Refusal`
+
+Limits and wordings are those of the API reference.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from tests.fakeaws.attributes import check_value, invalid, key_text
+from tests.fakeaws.capacity import TokenBucket
+from tests.fakeaws.errors import Refusal, not_modelled
+from tests.fakeaws.protocol import document_of
+
+Json = dict[str, Any]
+Key = tuple[str, ...]
+
+MAX_WRITES = 25
+MAX_REQUEST_BYTES = 16 * 1024 * 1024
+MAX_ITEM_BYTES = 400 * 1024
+MAX_KEY_BYTES = (2048, 1024)
+UNIT_BYTES = 1024
+"""One write capacity unit pays for each KiB of an item begun."""
+
+EXCEEDED = Refusal(
+    "ProvisionedThroughputExceededException",
+    "The level of configured provisioned throughput for the table was exceeded. "
+    "Consider increasing your provisioning level with the UpdateTable API.",
+)
+
+
+@dataclass
+class Table:
+    """A table: the last item of each key, how often each was written, and the sizes of its batches.
+
+    `key` maps one or two attribute names, the partition key first, to S, N or B. Keys are tuples of text, a number in
+    its shortest form.
+    """
+
+    key: Mapping[str, str]
+    capacity: TokenBucket | None = None
+    """Write capacity in units a second; None: without limit."""
+    whole_share: float = 0.0
+    """Share of the batches over capacity that are refused as a whole; of the others, what fits is written.
+
+    A batch of which nothing fits is always refused as a whole.
+    """
+    draw: random.Random = field(default_factory=lambda: random.Random(1))
+    items: dict[Key, Json] = field(default_factory=dict)
+    writes: Counter[Key] = field(default_factory=Counter)
+    batches: list[int] = field(default_factory=list)
+    throttled: int = 0
+    """Batches that were refused in part or whole for want of capacity."""
+
+    def key_of(self, item: Mapping[str, Any]) -> Key:
+        """Return the item's key. Raises `Refusal` for one that is missing or wrong."""
+        parts = []
+        for (name, kind), most in zip(self.key.items(), MAX_KEY_BYTES, strict=False):
+            if name not in item:
+                raise invalid(f"One or more parameter values were invalid: Missing the key {name} in the item")
+            ((actual, content),) = item[name].items()
+            if actual != kind:
+                raise invalid(
+                    "One or more parameter values were invalid: "
+                    f"Type mismatch for key {name} expected: {kind} actual: {actual}"
+                )
+            if content == "":
+                what = "string" if kind == "S" else "binary"
+                raise invalid(
+                    "One or more parameter values are not valid. The AttributeValue for a key attribute "
+                    f"cannot contain an empty {what} value. Key: {name}"
+                )
+            if kind != "N" and check_value(item[name]) > most:
+                raise invalid(f"One or more parameter values were invalid: Size of {name} has exceeded {most} bytes")
+            parts.append(key_text(kind, content))
+        return tuple(parts)
+
+    def checked(self, item: Mapping[str, Any]) -> tuple[Key, int]:
+        """Return the key of an item to put, and the capacity units it costs. Raises `Refusal` if it breaks a rule."""
+        size = sum(len(name.encode()) + check_value(value) for name, value in item.items())
+        key = self.key_of(item)
+        if size > MAX_ITEM_BYTES:
+            raise invalid("Item size has exceeded the maximum allowed size")
+        return key, -(-size // UNIT_BYTES)
+
+    def admitted(self, writes: list[Write], now: float) -> list[bool]:
+        """Return which writes of one batch there is capacity for, and use that up. Raises `Refusal` if for none."""
+        if self.capacity is None or not writes:
+            return [True] * len(writes)
+        whole = self.whole_share > 0 and self.draw.random() < self.whole_share
+        if whole:
+            taken = [self.capacity.take(sum(write.units for write in writes), now)] * len(writes)
+        else:
+            taken = [self.capacity.take(write.units, now) for write in writes]
+        self.throttled += not all(taken)
+        if not any(taken):
+            raise EXCEEDED
+        return taken
+
+    def apply(self, write: Write) -> None:
+        """Put or delete the item."""
+        if write.item is None:
+            self.items.pop(write.key, None)
+        else:
+            self.items[write.key] = write.item
+        self.writes[write.key] += 1
+
+
+class Write(NamedTuple):
+    """One put or delete of a batch, found valid."""
+
+    table: str
+    key: Key
+    units: int
+    item: Json | None
+    """What is put; None is a delete."""
+    request: Json
+    """As it came, to go back as unprocessed."""
+
+
+class DynamoDB:
+    """Tables by name, behind one endpoint."""
+
+    def __init__(self, tables: Mapping[str, Table]) -> None:
+        self.tables = dict(tables)
+
+    def call(self, operation: str, body: bytes, now: float) -> Json:
+        """Answer a call of the JSON protocol. Raises `Refusal`."""
+        request = document_of(body)
+        if operation == "BatchWriteItem":
+            return self.write(self.checked(request, len(body)), now)
+        raise not_modelled(f"operation {operation} of DynamoDB")
+
+    def table(self, name: Any) -> Table:
+        """Return a table by its name. Raises `Refusal`."""
+        if name not in self.tables:
+            raise Refusal("ResourceNotFoundException", "Requested resource not found")
+        return self.tables[name]
+
+    def checked(self, request: Json, size: int) -> list[Write]:
+        """Return the writes of a BatchWriteItem request of `size` bytes, all of them valid. Raises `Refusal`."""
+        if size > MAX_REQUEST_BYTES:
+            raise Refusal("RequestEntityTooLargeException", "Request size exceeds 16 MB", 413)
+        by_table = _known(request, "RequestItems", "ReturnConsumedCapacity", "ReturnItemCollectionMetrics")
+        requests = by_table["RequestItems"]
+        if not 1 <= sum(map(len, requests.values())) <= MAX_WRITES:
+            raise invalid("Too many items requested for the BatchWriteItem call")
+        writes = [self._write(name, each) for name, puts in requests.items() for each in puts]
+        if len({(write.table, write.key) for write in writes}) < len(writes):
+            raise invalid("Provided list of item keys contains duplicates")
+        return writes
+
+    def _write(self, name: str, request: Json) -> Write:
+        table = self.table(name)
+        match request:
+            case {"PutRequest": {"Item": dict(item)}}:
+                key, units = table.checked(item)
+                return Write(name, key, units, item, request)
+            case {"DeleteRequest": {"Key": dict(key)}} if set(key) == set(table.key):
+                return Write(name, table.key_of(key), 1, None, request)
+        raise invalid("The provided key element does not match the schema")
+
+    def write(self, writes: Iterable[Write], now: float) -> Json:
+        """Do what there is capacity for, and return the reply, which names the rest. Raises `Refusal`."""
+        by_table: dict[str, list[Write]] = {}
+        for write in writes:
+            by_table.setdefault(write.table, []).append(write)
+        unprocessed: Json = {}
+        for name, own in by_table.items():
+            table = self.tables[name]
+            table.batches.append(len(own))
+            for write, admitted in zip(own, table.admitted(own, now), strict=True):
+                if admitted:
+                    table.apply(write)
+                else:
+                    unprocessed.setdefault(name, []).append(write.request)
+        return {"UnprocessedItems": unprocessed}
+
+
+def _known(request: Json, *names: str) -> Json:
+    """Return the request. Raises `Refusal` if it has parameters other than those: they would be ignored."""
+    if unknown := sorted(set(request) - set(names)):
+        raise not_modelled(f"parameter {unknown[0]} of this operation of DynamoDB")
+    return request

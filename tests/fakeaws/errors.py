@@ -1,0 +1,15 @@
+"""The error that a model answers with."""
+
+
+class Refusal(Exception):
+    """The service's error reply."""
+
+    def __init__(self, code: str, message: str, status: int = 400) -> None:
+        """Name the error as the service does."""
+        super().__init__(f"{code}: {message}")
+        self.code, self.message, self.status = code, message, status
+
+
+def not_modelled(what: str) -> Refusal:
+    """Return the answer to a request that the stand-in does not know: an error that no service gives."""
+    return Refusal("NotModelled", f"the stand-in for AWS has no {what}")
