@@ -6,6 +6,7 @@ Nothing else in the engine reads the environment, apart from the AWS SDK itself 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,9 @@ MIN_MESSAGE_BYTES = 4_096
 
 TRANSPORTS = ("lean", "aiohttp")
 """How hot calls travel: by the project's own transport, or by a general one that also knows proxies."""
+
+# DynamoDB quota: 3 to 255 characters.
+_TABLE_NAME = re.compile(r"(arn:[a-z0-9-]+:dynamodb:[a-z0-9-]+:[0-9]{12}:table/)?[A-Za-z0-9_.-]{3,255}")
 
 PACKAGED_SCHEMA = Path(__file__).parent / "schemas" / "users.toml"
 
@@ -61,9 +65,10 @@ class ProducerSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSettings:
-    """What the worker reads: the table, the schema, where rejects go, and how long items live."""
+    """What the worker reads: the table, the schema, where rejects go, how long items live, and its own queue."""
 
     table: str
+    queue_url: str | None
     schema: Schema
     rejects_bucket: str | None
     rejects_prefix: str
@@ -75,6 +80,7 @@ class WorkerSettings:
         """Read the settings; `ConfigError` names the variable that is missing or wrong."""
         return cls(
             table=_table(env),
+            queue_url=_optional(env, "QUEUE_URL"),
             schema=_schema(env),
             rejects_bucket=_optional(env, "REJECTS_BUCKET"),
             rejects_prefix=_prefix(env),
@@ -133,7 +139,10 @@ def _transport(env: Mapping[str, str]) -> str:
 
 
 def _table(env: Mapping[str, str]) -> str:
-    return env.get("TABLE_NAME", "").strip() or "users"
+    name = env.get("TABLE_NAME", "").strip() or "users"
+    if not _TABLE_NAME.fullmatch(name):
+        raise ConfigError(f"TABLE_NAME must be the name or the ARN of a DynamoDB table, not {name!r}")
+    return name
 
 
 def _schema(env: Mapping[str, str]) -> Schema:

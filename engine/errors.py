@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import enum
 import re
+from collections import Counter
+from collections.abc import Iterable
 
 
 class MillpondError(Exception):
@@ -117,6 +119,48 @@ _KEY_MISMATCH = re.compile(
     r"|One or more parameter values (were|are not) (invalid|valid)[:.] (Missing the key|Type mismatch for key)"
     r"|One of the required keys was not given a value"
 )
+
+
+# What DynamoDB says of one item, whatever the table. Anything else may be about the table.
+_ITEM_AT_FAULT = re.compile(
+    r"(SerializationException|RequestEntityTooLarge\w*|ItemCollectionSizeLimitExceededException): "
+    r"|ValidationException: ("
+    r"Item size (has|to update has) exceeded"
+    r"|One or more parameter values were invalid: (Size of hashkey|Aggregated size of all range keys|An? \w+ set)"
+    r"|One or more parameter values are not valid\. The AttributeValue for a key attribute cannot contain an empty"
+    r"|Attempting to store more than 38 significant digits"
+    r"|Number (over|under)flow"
+    r"|The parameter cannot be converted to a numeric value"
+    r"|Nesting Levels have exceeded"
+    r"|Input collection"
+    r"|Supplied AttributeValue"
+    r")"
+)
+_CONTENT = re.compile(r"[:'\"\[{]")
+
+
+def table_at_fault(reasons: Iterable[str], written: int) -> str | None:
+    """Return why the table, rather than its items, is at fault for the `reasons` of refused items, or None.
+
+    Each reason is ``code: message`` as the service sent it; `written` items of the same batch were taken. When most of
+    a batch is refused for one and the same reason that is not known to be about an item, or when nothing was written
+    at all, the table or a setting is wrong. The text has no row's content.
+    """
+    kinds: Counter[str] = Counter()
+    refused = 0
+    for reason in reasons:
+        refused += 1
+        if not _ITEM_AT_FAULT.match(reason):
+            code, _, message = reason.partition(": ")
+            kinds[f"{code}: {_CONTENT.split(message, maxsplit=1)[0].strip()[:80]}"] += 1
+    if not kinds:
+        return None
+    kind, count = kinds.most_common(1)[0]
+    if written and 2 * count <= written + refused:
+        return None
+    return (
+        f"{count:,} of {written + refused:,} rows are refused for one reason ({kind}): the table or the schema is wrong"
+    )
 
 
 def verdict_of(code: str, status: int, message: str = "") -> Verdict:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import repeat
 
 import orjson
 
+from engine.identity import ingestion_digits, row_digits
 from engine.messages.message import Message
 from engine.schema.columns import is_number
 from engine.schema.model import Schema
@@ -84,10 +84,10 @@ class Items:
         message, row = self._place(index)
         return tuple(self._key_value(message, row, name) for name in self._schema.keys)
 
-    def version(self, index: int) -> tuple[int, int]:
-        """Return LastModified and row number: of two items with one key, the later has the higher version."""
+    def version(self, index: int) -> tuple[int, int, str]:
+        """Return what orders the items of one key: LastModified, row number, and the digits of the ingestion."""
         message, row = self._place(index)
-        return message.modified, message.numbers[row]
+        return message.modified, message.numbers[row], ingestion_digits(message.ingestion)
 
     def waves(self) -> list[Sequence[int]]:
         """Split the indexes so that no wave holds a key twice, and the versions of a key come in order.
@@ -110,10 +110,10 @@ class Items:
     def _distinct(self) -> bool:
         """Tell whether no key comes twice, as cheaply as the schema allows."""
         if "version" in {self._schema.generated.get(name) for name in self._schema.keys}:
-            # One time and one row number are one key at the most.
-            numbers: defaultdict[int, set[int]] = defaultdict(set)
+            # One ingestion and one row number are one key at the most.
+            numbers: defaultdict[tuple[int, str], set[int]] = defaultdict(set)
             for _, message, _ in self._messages:
-                numbers[message.modified].update(message.numbers)
+                numbers[message.modified, message.ingestion].update(message.numbers)
             return sum(map(len, numbers.values())) == self._count
         return len(set(map(self.key, range(self._count)))) == self._count
 
@@ -133,7 +133,8 @@ class Items:
     def _generated(self, message: Message, kind: str, numbers: Sequence[int]) -> list[str]:
         """Return the values of a generated attribute for rows with these numbers, as text."""
         if kind == "version":
-            return list(map(f"{message.modified}.".__add__, _fractions(numbers)))
+            digits = ingestion_digits(message.ingestion)
+            return [f"{message.modified}.{row}{digits}" for row in row_digits(numbers)]
         if kind == "row_number":
             return list(map(str, numbers))
         return [self._shared(message, kind)] * len(numbers)
@@ -163,8 +164,8 @@ class Items:
         for name, kind in self._schema.generated.items():
             start = f'{text}{comma}{_name(name)}:{{"{self._schema.types[name]}":'
             if kind == "version":
-                pieces += [f'{start}"{message.modified}.', _fractions(message.numbers)]
-                text = '"}'
+                pieces += [f'{start}"{message.modified}.', row_digits(message.numbers)]
+                text = f'{ingestion_digits(message.ingestion)}"}}'
             elif kind == "row_number":
                 pieces += [f'{start}"', list(map(str, message.numbers))]
                 text = '"}'
@@ -197,11 +198,6 @@ class Items:
 
 def _start(held: tuple[range, Message, _Requests]) -> int:
     return held[0].start
-
-
-def _fractions(numbers: Sequence[int]) -> list[str]:
-    """Return row numbers as the 12 fraction digits of a version."""
-    return list(map(str.zfill, map(str, numbers), repeat(12)))
 
 
 def _name(text: str) -> str:

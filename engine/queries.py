@@ -13,13 +13,13 @@ import base64
 import binascii
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 from urllib.parse import unquote
 
 import orjson
 
 from engine.errors import BadRequest
+from engine.identity import split_version
 from engine.schema.columns import Column, is_number
 from engine.schema.model import Schema
 
@@ -208,19 +208,12 @@ def to_json(item: Attributes, schema: Schema) -> dict[str, Any]:
     """Return an item for people: plain JSON values; a `version` as whole seconds, beside `rowNumber`."""
     result: dict[str, Any] = {}
     for name, value in item.items():
-        if schema.generated.get(name) == "version":
-            seconds, row = split_version(value["N"])
-            result[name] = seconds
-            result["rowNumber"] = row
+        version = split_version(value.get("N", "")) if schema.generated.get(name) == "version" else None
+        if version is not None:
+            result[name], result["rowNumber"] = version
         else:
             result[name] = _plain(value)
     return result
-
-
-def split_version(number: str) -> tuple[int, int]:
-    """Return whole seconds and row number of a version, exactly: no float comes near it."""
-    whole, _, fraction = f"{Decimal(number):f}".partition(".")
-    return int(whole), int(fraction[:12].ljust(12, "0"))
 
 
 def _plain(value: dict[str, Any]) -> Any:

@@ -64,6 +64,21 @@ def canned_query() -> bytes:
     return reply_of(200, orjson.dumps({"Items": [item], "Count": 1, "ScannedCount": 1}))
 
 
+def canned_description() -> bytes:
+    """Return the reply to a DescribeTable: the key of the users table."""
+    table = {
+        "KeySchema": [
+            {"AttributeName": "email", "KeyType": "HASH"},
+            {"AttributeName": "createdAt", "KeyType": "RANGE"},
+        ],
+        "AttributeDefinitions": [
+            {"AttributeName": "email", "AttributeType": "S"},
+            {"AttributeName": "createdAt", "AttributeType": "N"},
+        ],
+    }
+    return reply_of(200, orjson.dumps({"Table": table}))
+
+
 class Table:
     """Takes BatchWriteItem calls."""
 

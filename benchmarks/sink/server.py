@@ -38,7 +38,7 @@ class Sink:
         self.counts = Counts(slots=defaultdict(Counter))
         self.table = dynamodb.Table(self.settings, self.counts, time.monotonic())
         self.queue = sqs.Queue(self.settings, self.counts)
-        self.query = dynamodb.canned_query()
+        self.query, self.description = dynamodb.canned_query(), dynamodb.canned_description()
         settings = self.settings
         draw = random.Random(settings.seed).random  # noqa: S311 - no secret
         self.draw = draw if settings.error_share or settings.reset_share else None
@@ -117,6 +117,8 @@ class Sink:
             return self.queue.answer(operation, body, check=check)
         if target:
             self.counts.calls[_DYNAMODB_NAMES.get(operation, operation)] += 1
+            if operation == "describetable":
+                return self.description
             return self.query if operation in ("query", "scan") else dynamodb.EMPTY
         request_line, _, rest = head.decode("latin-1").partition("\r\n")
         method, path, _ = request_line.split(" ", 2)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Container, Iterable, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import orjson
 
@@ -25,7 +26,8 @@ MAX_BATCH_ENTRIES = 10
 """SQS quota: at most 10 messages in one SendMessageBatch."""
 
 MAX_IN_FLIGHT = 32
-INITIAL_IN_FLIGHT = 16
+INITIAL_IN_FLIGHT = 1
+"""Shows what a call takes alone, and doubles with each round trip: a quick service is busy after half a dozen."""
 
 MAX_BYTES_IN_FLIGHT = 16 * 1_048_576
 """Bytes of message bodies waiting for SQS's word: 16 full batches."""
@@ -57,10 +59,13 @@ class QueueSender:
 
     def request(self, messages: Sequence[Outgoing]) -> bytes:
         """Return the body of the SendMessageBatch call that sends up to 10 messages."""
-        entries = [
+        entries: list[dict[str, Any]] = [
             {"Id": str(i), "MessageBody": message.body.decode(), "MessageAttributes": message.attributes}
             for i, message in enumerate(messages)
         ]
+        for entry, message in zip(entries, messages, strict=True):
+            if message.delay_seconds:
+                entry["DelaySeconds"] = message.delay_seconds
         return orjson.dumps({"QueueUrl": self._queue_url, "Entries": entries})
 
     async def send(self, request: bytes, count: int, deadline: Deadline) -> None:
@@ -86,18 +91,24 @@ class QueueSender:
 
     async def _call(self, body: bytes, deadline: Deadline) -> set[str]:
         """Send one call; return the ids that SQS accepted."""
-        async with self._gate as epoch:
+        gate = self._gate
+        async with gate:
+            sent = await gate.sent()
             try:
-                reply = await self._lane.call(body, deadline)
+                reply = await self._lane.call(body, deadline.at_most(sent.at + gate.patience))
             except ServiceError as error:
                 if error.verdict is Verdict.THROTTLE:
-                    self._gate.window.throttled(epoch)
+                    gate.throttled(sent)
+                elif error.code == "CallTimedOut":
+                    gate.timed_out(sent)
                 raise
+            finally:
+                gate.ended()
             accepted, failed = _read_reply(reply)
             if any(verdict_of(code, 0) is Verdict.THROTTLE for code in failed):
-                self._gate.window.throttled(epoch)
+                gate.throttled(sent)
             else:
-                self._gate.succeeded()
+                gate.succeeded(sent)
             return accepted
 
 

@@ -1,26 +1,27 @@
 """The table: BatchWriteItem until each item is written, refused for good, or time is up; Query and Scan.
 
-Writing ends in one of three states for each item, and the caller learns which. Throttling, in both of its forms,
-passing faults and broken connections only ever delay. A batch that DynamoDB refuses is split until the item at fault
-stands alone.
+The caller learns what became of each item. Throttling, in both of its forms, passing faults and broken connections
+only ever delay. A batch that DynamoDB refuses, or that it answers with server errors again and again, is split until
+the item at fault stands alone and holds back no other.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from engine.aws.types import Caller
-from engine.errors import DeadlineExceeded, ServiceError, Verdict
+from engine.errors import ConfigError, DeadlineExceeded, ServiceError, Verdict, table_at_fault
 from engine.flow.attempts import Attempts, now
 from engine.flow.backoff import Deadline
 from engine.flow.gate import Gate
 from engine.flow.window import Window
 from engine.items import MAX_BATCH_BYTES, MAX_BATCH_ITEMS, Items, batch_body, batches, canonical_key
+from engine.outcome import Outcome, Parts
 from engine.queries import Attributes
 from engine.schema.model import Schema
 
@@ -28,7 +29,12 @@ MAX_IN_FLIGHT = 160
 """Calls in flight at the most. At 14 ms a call, 250,000 items a second keep 140 under way; bodies are bounded by the
 event, of which Lambda hands over 6 MB."""
 
-INITIAL_IN_FLIGHT = 16
+INITIAL_IN_FLIGHT = 1
+"""Shows what a call takes alone, and doubles with each round trip: a quick service is busy after half a dozen."""
+
+
+STUCK = 4
+"""Attempts at a batch in a row without any progress before others may use its place while it waits."""
 
 MAX_READ_ATTEMPTS = 5
 """Somebody waits for the answer: better a fault soon than an answer that nobody waits for any more."""
@@ -36,119 +42,143 @@ MAX_READ_ATTEMPTS = 5
 _ALL_PROCESSED = b'{"UnprocessedItems":{}}'
 
 
-@dataclass(slots=True)
-class Outcome:
-    """What became of each item: `written[i]`, or a reason in `refused`, or neither: there was no time."""
-
-    written: bytearray
-    refused: dict[int, str] = field(default_factory=dict)
-    out_of_time: bool = False
-
-    def note_written(self, part: Sequence[int], left: Sequence[int]) -> None:
-        """Note that the items of `part` are written, apart from those in `left`."""
-        if isinstance(part, range):
-            self.written[part.start : part.stop] = b"\1" * len(part)
-        else:
-            for index in part:
-                self.written[index] = 1
-        for index in left:
-            self.written[index] = 0
-
-    def settled(self, own: range) -> bool:
-        """Tell whether nothing is left to do for these items."""
-        unwritten = self.written.count(0, own.start, own.stop)
-        return not unwritten or unwritten == sum(index in own for index in self.refused)
-
-
 class TableWriter:
-    """Writes items into one table through one lane. Keeps what it has learned of the table's capacity."""
+    """Writes items into one table. Keeps what it has learned of the table's capacity.
 
-    def __init__(self, table: str, schema: Schema, lane: Caller) -> None:
-        self._table, self._schema, self._lane = table, schema, lane
-        self._gate = Gate(Window(INITIAL_IN_FLIGHT, MAX_IN_FLIGHT))
+    `write` is the lane of BatchWriteItem, `describe` that of DescribeTable.
+    """
+
+    def __init__(
+        self,
+        table: str,
+        schema: Schema,
+        write: Caller,
+        describe: Caller,
+        *,
+        is_busy: Callable[[], bool] | None = None,
+    ) -> None:
+        self._table, self._schema, self._lane, self._describe = table, schema, write, describe
+        self._gate = Gate(Window(INITIAL_IN_FLIGHT, MAX_IN_FLIGHT), is_busy)
+        self._checked = False
 
     async def write(self, items: Items, deadline: Deadline) -> Outcome:
         """Put `items`, in their order as far as concurrency allows.
 
-        Raises `ServiceError` with a fatal verdict when the table cannot be written to at all; items may then have been
+        The first batches are finished first: where the table is slow, few of them are under way, and the later ones
+        are untouched when the time is up. Raises `ConfigError` when the table's key is not the schema's, and
+        `ServiceError` with a fatal verdict when the table cannot be written to at all; items may then have been
         written, but none may be counted on.
         """
         outcome = Outcome(bytearray(len(items)))
-        for wave in items.waves():
-            cut = batches(wave)
-            try:
-                async with asyncio.TaskGroup() as tasks:
-                    for _ in range(min(MAX_IN_FLIGHT, -(-len(wave) // MAX_BATCH_ITEMS))):
-                        tasks.create_task(self._work(items, cut, outcome, deadline))
-            except BaseExceptionGroup as group:
-                # All tasks tell of the same fault: a caller wants that, not the group.
-                raise group.exceptions[0] from None
-            if outcome.out_of_time:
-                break
+        try:
+            await self._check(deadline)
+            for wave in items.waves():
+                await self._write_wave(items, wave, outcome, deadline)
+                if outcome.out_of_time:
+                    break
+        except DeadlineExceeded:
+            outcome.out_of_time = True
+        if blame := table_at_fault(outcome.refused.values(), sum(outcome.written)):
+            raise ServiceError("BatchWriteItem", "ValidationException", 400, blame, verdict=Verdict.FATAL)
         return outcome
 
-    async def _work(self, items: Items, cut: Iterator[Sequence[int]], outcome: Outcome, deadline: Deadline) -> None:
+    async def _check(self, deadline: Deadline) -> None:
+        """Compare the table's key with the schema's, once in a process.
+
+        DynamoDB would take items for a table with another key, as long as they hold its attributes, and would let
+        rows replace one another.
+        """
+        if self._checked:
+            return
+        body = orjson.dumps({"TableName": self._table})
+        attempts = Attempts(self._describe.pause, deadline)
+        while True:
+            try:
+                keys = _keys_of(await self._describe.call(body, deadline))
+                break
+            except ServiceError as error:
+                attempts.failed(error)
+            await attempts.wait()
+        wanted = [(name, self._schema.types[name]) for name in self._schema.keys]
+        if keys != wanted:
+            have, need = (", ".join(f"{name} ({type_})" for name, type_ in each) for each in (keys, wanted))
+            raise ConfigError(
+                f"TABLE_NAME: the key of the table {self._table} is {have}, that of the schema {need}: "
+                "use a table with the schema's key, or the schema of this table"
+            )
+        self._checked = True
+
+    async def _write_wave(self, items: Items, wave: Sequence[int], outcome: Outcome, deadline: Deadline) -> None:
+        cut = batches(wave)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(min(MAX_IN_FLIGHT, -(-len(wave) // MAX_BATCH_ITEMS))):
+                    tasks.create_task(self._write_batches(items, cut, outcome, deadline))
+        except BaseExceptionGroup as group:
+            # All tasks tell of the same fault: a caller wants that, not the group.
+            raise group.exceptions[0] from None
+
+    async def _write_batches(
+        self, items: Items, cut: Iterator[Sequence[int]], outcome: Outcome, deadline: Deadline
+    ) -> None:
         try:
             for batch in cut:
-                await self._settle(items, batch, outcome, deadline)
+                async with self._gate:
+                    await self._write_batch(items, batch, outcome, deadline)
         except DeadlineExceeded:
             outcome.out_of_time = True
 
-    async def _settle(self, items: Items, batch: Sequence[int], outcome: Outcome, deadline: Deadline) -> None:
-        parts = [(batch, self._body(items, batch))]
+    async def _write_batch(self, items: Items, batch: Sequence[int], outcome: Outcome, deadline: Deadline) -> None:
+        parts = Parts(batch, outcome)
         attempts = Attempts(self._lane.pause, deadline)
         while parts:
-            part, body = parts.pop()
-            left: Sequence[int] = part
+            part, body = parts.top(lambda part: batch_body(self._table, items.text(part)))
             try:
                 left = await self._put(items, part, body, deadline)
             except ServiceError as error:
                 if error.verdict is Verdict.POISON:
-                    if len(part) == 1:
-                        outcome.refused[part[0]] = f"{error.code}: {error.detail}"
-                    else:
-                        middle = len(part) // 2
-                        parts += [(half, self._body(items, half)) for half in (part[middle:], part[:middle])]
+                    parts.refused(f"{error.code}: {error.detail}")
                     continue
                 attempts.failed(error)
+                parts.failed(server_error=error.status >= 500)
             else:
-                if left is part:
+                if len(left) == len(part):
                     attempts.refused()
                 else:
                     attempts.progressed()
-                    outcome.note_written(part, left)
-            if left is part:
-                parts.append((part, body))  # the same bytes again
-            elif left:
-                parts.append((left, self._body(items, left)))
+                parts.answered(left)
+                if not left:
+                    continue
+            if attempts.failures < STUCK:
+                await attempts.wait()
             else:
-                continue
-            await attempts.wait()
-
-    def _body(self, items: Items, part: Sequence[int]) -> bytes:
-        return batch_body(self._table, items.text(part))
+                async with self._gate.outside():
+                    await attempts.wait()
 
     async def _put(self, items: Items, part: Sequence[int], body: bytes, deadline: Deadline) -> Sequence[int]:
-        """Send one call; return the indexes that were left unprocessed, `part` itself if it is all of them."""
+        """Send one call; return the indexes that were left unprocessed."""
         if len(body) > MAX_BATCH_BYTES:
             raise ServiceError("BatchWriteItem", "RequestEntityTooLarge", 413)  # as the service would say
         gate = self._gate
-        async with gate as epoch:
-            sent = await gate.turn(len(part), deadline)
-            try:
-                reply = await self._lane.call(body, deadline)
-            except ServiceError as error:
-                if error.verdict is Verdict.THROTTLE:
-                    gate.throttled(epoch, sent)
-                raise
-            left = () if reply == _ALL_PROCESSED else self._unprocessed(reply, items, part)
-            if len(left) < len(part):
-                gate.pace.accepted(now(), sent, len(part) - len(left))
-            if left:
-                gate.throttled(epoch, sent)
-            else:
-                gate.succeeded()
-        return part if len(left) == len(part) else left
+        sent = await gate.turn(len(part), deadline)
+        try:
+            reply = await self._lane.call(body, deadline.at_most(sent.at + gate.patience))
+        except ServiceError as error:
+            if error.verdict is Verdict.THROTTLE:
+                gate.throttled(sent)
+            elif error.code == "CallTimedOut":
+                gate.timed_out(sent)
+            raise
+        finally:
+            gate.ended()
+        left = () if reply == _ALL_PROCESSED else self._unprocessed(reply, items, part)
+        if len(left) < len(part):
+            gate.pace.accepted(now(), sent.at, len(part) - len(left))
+        if left:
+            gate.throttled(sent)
+        else:
+            gate.succeeded(sent)
+        return left
 
     def _unprocessed(self, reply: bytes, items: Items, part: Sequence[int]) -> list[int]:
         """Find the unprocessed items of a reply among those sent, by their keys."""
@@ -168,6 +198,17 @@ class TableWriter:
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
             # Whatever this is, it does not say that the items are written: all of them again.
             raise ServiceError("BatchWriteItem", "UnreadableReply", 0) from None
+
+
+def _keys_of(reply: bytes) -> list[tuple[str, str]]:
+    """Return name and type of each key attribute, the partition key first, from a reply to DescribeTable."""
+    try:
+        table = orjson.loads(reply)["Table"]
+        types = {each["AttributeName"]: each["AttributeType"] for each in table["AttributeDefinitions"]}
+        names = {each["KeyType"]: each["AttributeName"] for each in table["KeySchema"]}
+        return [(names[kind], types[names[kind]]) for kind in ("HASH", "RANGE") if kind in names]
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        raise ServiceError("DescribeTable", "UnreadableReply", 0) from None
 
 
 @dataclass(frozen=True, slots=True)

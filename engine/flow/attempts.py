@@ -27,6 +27,11 @@ class Attempts:
         self._pause, self._deadline, self._most = pause, deadline, most
         self._failed = self._expired = 0
 
+    @property
+    def failures(self) -> int:
+        """Attempts in a row without progress."""
+        return self._failed
+
     def failed(self, error: ServiceError) -> None:
         """Note an attempt that raised `error`; raises it again if another attempt would be in vain."""
         self._failed += 1

@@ -33,8 +33,12 @@ class Deadline:
         return max(0.0, self.at - now)
 
     def passed(self, now: float) -> bool:
-        """Tell whether the moment has come."""
+        """Return whether the moment has come."""
         return now >= self.at
+
+    def at_most(self, at: float) -> Deadline:
+        """Return this deadline, or `at` where that is earlier."""
+        return self if self.at <= at else Deadline(at)
 
 
 NEVER = Deadline(float("inf"))

@@ -1,4 +1,4 @@
-"""How many calls at a time, and at what pace: what keeps a service busy without hammering it, and memory bounded.
+"""How many calls at a time, and at what pace: what keeps a service busy without overloading it, and memory bounded.
 
 The arithmetic is in `engine.flow.window` and `engine.flow.pace`; here is what waits.
 """
@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 from engine.errors import DeadlineExceeded
 from engine.flow.attempts import now
 from engine.flow.backoff import Deadline
 from engine.flow.pace import Pace
+from engine.flow.places import Places
 from engine.flow.window import Window
 
 BUSY_SAMPLE = 16
@@ -20,76 +23,128 @@ BUSY_SAMPLE = 16
 
 BUSY_SHARE = 0.85
 
+MIN_PATIENCE, MAX_PATIENCE = 10.0, 60.0
+"""Seconds to wait for an answer. Services answer in tens of milliseconds: past the lower bound a call hangs, unless the
+service has shown to be that slow. The upper bound is that of the whole invocation of a function in most deployments."""
 
-class Gate:
-    """Lets as many calls at a time through as its `Window` allows: ``async with gate as epoch``.
+PATIENCE_RATIO = 4.0
+"""How many times as long as a call takes alone one waits for an answer."""
 
-    First come, first served. The window may shrink and grow while calls are inside. Inside, `turn` keeps the pace.
-    """
 
-    def __init__(self, window: Window) -> None:
-        self.window = window
-        self.pace = Pace()
-        self._turn = asyncio.Lock()
-        self._successes = 0
+class Processor:
+    """How busy this process keeps its processor."""
+
+    def __init__(self) -> None:
+        self._calls = 0
         self._busy = False
         self._wall = self._cpu = 0.0
-        self._inside = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
 
-    async def __aenter__(self) -> int:
-        """Wait for room; returns the window's epoch, which `Window.throttled` wants to know."""
-        if self._inside < self.window.limit and not self._waiting:
-            self._inside += 1
-        else:
-            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append(turn)
-            try:
-                await turn
-            except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():  # the place was given just before: pass it on
-                    self._leave()
-                raise
-        return self.window.epoch
-
-    async def __aexit__(self, *_: object) -> None:
-        """Make room."""
-        self._leave()
-
-    def succeeded(self) -> None:
-        """Note a call that the service took without complaint."""
-        self._successes += 1
-        if self._successes % BUSY_SAMPLE == 0:
+    def is_busy(self) -> bool:
+        """Return whether the process has used all its processor time lately. To be asked once for each call."""
+        self._calls += 1
+        if self._calls % BUSY_SAMPLE == 0:
             wall, cpu = time.monotonic(), time.process_time()
             self._busy = cpu - self._cpu > BUSY_SHARE * (wall - self._wall)
             self._wall, self._cpu = wall, cpu
-        self.window.succeeded(busy=self._busy)
+        return self._busy
 
-    def throttled(self, epoch: int, sent: float) -> None:
-        """Note a call that the service refused in part or whole: entered in `epoch`, sent at `sent`."""
-        self.window.throttled(epoch)
-        self.pace.throttled(now(), sent)
 
-    async def turn(self, items: int, deadline: Deadline) -> float:
-        """Wait until the pace allows to send so many items; returns the time then, which `Pace` wants to know.
+class Sent(NamedTuple):
+    """A call under way: when it was sent, and the window's epoch at that time."""
 
-        Raises `DeadlineExceeded` at once when that would be past the deadline.
+    at: float
+    epoch: int
+
+
+class Gate:
+    """Lets as many batches in at a time as its `Window` allows, and as many calls: ``async with gate``.
+
+    A batch keeps its place until it is done, retries included, so that what was begun first is finished first and the
+    others wait untouched. Inside, each call is announced by `turn` or `sent`, its outcome by one of `succeeded`,
+    `throttled` and `timed_out`, and its end by `ended`.
+    """
+
+    def __init__(self, window: Window, is_busy: Callable[[], bool] | None = None) -> None:
+        self._window = window
+        self._is_busy = is_busy or Processor().is_busy
+        self.pace = Pace()
+        self._turn = asyncio.Lock()
+        # Two counts: where the window shrinks, the batches that are inside already share fewer calls.
+        self._batches, self._calls = Places(self._limit), Places(self._limit)
+
+    def _limit(self) -> int:
+        return self._window.limit
+
+    async def __aenter__(self) -> None:
+        """Wait for a place."""
+        await self._batches.take()
+
+    async def __aexit__(self, *_: object) -> None:
+        """Give the place up."""
+        self._batches.give_back()
+
+    @asynccontextmanager
+    async def outside(self) -> AsyncIterator[None]:
+        """Leave the place to another batch while the block runs; after it, be the next to get one.
+
+        For a batch that gets nowhere, as where one partition of a table is throttled and the others are not.
         """
-        if self.pace.rate < float("inf"):
-            # One after the other: whoever waits behind must have the pace of then, not of now.
-            async with self._turn:
-                wait = self.pace.delay(now())
-                if wait >= deadline.remaining(now()):
-                    raise DeadlineExceeded("no time left at the pace that the service allows")
-                if wait > 0:
-                    await asyncio.sleep(wait)
-                self.pace.take(now(), items)  # only now: whoever gave up before has sent nothing
-        return now()
+        self._batches.give_back()
+        try:
+            yield
+            await self._batches.take(first=True)
+        except BaseException:
+            self._batches.take_at_once()  # to be given up in turn by leaving the gate
+            raise
 
-    def _leave(self) -> None:
-        self._inside -= 1
-        while self._waiting and self._inside < self.window.limit:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                self._inside += 1
-                turn.set_result(None)
+    @property
+    def patience(self) -> float:
+        """Seconds to wait for an answer."""
+        return min(MAX_PATIENCE, max(MIN_PATIENCE, PATIENCE_RATIO * self._window.alone))
+
+    async def sent(self) -> Sent:
+        """Wait until another call may be under way, and announce it."""
+        await self._calls.take()
+        return Sent(now(), self._window.epoch)
+
+    async def turn(self, items: int, deadline: Deadline) -> Sent:
+        """Wait until another call may be under way and the pace allows to send so many items; announce the call.
+
+        Raises `DeadlineExceeded` at once when there would be no time left for the answer, as far as answers to
+        earlier calls tell: a call that is abandoned is often done all the same, and then done twice.
+        """
+        await self._calls.take()
+        try:
+            if self.pace.rate < float("inf"):
+                # One after the other, so that each waits as long as the pace says when its turn comes.
+                async with self._turn:
+                    wait = self.pace.delay(now())
+                    if wait + self._window.latency >= deadline.remaining(now()):
+                        raise DeadlineExceeded("no time left at the pace that the service allows")
+                    if wait > 0:
+                        await asyncio.sleep(wait)
+                    self.pace.take(now(), items)  # only now: a call that was given up above has sent nothing
+            sent = Sent(now(), self._window.epoch)
+            if self._window.latency >= deadline.remaining(sent.at):
+                raise DeadlineExceeded("no time left for an answer")
+        except BaseException:
+            self.ended()
+            raise
+        return sent
+
+    def ended(self) -> None:
+        """Note that a call is over."""
+        self._calls.give_back()
+
+    def succeeded(self, sent: Sent) -> None:
+        """Note a call that the service took without complaint."""
+        self._window.succeeded(sent.epoch, now() - sent.at, busy=self._is_busy())
+
+    def throttled(self, sent: Sent) -> None:
+        """Note a call that the service refused in part or whole because it came too fast."""
+        self._window.throttled(sent.epoch)
+        self.pace.throttled(now(), sent.at)
+
+    def timed_out(self, sent: Sent) -> None:
+        """Note a call that was not answered in time."""
+        self._window.lagged(sent.epoch, now() - sent.at)

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cache
 from typing import Any
 
 from engine.aws.lane import lane_for
+from engine.aws.queues import QueueSender
 from engine.aws.reject_store import reject_store
 from engine.aws.session import Session
 from engine.aws.table import TableWriter
 from engine.aws.transports import open_transport
-from engine.aws.types import BATCH_WRITE_ITEM
-from engine.config import WorkerSettings
+from engine.aws.types import BATCH_WRITE_ITEM, DESCRIBE_TABLE, SEND_MESSAGE_BATCH
+from engine.config import SQS_MAX_BYTES, WorkerSettings
 from engine.handlers.runtime import Context, Process, deadline_of
 from engine.jobs.write import Worker, work
 
 RESERVE_SECONDS = 3.0
-"""Kept back of the function's time, for recording rejects and the answer."""
+"""Kept back of the function's time, for handing on, recording rejects and the answer."""
 
 ANSWER_SECONDS = 0.5
 """Kept back of that for the answer: rejects that are not recorded by then bring their message back."""
@@ -30,9 +32,17 @@ async def open_worker(env: Mapping[str, str]) -> AsyncIterator[Worker]:
     async with AsyncExitStack() as stack:
         session = Session()
         transport = await stack.enter_async_context(open_transport(settings.transport, session))
-        lane = lane_for(BATCH_WRITE_ITEM, transport, session)
+        write, describe = (lane_for(each, transport, session) for each in (BATCH_WRITE_ITEM, DESCRIBE_TABLE))
         store = await stack.enter_async_context(reject_store(session))
-        yield Worker(settings, TableWriter(settings.table, settings.schema, lane), store)
+
+        @cache
+        def queue() -> QueueSender:
+            """Open the queue when it is first needed: reading the model of SQS slows cold starts."""
+            lane = lane_for(SEND_MESSAGE_BATCH, transport, session)
+            return QueueSender(settings.queue_url or "", lane, max_batch_bytes=SQS_MAX_BYTES)
+
+        writer = TableWriter(settings.table, settings.schema, write, describe)
+        yield Worker(settings, writer, store, queue if settings.queue_url else None)
 
 
 _process = Process(open_worker)

@@ -1,4 +1,10 @@
-"""Write a batch of SQS messages: messages -> items -> BatchWriteItem, and an exact list of what must come again."""
+"""Write a batch of SQS messages: messages -> items -> BatchWriteItem, and an exact list of what must come again.
+
+Each message ends in one of three ways. It is acknowledged once each of its rows is written or recorded as a reject.
+Where a slow table left no time, its unwritten rows are handed on: they go back to the queue as a new message, and only
+then is the original acknowledged. So waiting for the table never counts as a failed receive, and the dead-letter queue
+is left to messages that are at fault themselves: these come back as failures.
+"""
 
 from __future__ import annotations
 
@@ -6,66 +12,84 @@ import csv
 import hashlib
 import io
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from engine.aws.queues import QueueSender
 from engine.aws.reject_store import RejectStore
-from engine.aws.table import Outcome, TableWriter
+from engine.aws.table import TableWriter
 from engine.config import WorkerSettings
 from engine.errors import DeadlineExceeded, MalformedMessage, ServiceError, Verdict
 from engine.flow.backoff import Deadline
 from engine.items import Items
 from engine.logs import log
-from engine.messages.message import Message, Refused
+from engine.messages.message import Message, Outgoing, Refused
 from engine.messages.parse import parse_message
+from engine.messages.rest import rest_of, times_handed_on
+from engine.outcome import Outcome
 from engine.reading.block import Reject
 from engine.rejects import RejectFiles, folder_of
+
+MAX_FAILING_ROUNDS = 100
+"""How many times a message is handed on whose rows get server errors while the table takes nothing else, so that
+nobody can tell the row's fault from the table's. At a minute each that is longer than most outages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """What an invocation works with: settings and open clients."""
+    """What an invocation works with: settings and open clients.
+
+    `queue` opens the queue that messages are handed on to, which most invocations never need; None: there is none,
+    and such messages come back as failures.
+    """
 
     settings: WorkerSettings
     writer: TableWriter
     store: RejectStore
+    queue: Callable[[], QueueSender] | None
 
 
 @dataclass(slots=True)
 class _Delivery:
     """One SQS message of the batch, and which of the items are its own."""
 
-    message_id: str
+    record: dict[str, Any]
     message: Message | None = None
     own: range = range(0)
     rejects: list[Reject] = field(default_factory=list)
 
+    @property
+    def message_id(self) -> str:
+        return str(self.record["messageId"])
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        return dict(self.record.get("messageAttributes") or {})
+
 
 async def work(worker: Worker, event: Any, deadline: Deadline, last: Deadline) -> dict[str, Any]:
-    """Write the rows of a batch until `deadline`, record rejects until `last`; answer which messages must come again.
+    """Write the rows of a batch until `deadline`, hand on and record rejects until `last`.
 
-    A message is left out of ``batchItemFailures`` only when each of its rows is written or recorded as a reject.
-    Raises `ServiceError` when the table cannot be written to at all: then SQS delivers the whole batch again.
+    Returns which messages must come again, as Lambda wants it. Raises `ServiceError` or `ConfigError` when the table
+    cannot be written to at all: then SQS delivers the whole batch again.
     """
-    deliveries: list[_Delivery] = []
     failures: list[str] = []
     items = Items(worker.settings.schema, worker.settings.ttl_days)
-    for record in event["Records"]:
-        delivery = _Delivery(record["messageId"])
-        try:
-            _read(worker, record, delivery, items)
-        except MalformedMessage as error:
-            failures.append(delivery.message_id)
-            log(logging.ERROR, "malformed message", messageId=delivery.message_id, reason=str(error))
-            continue
-        except Exception as error:  # a defect of ours, but of this message alone: the others must not wait for it
-            failures.append(delivery.message_id)
-            log(logging.ERROR, "message not read", messageId=delivery.message_id, reason=type(error).__name__)
-            continue
-        deliveries.append(delivery)
+    deliveries = [each for record in event["Records"] if (each := _read(worker, record, items, failures))]
     outcome = await worker.writer.write(items, deadline)
-    failures += [each.message_id for each in deliveries if not await _settle(worker, each, outcome, last)]
+    settled, waiting = [], []
+    for delivery in deliveries:
+        if outcome.settled(delivery.own):
+            settled.append(delivery)
+        elif worker.queue is None or _is_at_fault(delivery, outcome):
+            failures.append(delivery.message_id)
+        else:
+            waiting.append(delivery)
+    handed_on = await _hand_on(worker, waiting, outcome, last)
+    if not handed_on:
+        failures += [delivery.message_id for delivery in waiting]
+    failures += [each.message_id for each in settled if not await _record_rejects(worker, each, outcome, last)]
     rejected = sum(len(delivery.rejects) for delivery in deliveries)
     log(
         logging.WARNING if failures or rejected else logging.INFO,
@@ -74,33 +98,74 @@ async def work(worker: Worker, event: Any, deadline: Deadline, last: Deadline) -
         written=sum(outcome.written),
         rejected=rejected,
         returned=len(failures),
+        handedOn=len(waiting) if handed_on else 0,
         outOfTime=outcome.out_of_time,
     )
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failures]}
 
 
-def _read(worker: Worker, record: dict[str, Any], delivery: _Delivery, items: Items) -> None:
+def _read(worker: Worker, record: dict[str, Any], items: Items, failures: list[str]) -> _Delivery | None:
+    """Read a message into `items`; one that cannot be read goes to `failures`."""
+    delivery = _Delivery(record)
     sent = int(record.get("attributes", {}).get("SentTimestamp", 0)) // 1000
-    attributes = record.get("messageAttributes", {})
-    message = parse_message(record["body"], attributes, record["messageId"], sent, worker.settings.schema)
-    if isinstance(message, Refused):
-        delivery.rejects.append(Reject(message.row, None, message.reason, record["body"]))
-        return
-    delivery.message, delivery.own = message, items.add(message)
+    try:
+        message = parse_message(record["body"], delivery.attributes, delivery.message_id, sent, worker.settings.schema)
+        if isinstance(message, Refused):
+            delivery.rejects.append(Reject(message.row, None, message.reason, record["body"]))
+        else:
+            delivery.message, delivery.own = message, items.add(message)
+        return delivery
+    except MalformedMessage as error:
+        log(logging.ERROR, "malformed message", messageId=delivery.message_id, reason=str(error))
+    except Exception as error:  # a defect of ours, but of this message alone: the others must not wait for it
+        log(logging.ERROR, "message not read", messageId=delivery.message_id, reason=type(error).__name__)
+    failures.append(delivery.message_id)
+    return None
 
 
-async def _settle(worker: Worker, delivery: _Delivery, outcome: Outcome, last: Deadline) -> bool:
-    """Record the rejects of a message; tell whether it may be acknowledged."""
-    own, message = delivery.own, delivery.message
-    if not outcome.settled(own):
+def _is_at_fault(delivery: _Delivery, outcome: Outcome) -> bool:
+    """Return whether a message is unfinished through a fault of its own, not for want of time."""
+    if any(index in delivery.own for index in outcome.gave_up):
+        return True
+    failing = any(index in delivery.own for index in outcome.failing if not outcome.written[index])
+    return failing and times_handed_on(delivery.attributes) >= MAX_FAILING_ROUNDS
+
+
+async def _hand_on(worker: Worker, waiting: Sequence[_Delivery], outcome: Outcome, last: Deadline) -> bool:
+    """Send the unwritten rows of these messages back to the queue; return whether all of them are there.
+
+    Rows that DynamoDB refused go along: they are recorded when the rest of their message is done, all at once and under
+    the same name on each attempt.
+    """
+    if not waiting or worker.queue is None:
         return False
+    try:
+        async with worker.queue().sending(last) as sending:
+            await sending.put(_rest(each, outcome) for each in waiting)
+    except (ServiceError, DeadlineExceeded) as error:
+        # Some may be there twice now, which writes the same items twice.
+        log(logging.ERROR, "not handed on", messages=len(waiting), reason=str(error))
+        return False
+    return True
+
+
+def _rest(delivery: _Delivery, outcome: Outcome) -> Outgoing:
+    message, own = delivery.message, delivery.own
+    assert message is not None  # noqa: S101 - only a message that was read has items that are not written
+    left = [index - own.start for index in outcome.unwritten(own)]
+    return rest_of(delivery.record["body"], delivery.attributes, message, left)
+
+
+async def _record_rejects(worker: Worker, delivery: _Delivery, outcome: Outcome, last: Deadline) -> bool:
+    """Record the rejects of a message whose rows are all written or refused; return whether that was done."""
+    own, message = delivery.own, delivery.message
     if message is not None:
         refused = [(index - own.start, reason) for index, reason in sorted(outcome.refused.items()) if index in own]
         delivery.rejects += [Reject(message.numbers[i], None, reason, _as_csv(message.row(i))) for i, reason in refused]
     if not delivery.rejects:
         return True
     try:
-        return await _record(worker, delivery, last)
+        return await _put_rejects(worker, delivery, last)
     except (ServiceError, DeadlineExceeded) as error:
         if isinstance(error, ServiceError) and error.verdict is Verdict.EXPIRED:
             raise  # or the clients would never be opened anew
@@ -108,8 +173,8 @@ async def _settle(worker: Worker, delivery: _Delivery, outcome: Outcome, last: D
         return False
 
 
-async def _record(worker: Worker, delivery: _Delivery, last: Deadline) -> bool:
-    """Put the rejects of a message where a person finds them; False if there is no place for them."""
+async def _put_rejects(worker: Worker, delivery: _Delivery, last: Deadline) -> bool:
+    """Put the rejects of a message where a person finds them; return whether there is a place for them."""
     settings = worker.settings
     source = delivery.message.source if delivery.message else None
     bucket = settings.rejects_bucket or (source.bucket if source else None)

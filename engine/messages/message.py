@@ -6,18 +6,22 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from engine.identity import ObjectVersion
+from engine.identity import ROW_DIGITS, ObjectVersion
 from engine.schema.model import Schema
 
-MAX_ROWS = 10**12  # the 12 fraction digits of the sort key hold any number below
+MAX_ROWS = 10**ROW_DIGITS  # the fraction digits of a version hold any number below
 
 
 class Outgoing(NamedTuple):
-    """A message ready to be sent: its body, how many records it holds, and its attributes as SQS wants them."""
+    """A message ready to be sent: its body, how many records it holds, and its attributes as SQS wants them.
+
+    Nobody receives it for `delay_seconds` (SQS quota: 0 to 900).
+    """
 
     body: bytes
     records: int
     attributes: dict[str, dict[str, str]]
+    delay_seconds: int = 0
 
     @property
     def size(self) -> int:

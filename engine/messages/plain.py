@@ -86,15 +86,17 @@ def read_plain(
     rows, bad = plan.clean([number], [[_plain_text(value) for value in fields.values()]])
     if bad:
         return Refused(number, bad[0])
-    modified = _attribute(attributes, "modified")
+    modified, ingestion = _attribute(attributes, "modified"), _attribute(attributes, "ingestion")
+    dated = _SECONDS.fullmatch(modified) is not None
     return Message(
         source=None,
-        modified=int(modified) if _SECONDS.fullmatch(modified) else sent,
+        modified=int(modified) if dated else sent,
         processed_at=str(document.get("processedAt") or ""),
         columns=plan.attributes,
         numbers=[number],
         values=[[value] for value in rows[0][1:]],
-        ingestion=_attribute(attributes, "ingestion"),
+        # Without a date of its own a message is an ingestion by itself: two of one second stay apart.
+        ingestion=ingestion if dated or ingestion else message_id,
         name=message_id,
         clean=False,
     )

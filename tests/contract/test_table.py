@@ -8,19 +8,22 @@ from typing import Any
 import pytest
 
 from engine.aws.table import TableReader, TableWriter
-from engine.aws.types import BATCH_WRITE_ITEM, QUERY, SCAN
+from engine.aws.types import BATCH_WRITE_ITEM, DESCRIBE_TABLE, QUERY, SCAN
 from engine.config import PACKAGED_SCHEMA
-from engine.errors import ServiceError, Verdict
+from engine.errors import ConfigError, ServiceError, Verdict
 from engine.flow.backoff import NEVER
+from engine.identity import ObjectVersion, split_version
 from engine.items import Items, batch_body
 from engine.messages.message import Message
 from engine.messages.parse import parse_message
-from engine.queries import split_version
 from engine.schema.model import Schema
 from engine.schema.parse import parse_schema
 from tests.contract.clouds import Cloud, both, same_numbers
 from tests.contract.lanes import lane_to
 from tests.functions import MODIFIED, packed
+from tests.unit.samples import version_of
+
+INGESTION = ObjectVersion(**packed([])["object"]).ingestion
 
 USERS = parse_schema(PACKAGED_SCHEMA.read_text(), "users.toml")
 COLUMNS = ("name", "email", "phone")
@@ -56,10 +59,16 @@ def put_request(**attributes: Any) -> str:
     return json.dumps({"PutRequest": {"Item": {**key, **attributes}}})
 
 
+def row_of(item: dict[str, Any]) -> int:
+    version = split_version(item["createdAt"]["N"])
+    assert version is not None
+    return version[1]
+
+
 @asynccontextmanager
 async def writer(cloud: Cloud, table: str, schema: Schema = USERS) -> AsyncIterator[TableWriter]:
-    async with lane_to(cloud, BATCH_WRITE_ITEM) as lane:
-        yield TableWriter(table, schema, lane)
+    async with lane_to(cloud, BATCH_WRITE_ITEM) as write, lane_to(cloud, DESCRIBE_TABLE) as describe:
+        yield TableWriter(table, schema, write, describe)
 
 
 @asynccontextmanager
@@ -84,14 +93,14 @@ async def test_items_are_read_back_as_they_were_written(cloud: Cloud) -> None:
     async with writer(cloud, table) as users:
         outcome = await users.write(made(message(rows), *each_alone), NEVER)
     assert all(outcome.written)
-    found = {split_version(item["createdAt"]["N"])[1]: same_numbers(item) for item in cloud.items(table)}
+    found = {row_of(item): same_numbers(item) for item in cloud.items(table)}
     assert found == {
         row: same_numbers(
             {
                 "name": {"S": name},
                 "email": {"S": email},
                 "phone": {"S": "N/A"},
-                "createdAt": {"N": f"{MODIFIED}.{row:012d}"},
+                "createdAt": {"N": version_of(MODIFIED, row, INGESTION)},
                 "processedAt": {"S": "2026-04-04T00:00:01.234Z"},
                 "expirationTime": {"N": str(MODIFIED + 30 * 86_400)},
             }
@@ -171,15 +180,21 @@ async def test_a_number_of_39_digits_is_poison(cloud: Cloud) -> None:
 
 @pytest.mark.parametrize(
     "keys",
-    [{"email": "S", "createdAt": "S"}, {"email": "N", "createdAt": "N"}, {"sku": "S"}, {"email": "S", "at": "N"}],
+    [
+        {"email": "S", "createdAt": "S"},
+        {"email": "N", "createdAt": "N"},
+        {"sku": "S"},
+        {"email": "S", "at": "N"},
+        {"email": "S"},
+        {"createdAt": "N", "email": "S"},
+    ],
     ids=str,
 )
 async def test_a_table_with_other_keys_is_a_wrong_setting(cloud: Cloud, keys: dict[str, str]) -> None:
     table = cloud.table(keys)
     async with writer(cloud, table) as users:
-        with pytest.raises(ServiceError, match="ValidationException") as caught:
+        with pytest.raises(ConfigError, match="TABLE_NAME: the key of the table"):
             await users.write(items(60), NEVER)
-    assert caught.value.verdict is Verdict.FATAL
     assert cloud.items(table) == []
 
 
@@ -237,7 +252,7 @@ async def test_a_scan_keeps_the_items_of_a_partition_together_oldest_first(cloud
     async with reader(cloud, table) as found:
         while True:
             page = await found.scan(NEVER, limit=7, start_key=start)
-            seen += [(item["email"]["S"], split_version(item["createdAt"]["N"])[1]) for item in page.items]
+            seen += [(item["email"]["S"], row_of(item)) for item in page.items]
             if page.last_key is None:
                 break
             start = page.last_key

@@ -87,6 +87,20 @@ def error_reply(target: str, code: str, message: str, status: int) -> Reply:
     return json_reply(target, status, {"__type": f"{namespace}#{code}", word: message})
 
 
+def describe_table(tables: Mapping[str, Table], body: Json) -> Reply:
+    """The answer to a DescribeTable: the key alone."""
+    target = "DynamoDB_20120810.DescribeTable"
+    table = tables.get(body["TableName"])
+    if table is None:
+        return error_reply(target, "ResourceNotFoundException", "Requested resource not found", 400)
+    kinds = zip(table.key, ("HASH", "RANGE"), strict=False)
+    description = {
+        "KeySchema": [{"AttributeName": name, "KeyType": kind} for name, kind in kinds],
+        "AttributeDefinitions": [{"AttributeName": name, "AttributeType": type_} for name, type_ in table.key.items()],
+    }
+    return json_reply(target, 200, {"Table": description})
+
+
 class FaultServer(Listener):
     """A DynamoDB and an SQS that do as the plan says; `plan` may be set anew at any time."""
 
@@ -122,6 +136,8 @@ class FaultServer(Listener):
         """Do what is asked, as far as the fault lets it."""
         headers = request.headers
         target = headers.get("x-amz-target", "")
+        if target == "DynamoDB_20120810.DescribeTable":  # of no interest to any plan
+            return await deliver(describe_table(self.tables, json.loads(request.body)), None, reader, writer)
         if target not in OPERATIONS:
             return await deliver(error_reply(target, "UnknownOperationException", "", 400), None, reader, writer)
         if not headers.get("authorization", "").startswith("AWS4-HMAC-SHA256 "):

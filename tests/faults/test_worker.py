@@ -1,5 +1,6 @@
 """The worker before a table and a bucket that go wrong: exactly the messages with rows left come back."""
 
+import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -33,7 +34,10 @@ from tests.faults.plans import (
 from tests.faults.server import FaultServer
 from tests.functions import Context, Json, event_of, failures, packed, sqs_record, users
 
-pytestmark = pytest.mark.usefixtures("env")
+
+@pytest.fixture(autouse=True)
+def _nowhere_to_hand_on_to(env: pytest.MonkeyPatch) -> None:
+    env.delenv("QUEUE_URL")
 
 
 def work(*records: Json, seconds: float = 60.0) -> list[str]:
@@ -284,3 +288,73 @@ def test_without_credentials_it_says_so(fault_server: FaultServer, env: pytest.M
     with pytest.raises(ServiceError, match="no AWS credentials were found"):
         work(*batch(1))
     assert not fault_server.calls
+
+
+def test_partition_that_is_throttled_for_ever_holds_up_no_other(fault_server: FaultServer) -> None:
+    hot = of_message(0, 25)
+    fault_server.plan = lambda call: THROTTLED if {entry["email"]["S"] for entry in call.entries} & hot else None
+    assert work(*batch(40, 25), seconds=6.0) == ["m0"]
+    assert len(emails(fault_server)) == 39 * 25
+
+
+def test_item_that_always_gets_a_server_error_holds_back_no_other(fault_server: FaultServer) -> None:
+    odd = has_row(7)
+    fault_server.plan = lambda call: SERVER_ERROR if any(map(odd, call.entries)) else None
+    began = time.monotonic()
+    assert work(*batch(3, 25), seconds=60.0) == ["m0"]
+    assert emails(fault_server) == set().union(*(of_message(number, 25) for number in range(3))) - {"user7@example.com"}
+    assert time.monotonic() - began < 40  # given up, not tried until the deadline
+
+
+def test_unwritten_rows_are_handed_on_and_the_message_is_acknowledged(
+    fault_server: FaultServer, env: pytest.MonkeyPatch
+) -> None:
+    env.setenv("QUEUE_URL", fault_server.queue_url())
+    stuck = {"user76@example.com", *of_message(7, 25)}
+
+    def plan(call: Call) -> Fault | None:
+        if call.operation == "BatchWriteItem":
+            return Unprocessed(lambda entry: entry["email"]["S"] in stuck)
+        return None
+
+    fault_server.plan = plan
+    assert work(*batch(10, 25), seconds=2.5) == []
+    handed = [json.loads(message.body) for message in fault_server.queues["user-csv-queue"].messages]
+    assert {row[2] for body in handed for row in body["rows"]} == stuck
+    assert sorted(body["message"] for body in handed) == [3, 7]
+    fault_server.plan = []
+    assert work(*(sqs_record(f"again{i}", body) for i, body in enumerate(handed))) == []
+    assert len(emails(fault_server)) == 250
+
+
+@pytest.mark.parametrize("fault", [ACCESS_DENIED, Silent(), SERVER_ERROR], ids=repr)
+def test_message_that_cannot_be_handed_on_comes_back(
+    fault_server: FaultServer, env: pytest.MonkeyPatch, fault: Fault
+) -> None:
+    env.setenv("QUEUE_URL", fault_server.queue_url())
+    fault_server.plan = lambda call: THROTTLED if call.operation == "BatchWriteItem" else fault
+    began = time.monotonic()
+    assert work(*batch(3), seconds=3.0) == ["m0", "m1", "m2"]
+    assert time.monotonic() - began < 10
+
+
+def test_refused_rows_wait_for_the_rest_of_their_message(
+    fault_server: FaultServer, object_server: ObjectServer, env: pytest.MonkeyPatch
+) -> None:
+    env.setenv("QUEUE_URL", fault_server.queue_url())
+    poison, stuck = has_row(7), has_row(30)
+
+    def plan(call: Call) -> Fault | None:
+        if call.operation != "BatchWriteItem":
+            return None
+        return THROTTLED if any(map(stuck, call.entries)) else Poison(poison)
+
+    fault_server.plan = plan
+    assert work(*batch(1), seconds=2.5) == []
+    assert not object_server.objects
+    (handed,) = [json.loads(message.body) for message in fault_server.queues["user-csv-queue"].messages]
+    assert 7 in [row[0] for row in handed["rows"]]
+    fault_server.plan = always(Poison(poison))
+    assert work(sqs_record("rest", handed), sqs_record("other", packed(users(101, 110), number=1))) == []
+    assert len(object_server.objects) == 1
+    assert len(emails(fault_server)) == 59

@@ -43,10 +43,10 @@ def test_each_variable_is_read() -> None:
     assert (settings.rejects_bucket, settings.rejects_prefix) == ("r", "bad/")
     assert (settings.records_per_message, settings.max_message_bytes, settings.max_batch_bytes) == (1, 4_096, 5_000)
     assert settings.schema.collection == "products"
-    worker = WorkerSettings.from_env({"TABLE_NAME": "t", "RECORD_TTL_DAYS": "30", "REJECTS_BUCKET": "r"})
-    assert (worker.table, worker.ttl_days, worker.rejects_bucket) == ("t", 30, "r")
-    query = QuerySettings.from_env({"TABLE_NAME": "t", "SCHEMA": str(PRODUCTS_TOML)})
-    assert (query.table, query.schema.collection) == ("t", "products")
+    worker = WorkerSettings.from_env({"TABLE_NAME": "tab", "RECORD_TTL_DAYS": "30", "REJECTS_BUCKET": "r"})
+    assert (worker.table, worker.ttl_days, worker.rejects_bucket) == ("tab", 30, "r")
+    query = QuerySettings.from_env({"TABLE_NAME": "tab", "SCHEMA": str(PRODUCTS_TOML)})
+    assert (query.table, query.schema.collection) == ("tab", "products")
 
 
 @pytest.mark.parametrize("blank", ["", "  ", "\t\n"])

@@ -11,12 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.identity import split_version
 from engine.items import MAX_BATCH_BYTES, MAX_BATCH_ITEMS, Items, batch_body, batches, canonical_key
 from engine.messages.message import Message
 from engine.messages.parse import parse_message
 from engine.schema.model import Schema
 from tests.unit.samples import PROCESSED_AT, PRODUCTS, SOURCE, USERS, texts, version_of
 
+DIGITS = version_of(0, 0, SOURCE.ingestion)[-10:]
 USER_COLUMNS = ("name", "email", "phone")
 PLAIN_TEXTS = st.text("abcé€\U0001f600 ,'{}[]:", max_size=8)
 NUMBERS = st.integers(0, 10**12 - 1)
@@ -78,12 +80,12 @@ def test_an_item_of_the_users_table() -> None:
             "name": {"S": "John Doe"},
             "email": {"S": "john@gmail.com"},
             "phone": {"S": "9876543210"},
-            "createdAt": {"N": "1775260800.000000000042"},
+            "createdAt": {"N": f"1775260800.000000000042{DIGITS}"},
             "processedAt": {"S": PROCESSED_AT},
         }
     ]
-    assert items.key(0) == ("john@gmail.com", "1775260800.000000000042")
-    assert items.version(0) == (1_775_260_800, 42)
+    assert items.key(0) == ("john@gmail.com", f"1775260800.000000000042{DIGITS}")
+    assert items.version(0) == (1_775_260_800, 42, DIGITS)
 
 
 def test_an_item_of_the_products_table() -> None:
@@ -99,7 +101,7 @@ def test_an_item_of_the_products_table() -> None:
             "grade": {"S": "N/A"},
             "Colour": {"S": "red"},
             "row": {"N": "3"},
-            "changed": {"N": "1775260800.000000000003"},
+            "changed": {"N": f"1775260800.000000000003{DIGITS}"},
             "uploaded": {"N": "1775260800"},
             "origin": {"S": "s3://b/uploads/users.csv"},
             "run": {"S": SOURCE.ingestion},
@@ -119,8 +121,9 @@ def test_a_plain_message_has_no_object_to_name() -> None:
             "isActive": {"BOOL": True},
             "grade": {"S": "N/A"},
             "row": {"N": "0"},
-            "changed": {"N": "77.000000000000"},
+            "changed": {"N": version_of(77, 0, "id")},
             "uploaded": {"N": "77"},
+            "run": {"S": "id"},
         }
     ]
 
@@ -140,10 +143,10 @@ def test_what_goes_into_an_item_is_in_it(blocks: list[list[list[Any]]]) -> None:
     assert len(items) == len(rows)
     for i, ((number, *values), attributes) in enumerate(zip(rows, puts(items), strict=True)):
         given_values = {name: {"S": v} for name, v in zip(USER_COLUMNS, values, strict=True) if v is not None}
-        version = version_of(SOURCE.modified, number)
+        version = version_of(SOURCE.modified, number, SOURCE.ingestion)
         assert attributes == {**given_values, "createdAt": {"N": version}, "processedAt": {"S": PROCESSED_AT}}
         assert items.key(i) == (values[1], version)
-        assert items.version(i) == (SOURCE.modified, number)
+        assert items.version(i) == (SOURCE.modified, number, DIGITS)
 
 
 @settings(max_examples=200)
@@ -205,8 +208,8 @@ def test_a_version_has_exactly_twelve_digits_and_sorts_rows_and_uploads(
 ) -> None:
     items = items_of(*(received([[row, "a", "b", "c"]], modified=modified) for modified, row in (one, other)))
     versions = [attributes["createdAt"]["N"] for attributes in puts(items)]
-    assert all(re.fullmatch(r"(0|[1-9][0-9]*)\.[0-9]{12}", version) for version in versions)
-    assert [Decimal(version) for version in versions] == [m + Decimal(row) / 10**12 for m, row in (one, other)]
+    assert all(re.fullmatch(r"(0|[1-9][0-9]*)\.[0-9]{22}", version) for version in versions)
+    assert [split_version(version) for version in versions] == [one, other]
     assert (Decimal(versions[0]) < Decimal(versions[1])) == (one < other)
 
 
@@ -230,9 +233,9 @@ def test_no_batch_and_no_wave_holds_a_key_twice(tables: list[list[list[Any]]]) -
 @given(st.lists(PRODUCT_ROWS, max_size=3))
 def test_the_versions_of_a_key_are_written_in_their_order(tables: list[list[list[Any]]]) -> None:
     items = products(*tables)
-    last: dict[tuple[str, ...], tuple[int, int]] = {}
+    last: dict[tuple[str, ...], tuple[int, int, str]] = {}
     for index in (index for wave in items.waves() for index in wave):
-        assert last.get(items.key(index), (0, 0)) <= items.version(index)
+        assert last.get(items.key(index), (0, 0, "")) <= items.version(index)
         last[items.key(index)] = items.version(index)
     everything = range(len(items))
     assert last == {key: max(items.version(i) for i in everything if items.key(i) == key) for key in last}

@@ -152,7 +152,7 @@ def test_fields_go_by_name_attribute_or_alias_and_are_cleaned(document: dict[str
     message = accepted(document)
     assert message.columns == ("name", "email", "phone")
     assert rows_of(message) == [[0, "John", "j@x.com", "N/A"]]
-    assert (message.source, message.ingestion, message.name, message.processed_at) == (None, "", "id", "")
+    assert (message.source, message.ingestion, message.name, message.processed_at) == (None, "id", "id", "")
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ class Simulation:
             wait = Backoff().delay(attempt, self.chance.random())
             self.at(time + wait, self.wanting(worker, items - taken, 1 if taken else attempt + 1))
         else:
-            worker.window.succeeded()
+            worker.window.succeeded(epoch, time - sent)
             self.at(time, self.wanting(worker, BATCH, 0))
         worker.inside -= 1
         self.admit(worker, time)

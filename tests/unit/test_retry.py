@@ -55,7 +55,7 @@ def test_a_window_keeps_within_its_bounds(window: Window, outcomes: list[bool]) 
     for good in outcomes:
         before = window.limit
         if good:
-            window.succeeded()
+            window.succeeded(window.epoch, 0.01)
             assert before <= window.limit <= before + 1
         else:
             window.throttled(window.epoch)
@@ -78,7 +78,7 @@ def test_each_success_adds_a_call_until_the_first_throttling() -> None:
     window = Window(2, 6)
     limits = []
     for _ in range(6):
-        window.succeeded()
+        window.succeeded(window.epoch, 0.01)
         limits.append(window.limit)
     assert limits == [3, 4, 5, 6, 6, 6]
 
@@ -89,7 +89,7 @@ def test_afterwards_a_window_of_successes_adds_one_call() -> None:
     assert window.limit == 3
     limits = []
     for _ in range(14):
-        window.succeeded()
+        window.succeeded(window.epoch, 0.01)
         limits.append(window.limit)
     assert limits == [3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 5, 5, 5, 5]
 
@@ -97,9 +97,9 @@ def test_afterwards_a_window_of_successes_adds_one_call() -> None:
 def test_a_busy_process_adds_no_calls() -> None:
     window = Window(2, 9)
     for _ in range(9):
-        window.succeeded(busy=True)
+        window.succeeded(window.epoch, 0.01, busy=True)
     assert window.limit == 2
-    window.succeeded()
+    window.succeeded(window.epoch, 0.01)
     assert window.limit == 3
 
 
@@ -108,13 +108,13 @@ def test_a_throttled_call_takes_back_what_successes_had_gathered() -> None:
     window.throttled(window.epoch)
     assert window.limit == 10
     for _ in range(9):
-        window.succeeded()
+        window.succeeded(window.epoch, 0.01)
     window.throttled(window.epoch)
     assert window.limit == 6
     for _ in range(5):
-        window.succeeded()
+        window.succeeded(window.epoch, 0.01)
     assert window.limit == 6
-    window.succeeded()
+    window.succeeded(window.epoch, 0.01)
     assert window.limit == 7
 
 
@@ -124,7 +124,7 @@ def test_a_window_finds_its_way_down_and_up_again() -> None:
         window.throttled(window.epoch)
     assert window.limit == 2
     for _ in range(sum(range(2, 32))):
-        window.succeeded()
+        window.succeeded(window.epoch, 0.01)
     assert window.limit == 32
 
 
@@ -132,3 +132,59 @@ def test_a_window_finds_its_way_down_and_up_again() -> None:
 def test_bounds_that_make_no_sense_are_refused(initial: int, ceiling: int, floor: int) -> None:
     with pytest.raises(ValueError, match="a window needs 1 <= floor <= initial <= ceiling"):
         Window(initial, ceiling, floor)
+
+
+def serial(window: Window, calls: int, seconds: float) -> list[float]:
+    """A server that takes `seconds` a call, one after the other, kept full by the window; the latency of each call."""
+    latencies: list[float] = []
+    sent: list[tuple[float, int]] = []
+    free = 0.0
+    for _ in range(calls):
+        while len(sent) < window.limit:
+            free = max(free, sent[-1][0] if sent else free)
+            sent.append((free - seconds * len(sent), window.epoch))
+        began, epoch = sent.pop(0)
+        free += seconds
+        latencies.append(free - began)
+        window.succeeded(epoch, free - began)
+    return latencies
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.2, 1.0, 3.0])
+def test_server_that_answers_one_after_the_other_is_not_flooded(seconds: float) -> None:
+    window = Window(1, 160)
+    serial(window, 400, seconds)
+    assert window.limit * seconds <= max(1.5, 2.5 * seconds)
+
+
+def test_quick_answers_never_shrink_the_window() -> None:
+    window = Window(1, 160)
+    for _ in range(1_000):
+        window.succeeded(window.epoch, 0.2)
+    assert window.limit == 160
+
+
+def test_timeouts_shrink_the_window_and_it_finds_its_way_back() -> None:
+    window = Window(64, 160)
+    for _ in range(10):
+        window.lagged(window.epoch, 10.0)
+    assert window.limit == 1
+    assert window.alone == 10.0
+    for _ in range(20_000):
+        window.succeeded(window.epoch, 0.01)
+    assert window.limit == 160
+
+
+def test_calls_that_were_slow_together_shrink_it_once() -> None:
+    window = Window(64, 160)
+    epoch = window.epoch
+    for _ in range(64):
+        window.succeeded(epoch, 2.0)
+    assert window.limit == 32
+
+
+def test_server_that_is_slow_by_nature_gets_many_calls() -> None:
+    window = Window(1, 160)
+    for _ in range(20_000):
+        window.succeeded(window.epoch, 5.0)
+    assert window.limit == 160

@@ -1,42 +1,43 @@
-"""The gate: as many inside as the window allows, first come first served, and no place is ever lost."""
+"""Places: as many taken as the limit allows, first come first served, and no place is ever lost."""
 
 import asyncio
 import random
 
 import pytest
 
-from engine.flow.gate import Gate
-from engine.flow.window import Window
+from engine.flow.places import Places
 
 
 class Crowd:
-    """Callers of one gate, who leave when they are told to."""
+    """Callers who want places, and leave when they are told to."""
 
-    def __init__(self, gate: Gate) -> None:
-        self.gate = gate
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.places = Places(lambda: self.limit)
         self.inside: list[int] = []
         self.came: list[int] = []
-        self._go: dict[int, asyncio.Event] = {}
+        self.go: dict[int, asyncio.Event] = {}
         self.tasks: dict[int, asyncio.Task[None]] = {}
 
     async def _pass(self, number: int) -> None:
-        async with self.gate:
-            self.inside.append(number)
-            self.came.append(number)
-            try:
-                await self._go[number].wait()
-            finally:
-                self.inside.remove(number)
+        await self.places.take()
+        self.inside.append(number)
+        self.came.append(number)
+        try:
+            await self.go[number].wait()
+        finally:
+            self.inside.remove(number)
+            self.places.give_back()
 
     async def come(self, *numbers: int) -> None:
         for number in numbers:
-            self._go[number] = asyncio.Event()
+            self.go[number] = asyncio.Event()
             self.tasks[number] = asyncio.create_task(self._pass(number))
             await settle()
 
     async def leave(self, *numbers: int) -> None:
         for number in numbers:
-            self._go[number].set()
+            self.go[number].set()
         await settle()
 
     async def give_up(self, *numbers: int) -> None:
@@ -46,7 +47,7 @@ class Crowd:
 
     async def all_leave(self) -> None:
         """Everyone goes as soon as they are in: who is still left at the end has lost their place."""
-        for go in self._go.values():
+        for go in self.go.values():
             go.set()
         await asyncio.wait_for(asyncio.gather(*self.tasks.values(), return_exceptions=True), 5)
 
@@ -57,7 +58,7 @@ async def settle() -> None:
 
 
 async def test_as_many_as_the_window_allows_first_come_first_served() -> None:
-    crowd = Crowd(Gate(Window(2, 8)))
+    crowd = Crowd(2)
     await crowd.come(1, 2, 3, 4, 5)
     assert crowd.inside == [1, 2]
     await crowd.leave(2)
@@ -70,9 +71,9 @@ async def test_as_many_as_the_window_allows_first_come_first_served() -> None:
 
 
 async def test_who_comes_later_does_not_slip_past_who_waits() -> None:
-    crowd = Crowd(Gate(window := Window(1, 8)))
+    crowd = Crowd(1)
     await crowd.come(1, 2)
-    window.limit = 3  # there is room now, but nobody has been told
+    crowd.limit = 3  # there is room now, but nobody has been told
     await crowd.come(3)
     assert crowd.inside == [1]
     await crowd.leave(1)
@@ -81,9 +82,9 @@ async def test_who_comes_later_does_not_slip_past_who_waits() -> None:
 
 
 async def test_a_window_that_shrinks_lets_nobody_in_until_enough_have_left() -> None:
-    crowd = Crowd(Gate(window := Window(4, 8)))
+    crowd = Crowd(4)
     await crowd.come(1, 2, 3, 4, 5)
-    window.limit = 2
+    crowd.limit = 2
     await crowd.leave(1, 2)
     assert crowd.inside == [3, 4]
     await crowd.leave(3)
@@ -92,7 +93,7 @@ async def test_a_window_that_shrinks_lets_nobody_in_until_enough_have_left() -> 
 
 
 async def test_a_waiter_who_gives_up_costs_no_place() -> None:
-    crowd = Crowd(Gate(Window(1, 8)))
+    crowd = Crowd(1)
     await crowd.come(1, 2, 3, 4)
     await crowd.give_up(2, 4)
     await crowd.leave(1)
@@ -104,10 +105,10 @@ async def test_a_waiter_who_gives_up_costs_no_place() -> None:
 
 
 async def test_a_place_given_to_who_has_just_given_up_goes_to_the_next() -> None:
-    crowd = Crowd(Gate(Window(1, 8)))
+    crowd = Crowd(1)
     await crowd.come(1, 2, 3)
     # 2 is given the place as 1 leaves, and is cancelled before it has run.
-    crowd._go[1].set()
+    crowd.go[1].set()
     await asyncio.sleep(0)
     crowd.tasks[2].cancel()
     await settle()
@@ -118,36 +119,25 @@ async def test_a_place_given_to_who_has_just_given_up_goes_to_the_next() -> None
     await crowd.all_leave()
 
 
-async def test_who_fails_inside_leaves_their_place() -> None:
-    gate = Gate(Window(1, 8))
-    for error in (ValueError, asyncio.CancelledError):
-        with pytest.raises(error):
-            async with gate:
-                raise error
-    async with asyncio.timeout(1), gate as epoch:
-        assert epoch == gate.window.epoch
-
-
 @pytest.mark.parametrize("seed", range(20))
 async def test_however_they_come_go_and_give_up_no_place_is_lost(seed: int) -> None:
     chance = random.Random(seed)
-    window = Window(chance.randint(1, 4), 8)
-    crowd = Crowd(Gate(window))
+    crowd = Crowd(chance.randint(1, 4))
     for number in range(60):
         await crowd.come(number)
         if chance.random() < 0.3:
-            window.limit = chance.randint(1, 5)
-        limit = max(window.limit, len(crowd.inside))
+            crowd.limit = chance.randint(1, 5)
+        limit = max(crowd.limit, len(crowd.inside))
         for other in chance.sample(range(number + 1), min(number + 1, 2)):
-            crowd._go[other].set()
+            crowd.go[other].set()
             if chance.random() < 0.5:
                 crowd.tasks[other].cancel()
             if chance.random() < 0.5:
                 await asyncio.sleep(0)
             assert len(crowd.inside) <= limit
     await crowd.all_leave()
-    assert (crowd.gate._inside, crowd.inside) == (0, [])
-    window.limit = 3
+    assert (crowd.places.taken, crowd.inside) == (0, [])
+    crowd.limit = 3
     await crowd.come(100, 101, 102, 103)
     assert crowd.inside == [100, 101, 102]
     await crowd.all_leave()

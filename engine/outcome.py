@@ -1,0 +1,108 @@
+"""What becomes of the items of an invocation, and how the batch at fault is taken apart. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+ERRORS_BEFORE_SPLIT = 3
+"""Server errors in a row to one batch before it is split: one item may be what the service cannot deal with."""
+
+ERRORS_BEFORE_GIVING_UP = 8
+"""Server errors in a row to a single item before this invocation stops trying it: about 10 s of back-off."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of each item, by index.
+
+    `written[i]` is 1, or `refused` has the reason, or the item is unfinished: time was up, or `failing` has it, because
+    the last answers to it were server errors. Of those, the table took other items meanwhile from the ones in
+    `gave_up`, so it is the item that is at fault.
+    """
+
+    written: bytearray
+    refused: dict[int, str] = field(default_factory=dict)
+    failing: set[int] = field(default_factory=set)
+    gave_up: set[int] = field(default_factory=set)
+    out_of_time: bool = False
+
+    def note_written(self, part: Sequence[int], left: Sequence[int]) -> None:
+        """Note that the items of `part` are written, apart from those in `left`."""
+        if isinstance(part, range):
+            self.written[part.start : part.stop] = b"\1" * len(part)
+        else:
+            for index in part:
+                self.written[index] = 1
+        for index in left:
+            self.written[index] = 0
+
+    def settled(self, own: range) -> bool:
+        """Return whether nothing is left to do for these items."""
+        unwritten = self.written.count(0, own.start, own.stop)
+        return not unwritten or unwritten == sum(index in own for index in self.refused)
+
+    def unwritten(self, own: range) -> list[int]:
+        """Return those of these items that are not written, refused ones included."""
+        return [index for index in own if not self.written[index]]
+
+
+class Parts:
+    """What is left to do of a batch: parts that each fit one call, the next one on top.
+
+    A part is cut in halves when the service refuses it, or answers with server errors only.
+    """
+
+    def __init__(self, batch: Sequence[int], outcome: Outcome) -> None:
+        self._parts, self._outcome = [batch], outcome
+        self._body = b""  # of the part on top, made when it is first asked for
+        self._errors = 0  # server errors in a row, to the part on top
+
+    def __bool__(self) -> bool:
+        """Return whether anything is left to do."""
+        return bool(self._parts)
+
+    def top(self, write: Callable[[Sequence[int]], bytes]) -> tuple[Sequence[int], bytes]:
+        """Return the next part and its body, which is the same until something changes."""
+        part = self._parts[-1]
+        self._body = self._body or write(part)
+        return part, self._body
+
+    def answered(self, left: Sequence[int]) -> None:
+        """Note that the next part is written, apart from the items in `left`."""
+        part = self._parts[-1]
+        self._errors = 0
+        if len(left) < len(part):
+            self._outcome.note_written(part, left)
+            self._replace(left)
+
+    def refused(self, reason: str) -> None:
+        """Note that the service refuses the content of the next part."""
+        part = self._parts[-1]
+        if len(part) == 1:
+            self._outcome.refused[part[0]] = reason
+            self._replace()
+        else:
+            self._halve()
+
+    def failed(self, *, server_error: bool) -> None:
+        """Note that the next part was not taken, through no fault of its own unless that happens over and over."""
+        part, outcome = self._parts[-1], self._outcome
+        self._errors = self._errors + 1 if server_error else 0
+        if not self._errors:
+            return
+        outcome.failing.update(part)
+        if self._errors == ERRORS_BEFORE_SPLIT and len(part) > 1:
+            self._halve()
+        elif self._errors >= ERRORS_BEFORE_GIVING_UP and any(outcome.written):
+            outcome.gave_up.update(part)
+            self._replace()
+
+    def _halve(self) -> None:
+        part = self._parts[-1]
+        middle = len(part) // 2
+        self._replace(part[middle:], part[:middle])
+
+    def _replace(self, *parts: Sequence[int]) -> None:
+        self._parts[-1:] = [part for part in parts if part]
+        self._body, self._errors = b"", 0

@@ -1,0 +1,139 @@
+"""A queue, a table and the workers between them, under virtual time: the real job and writer, AWS a stand-in."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from engine.aws.queues import QueueSender
+from engine.aws.table import TableWriter
+from engine.aws.types import BATCH_WRITE_ITEM, SEND_MESSAGE_BATCH
+from engine.config import WorkerSettings
+from engine.flow.attempts import now
+from engine.flow.backoff import Deadline
+from engine.jobs.write import Worker, work
+from engine.rejects import RejectFile
+from tests.fakeaws.capacity import TokenBucket
+from tests.fakeaws.dynamodb import DynamoDB, Table
+from tests.fakeaws.in_memory import Backend, InMemory, Server, lane_to
+from tests.fakeaws.sqs import Queue, Sqs
+from tests.functions import packed, users
+
+QUEUE_URL = "https://sqs.us-east-1.amazonaws.com/123456789012/user-csv-queue"
+# The template's defaults.
+WORKERS, BATCH_SIZE, TIMEOUT, VISIBILITY, MAX_RECEIVES = 10, 10, 60.0, 360.0, 5
+RESERVE, ANSWER = 3.0, 0.5
+
+
+class Described:
+    """The lane of DescribeTable: the key of the users table."""
+
+    async def call(self, body: bytes, deadline: Deadline) -> bytes:
+        """Answer at once."""
+        return orjson.dumps(describe())
+
+    async def pause(self, attempt: int, deadline: Deadline) -> None:
+        """Never needed."""
+        raise AssertionError
+
+
+def describe() -> dict[str, Any]:
+    """The key of the users table."""
+    return {
+        "Table": {
+            "KeySchema": [
+                {"AttributeName": "email", "KeyType": "HASH"},
+                {"AttributeName": "createdAt", "KeyType": "RANGE"},
+            ],
+            "AttributeDefinitions": [
+                {"AttributeName": "email", "AttributeType": "S"},
+                {"AttributeName": "createdAt", "AttributeType": "N"},
+            ],
+        }
+    }
+
+
+class NoRejects:
+    """A store that must not be needed."""
+
+    async def put(self, files: list[RejectFile], bucket: str, deadline: Deadline) -> None:
+        """Fail where there are files."""
+        assert not files, "no row of these is to be rejected"
+
+
+@dataclass
+class Pond:
+    """The part of a stack behind the producer."""
+
+    table: Table
+    server: Server = field(default_factory=Server)
+    hands_on: bool = True
+    queue: Queue = field(init=False)
+    dead: Queue = field(default_factory=Queue)
+    invocations: int = 0
+    returned: int = 0
+    rows: int = 0
+    messages: int = 0
+    _taken: int = 0
+
+    def __post_init__(self) -> None:
+        """Make the services."""
+        self.queue = Queue(visibility_timeout=VISIBILITY, max_receive_count=MAX_RECEIVES, dead_letters=self.dead)
+        backend = Backend(DynamoDB({"users": self.table}), Sqs({"user-csv-queue": self.queue}))
+        self.dynamodb, self.sqs = InMemory(backend, self.server), InMemory(backend)
+        self._settings = WorkerSettings.from_env({"QUEUE_URL": QUEUE_URL, "REJECTS_BUCKET": "b"})
+
+    @property
+    def handed_on(self) -> int:
+        """Messages that workers put back into the queue."""
+        return self.queue.taken - self.messages
+
+    def fill(self, messages: int, rows: int = 500) -> None:
+        """Put messages of so many rows into the queue."""
+        for number in range(messages):
+            body = packed(users(number * rows + 1, (number + 1) * rows), number=number)
+            self.queue.send(orjson.dumps(body).decode(), {}, now())
+        self.messages, self.rows = messages, messages * rows
+
+    def worker(self) -> Worker:
+        """A new execution environment."""
+        sender = QueueSender(QUEUE_URL, lane_to(self.sqs, SEND_MESSAGE_BATCH), max_batch_bytes=1_048_576)
+        lane = lane_to(self.dynamodb, BATCH_WRITE_ITEM)
+        # The processor's time is not virtual, so it is left out of account.
+        writer = TableWriter("users", self._settings.schema, lane, Described(), is_busy=lambda: False)
+        return Worker(self._settings, writer, NoRejects(), (lambda: sender) if self.hands_on else None)  # type: ignore[arg-type]
+
+    async def _poll(self) -> None:
+        worker = self.worker()
+        while self.queue.held:
+            received = self.queue.receive(BATCH_SIZE, now())
+            if not received:
+                await asyncio.sleep(1.0)
+                continue
+            self.invocations += 1
+            end = now() + TIMEOUT
+            event = {"Records": [message.lambda_record() for message in received]}
+            answer = await work(worker, event, Deadline(end - RESERVE), Deadline(end - ANSWER))
+            assert now() <= end, "the invocation was stopped by its timeout"
+            failed = {each["itemIdentifier"] for each in answer["batchItemFailures"]}
+            self.returned += len(failed)
+            for message in received:
+                if message.message_id not in failed:
+                    self.queue.delete(message.receipt)
+
+    async def drain(self, hours: float = 1_000.0) -> float:
+        """Run the workers until the queue is empty; return the seconds that took."""
+        began = now()
+        async with asyncio.timeout(hours * 3600), asyncio.TaskGroup() as tasks:
+            for _ in range(WORKERS):
+                tasks.create_task(self._poll())
+        return now() - began
+
+
+def slow_table(
+    capacity: float, *, whole_share: float = 0.0, burst_seconds: float = 300.0, tokens: float = 0.0
+) -> Table:
+    """The users table with so many write units a second."""
+    bucket = TokenBucket(capacity, burst_seconds=burst_seconds, tokens=tokens)
+    return Table({"email": "S", "createdAt": "N"}, bucket, whole_share=whole_share)
