@@ -17,6 +17,9 @@ Template = dict[str, Any]
 """A CloudFormation template as plain data, short tags written out (`{"Ref": …}`, `{"Fn::Sub": …}`)."""
 
 
+_TLS_POLICIES = ("AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy")
+
+
 class TemplateError(Exception):
     """The template is not what CloudFormation, or this module, understands."""
 
@@ -43,8 +46,8 @@ def run_from_source(
     """
     template = copy.deepcopy(template)
     images: set[str] = set()
-    # The bucket takes nothing without TLS, and the local AWS speaks plain HTTP.
-    policies = [name for name, each in template["Resources"].items() if each.get("Type") == "AWS::S3::BucketPolicy"]
+    # Bucket and queues refuse calls without TLS, and the local AWS speaks plain HTTP.
+    policies = [name for name, each in template["Resources"].items() if each.get("Type") in _TLS_POLICIES]
     for name in policies:
         del template["Resources"][name]
     for name, resource in template["Resources"].items():
