@@ -1,7 +1,7 @@
 """The production template, fitted to an AWS that runs functions as processes of this machine. Pure.
 
-In production the functions are container images. Locally each becomes an inline file of two lines that imports the
-same handler from this checkout; roles, queues, notifications and everything else stay as they are.
+In production the functions are container images. Locally each becomes an inline file that imports the same handler
+from this checkout; roles, queues, notifications and everything else stay as they are.
 """
 
 from __future__ import annotations
@@ -16,6 +16,15 @@ import yaml
 Template = dict[str, Any]
 """A CloudFormation template as plain data, short tags written out (`{"Ref": …}`, `{"Fn::Sub": …}`)."""
 
+
+# Lambda's runtime gives the root logger a handler. MiniStack's does not, and Python without one drops all lines below
+# a warning, such as that of a file without rejects.
+_INDEX = """\
+import logging
+from {module} import {function} as handler
+logging.basicConfig(format="%(message)s")
+__all__ = ["handler"]
+"""
 
 _TLS_POLICIES = ("AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy")
 
@@ -83,8 +92,8 @@ def _unpack(name: str, properties: dict[str, Any], *, runtime: str, python_path:
     properties["PackageType"] = "Zip"
     properties["Runtime"] = runtime
     properties["Handler"] = "index.handler"
-    # The name says nothing about the handler's own, and a package called `engine` in the zip would hide the real one.
-    properties["Code"] = {"ZipFile": f'from {module} import {function} as handler\n__all__ = ["handler"]\n'}
+    # The file's name differs from the handler's: a package called `engine` in the zip would hide the real one.
+    properties["Code"] = {"ZipFile": _INDEX.format(module=module, function=function)}
     variables = properties.setdefault("Environment", {}).setdefault("Variables", {})
     variables["PYTHONPATH"] = ":".join(python_path)
 
