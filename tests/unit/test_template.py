@@ -345,7 +345,7 @@ def test_what_must_be_made_first_is_made_first() -> None:
     for name in ("SignedDeployment", "OpenDeployment"):
         assert set(RESOURCES[name]["DependsOn"]) == methods  # a snapshot has only the methods there are
     assert RESOURCES["Bucket"]["DependsOn"] == "ProducerPermission"
-    # A longer timeout of the worker is refused until the queue's visibility timeout is longer, so the queue comes first.
+    # Lambda refuses a timeout above the queue's visibility timeout, so the queue is changed first.
     assert RESOURCES["Worker"]["Properties"]["Environment"]["Variables"]["QUEUE_URL"] == {"Ref": "RecordQueue"}
     assert RESOURCES["ApiAccount"]["DeletionPolicy"] == RESOURCES["ApiAccountRole"]["DeletionPolicy"] == "Retain"
     conditions = READ["Conditions"]
