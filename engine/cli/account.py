@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
+import os
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import NoRegionError
+import botocore.session
+from botocore.exceptions import BotoCoreError, NoCredentialsError, NoRegionError
 from botocore.parsers import ResponseParserError
 
-from engine.cli.errors import CliError
+from engine.cli.errors import CliError, explain
 from engine.deployment import clients
 from engine.deployment.interrupts import heard_at_once
 from engine.deployment.stacks import Stacks
@@ -34,6 +37,38 @@ class Target:
     def client(self, service: str, **settings: Any) -> Any:
         """Return a client for a service, to be entered with ``async with``."""
         return clients.client(service, endpoint_url=self.endpoint_url, region=self.region, **settings)
+
+
+def missing_access(target: Target) -> list[str]:
+    """Return what is missing for calls to AWS, as far as this machine can tell: credentials, and a region that exists.
+
+    Any region passes for an endpoint that is not AWS's own: emulators take names of every kind.
+    """
+    session = botocore.session.Session()
+    try:
+        credentials = session.get_credentials()
+        region = target.region or session.get_config_variable("region")
+        endpoint = (
+            target.endpoint_url or os.environ.get("AWS_ENDPOINT_URL") or session.get_scoped_config().get("endpoint_url")
+        )
+    except BotoCoreError as error:  # half of a key pair, a profile that is not there
+        return [explain(error)]
+    problems = []
+    if credentials is None:
+        problems.append(explain(NoCredentialsError()))
+    if region is None:
+        problems.append(explain(NoRegionError()))
+    elif endpoint is None and region not in (known := _regions(session)):
+        close = difflib.get_close_matches(region, known, n=1)
+        meant = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(known)}."
+        problems.append(f"There is no AWS region {region}. {meant}")
+    return problems
+
+
+def _regions(session: botocore.session.Session) -> list[str]:
+    """Return the regions of all partitions, as the installed botocore knows them."""
+    partitions = session.get_available_partitions()
+    return sorted({region for each in partitions for region in session.get_available_regions("dynamodb", each)})
 
 
 async def who(stack: AsyncExitStack, target: Target) -> tuple[str, str]:

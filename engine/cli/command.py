@@ -45,6 +45,8 @@ def _interrupted(options: argparse.Namespace) -> str:
         return "Interrupted: what CloudFormation has begun goes on by itself; the same command again takes it up."
     if options.command == "images":
         return "Interrupted: not all images are built."
+    if options.command == "base-image":
+        return "Interrupted: the base image is what it was."
     return "Interrupted: following has stopped; the ingestion of what was uploaded goes on."
 
 
@@ -97,6 +99,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     _building(images)
 
+    base_image = commands.add_parser(
+        "base-image",
+        help="pin the base image to the newest digest of its tag",
+        description="Look up the digest that the base image's tag has now, and record it in deploy/image/base.txt, "
+        "which all builds use. Images built before stay as they are.",
+    )
+    _builder(base_image)
+
     deploy = commands.add_parser(
         "deploy",
         help="build, push and deploy into an AWS account",
@@ -139,12 +149,18 @@ def _target(parser: argparse.ArgumentParser, endpoint_help: str, name: Callable[
     parser.add_argument("--region", metavar="NAME", help="AWS region (default: the configured one)")
 
 
-def _building(parser: argparse.ArgumentParser) -> None:
+def _builder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--builder", choices=BUILDERS, help="what builds images (default: the first of these there is)")
+
+
+def _building(parser: argparse.ArgumentParser) -> None:
+    _builder(parser)
     parser.add_argument(
         "--architecture", choices=PLATFORMS, help="default: that of the deployed stack, or else of this machine"
     )
-    parser.add_argument("--base-image", metavar="NAME", help="Python 3.13 to build on (default: see the Dockerfiles)")
+    parser.add_argument(
+        "--base-image", metavar="NAME", help="Python 3.13 to build on (default: that of deploy/image/base.txt)"
+    )
     parser.add_argument("options", nargs="*", metavar="OPTION", help="more for the builder, behind --")
 
 

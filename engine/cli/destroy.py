@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
-from engine.cli.account import Target, asked_for, check_is_ours, who
+from engine.cli.account import Target, asked_for, check_is_ours, missing_access, who
 from engine.cli.display import Display
 from engine.cli.errors import CliError
+from engine.cli.words import listed
 from engine.deployment.stacks import Stacks
 
 QUEUES = {
@@ -28,6 +29,8 @@ def run_destroy(display: Display, target: Target, *, delete_data: bool, agreed: 
 
 
 async def _destroy(display: Display, target: Target, *, delete_data: bool, agreed: bool) -> int:
+    if missing := missing_access(target):
+        raise CliError(listed(missing))
     async with AsyncExitStack() as stack:
         account, region = await who(stack, target)
         stacks = Stacks(await stack.enter_async_context(target.client("cloudformation")))

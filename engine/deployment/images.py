@@ -41,12 +41,12 @@ class Recipe:
 
     checkout: Path
     architecture: str
-    base_image: str | None = None
+    base_image: str
     options: Sequence[str] = ()
 
     def tag(self, function: str) -> str:
         """Return a tag that names what an image is made from: the same for the same files, another for any other."""
-        said = [__version__, self.architecture, self.base_image or "", *self.options]
+        said = [__version__, self.architecture, self.base_image, *self.options]
         hashed = hashlib.sha256("\0".join(said).encode())
         folders = [self.checkout / name for name in ("engine", "requirements", "deploy/image")]
         files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
@@ -65,18 +65,28 @@ class Builder:
     @classmethod
     def find(cls, wanted: str | None = None) -> Builder:
         """Return the builder `wanted`, or the first there is. Raises `ImageError`."""
+        docker_fault: str | None = None
         for program in [wanted] if wanted else BUILDERS:
-            if shutil.which(program) and (program != "docker" or _is_docker()):
+            if shutil.which(program) is None:
+                continue
+            if program != "docker":
                 return cls(program)
+            docker_fault = _docker_fault()
+            if docker_fault is None:
+                return cls(program)
+        if docker_fault is not None:
+            raise ImageError(docker_fault)
         if wanted:
-            raise ImageError(f"{wanted} is not here, or its engine does not run: start it, or choose another builder.")
-        raise ImageError("Nothing here builds images: install Docker, Podman or Buildah, and start Docker's engine.")
+            raise ImageError(f"{wanted} is not installed: install it, or choose another builder.")
+        raise ImageError("Nothing here builds images: install Docker, Podman or Buildah.")
 
     def build(self, function: str, tag: str, recipe: Recipe) -> None:
         """Build the image of one function as `tag`; the builder speaks for itself. Raises `ImageError`."""
-        arguments = {"VERSION": __version__, "REVISION": _revision(recipe.checkout)}
-        if recipe.base_image:
-            arguments["BASE_IMAGE"] = recipe.base_image
+        arguments = {
+            "BASE_IMAGE": recipe.base_image,
+            "VERSION": __version__,
+            "REVISION": _revision(recipe.checkout),
+        }
         command = [self.program, "build", "--file", f"Dockerfile.{function}", "--tag", tag]
         command += ["--platform", PLATFORMS[recipe.architecture]]
         # Lambda takes an image, not an index of images and attestations, which Docker makes unless told otherwise.
@@ -88,6 +98,22 @@ class Builder:
             done = subprocess.run(command, cwd=recipe.checkout, check=False)  # noqa: S603 - no shell
         if done.returncode:
             raise ImageError(f"The image of the {function} was not built: the reason stands above.")
+
+    def digest(self, image: str) -> str:
+        """Pull an image and return its digest in the registry; of one for several platforms, that of its index.
+
+        Raises `ImageError`.
+        """
+        done = _run([self.program, "pull", image])
+        if done.returncode == 0 and self.program != "docker":  # which has already said it
+            done = _run([self.program, "images", "--digests", "--format", "{{.Digest}}", image])
+        digests: list[str] = _DIGEST.findall(done.stdout)
+        if done.returncode or not digests:
+            raise ImageError(
+                f"The digest of {image} cannot be looked up: {_last_line(done.stderr)}. Name a base that can be had "
+                "by --base-image."
+            )
+        return digests[-1]
 
     def login(self, registry: str, user: str, password: str) -> None:
         """Log in to a registry. Raises `ImageError`."""
@@ -121,10 +147,17 @@ def build_all(builder: Builder, recipe: Recipe, *, version: str = "latest") -> M
     return tags
 
 
-def _is_docker() -> bool:
-    """Tell whether `docker` is Docker and its engine runs; elsewhere its command is of no use, or stands for Podman."""
+def _docker_fault() -> str | None:
+    """Return why `docker` on the path cannot be used as Docker; None if it can."""
     done = _run(["docker", "version"])
-    return done.returncode == 0 and "podman" not in done.stdout.lower()
+    if done.returncode:
+        return (
+            f"Docker is installed, but its engine does not answer ({_last_line(done.stderr)}). Start it: Docker "
+            "Desktop, or `sudo systemctl start docker`."
+        )
+    if "podman" in done.stdout.lower():
+        return "The command `docker` on this machine is Podman: choose --builder podman."
+    return None
 
 
 def _revision(checkout: Path) -> str:

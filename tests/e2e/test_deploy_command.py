@@ -288,7 +288,7 @@ def test_a_stack_needs_a_name_that_its_parts_can_bear(
         (["--parameter=WorkerTimeout=100"], "--parameter QueueVisibilityTimeout=600"),
         (["--parameter=WorkerBatchSize=100"], "--parameter WorkerBatchWindow=1"),
         (["--tag=application=shop"], "The tag application tells Millpond's stacks from others"),
-        (["--builder=podman"], "podman is not here"),
+        (["--builder=podman"], "podman is not installed"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_built(
