@@ -12,6 +12,7 @@ ARGS ?=
 unexport PYTHONPATH
 
 BIN := .venv/bin
+comma := ,
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
 # A stamp is written last, so an interrupted set-up is done again from the start.
@@ -23,7 +24,7 @@ IMAGES := .venv-images/.requirements-installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup check test images test-images demo local bench bench-quick rivals lock clean
+.PHONY: help setup check test images base-image test-images demo local bench bench-quick rivals lock clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -45,6 +46,9 @@ test: setup ## run all tests
 
 images: $(PROJECT) ## build the three container images, by Docker, Podman or Buildah
 	@$(BIN)/millpond images $(ARGS)
+
+base-image: $(PROJECT) ## pin the base of the images to the newest digest of its tag (deploy/image/base.txt)
+	@$(BIN)/millpond base-image $(ARGS)
 
 # The images in their own containers; skipped, with the reason, where nothing here can build them.
 test-images: setup $(IMAGES) ## build the images and run the whole chain through them
@@ -92,29 +96,35 @@ clean: ## remove everything that the other targets made
 	rm -rf .venv .venv-local .venv-bench .venv-images $(NODE_RIVAL)/node_modules $(GO_RIVAL)/importer build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
+# $(1): the environment, $(2): its requirements, $(3): what it is for. pip itself is quiet, so each step says what it does.
 define new_venv
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	    echo "Millpond needs Python 3.11 or later, and $(PYTHON) is not: try: make setup PYTHON=python3.11" >&2; exit 1; }
-	$(PYTHON) -m venv --clear $(1)
-	$(1)/bin/python $(PIP_INSTALL) --require-hashes --requirement $(2)
+	@echo "$(1): creating the environment, a few seconds"
+	@$(PYTHON) -m venv --clear $(1)
+	@echo "$(1): installing the $$(grep -c '==' $(2)) packages of $(2) ($(3)), usually one or two minutes"
+	@$(1)/bin/python $(PIP_INSTALL) --require-hashes --requirement $(2)
+	@echo "$(1): done"
 	@touch $@
 endef
 
 $(DEV): requirements/dev.txt
-	$(call new_venv,.venv,$<)
+	$(call new_venv,.venv,$<,the project$(comma) its tests and checks)
 
 # The local AWS pins a botocore of its own, which is not the project's.
 $(LOCAL): requirements/local.txt
-	$(call new_venv,.venv-local,$<)
+	$(call new_venv,.venv-local,$<,the local AWS)
 
 $(BENCH): requirements/bench.txt
-	$(call new_venv,.venv-bench,$<)
+	$(call new_venv,.venv-bench,$<,benchmarks and rivals)
 
 $(IMAGES): requirements/images.txt $(DEV)
-	rm -rf .venv-images
-	$(BIN)/python $(PIP_INSTALL) --no-deps --require-hashes --target .venv-images --requirement $<
+	@echo ".venv-images: installing the emulator of Lambda's runtime, about a minute"
+	@rm -rf .venv-images
+	@$(BIN)/python $(PIP_INSTALL) --no-deps --require-hashes --target .venv-images --requirement $<
 	@touch $@
 
 $(PROJECT): $(DEV) pyproject.toml
-	$(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@echo ".venv: installing the millpond command, a few seconds"
+	@$(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -21,7 +21,7 @@ from engine.deployment import base, registry
 from engine.deployment.images import FUNCTIONS, Builder, ImageError, Recipe, own_architecture
 from engine.deployment.parameters import ARCHITECTURE, IMAGE_PARAMETERS, conflicts, defaults, invalid, unknown
 from engine.deployment.stacks import ChangeSet, Stacks
-from engine.local.packaging import read_template
+from engine.local.packaging import read_template, without_tls_policies, write_template
 from engine.local.server import CHECKOUT
 from engine.local.stack import TEMPLATE
 
@@ -74,7 +74,7 @@ async def _deploy(
         if wishes.base_image:
             base_image = wishes.base_image
         else:
-            base_image = base.base_image(CHECKOUT) if builder is None else pinned_base(display, builder)
+            base_image = base.base_image(CHECKOUT) if builder is None else pinned_base(display, CHECKOUT, builder)
         recipe = Recipe(CHECKOUT, parameters[ARCHITECTURE], base_image, wishes.build_options)
         if builder is None:
             images = await _images_there(display, ecr, stacks, target, recipe)
@@ -85,7 +85,7 @@ async def _deploy(
             display.done(f"{len(images)} images are in their repositories")
         parameters |= {IMAGE_PARAMETERS[function]: uri for function, uri in images.items()}
         tags = {**await stacks.tags(target.stack), **wishes.tags, **TAGS}
-        changes = await stacks.plan(target.stack, TEMPLATE.read_text(), parameters, tags)
+        changes = await stacks.plan(target.stack, _template(target), parameters, tags)
         if changes is None:
             display.done(f"{target.stack} is as it should be: nothing to do")
         else:
@@ -163,6 +163,14 @@ def _agreed(display: Display, target: Target, changes: ChangeSet) -> bool:
         return True
     display.failed("nothing was done")
     return False
+
+
+def _template(target: Target) -> str:
+    """Return the template's body; for an endpoint behind plain HTTP without the policies that require TLS."""
+    text = TEMPLATE.read_text()
+    if target.endpoint_url is None or not target.endpoint_url.lower().startswith("http://"):
+        return text
+    return write_template(without_tls_policies(read_template(text)))
 
 
 async def _make_repositories(display: Display, stacks: Stacks, target: Target, wishes: Wishes) -> None:

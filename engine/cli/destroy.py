@@ -41,6 +41,8 @@ async def _destroy(display: Display, target: Target, *, delete_data: bool, agree
             await stacks.deletable(name)
         outputs = await stacks.outputs(target.stack)
         data: dict[str, str] = {name: outputs[name] for name in ("BucketName", "TableName") if name in outputs}
+        if delete_data:
+            await _check_protection(stack, target, data)
         display.heading(f"Taking {target.stack} away from account {account}, {region}")
         fate = "deleted, with all that is in them" if delete_data else "kept"
         waiting = await _waiting(stack, target, outputs)
@@ -74,6 +76,18 @@ async def _waiting(stack: AsyncExitStack, target: Target, outputs: Mapping[str, 
             count = sum(int(reply["Attributes"][name]) for name in _COUNTS)
             waiting |= {queue: count} if count else {}
     return waiting
+
+
+async def _check_protection(stack: AsyncExitStack, target: Target, data: Mapping[str, str]) -> None:
+    """Raise `CliError` if the table is protected against deletion: nothing else may be deleted before it."""
+    if table := data.get("TableName"):
+        dynamodb = await stack.enter_async_context(target.client("dynamodb"))
+        with suppress(dynamodb.exceptions.ResourceNotFoundException):
+            if (await dynamodb.describe_table(TableName=table))["Table"].get("DeletionProtectionEnabled"):
+                raise CliError(
+                    f"Table {table} is protected against deletion. Lift that first: "
+                    f"millpond deploy --stack {target.stack} --parameter TableDeletionProtection=off"
+                )
 
 
 async def _delete_data(display: Display, stack: AsyncExitStack, target: Target, data: Mapping[str, str]) -> None:

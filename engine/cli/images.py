@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from engine.cli.display import Display
 from engine.deployment import base
 from engine.deployment.images import Builder, Recipe, build_all
-from engine.local.server import CHECKOUT
 
 
 def run_images(
-    display: Display, *, architecture: str, base_image: str | None, builder: str | None, options: Sequence[str]
+    display: Display,
+    checkout: Path,
+    *,
+    architecture: str,
+    base_image: str | None,
+    builder: str | None,
+    options: Sequence[str],
 ) -> int:
     """Build, and say what the images are called: exit code 0."""
     found = Builder.find(builder)
-    recipe = Recipe(CHECKOUT, architecture, base_image or pinned_base(display, found), options)
+    recipe = Recipe(checkout, architecture, base_image or pinned_base(display, checkout, found), options)
     display.heading(f"Images for {recipe.architecture}, by {found.program}")
     for tag in build_all(found, recipe).values():
         display.done(tag)
     return 0
 
 
-def run_base_image(display: Display, *, builder: str | None) -> int:
+def run_base_image(display: Display, checkout: Path, *, builder: str | None) -> int:
     """Pin the base image to the digest that its tag has now: exit code 0."""
     found = Builder.find(builder)
-    before = base.base_image(CHECKOUT)
+    before = base.base_image(checkout)
     with display.step(f"looking up {before.partition('@')[0]}", "base image looked up"):
-        pinned = base.pin(CHECKOUT, found)
+        pinned = base.pin(checkout, found)
     display.line(pinned, style="cyan")
     display.note(
         "That is what it was." if pinned == before else f"Recorded in {base.FILE}: commit it, then build or deploy."
@@ -35,12 +41,12 @@ def run_base_image(display: Display, *, builder: str | None) -> int:
     return 0
 
 
-def pinned_base(display: Display, builder: Builder) -> str:
-    """Return the pinned base image of the checkout; the first build on an unpinned one pins it. Raises `ImageError`."""
-    named = base.base_image(CHECKOUT)
+def pinned_base(display: Display, checkout: Path, builder: Builder) -> str:
+    """Return the pinned base image of a checkout; the first build on an unpinned one pins it. Raises `ImageError`."""
+    named = base.base_image(checkout)
     if base.is_pinned(named):
         return named
     with display.step(f"pinning the base image {named}", "base image pinned"):
-        pinned = base.pin(CHECKOUT, builder)
+        pinned = base.pin(checkout, builder)
     display.note(f"{pinned}, recorded in {base.FILE}: commit it, so that every build uses the same.")
     return pinned

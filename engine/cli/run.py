@@ -16,6 +16,7 @@ from engine.cli.ingest import run_ingest
 from engine.cli.local import run_local
 from engine.cli.target import local_defaults
 from engine.deployment.images import own_architecture
+from engine.local.server import CHECKOUT
 
 
 def run(options: argparse.Namespace) -> int:
@@ -33,13 +34,14 @@ def _dispatch(options: argparse.Namespace) -> int:
         architecture = options.architecture or own_architecture()
         return run_images(
             display,
+            CHECKOUT,
             architecture=architecture,
             base_image=options.base_image,
             builder=options.builder,
             options=options.options,
         )
     if options.command == "base-image":
-        return run_base_image(display, builder=options.builder)
+        return run_base_image(display, CHECKOUT, builder=options.builder)
     if options.command == "deploy":
         wishes = Wishes(
             dict(options.parameter),

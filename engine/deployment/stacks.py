@@ -35,7 +35,9 @@ _ADVICE = {
     "not authorized": "Ask for that permission, or deploy with credentials that have it.",
     "AccessDenied": "Ask for that permission, or deploy with credentials that have it.",
     "UnreservedConcurrentExecution": "The account's Lambda concurrency is too small: ask AWS for a higher quota.",
-    "CloudWatch Logs role": "Deploy with --parameter ApiAccessLogs=account-role, or =off.",
+    "CloudWatch Logs role": "Deploy with --parameter ApiAccessLogs=off, or with =account-role, which sets one.",
+    "protected against deletion": "Lift that with `aws dynamodb update-table --table-name NAME "
+    "--no-deletion-protection-enabled`, then destroy the stack.",
 }
 
 
@@ -193,8 +195,13 @@ class Stacks:
             raise DeploymentError(f"Stack {name} is in {status}. {failure or 'No reason was given.'}")
 
     async def _follow(self, stack: str, known: set[str], tell: Callable[[str, str], None]) -> str | None:
-        """Tell of events until the stack is at rest; return the first failure, which is the cause of the others."""
+        """Tell of events until the stack is at rest; return the first failure, which is the cause of the others.
+
+        When putting back what was fails, too, the first failure of that follows in the same line.
+        """
         failure: str | None = None
+        failure_of_rollback: str | None = None
+        rolling_back = False
         begun, patience = False, _POLLS_UNTIL_BEGUN
         while True:
             # Right after the call the stack may still be in the state from before, or begin just now: what ends this
@@ -207,12 +214,19 @@ class Stacks:
                 begun = True
                 known.add(event["EventId"])
                 tell(event["LogicalResourceId"], event["ResourceStatus"])
-                if failure is None and event["ResourceStatus"].endswith("_FAILED"):
+                rolling_back = rolling_back or event["ResourceStatus"].endswith("ROLLBACK_IN_PROGRESS")
+                if event["ResourceStatus"].endswith("_FAILED"):
                     reason = event.get("ResourceStatusReason", "no reason given")
-                    failure = f"{event['LogicalResourceId']}: {_advised(reason)}"
+                    said = f"{event['LogicalResourceId']}: {_advised(reason)}"
+                    if rolling_back:
+                        failure_of_rollback = failure_of_rollback or said
+                    else:
+                        failure = failure or said
             patience -= 1
             if status is None or (not status.endswith("_IN_PROGRESS") and (begun_before or patience <= 0)):
-                return failure
+                if failure_of_rollback is None:
+                    return failure
+                return f"{failure or ''} Putting back what was failed, too: {failure_of_rollback}".strip()
             await asyncio.sleep(self._poll_seconds)
 
     async def _find(self, name: str) -> dict[str, Any] | None:

@@ -53,12 +53,8 @@ def run_from_source(
     the handlers and their dependencies, `parameters` what the template will be deployed with. Parameters that only
     named images are dropped.
     """
-    template = copy.deepcopy(template)
+    template = copy.deepcopy(without_tls_policies(template))
     images: set[str] = set()
-    # Bucket and queues refuse calls without TLS, and the local AWS speaks plain HTTP.
-    policies = [name for name, each in template["Resources"].items() if each.get("Type") in _TLS_POLICIES]
-    for name in policies:
-        del template["Resources"][name]
     for name, resource in template["Resources"].items():
         properties = resource.get("Properties", {})
         if scaling := properties.get("ScalingConfig"):
@@ -77,6 +73,12 @@ def run_from_source(
     # The console's form groups parameters by name, those of the images too.
     template.pop("Metadata", None)
     return template
+
+
+def without_tls_policies(template: Template) -> Template:
+    """Return a template without the policies that refuse calls by plain HTTP, for an endpoint that has no TLS."""
+    kept = {name: each for name, each in template["Resources"].items() if each.get("Type") not in _TLS_POLICIES}
+    return {**template, "Resources": kept}
 
 
 def write_template(template: Template) -> str:

@@ -51,7 +51,9 @@ class Command:
     def __call__(self, command: str, *options: str) -> tuple[int, str]:
         self.record.write_text("")
         at = ["--endpoint-url", self.local.endpoint_url, "--region", "us-east-1", "--stack", self.name]
-        code = main([command, *at, *options])
+        # Otherwise the first build would look up the base image, and record it in this very checkout.
+        base = ["--base-image", f"registry.test/python@{DIGEST}"] if command == "deploy" else []
+        code = main([command, *at, *base, *options])
         said = self.capsys.readouterr()
         return code, said.out + said.err
 
@@ -155,6 +157,27 @@ def test_data_goes_only_when_that_is_said(millpond: Command) -> None:
     assert millpond.name not in millpond.ask("dynamodb", "list_tables")["TableNames"]
     buckets = [bucket["Name"] for bucket in millpond.ask("s3", "list_buckets")["Buckets"]]
     assert outputs["BucketName"] not in buckets
+
+
+def test_a_protected_table_stops_deleting_data_before_anything_is_deleted(millpond: Command) -> None:
+    assert millpond("deploy", *millpond.names, "--parameter=TableDeletionProtection=on")[0] == 0
+    code, said = millpond("destroy", "--delete-data", "--yes")
+    assert code == 2
+    assert f"Table {millpond.name} is protected against deletion" in said
+    assert f"deploy --stack {millpond.name} --parameter TableDeletionProtection=off" in said
+    assert millpond.name in millpond.ask("dynamodb", "list_tables")["TableNames"]
+    (stack,) = millpond.ask("cloudformation", "describe_stacks", StackName=millpond.name)["Stacks"]
+    assert stack["StackStatus"] == "CREATE_COMPLETE"
+    assert millpond("deploy", "--parameter=TableDeletionProtection=off")[0] == 0
+    assert millpond("destroy", "--delete-data", "--yes")[0] == 0
+    assert millpond.name not in millpond.ask("dynamodb", "list_tables")["TableNames"]
+
+
+def test_a_protected_table_is_kept_when_its_stack_goes(millpond: Command) -> None:
+    assert millpond("deploy", *millpond.names, "--parameter=TableDeletionProtection=on")[0] == 0
+    code, said = millpond("destroy", "--yes")
+    assert code == 0, said
+    assert millpond.name in millpond.ask("dynamodb", "list_tables")["TableNames"]
 
 
 def test_a_plan_sees_new_code(millpond: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """How images are built, named and pushed: by programs that only write down how they were called."""
 
+import io
 import json
 import shutil
 import sys
@@ -8,7 +9,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from engine.cli.display import Display
+from engine.cli.images import run_base_image, run_images
 from engine.deployment import base
 from engine.deployment.images import FUNCTIONS, Builder, ImageError, Recipe
 
@@ -105,6 +109,48 @@ def test_the_base_image_is_pinned_by_the_digest_of_its_tag(recorder: Recorder, t
     file.write_text(f"registry.test:5000/library/python:3.13-slim@sha256:{'0' * 64}\n")
     assert base.pin(tmp_path, Builder(program)) == pinned  # moved
     assert all("registry.test:5000/library/python:3.13-slim" in call for call in recorder.calls)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout of which only the base image matters, not pinned yet."""
+    file = tmp_path / "checkout" / base.FILE
+    file.parent.mkdir(parents=True)
+    file.write_text("python:3.13\n")
+    return tmp_path / "checkout"
+
+
+def test_the_first_build_pins_the_base_image_and_later_ones_keep_it(recorder: Recorder, checkout: Path) -> None:
+    recorder.add("podman")
+    shown = io.StringIO()
+    display = Display(Console(file=shown))
+    for _ in range(2):
+        assert run_images(display, checkout, architecture="arm64", base_image=None, builder="podman", options=[]) == 0
+    assert [call[0] for call in recorder.calls] == ["pull", "images", *["build"] * 6]
+    pinned = f"python:3.13@{DIGEST}"
+    assert all(f"BASE_IMAGE={pinned}" in call for call in recorder.calls if call[0] == "build")
+    assert shown.getvalue().count(f"{pinned}, recorded in {base.FILE}: commit it") == 1
+
+
+def test_a_base_image_named_for_one_build_is_not_recorded(recorder: Recorder, checkout: Path) -> None:
+    recorder.add("podman")
+    display = Display(Console(file=io.StringIO()))
+    run_images(display, checkout, architecture="arm64", base_image="mirror.test/python", builder=None, options=[])
+    assert {call[0] for call in recorder.calls} == {"build"}
+    assert all("BASE_IMAGE=mirror.test/python" in call for call in recorder.calls)
+    assert base.base_image(checkout) == "python:3.13"
+
+
+def test_the_base_image_is_moved_by_its_command(recorder: Recorder, checkout: Path) -> None:
+    recorder.add("buildah")
+    (checkout / base.FILE).write_text(f"python:3.13@sha256:{'0' * 64}\n")
+    shown = io.StringIO()
+    display = Display(Console(file=shown))
+    assert run_base_image(display, checkout, builder=None) == 0
+    assert base.base_image(checkout) == f"python:3.13@{DIGEST}"
+    assert f"Recorded in {base.FILE}: commit it" in shown.getvalue()
+    assert run_base_image(display, checkout, builder=None) == 0
+    assert "That is what it was." in shown.getvalue()
 
 
 def test_the_shipped_base_image_is_a_public_python_of_the_lambda_version() -> None:
