@@ -13,6 +13,7 @@ from engine.cli.deploy import REPOSITORIES
 from engine.config import WorkerSettings
 from engine.errors import ConfigError
 from engine.local.packaging import read_template
+from engine.local.server import CHECKOUT
 from engine.local.stack import TEMPLATE
 
 READ = read_template(TEMPLATE.read_text())
@@ -464,3 +465,23 @@ def test_repositories_scan_keep_their_tags_and_let_lambda_pull() -> None:
             "aws:SourceArn",
             {"Fn::Sub": "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:*"},
         )
+
+
+def test_configuration_page_has_each_parameter_with_its_default() -> None:
+    page = (CHECKOUT / "docs" / "configuration.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| .* \| (.*) \|$", page.partition("## Parameters of the template")[2], re.M))
+    assert set(rows) == set(PARAMETERS)
+    for name, parameter in PARAMETERS.items():
+        match parameter.get("Default"):
+            case None:
+                assert rows[name] == "required"
+            case "":
+                assert rows[name].startswith("empty: ")
+            case default:
+                assert rows[name] == f"`{default}`"
+
+
+def test_deploy_page_has_each_alarm_and_metric() -> None:
+    page = (CHECKOUT / "docs" / "deploy.md").read_text()
+    for name in (*of_type("AWS::CloudWatch::Alarm"), *METRICS["Producer"], *METRICS["Worker"]):
+        assert f"`{name}`" in page
