@@ -129,11 +129,11 @@ async def _prepared(
         try:
             account, region = await who(stack, target)
             stacks = Stacks(await stack.enter_async_context(target.client("cloudformation")))
-            place = _Place(account, region, stacks)
             for name in await check_is_ours(stacks, target):
                 await stacks.changeable(name)
             # What a person leaves out keeps its value: a table must not go back to its default name.
             before = await stacks.parameters(target.stack)
+            place = _Place(account, region, stacks)
         except EXPECTED as error:
             problems.append(explain(error))
     architecture = wishes.architecture or before.get(ARCHITECTURE) or own_architecture()
