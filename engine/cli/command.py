@@ -42,11 +42,11 @@ def _interrupted(options: argparse.Namespace) -> str:
     if options.command == "local" or (options.command == "demo" and options.endpoint_url is None):
         return "Interrupted; everything is shut down."
     if options.command in ("deploy", "destroy"):
-        return "Interrupted: what CloudFormation has begun goes on by itself; the same command again takes it up."
+        return "Interrupted: CloudFormation continues what it has begun; run the same command again to follow up."
     if options.command == "images":
         return "Interrupted: not all images are built."
     if options.command == "base-image":
-        return "Interrupted: the base image is what it was."
+        return "Interrupted: the base image is unchanged."
     return "Interrupted: following has stopped; the ingestion of what was uploaded goes on."
 
 
@@ -110,8 +110,8 @@ def _parser() -> argparse.ArgumentParser:
     deploy = commands.add_parser(
         "deploy",
         help="build, push and deploy into an AWS account",
-        description="Make the image repositories, build and push what is not in them yet, and deploy the template by a "
-        "change set. What is as it should be is left alone: the second time nothing happens.",
+        description="Create the image repositories, build and push the images that they lack, and deploy the template "
+        "by a change set. What is up to date is left alone: a second run changes nothing.",
     )
     _target(deploy, "an endpoint that answers like AWS (default: AWS)", name=_stack_name)
     _building(deploy)
@@ -123,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         type=_setting,
         metavar="NAME=VALUE",
-        help="a parameter of deploy/template.yaml; one that is left out stays as it is",
+        help="a parameter of deploy/template.yaml; one that is left out keeps its value",
     )
     deploy.add_argument(
         "--tag", action="append", default=[], type=_setting, metavar="NAME=VALUE", help="a tag for all resources"
@@ -131,8 +131,8 @@ def _parser() -> argparse.ArgumentParser:
 
     destroy = commands.add_parser(
         "destroy",
-        help="take a deployed stack away; its bucket and table stay unless told otherwise",
-        description="Delete the stack and its images. The bucket and the table, with all that is in them, stay.",
+        help="delete a deployed stack; its bucket and table are kept by default",
+        description="Delete the stack and its images. The bucket and the table are kept, with their content.",
     )
     _target(destroy, "an endpoint that answers like AWS (default: AWS)", name=_stack_name)
     destroy.add_argument("--delete-data", action="store_true", help="delete the bucket and the table too, for good")

@@ -1,4 +1,4 @@
-"""`millpond deploy`: from a checkout to a stack in an AWS account."""
+"""`millpond deploy`: build, push and deploy a checkout into an AWS account."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from engine.local.stack import TEMPLATE
 REPOSITORIES = CHECKOUT / "deploy" / "repositories.yaml"
 
 HOLDERS = ("AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::SQS::Queue")
-"""Kinds of resources that hold rows."""
+"""Types of resources that hold rows."""
 
-# Stands for an image that is not built yet, in plans alone.
+# Placeholder in a plan for an image that is not built yet.
 _NO_IMAGE = "not-built-yet@sha256:" + "0" * 64
 
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What a person says of a deployment; what they leave out stays as it is, or else has its default."""
+    """Options of a deployment; what is left out keeps its value in the stack, or else has its default."""
 
     parameters: Mapping[str, str]
     tags: Mapping[str, str]
@@ -58,7 +58,7 @@ class _Place:
 def run_deploy(display: Display, target: Target, wishes: Wishes, *, plan: bool, agreed: bool) -> int:
     """Deploy, or show the plan: exit code 0."""
     if missing := [path for path in (TEMPLATE, REPOSITORIES) if not path.is_file()]:
-        raise CliError(f"{', '.join(map(str, missing))} is not there: deploy from a checkout of Millpond.")
+        raise CliError(f"Not found: {', '.join(map(str, missing))}. Deploy from a checkout of Millpond.")
     known: dict[str, Any] = read_template(TEMPLATE.read_text())["Parameters"]
     return asyncio.run(_deploy(display, target, wishes, known, plan=plan, agreed=agreed))
 
@@ -82,12 +82,12 @@ async def _deploy(
             await _make_repositories(display, stacks, target, wishes)
             targets = registry.repositories(await stacks.outputs(target.images_stack))
             images = await registry.publish(ecr, builder, targets, recipe, display.note)
-            display.done(f"{len(images)} images are in their repositories")
+            display.done(f"{len(images)} images are in the repositories")
         parameters |= {IMAGE_PARAMETERS[function]: uri for function, uri in images.items()}
         tags = {**await stacks.tags(target.stack), **wishes.tags, **TAGS}
         changes = await stacks.plan(target.stack, _template(target), parameters, tags)
         if changes is None:
-            display.done(f"{target.stack} is as it should be: nothing to do")
+            display.done(f"{target.stack} is up to date: nothing to do")
         else:
             _show(display, changes)
             try:
@@ -108,13 +108,13 @@ async def _deploy(
 async def _prepared(
     stack: AsyncExitStack, target: Target, wishes: Wishes, known: Mapping[str, Any], *, plan: bool
 ) -> tuple[_Place, dict[str, str], Builder | None]:
-    """Return where to deploy, with which parameters, and what builds (nothing for a plan).
+    """Return where to deploy, with which parameters, and the builder (None for a plan). Changes nothing.
 
-    Nothing is changed yet. Raises `CliError` that names everything that is missing or wrong, not only the first thing.
+    Raises `CliError` that names everything that is missing or wrong, not only the first thing.
     """
     problems = [*unknown(wishes.parameters, known), *invalid(wishes.parameters, known)]
     if taken := TAGS.keys() & wishes.tags.keys():
-        problems.append(f"The tag {', '.join(taken)} tells Millpond's stacks from others: choose another.")
+        problems.append(f"The tag {', '.join(taken)} marks Millpond's stacks: choose another.")
     builder: Builder | None = None
     if not plan:
         try:
@@ -131,7 +131,7 @@ async def _prepared(
             stacks = Stacks(await stack.enter_async_context(target.client("cloudformation")))
             for name in await check_is_ours(stacks, target):
                 await stacks.changeable(name)
-            # What a person leaves out keeps its value: a table must not go back to its default name.
+            # Parameters that are left out keep their values: a table must not return to its default name.
             before = await stacks.parameters(target.stack)
             place = _Place(account, region, stacks)
         except EXPECTED as error:
@@ -150,7 +150,7 @@ async def _prepared(
 
 
 def _agreed(display: Display, target: Target, changes: ChangeSet) -> bool:
-    """Ask before anything that holds rows is replaced or given up."""
+    """Ask for confirmation before anything that holds rows is replaced or removed."""
     lost = [
         change.resource
         for change in changes.changes
@@ -158,15 +158,15 @@ def _agreed(display: Display, target: Target, changes: ChangeSet) -> bool:
     ]
     if not lost:
         return True
-    display.note(f"{', '.join(lost)} would be replaced: what is in the old one stays there")
+    display.note(f"{', '.join(lost)} would be replaced: the old one keeps its content")
     if asked_for(target.stack):
         return True
-    display.failed("nothing was done")
+    display.failed("nothing was changed")
     return False
 
 
 def _template(target: Target) -> str:
-    """Return the template's body; for an endpoint behind plain HTTP without the policies that require TLS."""
+    """Return the template body; without the policies that require TLS if the endpoint speaks plain HTTP."""
     text = TEMPLATE.read_text()
     if target.endpoint_url is None or not target.endpoint_url.lower().startswith("http://"):
         return text
@@ -178,12 +178,12 @@ async def _make_repositories(display: Display, stacks: Stacks, target: Target, w
     parameters = {"Prefix": target.stack.lower()}
     changes = await stacks.plan(target.images_stack, REPOSITORIES.read_text(), parameters, tags)
     if changes is not None:
-        with display.step("making repositories", "repositories ready"):
+        with display.step("creating repositories", "repositories ready"):
             await stacks.execute(changes, lambda _name, _status: None)
 
 
 async def _images_there(display: Display, ecr: Any, stacks: Stacks, target: Target, recipe: Recipe) -> dict[str, str]:
-    """The images that a deployment would use, for a plan; whatever is not built yet has a name that says so."""
+    """Return the images that a deployment would use, for a plan; a placeholder stands for one that is not built yet."""
     outputs = await stacks.outputs(target.images_stack)
     uris = await registry.found(ecr, registry.repositories(outputs), recipe) if outputs else {}
     for function in FUNCTIONS:
@@ -195,9 +195,9 @@ async def _images_there(display: Display, ecr: Any, stacks: Stacks, target: Targ
 async def _names_taken(
     stack: AsyncExitStack, target: Target, parameters: Mapping[str, str], place: _Place
 ) -> list[str]:
-    """Return which names of a new stack are taken: kept when a stack was destroyed, or another stack's.
+    """Return which names of a new stack are taken, by another stack or by what a destroyed stack has left.
 
-    A name that the credentials may not look up passes: CloudFormation notices it, although only after the build.
+    Names that the credentials may not look up are skipped: CloudFormation checks them later, after the build.
     """
     s3, dynamodb, sqs = [
         await stack.enter_async_context(target.client(service)) for service in ("s3", "dynamodb", "sqs")
@@ -218,7 +218,7 @@ async def _names_taken(
             taken.append(f"{what} (--parameter {parameter}=…)")
     if not taken:
         return []
-    return [f"There is already: {'; '.join(taken)}. Choose other names for a new stack, or delete them."]
+    return [f"Already taken: {'; '.join(taken)}. Choose other names for the new stack, or delete what has them."]
 
 
 def _show(display: Display, changes: ChangeSet) -> None:

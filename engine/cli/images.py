@@ -1,4 +1,4 @@
-"""`millpond images` and `millpond base-image`: the three container images, and the base that they are built on."""
+"""`millpond images` and `millpond base-image`: the three container images and their base."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def run_images(
     builder: str | None,
     options: Sequence[str],
 ) -> int:
-    """Build, and say what the images are called: exit code 0."""
+    """Build the images and show their names; return exit code 0."""
     found = Builder.find(builder)
     recipe = Recipe(checkout, architecture, base_image or pinned_base(display, checkout, found), options)
     display.heading(f"Images for {recipe.architecture}, by {found.program}")
@@ -29,14 +29,14 @@ def run_images(
 
 
 def run_base_image(display: Display, checkout: Path, *, builder: str | None) -> int:
-    """Pin the base image to the digest that its tag has now: exit code 0."""
+    """Pin the base image to the current digest of its tag; return exit code 0."""
     found = Builder.find(builder)
     before = base.base_image(checkout)
     with display.step(f"looking up {before.partition('@')[0]}", "base image looked up"):
         pinned = base.pin(checkout, found)
     display.line(pinned, style="cyan")
     display.note(
-        "That is what it was." if pinned == before else f"Recorded in {base.FILE}: commit it, then build or deploy."
+        "It has not changed." if pinned == before else f"Recorded in {base.FILE}: commit it, then build or deploy."
     )
     return 0
 

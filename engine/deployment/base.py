@@ -1,4 +1,4 @@
-"""The base image of the three images: named in one file of the checkout, which pins it by digest."""
+"""The base image of the three images: one file of the checkout names it and pins it by digest."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 from engine.deployment.images import Builder, ImageError
 
 FILE = Path("deploy", "image", "base.txt")
-"""The file, relative to the checkout. Its content is what the Dockerfiles take as `BASE_IMAGE`, one line."""
+"""The file, relative to the checkout: one line, the value of `BASE_IMAGE` in the Dockerfiles."""
 
 _PINNED = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
 
 
 def base_image(checkout: Path) -> str:
-    """Return the base image that a checkout names, pinned or not. Raises `ImageError`."""
+    """Return the base image of a checkout, pinned or not. Raises `ImageError`."""
     try:
         words = (checkout / FILE).read_text().split()
     except OSError as error:
@@ -32,9 +32,9 @@ def is_pinned(image: str) -> bool:
 
 
 def pin(checkout: Path, builder: Builder) -> str:
-    """Look up the digest that the base image's tag has now, record it in the checkout, and return the pinned name.
+    """Look up the current digest of the base image's tag, record it in the checkout, and return the pinned name.
 
-    A digest recorded before is replaced. Raises `ImageError`, and then the file is as before.
+    Replaces an earlier digest. Raises `ImageError` and leaves the file unchanged.
     """
     image = base_image(checkout).partition("@")[0]
     pinned = f"{image}@{builder.digest(image)}"

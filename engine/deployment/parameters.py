@@ -1,6 +1,6 @@
-"""Parameters of `deploy/template.yaml`, checked as CloudFormation would, but before anything is built. Pure.
+"""Parameters of `deploy/template.yaml`, checked by CloudFormation's rules before anything is built. Pure.
 
-`known` is the template's `Parameters` section. Each function returns one line for each problem, none if all is well.
+`known` is the template's `Parameters` section. The checks return one line for each problem.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any
 from engine.deployment.images import FUNCTIONS
 
 IMAGE_PARAMETERS = {function: f"{function.capitalize()}Image" for function in FUNCTIONS}
-"""The parameters that name images, by function: set by a deployment itself."""
+"""Function -> the parameter that names its image. The deployment sets these itself."""
 
 ARCHITECTURE = "Architecture"
-"""Set by an option of its own, since the images are built for it, too."""
+"""Set by an option of its own, because the images are built for it, too."""
 
 Known = Mapping[str, Mapping[str, Any]]
 
@@ -26,26 +26,26 @@ def defaults(known: Known) -> dict[str, str]:
 
 
 def unknown(names: Mapping[str, str], known: Known) -> list[str]:
-    """Return what is wrong with the names of parameters that a person sets."""
+    """Return problems with the names of parameters that a person sets."""
     settable = sorted(set(known) - set(IMAGE_PARAMETERS.values()) - {ARCHITECTURE})
     problems = []
     if ARCHITECTURE in names:
-        problems.append(f"Say --architecture {names[ARCHITECTURE]}: the images are built for it, too.")
+        problems.append(f"Use --architecture {names[ARCHITECTURE]}: the images are built for it, too.")
     if wrong := [name for name in names if name not in settable and name != ARCHITECTURE]:
         problems.append(f"There is no parameter {', '.join(wrong)} to set. There are: {', '.join(settable)}.")
     return problems
 
 
 def invalid(values: Mapping[str, str], known: Known) -> list[str]:
-    """Return which values are outside what the template allows; names that it does not have are passed over."""
+    """Return which values are outside what the template allows; names that it lacks are ignored."""
     problems = (_invalid(name, value, known[name]) for name, value in values.items() if name in known)
     return [problem for problem in problems if problem is not None]
 
 
 def conflicts(values: Mapping[str, str], known: Known) -> list[str]:
-    """Return which valid values do not go together, or mean nothing: CloudFormation has no syntax for these rules.
+    """Return which values, each valid alone, contradict each other; CloudFormation cannot express these rules.
 
-    What `values` lack has its default.
+    Parameters that `values` lacks have their defaults.
     """
 
     def number(name: str) -> int:

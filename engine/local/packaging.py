@@ -17,8 +17,8 @@ Template = dict[str, Any]
 """A CloudFormation template as plain data, short tags written out (`{"Ref": …}`, `{"Fn::Sub": …}`)."""
 
 
-# Lambda's runtime gives the root logger a handler. MiniStack's does not, and Python without one drops all lines below
-# a warning, such as that of a file without rejects.
+# Lambda's runtime gives the root logger a handler. MiniStack's does not, and without one Python drops lines below
+# WARNING, such as that of a file without rejects.
 _INDEX = """\
 import logging
 from {module} import {function} as handler
@@ -101,7 +101,7 @@ def _unpack(name: str, properties: dict[str, Any], *, runtime: str, python_path:
 
 
 def _name_batch_actions(statements: list[dict[str, Any]]) -> None:
-    """Let whoever may send messages send them in batches.
+    """Allow sending messages in batches wherever sending them is allowed.
 
     In AWS that is one permission, `sqs:SendMessage`, and no other exists. MiniStack checks the name of the operation.
     """

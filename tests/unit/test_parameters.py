@@ -47,6 +47,6 @@ def test_each_problem_is_told() -> None:
 
 def test_names_that_a_person_cannot_set() -> None:
     problems = unknown({"NoSuch": "1", "WorkerImage": "x", "Architecture": "arm64", "TableName": "t"}, KNOWN)
-    assert problems[0].startswith("Say --architecture arm64")
+    assert problems[0].startswith("Use --architecture arm64")
     assert problems[1].startswith("There is no parameter NoSuch, WorkerImage to set. There are: AlarmTopicArn, ")
     assert len(problems) == 2

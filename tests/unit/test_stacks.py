@@ -106,9 +106,7 @@ async def test_rollback_that_a_protected_table_stops_is_told_with_both_reasons()
     with pytest.raises(DeploymentError) as failed:
         await stacks_of(client).execute(ChangeSet("c", "s", creates=True, began=True), lambda _, __: None)
     said = str(failed.value)
-    assert said.startswith(
-        "Stack s is in ROLLBACK_FAILED. Query: no such image Putting back what was failed, too: Table: "
-    )
+    assert said.startswith("Stack s is in ROLLBACK_FAILED. Query: no such image The rollback failed, too: Table: ")
     assert "aws dynamodb update-table --table-name NAME --no-deletion-protection-enabled" in said
     assert "cancelled" not in said
 
@@ -131,7 +129,7 @@ async def test_who_interrupts_a_plan_leaves_no_change_set() -> None:
         ("CREATE_FAILED", "destroy it first"),
         ("DELETE_FAILED", "destroy it first"),
         ("UPDATE_ROLLBACK_FAILED", "continue-update-rollback --stack-name s"),
-        ("UPDATE_IN_PROGRESS", "somebody is changing it"),
+        ("UPDATE_IN_PROGRESS", "a change is in progress"),
     ],
 )
 async def test_a_stack_that_cannot_be_changed_is_told_with_what_to_do(status: str, said: str) -> None:
@@ -141,7 +139,7 @@ async def test_a_stack_that_cannot_be_changed_is_told_with_what_to_do(status: st
 
 async def test_a_stack_that_cannot_be_deleted_is_told_before() -> None:
     await stacks_of(CloudFormation(["UPDATE_ROLLBACK_FAILED"])).deletable("s")
-    with pytest.raises(DeploymentError, match="somebody is changing it"):
+    with pytest.raises(DeploymentError, match="a change is in progress"):
         await stacks_of(CloudFormation(["UPDATE_IN_PROGRESS"])).deletable("s")
     client = CloudFormation(["CREATE_COMPLETE"])
     client.protected = True
@@ -152,6 +150,6 @@ async def test_a_stack_that_cannot_be_deleted_is_told_before() -> None:
 async def test_names_that_are_taken_are_guessed_from_a_validation_that_names_none() -> None:
     client = CloudFormation([None, "REVIEW_IN_PROGRESS"])
     client.change_set, client.reason = ["FAILED"], "[AWS::EarlyValidation::ResourceExistenceCheck] failed"
-    with pytest.raises(DeploymentError, match=r"choose other names by --parameter \(BucketPrefix"):
+    with pytest.raises(DeploymentError, match=r"choose other names with --parameter \(BucketPrefix"):
         await stacks_of(client).plan("s", "{}", {}, {})
     assert client.deleted == ["change set", "stack"]
