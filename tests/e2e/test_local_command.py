@@ -17,7 +17,7 @@ from typing import Any
 import jmespath
 import pytest
 
-from engine import clients
+from engine.deployment import clients
 from engine.local.server import CHECKOUT, local_credentials
 from tests.e2e.table import eventually
 
