@@ -1,20 +1,21 @@
-# Needs make and Python 3.11 or later, nothing else: `make demo` and `make test` set up what they use.
+# Needs only make and Python 3.11 or later: `make demo` and `make test` install what they use.
 #
 #   PYTHON=python3.13 make setup    with another interpreter
-#   make test ARGS='-k worker'      more for pytest
+#   make test ARGS='-k worker'      more options for pytest
 #   make test JOBS=4                more test processes
 
 PYTHON ?= python3
 JOBS ?= 2
 ARGS ?=
 
-# Packages that happen to be on a person's own path are not what is tested or shown here.
+# Packages on the caller's own PYTHONPATH must not be tested or shown here.
 unexport PYTHONPATH
 
 BIN := .venv/bin
+comma := ,
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
-# A stamp is written last, so an interrupted set-up is done again from the start.
+# A stamp is written last, so an interrupted set-up starts again from the beginning.
 DEV := .venv/.requirements-installed
 PROJECT := .venv/.project-installed
 LOCAL := .venv-local/.requirements-installed
@@ -23,14 +24,14 @@ IMAGES := .venv-images/.requirements-installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup check test images test-images demo local bench bench-quick rivals lock clean
+.PHONY: help setup check test images base-image test-images demo local bench bench-quick rivals lock clean
 
-help: ## say what there is
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-setup: $(PROJECT) $(LOCAL) ## make .venv and .venv-local from the pinned requirements
+setup: $(PROJECT) $(LOCAL) ## create .venv and .venv-local from the pinned requirements
 
-# One region of each partition, and some that lack what others have.
+# One region of each partition, and some with fewer features than others.
 REGIONS := us-east-1 eu-central-1 us-west-2 ap-southeast-2 us-gov-west-1 cn-north-1
 check: $(PROJECT) ## lint, format, types, and the CloudFormation templates
 	$(BIN)/ruff check
@@ -38,32 +39,35 @@ check: $(PROJECT) ## lint, format, types, and the CloudFormation templates
 	$(BIN)/mypy
 	$(BIN)/cfn-lint --regions $(REGIONS) --template deploy/template.yaml deploy/repositories.yaml
 
-# A file stays on one process, so its fixtures start once; the files keep their order, so the long end-to-end ones
-# start early and the many short unit tests fill the end.
+# The tests of a file run in one process, so its fixtures start once. Files keep their order, so the long end-to-end
+# tests start early and the short unit tests fill the rest.
 test: setup ## run all tests
 	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
-images: $(PROJECT) ## build the three container images, by Docker, Podman or Buildah
+images: $(PROJECT) ## build the three container images with Docker, Podman or Buildah
 	@$(BIN)/millpond images $(ARGS)
 
-# The images in their own containers; skipped, with the reason, where nothing here can build them.
-test-images: setup $(IMAGES) ## build the images and run the whole chain through them
+base-image: $(PROJECT) ## pin the base of the images to the newest digest of its tag (deploy/image/base.txt)
+	@$(BIN)/millpond base-image $(ARGS)
+
+# Runs the images in containers; skipped, with the reason, on a machine that cannot build them.
+test-images: setup $(IMAGES) ## build the images and run the whole system in them
 	$(BIN)/pytest tests/images --capture=no $(ARGS)
 
-demo: setup ## start a local AWS, deploy, load two files, show what came of them, shut down
+demo: setup ## start a local AWS, deploy, load two files, show the results, shut down
 	@$(BIN)/millpond demo
 
 local: setup ## start a local AWS, deploy, keep it running until Ctrl-C
 	@$(BIN)/millpond local
 
-# The engine at the versions that the images hold, and its rivals. Figures mean little while something else runs.
+# Measures the engine with the package versions of the images, and its rivals. Run nothing else at the same time.
 bench: $(BENCH) rivals ## measure everything (half an hour); ENDPOINT=http://… measures an emulator or AWS instead
 	.venv-bench/bin/python -m benchmarks $(if $(ENDPOINT),--endpoint $(ENDPOINT)) $(ARGS)
 
-bench-quick: $(BENCH) rivals ## measure the main things in under a minute
+bench-quick: $(BENCH) rivals ## measure the main figures in under a minute
 	.venv-bench/bin/python -m benchmarks --quick $(ARGS)
 
-# A rival whose toolchain is missing is left out, and the report says so.
+# A rival whose toolchain is missing is left out; the report says so.
 GO_RIVAL := benchmarks/rivals/go
 NODE_RIVAL := benchmarks/rivals/node
 GOPATH_DEBIAN := /usr/share/gocode
@@ -76,7 +80,7 @@ rivals:
 	    GOPATH=$(GOPATH_DEBIAN) GO111MODULE=off GOFLAGS= go build -o $(GO_RIVAL)/importer $(GO_RIVAL)/importer.go || \
 	        { rm -f $(GO_RIVAL)/importer; echo "rivals: the Go importer could not be built" >&2; }; fi
 
-# runtime.txt comes first and binds the others: what is tested and measured is what the images hold.
+# runtime.txt comes first and constrains the others: tests and benchmarks use the versions of the images.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
         --custom-compile-command 'make lock' $(ARGS)
 lock: $(DEV) ## pin the requirements again (ARGS=--upgrade: to the newest)
@@ -88,33 +92,39 @@ lock: $(DEV) ## pin the requirements again (ARGS=--upgrade: to the newest)
 	$(LOCK) requirements/query.in --constraint requirements/runtime.txt --output-file requirements/query.txt
 	$(LOCK) requirements/images.in --no-deps --output-file requirements/images.txt
 
-clean: ## remove everything that the other targets made
+clean: ## remove everything that the other targets created
 	rm -rf .venv .venv-local .venv-bench .venv-images $(NODE_RIVAL)/node_modules $(GO_RIVAL)/importer build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
+# $(1): the environment, $(2): its requirements, $(3): what it is for. pip itself is quiet, so each step says what it does.
 define new_venv
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-	    echo "Millpond needs Python 3.11 or later, and $(PYTHON) is not: try: make setup PYTHON=python3.11" >&2; exit 1; }
-	$(PYTHON) -m venv --clear $(1)
-	$(1)/bin/python $(PIP_INSTALL) --require-hashes --requirement $(2)
+	    echo "Millpond needs Python 3.11 or later, and $(PYTHON) is older or missing: try make setup PYTHON=python3.11" >&2; exit 1; }
+	@echo "$(1): creating the environment, a few seconds"
+	@$(PYTHON) -m venv --clear $(1)
+	@echo "$(1): installing the $$(grep -c '==' $(2)) packages of $(2) ($(3)), usually one or two minutes"
+	@$(1)/bin/python $(PIP_INSTALL) --require-hashes --requirement $(2)
+	@echo "$(1): done"
 	@touch $@
 endef
 
 $(DEV): requirements/dev.txt
-	$(call new_venv,.venv,$<)
+	$(call new_venv,.venv,$<,the project$(comma) its tests and checks)
 
-# The local AWS pins a botocore of its own, which is not the project's.
+# The local AWS pins its own version of botocore, so it has an environment of its own.
 $(LOCAL): requirements/local.txt
-	$(call new_venv,.venv-local,$<)
+	$(call new_venv,.venv-local,$<,the local AWS)
 
 $(BENCH): requirements/bench.txt
-	$(call new_venv,.venv-bench,$<)
+	$(call new_venv,.venv-bench,$<,benchmarks and rivals)
 
 $(IMAGES): requirements/images.txt $(DEV)
-	rm -rf .venv-images
-	$(BIN)/python $(PIP_INSTALL) --no-deps --require-hashes --target .venv-images --requirement $<
+	@echo ".venv-images: installing the emulator of Lambda's runtime, about a minute"
+	@rm -rf .venv-images
+	@$(BIN)/python $(PIP_INSTALL) --no-deps --require-hashes --target .venv-images --requirement $<
 	@touch $@
 
 $(PROJECT): $(DEV) pyproject.toml
-	$(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@echo ".venv: installing the millpond command, a few seconds"
+	@$(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -1,9 +1,9 @@
-"""Puts together what a function's image holds beside Python itself; runs inside the build, on the standard library.
+"""Assembles what a function's image holds on top of Python; runs inside the build, on the standard library alone.
 
-    assemble.py packages requirements.txt SERVICE...   install packages, and keep botocore's data of these services only
+    assemble.py packages requirements.txt SERVICE...   install packages; keep botocore's data of these services only
     assemble.py handler NAME                           add the engine with that handler, and compile everything
 
-Everything ends up in one directory, which the last stage of the Dockerfile copies as one layer.
+Everything goes into one directory, which the last stage of the Dockerfile copies as one layer.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from pathlib import Path
 
 TARGET = Path("/opt/millpond")
 
-# What botocore reads whatever the service: endpoints and partitions, defaults, retries.
+# botocore reads these for every service: endpoints and partitions, defaults, retries.
 SHARED_DATA = ("_retry.json", "endpoints.json", "partitions.json", "sdk-default-configuration.json")
 
-# Nothing of this is ever run: sources of compiled modules, stubs, tests, command-line scripts, resources of boto3.
+# Never used at run time: sources of compiled modules, stubs, tests, command-line scripts, boto3's resources.
 SOURCES = [f"**/*.{suffix}" for suffix in ("pyx", "pxd", "pxi", "c", "h", "pyi")]
 LEFT_OUT = (*SOURCES, "**/tests", "bin", "boto3/data", "boto3/examples")
 
 TOOLS = ("cli", "deployment", "local")
-"""Rooms of the engine for a person's own machine."""
+"""Packages of the engine that only run on a developer's machine."""
 
 HANDLER_PARTS = ("__init__.py", "process.py")
 
 
 def install(requirements: str, services: list[str]) -> None:
-    """Install the packages, each checked against its hash, and drop what is never read."""
+    """Install the packages, checked against their hashes, and remove what is never used."""
     options = ["--require-hashes", "--only-binary=:all:", "--no-cache-dir", "--no-compile", "--no-deps"]
     quiet = ["--quiet", "--disable-pip-version-check", "--root-user-action=ignore"]
     command = [sys.executable, "-m", "pip", "install", *quiet, *options, "--target", str(TARGET)]
@@ -52,16 +52,16 @@ def install(requirements: str, services: list[str]) -> None:
 
 
 def add(handler: str) -> None:
-    """Add the engine with one handler, compile all there is, and import it once."""
+    """Add the engine with one handler, compile everything, and import it once."""
     engine = TARGET / "engine"
     shutil.copytree("engine", engine, ignore=shutil.ignore_patterns(*TOOLS, "handlers", "__pycache__"))
     (engine / "handlers").mkdir()
     for name in (*HANDLER_PARTS, f"{handler}.py"):
         shutil.copy(Path("engine", "handlers", name), engine / "handlers" / name)
-    # The function runs as a user of whom nothing is known, and a checkout may be readable for its owner alone.
+    # The function runs as an unknown user, and the files of a checkout may be readable by their owner only.
     for path in (TARGET, *TARGET.rglob("*")):
         path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
-    # By hash, never checked: a layer's time stamps are not those of the build.
+    # Unchecked hashes, not timestamps: the timestamps of a layer differ from those of the build.
     unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
     if not compileall.compile_dir(TARGET, quiet=1, workers=0, invalidation_mode=unchecked, stripdir=str(TARGET)):
         sys.exit("not everything could be compiled")

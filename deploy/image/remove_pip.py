@@ -1,4 +1,4 @@
-"""Removes pip, its commands, and setuptools: a function installs nothing, and an intruder should not.
+"""Removes pip, its commands, and setuptools: a function installs nothing, and an intruder must not.
 
 Runs once and removes itself.
 """

@@ -1,26 +1,29 @@
-"""Which stack in whose account `millpond deploy` and `millpond destroy` are about, and whether it is Millpond's own."""
+"""The stack and account of `millpond deploy` and `millpond destroy`, and whether the stack is Millpond's own."""
 
 from __future__ import annotations
 
+import difflib
+import os
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import NoRegionError
+import botocore.session
+from botocore.exceptions import BotoCoreError, NoCredentialsError, NoRegionError
 from botocore.parsers import ResponseParserError
 
-from engine.cli.errors import CliError
+from engine.cli.errors import CliError, explain
 from engine.deployment import clients
 from engine.deployment.interrupts import heard_at_once
 from engine.deployment.stacks import Stacks
 
 TAGS = {"application": "millpond"}
-"""What all stacks are tagged with that are Millpond's, and only these are changed or taken away."""
+"""Tags of all Millpond stacks; stacks without them are never changed or deleted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A stack, and where it is."""
+    """A stack and its location."""
 
     stack: str
     region: str | None
@@ -36,8 +39,40 @@ class Target:
         return clients.client(service, endpoint_url=self.endpoint_url, region=self.region, **settings)
 
 
+def missing_access(target: Target) -> list[str]:
+    """Return what is missing for calls to AWS, checked without calling it: credentials, and a region that exists.
+
+    With an endpoint other than AWS's own any region passes: emulators accept every name.
+    """
+    session = botocore.session.Session()
+    try:
+        credentials = session.get_credentials()
+        region = target.region or session.get_config_variable("region")
+        endpoint = (
+            target.endpoint_url or os.environ.get("AWS_ENDPOINT_URL") or session.get_scoped_config().get("endpoint_url")
+        )
+    except BotoCoreError as error:  # half of a key pair, an unknown profile
+        return [explain(error)]
+    problems = []
+    if credentials is None:
+        problems.append(explain(NoCredentialsError()))
+    if region is None:
+        problems.append(explain(NoRegionError()))
+    elif endpoint is None and region not in (known := _regions(session)):
+        close = difflib.get_close_matches(region, known, n=1)
+        meant = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(known)}."
+        problems.append(f"There is no AWS region {region}. {meant}")
+    return problems
+
+
+def _regions(session: botocore.session.Session) -> list[str]:
+    """Return the regions of all partitions that the installed botocore knows."""
+    partitions = session.get_available_partitions()
+    return sorted({region for each in partitions for region in session.get_available_regions("dynamodb", each)})
+
+
 async def who(stack: AsyncExitStack, target: Target) -> tuple[str, str]:
-    """Return whose account it is, and which region: fails at once without credentials, region, or AWS behind it."""
+    """Return account and region; fails at once without credentials, without a region, or if AWS does not answer."""
     sts = await stack.enter_async_context(target.client("sts", attempts=2, read_timeout=10))
     region: str | None = sts.meta.region_name
     if not region:
@@ -50,24 +85,24 @@ async def who(stack: AsyncExitStack, target: Target) -> tuple[str, str]:
 
 
 def asked_for(name: str) -> bool:
-    """Ask the person for the stack's name and tell whether they gave it; raises `CliError` where nobody is there."""
+    """Ask for the stack's name and return whether it was given; raises `CliError` without a terminal to ask."""
     try:
         with heard_at_once():
             return input("  Type the stack's name to go on: ").strip() == name
     except EOFError:
-        raise CliError("Nobody is there to be asked: say --yes.") from None
+        raise CliError("There is no terminal to ask for confirmation: use --yes.") from None
 
 
 async def check_is_ours(stacks: Stacks, target: Target) -> list[str]:
-    """Return those of the target's two stacks that are there; raise `CliError` if one is not what Millpond made it."""
+    """Return which of the target's two stacks exist; raise `CliError` if one was not created by Millpond."""
     there = []
     for name, parameter in ((target.stack, "ProducerImage"), (target.images_stack, "Prefix")):
         if await stacks.status(name) in (None, "REVIEW_IN_PROGRESS"):
             continue
         if not TAGS.items() <= (await stacks.tags(name)).items() or parameter not in await stacks.parameters(name):
             raise CliError(
-                f"There is a stack named {name} that Millpond did not make (it lacks the tag application=millpond, or "
-                f"the parameter {parameter}): choose another --stack."
+                f"There is a stack named {name} that Millpond did not create (it lacks the tag application=millpond "
+                f"or the parameter {parameter}): choose another --stack."
             )
         there.append(name)
     return there

@@ -42,9 +42,11 @@ def _interrupted(options: argparse.Namespace) -> str:
     if options.command == "local" or (options.command == "demo" and options.endpoint_url is None):
         return "Interrupted; everything is shut down."
     if options.command in ("deploy", "destroy"):
-        return "Interrupted: what CloudFormation has begun goes on by itself; the same command again takes it up."
+        return "Interrupted: CloudFormation continues what it has begun; run the same command again to follow up."
     if options.command == "images":
         return "Interrupted: not all images are built."
+    if options.command == "base-image":
+        return "Interrupted: the base image is unchanged."
     return "Interrupted: following has stopped; the ingestion of what was uploaded goes on."
 
 
@@ -97,11 +99,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     _building(images)
 
+    base_image = commands.add_parser(
+        "base-image",
+        help="pin the base image to the newest digest of its tag",
+        description="Look up the digest that the base image's tag has now, and record it in deploy/image/base.txt, "
+        "which all builds use. Images built before stay as they are.",
+    )
+    _builder(base_image)
+
     deploy = commands.add_parser(
         "deploy",
         help="build, push and deploy into an AWS account",
-        description="Make the image repositories, build and push what is not in them yet, and deploy the template by a "
-        "change set. What is as it should be is left alone: the second time nothing happens.",
+        description="Create the image repositories, build and push the images that they lack, and deploy the template "
+        "by a change set. What is up to date is left alone: a second run changes nothing.",
     )
     _target(deploy, "an endpoint that answers like AWS (default: AWS)", name=_stack_name)
     _building(deploy)
@@ -113,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         type=_setting,
         metavar="NAME=VALUE",
-        help="a parameter of deploy/template.yaml; one that is left out stays as it is",
+        help="a parameter of deploy/template.yaml; one that is left out keeps its value",
     )
     deploy.add_argument(
         "--tag", action="append", default=[], type=_setting, metavar="NAME=VALUE", help="a tag for all resources"
@@ -121,8 +131,8 @@ def _parser() -> argparse.ArgumentParser:
 
     destroy = commands.add_parser(
         "destroy",
-        help="take a deployed stack away; its bucket and table stay unless told otherwise",
-        description="Delete the stack and its images. The bucket and the table, with all that is in them, stay.",
+        help="delete a deployed stack; its bucket and table are kept by default",
+        description="Delete the stack and its images. The bucket and the table are kept, with their content.",
     )
     _target(destroy, "an endpoint that answers like AWS (default: AWS)", name=_stack_name)
     destroy.add_argument("--delete-data", action="store_true", help="delete the bucket and the table too, for good")
@@ -139,12 +149,18 @@ def _target(parser: argparse.ArgumentParser, endpoint_help: str, name: Callable[
     parser.add_argument("--region", metavar="NAME", help="AWS region (default: the configured one)")
 
 
-def _building(parser: argparse.ArgumentParser) -> None:
+def _builder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--builder", choices=BUILDERS, help="what builds images (default: the first of these there is)")
+
+
+def _building(parser: argparse.ArgumentParser) -> None:
+    _builder(parser)
     parser.add_argument(
         "--architecture", choices=PLATFORMS, help="default: that of the deployed stack, or else of this machine"
     )
-    parser.add_argument("--base-image", metavar="NAME", help="Python 3.13 to build on (default: see the Dockerfiles)")
+    parser.add_argument(
+        "--base-image", metavar="NAME", help="Python 3.13 to build on (default: that of deploy/image/base.txt)"
+    )
     parser.add_argument("options", nargs="*", metavar="OPTION", help="more for the builder, behind --")
 
 

@@ -1,9 +1,8 @@
-"""`millpond deploy`: from a checkout to a stack in an AWS account."""
+"""`millpond deploy`: build, push and deploy a checkout into an AWS account."""
 
 from __future__ import annotations
 
 import asyncio
-import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,31 +12,31 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from engine.cli.account import TAGS, Target, asked_for, check_is_ours, who
+from engine.cli.account import TAGS, Target, asked_for, check_is_ours, missing_access, who
 from engine.cli.display import Display
-from engine.cli.errors import CliError
-from engine.cli.words import command_as_called
-from engine.deployment import registry
-from engine.deployment.images import FUNCTIONS, Builder, Recipe, own_architecture
+from engine.cli.errors import EXPECTED, CliError, explain
+from engine.cli.images import pinned_base
+from engine.cli.words import command_as_called, listed
+from engine.deployment import base, registry
+from engine.deployment.images import FUNCTIONS, Builder, ImageError, Recipe, own_architecture
+from engine.deployment.parameters import ARCHITECTURE, IMAGE_PARAMETERS, conflicts, defaults, invalid, unknown
 from engine.deployment.stacks import ChangeSet, Stacks
-from engine.local.packaging import read_template
+from engine.local.packaging import read_template, without_tls_policies, write_template
 from engine.local.server import CHECKOUT
 from engine.local.stack import TEMPLATE
 
 REPOSITORIES = CHECKOUT / "deploy" / "repositories.yaml"
 
-IMAGE_PARAMETERS = {function: f"{function.capitalize()}Image" for function in FUNCTIONS}
-
 HOLDERS = ("AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::SQS::Queue")
-"""Kinds of resources that hold rows."""
+"""Types of resources that hold rows."""
 
-# Stands for an image that is not built yet, in plans alone.
+# Placeholder in a plan for an image that is not built yet.
 _NO_IMAGE = "not-built-yet@sha256:" + "0" * 64
 
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What a person says of a deployment; what they leave out stays as it is, or else has its default."""
+    """Options of a deployment; what is left out keeps its value in the stack, or else has its default."""
 
     parameters: Mapping[str, str]
     tags: Mapping[str, str]
@@ -47,50 +46,48 @@ class Wishes:
     build_options: Sequence[str]
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a deployment goes."""
+
+    account: str
+    region: str
+    stacks: Stacks
+
+
 def run_deploy(display: Display, target: Target, wishes: Wishes, *, plan: bool, agreed: bool) -> int:
     """Deploy, or show the plan: exit code 0."""
     if missing := [path for path in (TEMPLATE, REPOSITORIES) if not path.is_file()]:
-        raise CliError(f"{missing[0]} is not there: deploy from a checkout of Millpond.")
+        raise CliError(f"Not found: {', '.join(map(str, missing))}. Deploy from a checkout of Millpond.")
     known: dict[str, Any] = read_template(TEMPLATE.read_text())["Parameters"]
-    _check(wishes.parameters, known)
-    if taken := TAGS.keys() & wishes.tags.keys():
-        raise CliError(f"The tag {', '.join(taken)} tells Millpond's stacks from others: choose another.")
     return asyncio.run(_deploy(display, target, wishes, known, plan=plan, agreed=agreed))
 
 
 async def _deploy(
     display: Display, target: Target, wishes: Wishes, known: Mapping[str, Any], *, plan: bool, agreed: bool
 ) -> int:
-    # Looked for first: without one there is no use in beginning.
-    builder = None if plan else Builder.find(wishes.builder)
     async with AsyncExitStack() as stack:
-        account, region = await who(stack, target)
-        display.heading(f"Millpond into account {account}, {region}")
-        stacks = Stacks(await stack.enter_async_context(target.client("cloudformation")))
+        place, parameters, builder = await _prepared(stack, target, wishes, known, plan=plan)
+        display.heading(f"Millpond into account {place.account}, {place.region}")
+        stacks, region = place.stacks, place.region
         ecr = await stack.enter_async_context(target.client("ecr"))
-        for name in await check_is_ours(stacks, target):
-            await stacks.changeable(name)
-        # A table's name, say, must not go back to its default by being left out.
-        before = await stacks.parameters(target.stack)
-        architecture = wishes.architecture or before.get("Architecture") or own_architecture()
-        parameters = {name: value for name, value in before.items() if name in known}
-        parameters |= {**wishes.parameters, "Architecture": architecture}
-        _check_together(parameters, known)
-        if not before:
-            await _check_names(stack, target, {**_defaults(known), **parameters}, f"{account}-{region}")
-        recipe = Recipe(CHECKOUT, architecture, wishes.base_image, wishes.build_options)
+        if wishes.base_image:
+            base_image = wishes.base_image
+        else:
+            base_image = base.base_image(CHECKOUT) if builder is None else pinned_base(display, CHECKOUT, builder)
+        recipe = Recipe(CHECKOUT, parameters[ARCHITECTURE], base_image, wishes.build_options)
         if builder is None:
             images = await _images_there(display, ecr, stacks, target, recipe)
         else:
             await _make_repositories(display, stacks, target, wishes)
             targets = registry.repositories(await stacks.outputs(target.images_stack))
             images = await registry.publish(ecr, builder, targets, recipe, display.note)
-            display.done(f"{len(images)} images are in their repositories")
+            display.done(f"{len(images)} images are in the repositories")
         parameters |= {IMAGE_PARAMETERS[function]: uri for function, uri in images.items()}
         tags = {**await stacks.tags(target.stack), **wishes.tags, **TAGS}
-        changes = await stacks.plan(target.stack, TEMPLATE.read_text(), parameters, tags)
+        changes = await stacks.plan(target.stack, _template(target), parameters, tags)
         if changes is None:
-            display.done(f"{target.stack} is as it should be: nothing to do")
+            display.done(f"{target.stack} is up to date: nothing to do")
         else:
             _show(display, changes)
             try:
@@ -108,8 +105,52 @@ async def _deploy(
     return 0
 
 
+async def _prepared(
+    stack: AsyncExitStack, target: Target, wishes: Wishes, known: Mapping[str, Any], *, plan: bool
+) -> tuple[_Place, dict[str, str], Builder | None]:
+    """Return where to deploy, with which parameters, and the builder (None for a plan). Changes nothing.
+
+    Raises `CliError` that names everything that is missing or wrong, not only the first thing.
+    """
+    problems = [*unknown(wishes.parameters, known), *invalid(wishes.parameters, known)]
+    if taken := TAGS.keys() & wishes.tags.keys():
+        problems.append(f"The tag {', '.join(taken)} marks Millpond's stacks: choose another.")
+    builder: Builder | None = None
+    if not plan:
+        try:
+            builder = Builder.find(wishes.builder)
+        except ImageError as error:
+            problems.append(str(error))
+    place: _Place | None = None
+    before: dict[str, str] = {}
+    missing = missing_access(target)
+    problems += missing
+    if not missing:
+        try:
+            account, region = await who(stack, target)
+            stacks = Stacks(await stack.enter_async_context(target.client("cloudformation")))
+            for name in await check_is_ours(stacks, target):
+                await stacks.changeable(name)
+            # Parameters that are left out keep their values: a table must not return to its default name.
+            before = await stacks.parameters(target.stack)
+            place = _Place(account, region, stacks)
+        except EXPECTED as error:
+            problems.append(explain(error))
+    architecture = wishes.architecture or before.get(ARCHITECTURE) or own_architecture()
+    kept = {name: value for name, value in before.items() if name in known and name not in wishes.parameters}
+    problems += invalid(kept, known)
+    parameters = {**kept, **wishes.parameters, ARCHITECTURE: architecture}
+    if not unknown(wishes.parameters, known) and not invalid(parameters, known):
+        problems += conflicts(parameters, known)
+        if place is not None and not before:
+            problems += await _names_taken(stack, target, {**defaults(known), **parameters}, place)
+    if problems or place is None:
+        raise CliError(listed(problems))
+    return place, parameters, builder
+
+
 def _agreed(display: Display, target: Target, changes: ChangeSet) -> bool:
-    """Ask before anything that holds rows is replaced or given up."""
+    """Ask for confirmation before anything that holds rows is replaced or removed."""
     lost = [
         change.resource
         for change in changes.changes
@@ -117,11 +158,19 @@ def _agreed(display: Display, target: Target, changes: ChangeSet) -> bool:
     ]
     if not lost:
         return True
-    display.note(f"{', '.join(lost)} would be replaced: what is in the old one stays there")
+    display.note(f"{', '.join(lost)} would be replaced: the old one keeps its content")
     if asked_for(target.stack):
         return True
-    display.failed("nothing was done")
+    display.failed("nothing was changed")
     return False
+
+
+def _template(target: Target) -> str:
+    """Return the template body; without the policies that require TLS if the endpoint speaks plain HTTP."""
+    text = TEMPLATE.read_text()
+    if target.endpoint_url is None or not target.endpoint_url.lower().startswith("http://"):
+        return text
+    return write_template(without_tls_policies(read_template(text)))
 
 
 async def _make_repositories(display: Display, stacks: Stacks, target: Target, wishes: Wishes) -> None:
@@ -129,12 +178,12 @@ async def _make_repositories(display: Display, stacks: Stacks, target: Target, w
     parameters = {"Prefix": target.stack.lower()}
     changes = await stacks.plan(target.images_stack, REPOSITORIES.read_text(), parameters, tags)
     if changes is not None:
-        with display.step("making repositories", "repositories ready"):
+        with display.step("creating repositories", "repositories ready"):
             await stacks.execute(changes, lambda _name, _status: None)
 
 
 async def _images_there(display: Display, ecr: Any, stacks: Stacks, target: Target, recipe: Recipe) -> dict[str, str]:
-    """The images that a deployment would use, for a plan; whatever is not built yet has a name that says so."""
+    """Return the images that a deployment would use, for a plan; a placeholder stands for one that is not built yet."""
     outputs = await stacks.outputs(target.images_stack)
     uris = await registry.found(ecr, registry.repositories(outputs), recipe) if outputs else {}
     for function in FUNCTIONS:
@@ -143,54 +192,21 @@ async def _images_there(display: Display, ecr: Any, stacks: Stacks, target: Targ
     return {function: uris.get(function, _NO_IMAGE) for function in FUNCTIONS}
 
 
-def _check(parameters: Mapping[str, str], known: Mapping[str, Any]) -> None:
-    """Check the person's parameters against the template's, before anything is built. Raises `CliError`."""
-    for name, value in parameters.items():
-        if name == "Architecture":
-            raise CliError(f"Say --architecture {value}: the images are built for it, too.")
-        if name not in known or name in IMAGE_PARAMETERS.values():
-            others = sorted(set(known) - set(IMAGE_PARAMETERS.values()) - {"Architecture"})
-            raise CliError(f"There is no parameter {name} to set. There are: {', '.join(others)}.")
-        if (allowed := known[name].get("AllowedValues")) and value not in map(str, allowed):
-            raise CliError(f"{name} must be one of {', '.join(map(str, allowed))}, not {value!r}.")
-        if (pattern := known[name].get("AllowedPattern")) and not re.fullmatch(pattern, value):
-            raise CliError(f"{name} cannot be {value!r}. {known[name]['Description']}")
-        if known[name]["Type"] == "Number" and not allowed and not _within(value, known[name]):
-            low, high = known[name]["MinValue"], known[name]["MaxValue"]
-            raise CliError(f"{name} must be a whole number from {low:,} to {high:,}, not {value!r}.")
+async def _names_taken(
+    stack: AsyncExitStack, target: Target, parameters: Mapping[str, str], place: _Place
+) -> list[str]:
+    """Return which names of a new stack are taken, by another stack or by what a destroyed stack has left.
 
-
-def _check_together(parameters: Mapping[str, str], known: Mapping[str, Any]) -> None:
-    """Check what CloudFormation has no words for: parameters that depend on each other. Raises `CliError`."""
-
-    def number(name: str) -> int:
-        return int(parameters.get(name, known[name]["Default"]))
-
-    least = 6 * number("WorkerTimeout")
-    if number("QueueVisibilityTimeout") < least:
-        raise CliError(
-            "QueueVisibilityTimeout must be at least six times WorkerTimeout: "
-            f"--parameter QueueVisibilityTimeout={least}."
-        )
-    if number("WorkerBatchSize") > 10 and not number("WorkerBatchWindow"):  # Lambda asks for it
-        raise CliError("A WorkerBatchSize of more than 10 needs a WorkerBatchWindow: --parameter WorkerBatchWindow=1.")
-    if number("TableMaxWriteUnits") == 0:
-        raise CliError("TableMaxWriteUnits must be -1, which is no maximum, or at least 1.")
-
-
-def _defaults(known: Mapping[str, Any]) -> dict[str, str]:
-    return {name: str(each["Default"]) for name, each in known.items() if "Default" in each}
-
-
-async def _check_names(stack: AsyncExitStack, target: Target, parameters: Mapping[str, str], where: str) -> None:
-    """Check that what a new stack makes by name is not there yet: kept when one was destroyed, or another stack's.
-
-    Who may not look is let through: CloudFormation looks as well, if only when images are built. Raises `CliError`.
+    Names that the credentials may not look up are skipped: CloudFormation checks them later, after the build.
     """
     s3, dynamodb, sqs = [
         await stack.enter_async_context(target.client(service)) for service in ("s3", "dynamodb", "sqs")
     ]
-    bucket, table, queue = f"{parameters['BucketPrefix']}-{where}", parameters["TableName"], parameters["QueueName"]
+    bucket, table, queue = (
+        f"{parameters['BucketPrefix']}-{place.account}-{place.region}",
+        parameters["TableName"],
+        parameters["QueueName"],
+    )
     taken = []
     for parameter, what, look, name in (
         ("BucketPrefix", f"a bucket named {bucket}", s3.head_bucket, {"Bucket": bucket}),
@@ -200,14 +216,9 @@ async def _check_names(stack: AsyncExitStack, target: Target, parameters: Mappin
         with suppress(ClientError):
             await look(**name)
             taken.append(f"{what} (--parameter {parameter}=…)")
-    if taken:
-        raise CliError(f"There is already: {'; '.join(taken)}. Choose other names for a new stack, or delete them.")
-
-
-def _within(value: str, known: Mapping[str, Any]) -> bool:
-    if not re.fullmatch(r"-?[0-9]{1,9}", value):
-        return False
-    return bool(known["MinValue"] <= int(value) <= known["MaxValue"])
+    if not taken:
+        return []
+    return [f"Already taken: {'; '.join(taken)}. Choose other names for the new stack, or delete what has them."]
 
 
 def _show(display: Display, changes: ChangeSet) -> None:

@@ -1,4 +1,4 @@
-"""`millpond destroy`: a stack is taken out of an AWS account, its data only if that is said."""
+"""`millpond destroy`: delete a stack from an AWS account, its data only on request."""
 
 from __future__ import annotations
 
@@ -7,27 +7,30 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
-from engine.cli.account import Target, asked_for, check_is_ours, who
+from engine.cli.account import Target, asked_for, check_is_ours, missing_access, who
 from engine.cli.display import Display
 from engine.cli.errors import CliError
+from engine.cli.words import listed
 from engine.deployment.stacks import Stacks
 
 QUEUES = {
-    "queue of records": "QueueUrl",
+    "record queue": "QueueUrl",
     "dead-letter queue": "DeadLetterQueueUrl",
-    "queue of failed files": "FailureQueueUrl",
+    "failure queue": "FailureQueueUrl",
 }
-"""The stack's queues, by the outputs that name them."""
+"""Outputs with the URLs of the stack's queues."""
 
 _COUNTS = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
 
 
 def run_destroy(display: Display, target: Target, *, delete_data: bool, agreed: bool) -> int:
-    """Take the stack away after asking: exit code 0."""
+    """Delete the stack after asking; return exit code 0."""
     return asyncio.run(_destroy(display, target, delete_data=delete_data, agreed=agreed))
 
 
 async def _destroy(display: Display, target: Target, *, delete_data: bool, agreed: bool) -> int:
+    if missing := missing_access(target):
+        raise CliError(listed(missing))
     async with AsyncExitStack() as stack:
         account, region = await who(stack, target)
         stacks = Stacks(await stack.enter_async_context(target.client("cloudformation")))
@@ -38,8 +41,10 @@ async def _destroy(display: Display, target: Target, *, delete_data: bool, agree
             await stacks.deletable(name)
         outputs = await stacks.outputs(target.stack)
         data: dict[str, str] = {name: outputs[name] for name in ("BucketName", "TableName") if name in outputs}
-        display.heading(f"Taking {target.stack} away from account {account}, {region}")
-        fate = "deleted, with all that is in them" if delete_data else "kept"
+        if delete_data:
+            await _check_protection(stack, target, data)
+        display.heading(f"Deleting {target.stack} from account {account}, {region}")
+        fate = "deleted, with their content" if delete_data else "kept"
         waiting = await _waiting(stack, target, outputs)
         display.pairs(
             [("stacks", f"{', '.join(there)}: deleted, with the images")]
@@ -47,19 +52,19 @@ async def _destroy(display: Display, target: Target, *, delete_data: bool, agree
             + [(f"messages in the {queue}", f"{count:,}: deleted") for queue, count in waiting.items()]
         )
         if not agreed and not asked_for(target.stack):
-            display.failed("nothing was done")
+            display.failed("nothing was deleted")
             return 2
         if delete_data:
-            # Before the stack, whose outputs tell what its data is: if this fails, it can be tried again.
+            # Before the stack, whose outputs name its data: if this fails, it can be tried again.
             await _delete_data(display, stack, target, data)
         for name in there:
-            with display.step(f"taking {name} away", f"{name} is gone"):
+            with display.step(f"deleting {name}", f"{name} is deleted"):
                 await stacks.delete(name, display.resource)
     return 0
 
 
 async def _waiting(stack: AsyncExitStack, target: Target, outputs: Mapping[str, str]) -> dict[str, int]:
-    """Return how many messages lie in each queue that has any: rows and files that have not found their end."""
+    """Return the number of messages in each queue that is not empty: rows and files that are not finished."""
     sqs = await stack.enter_async_context(target.client("sqs"))
     waiting: dict[str, int] = {}
     for queue, output in QUEUES.items():
@@ -73,23 +78,35 @@ async def _waiting(stack: AsyncExitStack, target: Target, outputs: Mapping[str, 
     return waiting
 
 
+async def _check_protection(stack: AsyncExitStack, target: Target, data: Mapping[str, str]) -> None:
+    """Raise `CliError` if the table is protected against deletion, before anything else is deleted."""
+    if table := data.get("TableName"):
+        dynamodb = await stack.enter_async_context(target.client("dynamodb"))
+        with suppress(dynamodb.exceptions.ResourceNotFoundException):
+            if (await dynamodb.describe_table(TableName=table))["Table"].get("DeletionProtectionEnabled"):
+                raise CliError(
+                    f"Table {table} is protected against deletion. Turn that off first: "
+                    f"millpond deploy --stack {target.stack} --parameter TableDeletionProtection=off"
+                )
+
+
 async def _delete_data(display: Display, stack: AsyncExitStack, target: Target, data: Mapping[str, str]) -> None:
-    """Delete table and bucket; what is gone already is no mistake."""
+    """Delete table and bucket, if they still exist."""
     if table := data.get("TableName"):
         dynamodb = await stack.enter_async_context(target.client("dynamodb"))
         gone = suppress(dynamodb.exceptions.ResourceNotFoundException)
-        with display.step(f"deleting table {table}", f"table {table} is gone"), gone:
+        with display.step(f"deleting table {table}", f"table {table} is deleted"), gone:
             if (await dynamodb.describe_table(TableName=table))["Table"]["TableStatus"] != "DELETING":
                 await dynamodb.delete_table(TableName=table)
     if bucket := data.get("BucketName"):
         s3 = await stack.enter_async_context(target.client("s3"))
         gone = suppress(s3.exceptions.NoSuchBucket)
-        with display.step(f"emptying bucket {bucket}", f"bucket {bucket} is gone"), gone:
+        with display.step(f"emptying bucket {bucket}", f"bucket {bucket} is deleted"), gone:
             await _delete_bucket(s3, bucket)
 
 
 async def _delete_bucket(s3: Any, bucket: str) -> None:
-    # A bucket with versions is empty when each version of each object is gone, and each mark of a deletion.
+    # A versioned bucket is empty once all versions and delete markers are deleted.
     async for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
         found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
         if found:
@@ -99,6 +116,6 @@ async def _delete_bucket(s3: Any, bucket: str) -> None:
                 first = errors[0]
                 raise CliError(
                     f"{len(errors):,} objects of {bucket} could not be deleted, such as {first['Key']}: "
-                    f"{first.get('Message', first.get('Code'))}. The stack is still there: mend that, then try again."
+                    f"{first.get('Message', first.get('Code'))}. The stack still exists: fix that, then try again."
                 )
     await s3.delete_bucket(Bucket=bucket)

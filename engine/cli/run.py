@@ -11,11 +11,11 @@ from engine.cli.deploy import Wishes, run_deploy
 from engine.cli.destroy import run_destroy
 from engine.cli.display import Display
 from engine.cli.errors import EXPECTED, explain
-from engine.cli.images import run_images
+from engine.cli.images import run_base_image, run_images
 from engine.cli.ingest import run_ingest
 from engine.cli.local import run_local
 from engine.cli.target import local_defaults
-from engine.deployment.images import Recipe, own_architecture
+from engine.deployment.images import own_architecture
 from engine.local.server import CHECKOUT
 
 
@@ -32,8 +32,16 @@ def _dispatch(options: argparse.Namespace) -> int:
     display = Display()
     if options.command == "images":
         architecture = options.architecture or own_architecture()
-        recipe = Recipe(CHECKOUT, architecture, options.base_image, options.options)
-        return run_images(display, recipe, builder=options.builder)
+        return run_images(
+            display,
+            CHECKOUT,
+            architecture=architecture,
+            base_image=options.base_image,
+            builder=options.builder,
+            options=options.options,
+        )
+    if options.command == "base-image":
+        return run_base_image(display, CHECKOUT, builder=options.builder)
     if options.command == "deploy":
         wishes = Wishes(
             dict(options.parameter),

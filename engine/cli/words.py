@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 PROGRAM = "millpond"
@@ -12,6 +13,13 @@ PROGRAM = "millpond"
 def counted(number: int, noun: str) -> str:
     """The number with its noun: 1 row, 2,000 rows."""
     return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def listed(problems: Sequence[str]) -> str:
+    """One problem as it is, several as a list below their number."""
+    if len(problems) == 1:
+        return problems[0]
+    return "\n".join([f"{len(problems)} things are missing or wrong:", *(f"  - {problem}" for problem in problems)])
 
 
 def command_as_called(called: str) -> str:

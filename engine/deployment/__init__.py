@@ -1,1 +1,5 @@
-"""From a checkout to production: images (`images`), repositories (`registry`), stacks by change sets (`stacks`)."""
+"""From a checkout to production.
+
+The base image (`base`), the images (`images`), their repositories (`registry`), the parameters of the template
+(`parameters`), stacks by change sets (`stacks`).
+"""

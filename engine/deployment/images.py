@@ -1,4 +1,4 @@
-"""The three container images: built from their Dockerfiles and pushed, by Docker, Podman or Buildah."""
+"""The three container images: built from their Dockerfiles and pushed with Docker, Podman or Buildah."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from engine.deployment.interrupts import heard_at_once
 FUNCTIONS = ("producer", "worker", "query")
 
 BUILDERS = ("docker", "podman", "buildah")
-"""In the order in which they are looked for."""
+"""In order of preference."""
 
 PLATFORMS = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
-"""Lambda's names of architectures, and those of container builders."""
+"""Lambda's names of architectures -> platforms of container builders."""
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -31,22 +31,22 @@ class ImageError(Exception):
 
 
 def own_architecture() -> str:
-    """Return this machine's architecture, in Lambda's words."""
+    """Return this machine's architecture by Lambda's name."""
     return "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What images are made from: a checkout, for which of `PLATFORMS`, on which base; `options` go to the builder."""
+    """What images are built from: a checkout, one of `PLATFORMS`, a base image; `options` are passed to the builder."""
 
     checkout: Path
     architecture: str
-    base_image: str | None = None
+    base_image: str
     options: Sequence[str] = ()
 
     def tag(self, function: str) -> str:
-        """Return a tag that names what an image is made from: the same for the same files, another for any other."""
-        said = [__version__, self.architecture, self.base_image or "", *self.options]
+        """Return a tag that identifies what an image is built from: the same content has the same tag."""
+        said = [__version__, self.architecture, self.base_image, *self.options]
         hashed = hashlib.sha256("\0".join(said).encode())
         folders = [self.checkout / name for name in ("engine", "requirements", "deploy/image")]
         files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
@@ -58,28 +58,38 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Builder:
-    """One of `BUILDERS`, on the path and ready to work."""
+    """One of `BUILDERS`, on the path and usable."""
 
     program: str
 
     @classmethod
     def find(cls, wanted: str | None = None) -> Builder:
-        """Return the builder `wanted`, or the first there is. Raises `ImageError`."""
+        """Return the builder `wanted`, or the first usable one. Raises `ImageError`."""
+        docker_fault: str | None = None
         for program in [wanted] if wanted else BUILDERS:
-            if shutil.which(program) and (program != "docker" or _is_docker()):
+            if shutil.which(program) is None:
+                continue
+            if program != "docker":
                 return cls(program)
+            docker_fault = _docker_fault()
+            if docker_fault is None:
+                return cls(program)
+        if docker_fault is not None:
+            raise ImageError(docker_fault)
         if wanted:
-            raise ImageError(f"{wanted} is not here, or its engine does not run: start it, or choose another builder.")
-        raise ImageError("Nothing here builds images: install Docker, Podman or Buildah, and start Docker's engine.")
+            raise ImageError(f"{wanted} is not installed: install it, or choose another builder.")
+        raise ImageError("No image builder found: install Docker, Podman or Buildah.")
 
     def build(self, function: str, tag: str, recipe: Recipe) -> None:
-        """Build the image of one function as `tag`; the builder speaks for itself. Raises `ImageError`."""
-        arguments = {"VERSION": __version__, "REVISION": _revision(recipe.checkout)}
-        if recipe.base_image:
-            arguments["BASE_IMAGE"] = recipe.base_image
+        """Build the image of one function as `tag`, with the builder's output shown. Raises `ImageError`."""
+        arguments = {
+            "BASE_IMAGE": recipe.base_image,
+            "VERSION": __version__,
+            "REVISION": _revision(recipe.checkout),
+        }
         command = [self.program, "build", "--file", f"Dockerfile.{function}", "--tag", tag]
         command += ["--platform", PLATFORMS[recipe.architecture]]
-        # Lambda takes an image, not an index of images and attestations, which Docker makes unless told otherwise.
+        # Lambda accepts an image, not an index of images and attestations, which Docker makes by default.
         command += ["--provenance=false"] if self.program == "docker" else ["--layers"]
         for name, value in arguments.items():
             command += ["--build-arg", f"{name}={value}"]
@@ -87,13 +97,29 @@ class Builder:
         with heard_at_once():
             done = subprocess.run(command, cwd=recipe.checkout, check=False)  # noqa: S603 - no shell
         if done.returncode:
-            raise ImageError(f"The image of the {function} was not built: the reason stands above.")
+            raise ImageError(f"The image of the {function} was not built: see the output above.")
+
+    def digest(self, image: str) -> str:
+        """Pull an image and return its digest in the registry; for several platforms, the digest of the index.
+
+        Raises `ImageError`.
+        """
+        done = _run([self.program, "pull", image])
+        if done.returncode == 0 and self.program != "docker":  # `docker pull` prints it
+            done = _run([self.program, "images", "--digests", "--format", "{{.Digest}}", image])
+        digests: list[str] = _DIGEST.findall(done.stdout)
+        if done.returncode or not digests:
+            raise ImageError(
+                f"The digest of {image} cannot be looked up: {_last_line(done.stderr)}. Name a base that is available "
+                "with --base-image."
+            )
+        return digests[-1]
 
     def login(self, registry: str, user: str, password: str) -> None:
         """Log in to a registry. Raises `ImageError`."""
         done = _run([self.program, "login", "--username", user, "--password-stdin", registry], password)
         if done.returncode:
-            raise ImageError(f"{registry} does not let us in: {_last_line(done.stderr)}")
+            raise ImageError(f"The login to {registry} failed: {_last_line(done.stderr)}")
 
     def push(self, tag: str, remote: str, options: Sequence[str] = ()) -> str:
         """Push the image `tag` as `remote` and return its digest. Raises `ImageError`."""
@@ -121,14 +147,21 @@ def build_all(builder: Builder, recipe: Recipe, *, version: str = "latest") -> M
     return tags
 
 
-def _is_docker() -> bool:
-    """Tell whether `docker` is Docker and its engine runs; elsewhere its command is of no use, or stands for Podman."""
+def _docker_fault() -> str | None:
+    """Return why the `docker` on the path cannot be used as Docker, or None if it can."""
     done = _run(["docker", "version"])
-    return done.returncode == 0 and "podman" not in done.stdout.lower()
+    if done.returncode:
+        return (
+            f"Docker is installed, but its engine does not answer ({_last_line(done.stderr)}). Start it: Docker "
+            "Desktop, or `sudo systemctl start docker`."
+        )
+    if "podman" in done.stdout.lower():
+        return "The command `docker` on this machine is Podman: choose --builder podman."
+    return None
 
 
 def _revision(checkout: Path) -> str:
-    """Return the commit of a checkout, ``-dirty`` behind it if files differ; "unknown" without Git."""
+    """Return the commit of a checkout, with ``-dirty`` appended if files differ; "unknown" without Git."""
     try:
         done = _run(["git", "-C", str(checkout), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"])
     except OSError:

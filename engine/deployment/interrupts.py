@@ -1,4 +1,4 @@
-"""Ctrl-C while something blocks."""
+"""Ctrl-C during blocking calls."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from contextlib import contextmanager
 def heard_at_once() -> Iterator[None]:
     """Let Ctrl-C raise `KeyboardInterrupt` within the block.
 
-    Under asyncio it would only cancel the task, which does not look before what blocks has come to its end.
+    Under asyncio it would only cancel the task, which notices that after the blocking call has returned.
     """
-    if threading.current_thread() is not threading.main_thread():  # signals reach only that one
+    if threading.current_thread() is not threading.main_thread():  # signals only reach that one
         yield
         return
     before = signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,4 +1,4 @@
-"""The ECR repositories: what is in them already, how to log in, and images pushed that are not there yet."""
+"""The ECR repositories: which images they have, logging in, and pushing the missing images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def repositories(outputs: Mapping[str, str]) -> dict[str, str]:
 
 
 async def pushed(ecr: Any, repository: str, tag: str) -> str | None:
-    """Return the digest of an image that lies in its repository already, or None."""
+    """Return the digest of an image if its repository has it, else None."""
     name = repository.partition("/")[2]
     try:
         found = await ecr.describe_images(repositoryName=name, imageIds=[{"imageTag": tag}])
@@ -30,7 +30,7 @@ async def pushed(ecr: Any, repository: str, tag: str) -> str | None:
 
 
 async def found(ecr: Any, targets: Mapping[str, str], recipe: Recipe) -> dict[str, str]:
-    """Return the URIs, by digest, of those images that lie in their repositories already."""
+    """Return the URIs, by digest, of the images that their repositories have."""
     digests = {function: await pushed(ecr, target, recipe.tag(function)) for function, target in targets.items()}
     return {function: f"{targets[function]}@{digest}" for function, digest in digests.items() if digest}
 
@@ -38,7 +38,7 @@ async def found(ecr: Any, targets: Mapping[str, str], recipe: Recipe) -> dict[st
 async def publish(
     ecr: Any, builder: Builder, targets: Mapping[str, str], recipe: Recipe, tell: Callable[[str], None]
 ) -> dict[str, str]:
-    """Build and push the images that are not in their repositories yet; return each image's URI by its digest.
+    """Build and push the images that the repositories lack; return the URI of each image, by digest.
 
     `targets` are the repositories by function. Raises `ImageError`, and botocore's `ClientError`.
     """
@@ -55,7 +55,7 @@ async def publish(
         try:
             digest = builder.push(local, f"{repository}:{tag}")
         except ImageError:
-            # Tags cannot be moved: refused if somebody else has pushed the same meanwhile, and then that is as good.
+            # Tags are immutable: the push is refused if somebody else has just pushed the same content. Use theirs.
             if (theirs := await pushed(ecr, repository, tag)) is None:
                 raise
             digest = theirs

@@ -1,4 +1,4 @@
-"""Stacks by change sets: what would change, changing it with progress, and taking a stack away.
+"""CloudFormation stacks: plan a change set, execute it with progress, delete a stack.
 
 Works with any endpoint that answers like CloudFormation.
 """
@@ -21,21 +21,23 @@ _POLLS_UNTIL_BEGUN = 15
 _SECONDS_TO_GIVE_UP = 60.0
 
 MAX_TEMPLATE_BYTES = 51_200
-"""CloudFormation: a template that is sent along, and not read from S3, has at most 51,200 bytes."""
+"""CloudFormation quota: a template body that is passed in the request, not read from S3, has at most 51,200 bytes."""
 
-# What CloudFormation says when a change set has nothing in it; it has no code for that.
+# CloudFormation's reasons for an empty change set; there is no error code for it.
 _NOTHING = ("didn't contain changes", "No updates are to be performed")
 
-# What people can do about the usual reasons, by words that stand in them.
+# What to do about common reasons, by words that they contain.
 _ADVICE = {
-    "EarlyValidation": "Most often a bucket, table or queue of that name is there already, kept when a stack was "
-    "destroyed: choose other names by --parameter (BucketPrefix, QueueName, TableName), or delete it.",
-    "wait 60 seconds": "A queue of that name was deleted a moment ago: try again in a minute.",
-    "already exists": "Was it kept when a stack was destroyed? Choose another name by --parameter, or delete it.",
+    "EarlyValidation": "Usually a bucket, table or queue of that name exists already, kept when a stack was "
+    "destroyed: choose other names with --parameter (BucketPrefix, QueueName, TableName), or delete it.",
+    "wait 60 seconds": "A queue of that name was deleted less than a minute ago: try again in a minute.",
+    "already exists": "Was it kept when a stack was destroyed? Choose another name with --parameter, or delete it.",
     "not authorized": "Ask for that permission, or deploy with credentials that have it.",
     "AccessDenied": "Ask for that permission, or deploy with credentials that have it.",
     "UnreservedConcurrentExecution": "The account's Lambda concurrency is too small: ask AWS for a higher quota.",
-    "CloudWatch Logs role": "Deploy with --parameter ApiAccessLogs=account-role, or =off.",
+    "CloudWatch Logs role": "Deploy with --parameter ApiAccessLogs=off, or with =account-role, which sets one.",
+    "protected against deletion": "Turn that off with `aws dynamodb update-table --table-name NAME "
+    "--no-deletion-protection-enabled`, then destroy the stack.",
 }
 
 
@@ -51,14 +53,14 @@ class Change:
     resource: str
     kind: str
     replaced: str
-    """CloudFormation's word: "True", "False" or "Conditional"."""
+    """As in CloudFormation: "True", "False" or "Conditional"."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeSet:
-    """Changes that were worked out and not yet made.
+    """Planned changes that are not executed yet.
 
-    `creates` tells whether there is nothing of the stack yet, `began` whether there was not even its name before.
+    `creates`: the stack has no resources yet. `began`: the change set has created the stack's name.
     """
 
     name: str
@@ -80,45 +82,45 @@ class Stacks:
         return None if description is None else str(description["StackStatus"])
 
     async def changeable(self, name: str) -> str | None:
-        """Return the status as `status` does; raise `DeploymentError` if the stack cannot be changed as it is."""
+        """Return the status as `status` does; raise `DeploymentError` if the stack cannot be changed in it."""
         status = await self.status(name)
         if status is not None and status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS":
-            raise DeploymentError(f"Stack {name} is in {status}: somebody is changing it. Try again when it is done.")
+            raise DeploymentError(f"Stack {name} is in {status}: a change is in progress. Try again when it is done.")
         if status in ("CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"):
             raise DeploymentError(f"Stack {name} is in {status} and cannot be updated: destroy it first.")
         if status == "UPDATE_ROLLBACK_FAILED":
-            mend = f"aws cloudformation continue-update-rollback --stack-name {name}"
-            raise DeploymentError(f"Stack {name} is in {status} and cannot be updated before that is mended: {mend}")
+            fix = f"aws cloudformation continue-update-rollback --stack-name {name}"
+            raise DeploymentError(f"Stack {name} is in {status} and cannot be updated before that is fixed: {fix}")
         return status
 
     async def deletable(self, name: str) -> None:
-        """Raise `DeploymentError` if the stack cannot be deleted as it is."""
+        """Raise `DeploymentError` if the stack cannot be deleted in its state."""
         description = await self._find(name) or {}
         if description.get("EnableTerminationProtection"):
-            raise DeploymentError(f"Stack {name} is protected against termination: lift that first.")
+            raise DeploymentError(f"Stack {name} is protected against termination: turn that off first.")
         status = str(description.get("StackStatus", ""))
         if status.endswith("_IN_PROGRESS") and status not in ("REVIEW_IN_PROGRESS", "DELETE_IN_PROGRESS"):
-            raise DeploymentError(f"Stack {name} is in {status}: somebody is changing it. Try again when it is done.")
+            raise DeploymentError(f"Stack {name} is in {status}: a change is in progress. Try again when it is done.")
 
     async def outputs(self, name: str) -> dict[str, str]:
-        """Return the outputs of a stack; none if it is not there."""
+        """Return the outputs of a stack; empty if it does not exist."""
         description = await self._find(name) or {}
         return {output["OutputKey"]: output["OutputValue"] for output in description.get("Outputs", [])}
 
     async def parameters(self, name: str) -> dict[str, str]:
-        """Return the parameters that a stack was deployed with; none if it is not there."""
+        """Return the parameters of a stack; empty if it does not exist."""
         description = await self._find(name) or {}
         return {each["ParameterKey"]: each["ParameterValue"] for each in description.get("Parameters", [])}
 
     async def tags(self, name: str) -> dict[str, str]:
-        """Return the tags of a stack; none if it is not there."""
+        """Return the tags of a stack; empty if it does not exist."""
         description = await self._find(name) or {}
         return {each["Key"]: each["Value"] for each in description.get("Tags", [])}
 
     async def plan(
         self, name: str, template: str, parameters: Mapping[str, str], tags: Mapping[str, str]
     ) -> ChangeSet | None:
-        """Work out what would change; None if nothing would. Raises `DeploymentError`."""
+        """Create a change set; return None if nothing would change. Raises `DeploymentError`."""
         if len(template.encode()) > MAX_TEMPLATE_BYTES:
             raise DeploymentError(f"The template has more than {MAX_TEMPLATE_BYTES:,} bytes, CloudFormation's limit.")
         status = await self.changeable(name)
@@ -139,7 +141,7 @@ class Stacks:
         try:
             found = await self._worked_out(change_set)
         except BaseException:
-            # One that is still being worked out cannot be deleted.
+            # A change set that is still being created cannot be deleted.
             with suppress(ClientError, TimeoutError):
                 async with asyncio.timeout(_SECONDS_TO_GIVE_UP):
                     await self._worked_out(change_set)
@@ -161,7 +163,7 @@ class Stacks:
             await asyncio.sleep(self._poll_seconds)
 
     async def drop(self, change_set: ChangeSet) -> None:
-        """Give a change set up. A stack that began with it goes as well, unless somebody else works on it by now."""
+        """Delete a change set, and the stack that it created, unless that has other change sets by now."""
         await self._client.delete_change_set(StackName=change_set.stack, ChangeSetName=change_set.name)
         if change_set.began and await self.status(change_set.stack) == "REVIEW_IN_PROGRESS":
             reply = await self._client.list_change_sets(StackName=change_set.stack)
@@ -169,9 +171,9 @@ class Stacks:
                 await self._client.delete_stack(StackName=change_set.stack)
 
     async def execute(self, change_set: ChangeSet, tell: Callable[[str, str], None]) -> None:
-        """Make the changes, and ``tell(resource, status)`` of each step.
+        """Execute the changes; call ``tell(resource, status)`` for each event.
 
-        Raises `DeploymentError` with the first resource that failed; CloudFormation has then put back what was.
+        Raises `DeploymentError` with the first resource that failed; CloudFormation has then rolled back.
         """
         known = {event["EventId"] for event in await self._events(change_set.stack)}
         await self._client.execute_change_set(StackName=change_set.stack, ChangeSetName=change_set.name)
@@ -181,7 +183,7 @@ class Stacks:
             raise DeploymentError(f"Stack {change_set.stack} is in {status}. {failure or 'No reason was given.'}")
 
     async def delete(self, name: str, tell: Callable[[str, str], None]) -> None:
-        """Take a stack away; resources that the template says to keep stay. Raises `DeploymentError`."""
+        """Delete a stack, except for resources that its template retains. Raises `DeploymentError`."""
         description = await self._find(name)
         if description is None:
             raise DeploymentError(f"There is no stack named {name} here.")
@@ -193,12 +195,17 @@ class Stacks:
             raise DeploymentError(f"Stack {name} is in {status}. {failure or 'No reason was given.'}")
 
     async def _follow(self, stack: str, known: set[str], tell: Callable[[str, str], None]) -> str | None:
-        """Tell of events until the stack is at rest; return the first failure, which is the cause of the others."""
+        """Report events until the stack is stable; return the first failure, which is the cause of the others.
+
+        If the rollback fails as well, its first failure is appended.
+        """
         failure: str | None = None
+        failure_of_rollback: str | None = None
+        rolling_back = False
         begun, patience = False, _POLLS_UNTIL_BEGUN
         while True:
-            # Right after the call the stack may still be in the state from before, or begin just now: what ends this
-            # is a stack at rest of which an earlier round has seen an event.
+            # Right after the call the stack may still be in its earlier state. So the end is a stable state after an
+            # earlier round has seen an event.
             begun_before = begun
             status = await self.status(stack)
             for event in reversed(await self._events(stack)):
@@ -207,12 +214,19 @@ class Stacks:
                 begun = True
                 known.add(event["EventId"])
                 tell(event["LogicalResourceId"], event["ResourceStatus"])
-                if failure is None and event["ResourceStatus"].endswith("_FAILED"):
+                rolling_back = rolling_back or event["ResourceStatus"].endswith("ROLLBACK_IN_PROGRESS")
+                if event["ResourceStatus"].endswith("_FAILED"):
                     reason = event.get("ResourceStatusReason", "no reason given")
-                    failure = f"{event['LogicalResourceId']}: {_advised(reason)}"
+                    said = f"{event['LogicalResourceId']}: {_advised(reason)}"
+                    if rolling_back:
+                        failure_of_rollback = failure_of_rollback or said
+                    else:
+                        failure = failure or said
             patience -= 1
             if status is None or (not status.endswith("_IN_PROGRESS") and (begun_before or patience <= 0)):
-                return failure
+                if failure_of_rollback is None:
+                    return failure
+                return f"{failure or ''} The rollback failed, too: {failure_of_rollback}".strip()
             await asyncio.sleep(self._poll_seconds)
 
     async def _find(self, name: str) -> dict[str, Any] | None:
@@ -226,7 +240,7 @@ class Stacks:
         return found[0] if found and found[0]["StackStatus"] != "DELETE_COMPLETE" else None
 
     async def _change_set(self, stack: str, name: str) -> dict[str, Any]:
-        """Describe a change set with all of its pages."""
+        """Describe a change set, with all pages of its changes."""
         found: dict[str, Any] = await self._client.describe_change_set(StackName=stack, ChangeSetName=name)
         token = found.get("NextToken")
         while token:
@@ -236,7 +250,7 @@ class Stacks:
         return found
 
     async def _events(self, stack: str) -> list[dict[str, Any]]:
-        """The newest page of events, newest first; empty where the stack is gone."""
+        """Return the newest page of events, newest first; empty if the stack does not exist."""
         try:
             reply = await self._client.describe_stack_events(StackName=stack)
         except ClientError as error:
@@ -257,7 +271,7 @@ def _change(change: Mapping[str, Any]) -> Change:
 
 
 def _advised(reason: str) -> str:
-    """Return a reason with what to do about it, in one line."""
+    """Return a reason and what to do about it, in one line."""
     said = " ".join(reason.split())
     advice = next((text for words, text in _ADVICE.items() if words in said), "")
     return f"{said} {advice}".strip()

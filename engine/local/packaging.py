@@ -1,7 +1,7 @@
 """The production template, fitted to an AWS that runs functions as processes of this machine. Pure.
 
-In production the functions are container images. Locally each becomes an inline file of two lines that imports the
-same handler from this checkout; roles, queues, notifications and everything else stay as they are.
+In production the functions are container images. Locally each becomes an inline file that imports the same handler
+from this checkout; roles, queues, notifications and everything else stay as they are.
 """
 
 from __future__ import annotations
@@ -15,6 +15,18 @@ import yaml
 
 Template = dict[str, Any]
 """A CloudFormation template as plain data, short tags written out (`{"Ref": …}`, `{"Fn::Sub": …}`)."""
+
+
+# Lambda's runtime gives the root logger a handler. MiniStack's does not, and without one Python drops lines below
+# WARNING, such as that of a file without rejects.
+_INDEX = """\
+import logging
+from {module} import {function} as handler
+logging.basicConfig(format="%(message)s")
+__all__ = ["handler"]
+"""
+
+_TLS_POLICIES = ("AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy")
 
 
 class TemplateError(Exception):
@@ -41,12 +53,8 @@ def run_from_source(
     the handlers and their dependencies, `parameters` what the template will be deployed with. Parameters that only
     named images are dropped.
     """
-    template = copy.deepcopy(template)
+    template = copy.deepcopy(without_tls_policies(template))
     images: set[str] = set()
-    # The bucket takes nothing without TLS, and the local AWS speaks plain HTTP.
-    policies = [name for name, each in template["Resources"].items() if each.get("Type") == "AWS::S3::BucketPolicy"]
-    for name in policies:
-        del template["Resources"][name]
     for name, resource in template["Resources"].items():
         properties = resource.get("Properties", {})
         if scaling := properties.get("ScalingConfig"):
@@ -67,6 +75,12 @@ def run_from_source(
     return template
 
 
+def without_tls_policies(template: Template) -> Template:
+    """Return a template without the policies that refuse calls by plain HTTP, for an endpoint that has no TLS."""
+    kept = {name: each for name, each in template["Resources"].items() if each.get("Type") not in _TLS_POLICIES}
+    return {**template, "Resources": kept}
+
+
 def write_template(template: Template) -> str:
     """The template as compact JSON: a template body may have 51,200 bytes."""
     return json.dumps(template, separators=(",", ":"))
@@ -80,14 +94,14 @@ def _unpack(name: str, properties: dict[str, Any], *, runtime: str, python_path:
     properties["PackageType"] = "Zip"
     properties["Runtime"] = runtime
     properties["Handler"] = "index.handler"
-    # The name says nothing about the handler's own, and a package called `engine` in the zip would hide the real one.
-    properties["Code"] = {"ZipFile": f'from {module} import {function} as handler\n__all__ = ["handler"]\n'}
+    # The file's name differs from the handler's: a package called `engine` in the zip would hide the real one.
+    properties["Code"] = {"ZipFile": _INDEX.format(module=module, function=function)}
     variables = properties.setdefault("Environment", {}).setdefault("Variables", {})
     variables["PYTHONPATH"] = ":".join(python_path)
 
 
 def _name_batch_actions(statements: list[dict[str, Any]]) -> None:
-    """Let whoever may send messages send them in batches.
+    """Allow sending messages in batches wherever sending them is allowed.
 
     In AWS that is one permission, `sqs:SendMessage`, and no other exists. MiniStack checks the name of the operation.
     """

@@ -51,7 +51,9 @@ class Command:
     def __call__(self, command: str, *options: str) -> tuple[int, str]:
         self.record.write_text("")
         at = ["--endpoint-url", self.local.endpoint_url, "--region", "us-east-1", "--stack", self.name]
-        code = main([command, *at, *options])
+        # Otherwise the first build would look up the base image, and record it in this very checkout.
+        base = ["--base-image", f"registry.test/python@{DIGEST}"] if command == "deploy" else []
+        code = main([command, *at, *base, *options])
         said = self.capsys.readouterr()
         return code, said.out + said.err
 
@@ -109,7 +111,7 @@ def test_from_nothing_to_a_stack_and_away_again(millpond: Command, monkeypatch: 
     monkeypatch.setattr("builtins.input", lambda _: "another name")
     code, said = millpond("destroy")
     assert code == 2
-    assert "nothing was done" in said
+    assert "nothing was deleted" in said
     monkeypatch.setattr("builtins.input", lambda _: millpond.name)
     code, said = millpond("destroy")
     assert code == 0, said
@@ -128,7 +130,7 @@ def test_a_table_is_not_replaced_unasked(millpond: Command, monkeypatch: pytest.
     monkeypatch.setattr("builtins.input", lambda _: "")
     code, said = millpond("deploy", f"--parameter=TableName={millpond.name}-new")
     assert code == 2
-    assert "Table would be replaced: what is in the old one stays there" in said
+    assert "Table would be replaced: the old one keeps its content" in said
     tables = millpond.ask("dynamodb", "list_tables")["TableNames"]
     assert f"{millpond.name}-new" not in tables
     code, said = millpond("deploy", f"--parameter=TableName={millpond.name}-new", "--yes")
@@ -151,10 +153,31 @@ def test_data_goes_only_when_that_is_said(millpond: Command) -> None:
     code, said = millpond("destroy", "--delete-data", "--yes")
     assert code == 0, said
     assert re.search(r"messages in the dead-letter queue +2: deleted", said)
-    assert "messages in the queue of records" not in said
+    assert "messages in the record queue" not in said
     assert millpond.name not in millpond.ask("dynamodb", "list_tables")["TableNames"]
     buckets = [bucket["Name"] for bucket in millpond.ask("s3", "list_buckets")["Buckets"]]
     assert outputs["BucketName"] not in buckets
+
+
+def test_a_protected_table_stops_deleting_data_before_anything_is_deleted(millpond: Command) -> None:
+    assert millpond("deploy", *millpond.names, "--parameter=TableDeletionProtection=on")[0] == 0
+    code, said = millpond("destroy", "--delete-data", "--yes")
+    assert code == 2
+    assert f"Table {millpond.name} is protected against deletion" in said
+    assert f"deploy --stack {millpond.name} --parameter TableDeletionProtection=off" in said
+    assert millpond.name in millpond.ask("dynamodb", "list_tables")["TableNames"]
+    (stack,) = millpond.ask("cloudformation", "describe_stacks", StackName=millpond.name)["Stacks"]
+    assert stack["StackStatus"] == "CREATE_COMPLETE"
+    assert millpond("deploy", "--parameter=TableDeletionProtection=off")[0] == 0
+    assert millpond("destroy", "--delete-data", "--yes")[0] == 0
+    assert millpond.name not in millpond.ask("dynamodb", "list_tables")["TableNames"]
+
+
+def test_a_protected_table_is_kept_when_its_stack_goes(millpond: Command) -> None:
+    assert millpond("deploy", *millpond.names, "--parameter=TableDeletionProtection=on")[0] == 0
+    code, said = millpond("destroy", "--yes")
+    assert code == 0, said
+    assert millpond.name in millpond.ask("dynamodb", "list_tables")["TableNames"]
 
 
 def test_a_plan_sees_new_code(millpond: Command, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,7 +219,7 @@ def test_a_question_that_nobody_answers_leaves_nothing_behind(
 ) -> None:
     assert millpond("deploy", *millpond.names)[0] == 0
     executed = millpond.ask("cloudformation", "list_change_sets", StackName=millpond.name)["Summaries"]
-    for answer, code, said in ((EOFError, 2, "Nobody is there to be asked"), (KeyboardInterrupt, 130, "Interrupted")):
+    for answer, code, said in ((EOFError, 2, "There is no terminal to ask"), (KeyboardInterrupt, 130, "Interrupted")):
         monkeypatch.setattr("builtins.input", Mock(side_effect=answer))
         ended, told = millpond("deploy", f"--parameter=TableName={millpond.name}-new")
         assert ended == code
@@ -222,7 +245,7 @@ def test_a_stack_of_somebody_else_is_left_alone(millpond: Command, suffix: str) 
     for command in (["deploy", *millpond.names], ["deploy", "--plan"], ["destroy", "--delete-data", "--yes"]):
         code, said = millpond(*command)
         assert code == 2
-        assert f"There is a stack named {millpond.name}{suffix} that Millpond did not make" in said
+        assert f"There is a stack named {millpond.name}{suffix} that Millpond did not create" in said
         assert f"{millpond.name}-theirs" in millpond.ask("dynamodb", "list_tables")["TableNames"]
 
 
@@ -233,7 +256,7 @@ def test_what_is_left_of_a_deployment_can_be_destroyed(millpond: Command, monkey
     assert "was not built" in said
     code, said = millpond("destroy", "--yes")  # the repositories were there by then
     assert code == 0, said
-    assert f"{millpond.name}-images is gone" in said
+    assert f"{millpond.name}-images is deleted" in said
     monkeypatch.delenv("BREAKS")
     assert millpond("deploy", *millpond.names)[0] == 0
     millpond.ask("dynamodb", "delete_table", TableName=millpond.name)  # by hand
@@ -281,14 +304,14 @@ def test_a_stack_needs_a_name_that_its_parts_can_bear(
         (["--parameter=WorkerImage=x"], "There is no parameter WorkerImage to set"),
         (["--parameter=ApiAuthorization=OPEN"], "ApiAuthorization must be one of AWS_IAM, NONE"),
         (["--parameter=WorkerTimeout=901"], "WorkerTimeout must be a whole number from 5 to 900"),
-        (["--parameter=TableName=a b"], "TableName cannot be 'a b'. The table that records end up in."),
-        (["--parameter=Architecture=arm64"], "Say --architecture arm64"),
+        (["--parameter=TableName=a b"], "TableName cannot be 'a b'. Name of the table that records are written to."),
+        (["--parameter=Architecture=arm64"], "Use --architecture arm64"),
         (["--parameter=LogRetentionDays=2"], "LogRetentionDays must be one of 1, 3, 5"),
         (["--parameter=TableMaxWriteUnits=0"], "TableMaxWriteUnits must be -1"),
         (["--parameter=WorkerTimeout=100"], "--parameter QueueVisibilityTimeout=600"),
         (["--parameter=WorkerBatchSize=100"], "--parameter WorkerBatchWindow=1"),
-        (["--tag=application=shop"], "The tag application tells Millpond's stacks from others"),
-        (["--builder=podman"], "podman is not here"),
+        (["--tag=application=shop"], "The tag application marks Millpond's stacks"),
+        (["--builder=podman"], "podman is not installed"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_built(

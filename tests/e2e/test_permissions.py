@@ -2,10 +2,12 @@
 
 `BEYOND` has what cannot be shown here: the local AWS asks for no permission for what the event source mapping and the
 log agent do in a function's name, and answers 404 for a missing object also without s3:ListBucket, where S3 says 403.
+`HAND_ON` takes a table that throttles, and the local one does not.
 """
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
 import uuid
@@ -28,10 +30,8 @@ BEYOND = {
     "sqs:GetQueueAttributes",
     "sqs:ReceiveMessage",
 }
+HAND_ON = ("worker", "sqs:SendMessage")
 ROLES = {"producer": "ProducerRole", "worker": "WorkerRole", "query": "QueryRole"}
-
-# Ends in a way that the bucket's notification does not know, so that nobody else works on it.
-SUFFIX = ".cSv"
 
 
 def actions_of(role: str) -> Iterator[str]:
@@ -42,7 +42,26 @@ def actions_of(role: str) -> Iterator[str]:
             yield from [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
 
 
-GRANTED = sorted((kind, action) for kind, role in ROLES.items() for action in set(actions_of(role)) - BEYOND)
+GRANTED = sorted(
+    {(kind, action) for kind, role in ROLES.items() for action in set(actions_of(role)) - BEYOND} - {HAND_ON}
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_notification(local_stack: LocalStack) -> Iterator[None]:
+    """Take the bucket's notification away, so that only the test's own invocations read what it uploads."""
+
+    async def put(configuration: Json | None) -> Json:
+        async with local_stack.client("s3") as s3:
+            bucket = local_stack.outputs.bucket
+            before: Json = await s3.get_bucket_notification_configuration(Bucket=bucket)
+            await s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=configuration or {})
+        return {name: value for name, value in before.items() if name != "ResponseMetadata"}
+
+    before = asyncio.run(put(None))
+    assert before["LambdaFunctionConfigurations"]
+    yield
+    asyncio.run(put(before))
 
 
 async def invoke(stack: LocalStack, kind: str, event: Json) -> Json:
@@ -55,7 +74,7 @@ async def invoke(stack: LocalStack, kind: str, event: Json) -> Json:
 
 async def stored(stack: LocalStack, body: str) -> tuple[str, str]:
     """A new object under uploads/: its key and version."""
-    key = f"uploads/{uuid.uuid4().hex}{SUFFIX}"
+    key = f"uploads/{uuid.uuid4().hex}.csv"
     async with stack.client("s3") as s3:
         put = await s3.put_object(Bucket=stack.outputs.bucket, Key=key, Body=body.encode())
     return key, put["VersionId"]

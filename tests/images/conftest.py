@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from engine.deployment.base import base_image
 from engine.deployment.images import Recipe, build_all, own_architecture
 from engine.local.server import CHECKOUT
 from tests.images.engine import Engine, NoEngine, find_engine
@@ -42,7 +43,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Images]:
         engine = find_engine(tmp_path_factory.mktemp("build"))
     except NoEngine as error:
         pytest.skip(f"no images can be built here: {error}")
-    recipe = Recipe(CHECKOUT, own_architecture(), engine.base_image, engine.build_options)
+    recipe = Recipe(CHECKOUT, own_architecture(), engine.base_image or base_image(CHECKOUT), engine.build_options)
     tags = build_all(engine.builder, recipe, version=f"test-{uuid.uuid4().hex[:8]}")
     built = Images(engine, tags)
     yield built

@@ -19,7 +19,7 @@ from engine.cli.words import command_as_called, counted, shortened
 from engine.config import QuerySettings
 from engine.errors import BadFile
 from engine.events import arrivals
-from engine.local.packaging import TemplateError, read_template, run_from_source, write_template
+from engine.local.packaging import TemplateError, read_template, run_from_source, without_tls_policies, write_template
 from engine.local.server import CHECKOUT, local_credentials
 
 LOCAL = "http://127.0.0.1:4566"
@@ -174,6 +174,17 @@ def test_the_production_template_runs_from_source() -> None:
         assert "ImageConfig" not in function
         assert "import" in function["Code"]["ZipFile"]
         assert function["Environment"]["Variables"]["PYTHONPATH"] == "/a:/b"
+
+
+def test_policies_that_demand_tls_are_left_out_for_plain_http() -> None:
+    template = read_template((CHECKOUT / "deploy" / "template.yaml").read_text())
+    names = {
+        name for name, each in template["Resources"].items() if each["Type"].endswith(("BucketPolicy", "QueuePolicy"))
+    }
+    assert len(names) == 4
+    kept = without_tls_policies(template)
+    assert set(template["Resources"]) - set(kept["Resources"]) == names
+    assert len(write_template(kept)) <= 51_200
 
 
 @pytest.mark.parametrize("text", ["a: [", "[]", "Resources: 1"])

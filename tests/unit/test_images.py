@@ -1,5 +1,6 @@
 """How images are built, named and pushed: by programs that only write down how they were called."""
 
+import io
 import json
 import shutil
 import sys
@@ -8,7 +9,11 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from engine.cli.display import Display
+from engine.cli.images import run_base_image, run_images
+from engine.deployment import base
 from engine.deployment.images import FUNCTIONS, Builder, ImageError, Recipe
 
 CHECKOUT = Path(__file__).parents[2]
@@ -20,9 +25,12 @@ with open(os.environ["RECORD"], "a") as file:
     file.write(json.dumps([*sys.argv[1:], sys.stdin.read() if "login" in sys.argv else ""]) + "\\n")
 if "--digestfile" in sys.argv:
     open(sys.argv[sys.argv.index("--digestfile") + 1], "w").write("{digest}")
-if sys.argv[1] in ("push", "manifest"):
+if sys.argv[1] in ("push", "manifest", "pull"):
     print("latest: digest: {digest} size: 1234")
+if sys.argv[1] == "images":
+    print("{digest}")
 print(os.environ.get("SAYS", ""))
+print(os.environ.get("COMPLAINS", ""), file=sys.stderr)
 sys.exit(int(os.environ.get("FAILS") == sys.argv[1]))
 """
 
@@ -53,7 +61,7 @@ def recorder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recorder:
 
 
 def test_the_first_builder_that_works_is_taken(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ImageError, match="install Docker, Podman or Buildah"):
+    with pytest.raises(ImageError, match="No image builder found: install Docker, Podman or Buildah"):
         Builder.find()
     recorder.add("buildah")
     assert Builder.find() == Builder("buildah")
@@ -61,13 +69,124 @@ def test_the_first_builder_that_works_is_taken(recorder: Recorder, monkeypatch: 
     assert Builder.find() == Builder("docker")
     monkeypatch.setenv("FAILS", "version")  # the engine does not run
     assert Builder.find() == Builder("podman")
-    with pytest.raises(ImageError, match="docker is not here, or its engine does not run"):
-        Builder.find("docker")
     monkeypatch.delenv("FAILS")
     monkeypatch.setenv(
         "SAYS", "Client: Podman Engine"
     )  # which calls itself docker as well, for those who are used to it
     assert Builder.find() == Builder("podman")
+
+
+def test_a_docker_engine_that_is_off_is_called_by_name(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder.add("docker")
+    monkeypatch.setenv("FAILS", "version")
+    monkeypatch.setenv("COMPLAINS", "Cannot connect to the Docker daemon. Is the docker daemon running?")
+    for wanted in (None, "docker"):
+        with pytest.raises(
+            ImageError, match=r"Docker is installed, but its engine does not answer \(Cannot connect"
+        ) as off:
+            Builder.find(wanted)
+        assert "Start it" in str(off.value)
+        assert len(str(off.value).splitlines()) == 1
+
+
+def test_a_builder_that_is_not_installed_is_called_by_name(recorder: Recorder) -> None:
+    recorder.add("podman")
+    with pytest.raises(ImageError, match="buildah is not installed"):
+        Builder.find("buildah")
+
+
+@pytest.mark.parametrize("program", ["docker", "podman", "buildah"])
+def test_the_base_image_is_pinned_by_the_digest_of_its_tag(recorder: Recorder, tmp_path: Path, program: str) -> None:
+    recorder.add(program)
+    file = tmp_path / base.FILE
+    file.parent.mkdir(parents=True)
+    file.write_text("registry.test:5000/library/python:3.13-slim\n")
+    assert not base.is_pinned(base.base_image(tmp_path))
+    pinned = base.pin(tmp_path, Builder(program))
+    assert pinned == base.base_image(tmp_path) == f"registry.test:5000/library/python:3.13-slim@{DIGEST}"
+    assert base.is_pinned(pinned)
+    assert file.read_text() == f"{pinned}\n"  # the value that `--build-arg BASE_IMAGE=$(cat …)` takes
+    file.write_text(f"registry.test:5000/library/python:3.13-slim@sha256:{'0' * 64}\n")
+    assert base.pin(tmp_path, Builder(program)) == pinned  # moved
+    assert all("registry.test:5000/library/python:3.13-slim" in call for call in recorder.calls)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout of which only the base image matters, not pinned yet."""
+    file = tmp_path / "checkout" / base.FILE
+    file.parent.mkdir(parents=True)
+    file.write_text("python:3.13\n")
+    return tmp_path / "checkout"
+
+
+def test_the_first_build_pins_the_base_image_and_later_ones_keep_it(recorder: Recorder, checkout: Path) -> None:
+    recorder.add("podman")
+    shown = io.StringIO()
+    display = Display(Console(file=shown))
+    for _ in range(2):
+        assert run_images(display, checkout, architecture="arm64", base_image=None, builder="podman", options=[]) == 0
+    assert [call[0] for call in recorder.calls] == ["pull", "images", *["build"] * 6]
+    pinned = f"python:3.13@{DIGEST}"
+    assert all(f"BASE_IMAGE={pinned}" in call for call in recorder.calls if call[0] == "build")
+    assert shown.getvalue().count(f"{pinned}, recorded in {base.FILE}: commit it") == 1
+
+
+def test_a_base_image_named_for_one_build_is_not_recorded(recorder: Recorder, checkout: Path) -> None:
+    recorder.add("podman")
+    display = Display(Console(file=io.StringIO()))
+    run_images(display, checkout, architecture="arm64", base_image="mirror.test/python", builder=None, options=[])
+    assert {call[0] for call in recorder.calls} == {"build"}
+    assert all("BASE_IMAGE=mirror.test/python" in call for call in recorder.calls)
+    assert base.base_image(checkout) == "python:3.13"
+
+
+def test_the_base_image_is_moved_by_its_command(recorder: Recorder, checkout: Path) -> None:
+    recorder.add("buildah")
+    (checkout / base.FILE).write_text(f"python:3.13@sha256:{'0' * 64}\n")
+    shown = io.StringIO()
+    display = Display(Console(file=shown))
+    assert run_base_image(display, checkout, builder=None) == 0
+    assert base.base_image(checkout) == f"python:3.13@{DIGEST}"
+    assert f"Recorded in {base.FILE}: commit it" in shown.getvalue()
+    assert run_base_image(display, checkout, builder=None) == 0
+    assert "It has not changed." in shown.getvalue()
+
+
+def test_the_shipped_base_image_is_a_public_python_of_the_lambda_version() -> None:
+    assert base.base_image(CHECKOUT).partition("@")[0] == "public.ecr.aws/docker/library/python:3.13-slim"
+
+
+@pytest.mark.parametrize("text", ["", "\n", "two words", "a\nb"])
+def test_a_base_image_file_of_another_form_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ImageError, match=r"base\.txt"):
+        base.base_image(tmp_path)
+    file = tmp_path / base.FILE
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    with pytest.raises(ImageError, match=r"base\.txt must hold one image name"):
+        base.base_image(tmp_path)
+
+
+def test_a_digest_that_cannot_be_looked_up_changes_nothing(
+    recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder.add("podman")
+    monkeypatch.setenv("FAILS", "pull")
+    monkeypatch.setenv("COMPLAINS", "no route to host")
+    file = tmp_path / base.FILE
+    file.parent.mkdir(parents=True)
+    file.write_text("python:3.13\n")
+    with pytest.raises(ImageError, match=r"python:3\.13 .*no route to host.* --base-image"):
+        base.pin(tmp_path, Builder("podman"))
+    assert file.read_text() == "python:3.13\n"
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_dockerfiles_have_no_base_image_of_their_own(function: str) -> None:
+    lines = (CHECKOUT / f"Dockerfile.{function}").read_text().splitlines()
+    assert "ARG BASE_IMAGE" in lines  # without a value: a build that names none fails
+    assert {line for line in lines if line.startswith("FROM")} == {"FROM ${BASE_IMAGE} AS build", "FROM ${BASE_IMAGE}"}
 
 
 @pytest.mark.parametrize("program", ["docker", "podman", "buildah"])
@@ -94,14 +213,14 @@ def test_a_pushed_image_is_known_by_its_digest(recorder: Recorder, program: str)
 
 
 @pytest.mark.parametrize(
-    ("step", "said"), [("build", "was not built"), ("push", "was not pushed"), ("login", "does not let us in")]
+    ("step", "said"), [("build", "was not built"), ("push", "was not pushed"), ("login", "The login to .* failed")]
 )
 def test_what_fails_is_said(recorder: Recorder, monkeypatch: pytest.MonkeyPatch, step: str, said: str) -> None:
     recorder.add("podman")
     monkeypatch.setenv("FAILS", step)
     builder = Builder("podman")
     steps: dict[str, Callable[[], object]] = {
-        "build": lambda: builder.build("query", "t", Recipe(CHECKOUT, "x86_64")),
+        "build": lambda: builder.build("query", "t", Recipe(CHECKOUT, "x86_64", "base:1")),
         "login": lambda: builder.login("registry.test", "AWS", "secret"),
         "push": lambda: builder.push("t", "registry.test/query:1"),
     }
@@ -117,7 +236,7 @@ def test_a_tag_names_the_content(tmp_path: Path) -> None:
     for name in (*(f"Dockerfile.{function}" for function in FUNCTIONS), ".dockerignore"):
         (tmp_path / name).write_text("1")
 
-    def tag(architecture: str = "arm64", base_image: str | None = None, options: Sequence[str] = ()) -> str:
+    def tag(architecture: str = "arm64", base_image: str = "base:1", options: Sequence[str] = ()) -> str:
         return Recipe(tmp_path, architecture, base_image, options).tag("worker")
 
     first = tag()
@@ -126,7 +245,7 @@ def test_a_tag_names_the_content(tmp_path: Path) -> None:
     assert tag() == first
     copy = tmp_path.with_name("elsewhere")
     shutil.copytree(tmp_path, copy)
-    assert Recipe(copy, "arm64").tag("worker") == first
+    assert Recipe(copy, "arm64", "base:1").tag("worker") == first
     assert len({first, tag("x86_64"), tag(base_image="other"), tag(options=["--build-arg", "A=1"])}) == 4
     (tmp_path / "engine/handlers/a.py").write_text("2")
     assert tag() != first

@@ -12,6 +12,18 @@ from botocore.exceptions import ClientError
 from engine.deployment.stacks import ChangeSet, DeploymentError, Stacks
 
 
+def _event(text: str) -> dict[str, str]:
+    """An event from ``"Resource STATUS reason"``; a single word stands for the first two."""
+    name, _, rest = text.partition(" ")
+    status, _, reason = rest.partition(" ")
+    return {
+        "EventId": text,
+        "LogicalResourceId": name,
+        "ResourceStatus": status or name,
+        "ResourceStatusReason": reason,
+    }
+
+
 class CloudFormation:
     """Answers DescribeStacks, DescribeStackEvents and DescribeChangeSet by lists; the last answer of each stays."""
 
@@ -34,8 +46,7 @@ class CloudFormation:
 
     async def describe_stack_events(self, **_: str) -> dict[str, Any]:
         ids = self.next(self.events)
-        events = [{"EventId": id_, "LogicalResourceId": id_, "ResourceStatus": id_} for id_ in ids]
-        return {"StackEvents": events[::-1]}
+        return {"StackEvents": [_event(id_) for id_ in reversed(ids)]}
 
     async def create_change_set(self, **_: Any) -> None:
         """Begin to work one out."""
@@ -78,6 +89,28 @@ async def test_a_change_of_which_nothing_is_ever_heard_is_not_waited_for_for_eve
         await stacks_of(client).execute(ChangeSet("c", "s", creates=False, began=False), lambda _, __: None)
 
 
+async def test_rollback_that_a_protected_table_stops_is_told_with_both_reasons() -> None:
+    client = CloudFormation(
+        ["CREATE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS", "ROLLBACK_FAILED"],
+        [
+            [],
+            [
+                "Query CREATE_FAILED no such image",
+                "Api CREATE_FAILED Resource creation cancelled",
+                "s ROLLBACK_IN_PROGRESS The following resource(s) failed to create: [Query, Api].",
+                "Table DELETE_FAILED Resource is currently protected against deletion.",
+                "s ROLLBACK_FAILED The following resource(s) failed to delete: [Table].",
+            ],
+        ],
+    )
+    with pytest.raises(DeploymentError) as failed:
+        await stacks_of(client).execute(ChangeSet("c", "s", creates=True, began=True), lambda _, __: None)
+    said = str(failed.value)
+    assert said.startswith("Stack s is in ROLLBACK_FAILED. Query: no such image The rollback failed, too: Table: ")
+    assert "aws dynamodb update-table --table-name NAME --no-deletion-protection-enabled" in said
+    assert "cancelled" not in said
+
+
 async def test_who_interrupts_a_plan_leaves_no_change_set() -> None:
     client = CloudFormation([None, "REVIEW_IN_PROGRESS"])
     client.change_set = ["CREATE_IN_PROGRESS"] * 200 + ["CREATE_COMPLETE"]
@@ -96,7 +129,7 @@ async def test_who_interrupts_a_plan_leaves_no_change_set() -> None:
         ("CREATE_FAILED", "destroy it first"),
         ("DELETE_FAILED", "destroy it first"),
         ("UPDATE_ROLLBACK_FAILED", "continue-update-rollback --stack-name s"),
-        ("UPDATE_IN_PROGRESS", "somebody is changing it"),
+        ("UPDATE_IN_PROGRESS", "a change is in progress"),
     ],
 )
 async def test_a_stack_that_cannot_be_changed_is_told_with_what_to_do(status: str, said: str) -> None:
@@ -106,7 +139,7 @@ async def test_a_stack_that_cannot_be_changed_is_told_with_what_to_do(status: st
 
 async def test_a_stack_that_cannot_be_deleted_is_told_before() -> None:
     await stacks_of(CloudFormation(["UPDATE_ROLLBACK_FAILED"])).deletable("s")
-    with pytest.raises(DeploymentError, match="somebody is changing it"):
+    with pytest.raises(DeploymentError, match="a change is in progress"):
         await stacks_of(CloudFormation(["UPDATE_IN_PROGRESS"])).deletable("s")
     client = CloudFormation(["CREATE_COMPLETE"])
     client.protected = True
@@ -117,6 +150,6 @@ async def test_a_stack_that_cannot_be_deleted_is_told_before() -> None:
 async def test_names_that_are_taken_are_guessed_from_a_validation_that_names_none() -> None:
     client = CloudFormation([None, "REVIEW_IN_PROGRESS"])
     client.change_set, client.reason = ["FAILED"], "[AWS::EarlyValidation::ResourceExistenceCheck] failed"
-    with pytest.raises(DeploymentError, match=r"choose other names by --parameter \(BucketPrefix"):
+    with pytest.raises(DeploymentError, match=r"choose other names with --parameter \(BucketPrefix"):
         await stacks_of(client).plan("s", "{}", {}, {})
     assert client.deleted == ["change set", "stack"]

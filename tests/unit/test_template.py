@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections import Counter
 from typing import Any
 
 import pytest
 
 from engine.cli.deploy import REPOSITORIES
+from engine.config import WorkerSettings
+from engine.errors import ConfigError
 from engine.local.packaging import read_template
+from engine.local.server import CHECKOUT
 from engine.local.stack import TEMPLATE
 
 READ = read_template(TEMPLATE.read_text())
@@ -45,6 +50,7 @@ GRANTS = {
             {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"},
             [arn_of("RecordQueue")],
         ),
+        "HandOnRest": ({"sqs:SendMessage"}, [arn_of("RecordQueue")]),
         "WriteItems": ({"dynamodb:BatchWriteItem"}, [arn_of("Table")]),
         "WriteRejects": ({"s3:PutObject"}, [under_bucket("/rejects/*")]),
         "Log": ({"logs:CreateLogStream", "logs:PutLogEvents"}, [arn_of("WorkerLogs")]),
@@ -63,7 +69,7 @@ KINDS = {
     "AWS::ApiGateway::Resource": 4,
     "AWS::ApiGateway::RestApi": 1,
     "AWS::ApiGateway::Stage": 1,
-    "AWS::CloudWatch::Alarm": 6,
+    "AWS::CloudWatch::Alarm": 8,
     "AWS::CloudWatch::Dashboard": 1,
     "AWS::DynamoDB::Table": 1,
     "AWS::IAM::Role": 4,
@@ -75,6 +81,7 @@ KINDS = {
     "AWS::S3::Bucket": 1,
     "AWS::S3::BucketPolicy": 1,
     "AWS::SQS::Queue": 3,
+    "AWS::SQS::QueuePolicy": 3,
 }
 
 
@@ -132,20 +139,88 @@ def test_the_bucket_is_closed_encrypted_and_versioned() -> None:
     assert properties["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
     closed = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
     assert properties["PublicAccessBlockConfiguration"] == dict.fromkeys(closed, True)
-    (rule,) = properties["LifecycleConfiguration"]["Rules"]  # nothing that is whole is ever deleted
-    assert set(rule) == {"Id", "Status", "AbortIncompleteMultipartUpload"}
-    filters = [
-        {rule["Name"]: rule["Value"] for rule in each["Filter"]["S3Key"]["Rules"]}
-        for each in properties["NotificationConfiguration"]["LambdaConfigurations"]
-    ]
-    assert filters == [{"prefix": "uploads/", "suffix": ".csv"}, {"prefix": "uploads/", "suffix": ".CSV"}]
 
 
-def test_the_bucket_takes_nothing_without_tls() -> None:
+def test_every_upload_reaches_the_producer_and_no_reject_does() -> None:
+    # No suffix: the producer counts and reports a file that it cannot read, such as users.csv.gz.
+    (notification,) = RESOURCES["Bucket"]["Properties"]["NotificationConfiguration"]["LambdaConfigurations"]
+    assert notification["Event"] == "s3:ObjectCreated:*"
+    assert notification["Function"] == arn_of("Producer")
+    assert notification["Filter"]["S3Key"]["Rules"] == [{"Name": "prefix", "Value": "uploads/"}]
+
+
+def test_objects_are_deleted_only_by_parameters_that_are_off_by_default() -> None:
+    uploads, versions, rejects = RESOURCES["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    assert set(uploads) == {"Id", "Status", "AbortIncompleteMultipartUpload"}
+    for rule, condition in ((versions, "VersionsExpire"), (rejects, "RejectsExpire")):
+        assert rule["Fn::If"][0] == condition
+        assert rule["Fn::If"][2] == {"Ref": "AWS::NoValue"}
+        assert rule["Fn::If"][1]["Status"] == "Enabled"
+    old = versions["Fn::If"][1]
+    assert old["NoncurrentVersionExpiration"] == {"NoncurrentDays": {"Ref": "NoncurrentVersionDays"}}
+    assert "ExpirationInDays" not in old
+    assert "Prefix" not in old
+    expired = rejects["Fn::If"][1]
+    assert expired["Prefix"] == "rejects/"
+    assert expired["ExpirationInDays"] == {"Ref": "RejectDays"}
+    # Expiry in a versioned bucket leaves the content as a noncurrent version.
+    assert expired["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1}
+    for condition, parameter in (("VersionsExpire", "NoncurrentVersionDays"), ("RejectsExpire", "RejectDays")):
+        assert READ["Conditions"][condition] == {"Fn::Not": [{"Fn::Equals": [{"Ref": parameter}, ""]}]}
+        assert PARAMETERS[parameter]["Default"] == ""
+
+
+DAYS = ("RecordTtlDays", "NoncurrentVersionDays", "RejectDays")
+
+
+@pytest.mark.parametrize("name", DAYS)
+def test_days_are_empty_or_a_whole_number_up_to_36500(name: str) -> None:
+    pattern = re.compile(PARAMETERS[name]["AllowedPattern"])
+    accepted = [number for number in range(100_001) if pattern.fullmatch(str(number))]
+    assert accepted == list(range(1, 36_501))
+    assert pattern.fullmatch("")
+    assert not any(map(pattern.fullmatch, ("-1", "+1", "01", "1.0", "1e3", " 1", "365000", "x")))
+
+
+@pytest.mark.parametrize("days", ["", "0", "1", "9", "10", "9999", "10000", "36499", "36500", "36501", "99999", "-1"])
+def test_template_and_worker_accept_the_same_ttl(days: str) -> None:
+    in_template = re.fullmatch(PARAMETERS["RecordTtlDays"]["AllowedPattern"], days) is not None
+    try:
+        WorkerSettings.from_env({"RECORD_TTL_DAYS": days})
+    except ConfigError:
+        in_worker = False
+    else:
+        in_worker = True
+    assert in_template is in_worker
+
+
+DENY_WITHOUT_TLS = {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_bucket_refuses_calls_without_tls() -> None:
     (statement,) = RESOURCES["BucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
     assert statement["Resource"] == [arn_of("Bucket"), {"Fn::Sub": "${Bucket.Arn}/*"}]
-    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert statement["Condition"] == DENY_WITHOUT_TLS
+
+
+@pytest.mark.parametrize("queue", QUEUES)
+def test_queue_refuses_calls_without_tls(queue: str) -> None:
+    policy = RESOURCES[f"{queue}Policy"]["Properties"]
+    assert policy["Queues"] == [{"Ref": queue}]
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "sqs:*")
+    assert statement["Resource"] == arn_of(queue)
+    assert statement["Condition"] == DENY_WITHOUT_TLS
+
+
+def test_only_the_record_queue_may_use_the_dead_letter_queue() -> None:
+    record_queue = {"Fn::Sub": "arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:${QueueName}"}
+    assert RESOURCES["RecordQueue"]["Properties"]["QueueName"] == {"Ref": "QueueName"}
+    assert RESOURCES["DeadLetterQueue"]["Properties"]["RedriveAllowPolicy"] == {
+        "redrivePermission": "byQueue",
+        "sourceQueueArns": [record_queue],
+    }
 
 
 @pytest.mark.parametrize("name", ["Bucket", "BucketPolicy", "Table"])
@@ -174,6 +249,10 @@ def test_what_fails_goes_where_it_is_seen() -> None:
     assert producer["QUEUE_URL"] == {"Ref": "RecordQueue"}
     for name in ("Worker", "Query"):
         assert RESOURCES[name]["Properties"]["Environment"]["Variables"]["TABLE_NAME"] == {"Ref": "Table"}
+    worker = RESOURCES["Worker"]["Properties"]
+    assert worker["Environment"]["Variables"]["QUEUE_URL"] == {"Ref": "RecordQueue"}
+    assert worker["RecursiveLoop"] == "Allow"  # it sends to the queue that invokes it
+    assert not any("RecursiveLoop" in RESOURCES[name]["Properties"] for name in ("Producer", "Query"))
     invocation = RESOURCES["ProducerInvocation"]["Properties"]
     assert invocation["DestinationConfig"] == {"OnFailure": {"Destination": arn_of("FailureQueue")}}
     assert PARAMETERS["QueueVisibilityTimeout"]["Default"] == 6 * PARAMETERS["WorkerTimeout"]["Default"]
@@ -206,6 +285,44 @@ def test_the_table_can_be_restored_forgets_in_time_and_can_be_bounded() -> None:
     ]
 
 
+def test_table_deletion_protection_is_a_parameter() -> None:
+    protection = RESOURCES["Table"]["Properties"]["DeletionProtectionEnabled"]
+    assert protection == {"Fn::If": ["TableIsProtected", True, False]}
+    assert READ["Conditions"]["TableIsProtected"] == {"Fn::Equals": [{"Ref": "TableDeletionProtection"}, "on"]}
+    parameter = PARAMETERS["TableDeletionProtection"]
+    assert (parameter["AllowedValues"], parameter["Default"]) == (["on", "off"], "off")
+
+
+@pytest.mark.parametrize("function", ["Producer", "Query"])
+def test_concurrency_is_reserved_only_on_request(function: str) -> None:
+    name = f"{function}ReservedConcurrency"
+    reserved = RESOURCES[function]["Properties"]["ReservedConcurrentExecutions"]
+    assert reserved == {"Fn::If": [f"{function}IsReserved", {"Ref": name}, {"Ref": "AWS::NoValue"}]}
+    assert READ["Conditions"][f"{function}IsReserved"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": name}, -1]}]}
+    assert (PARAMETERS[name]["Default"], PARAMETERS[name]["MinValue"]) == (-1, -1)
+    # The worker's limit is that of its event source: reserved concurrency makes Lambda throttle what SQS has delivered.
+    assert "ReservedConcurrentExecutions" not in RESOURCES["Worker"]["Properties"]
+
+
+def test_the_account_role_for_api_logs_is_set_only_on_request() -> None:
+    assert PARAMETERS["ApiAccessLogs"]["Default"] == "off"
+    assert PARAMETERS["ApiAccessLogs"]["AllowedValues"] == ["off", "on", "account-role"]
+    assert READ["Conditions"]["AccountRoleIsSet"] == {"Fn::Equals": [{"Ref": "ApiAccessLogs"}, "account-role"]}
+    assert READ["Conditions"]["AccessIsLogged"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "ApiAccessLogs"}, "off"]}]}
+    for name in ("ApiAccount", "ApiAccountRole"):
+        assert RESOURCES[name]["Condition"] == "AccountRoleIsSet"
+    assert RESOURCES["ApiLogs"]["Condition"] == "AccessIsLogged"
+    assert RESOURCES["ApiStage"]["Properties"]["AccessLogSetting"]["Fn::If"][::2] == [
+        "AccessIsLogged",
+        {"Ref": "AWS::NoValue"},
+    ]
+
+
+def test_every_parameter_is_in_a_group_of_the_console() -> None:
+    groups = READ["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    assert sorted(name for group in groups for name in group["Parameters"]) == sorted(PARAMETERS)
+
+
 def test_the_api_is_signed_throttled_and_logged_without_addresses() -> None:
     methods = of_type("AWS::ApiGateway::Method")
     assert all(method["AuthorizationType"] == {"Ref": "ApiAuthorization"} for method in methods.values())
@@ -229,7 +346,8 @@ def test_what_must_be_made_first_is_made_first() -> None:
     for name in ("SignedDeployment", "OpenDeployment"):
         assert set(RESOURCES[name]["DependsOn"]) == methods  # a snapshot has only the methods there are
     assert RESOURCES["Bucket"]["DependsOn"] == "ProducerPermission"
-    assert RESOURCES["Worker"]["DependsOn"] == "RecordQueue"
+    # Lambda refuses a timeout above the queue's visibility timeout, so the queue is changed first.
+    assert RESOURCES["Worker"]["Properties"]["Environment"]["Variables"]["QUEUE_URL"] == {"Ref": "RecordQueue"}
     assert RESOURCES["ApiAccount"]["DeletionPolicy"] == RESOURCES["ApiAccountRole"]["DeletionPolicy"] == "Retain"
     conditions = READ["Conditions"]
     assert conditions["AnyoneMayCall"] == {"Fn::Equals": [{"Ref": "ApiAuthorization"}, "NONE"]}
@@ -270,6 +388,8 @@ ALARMS = {
     "WorkerErrorAlarm": ("AWS/Lambda", "Errors", "FunctionName", {"Ref": "Worker"}, "Sum"),
     "WorkerThrottleAlarm": ("AWS/Lambda", "Throttles", "FunctionName", {"Ref": "Worker"}, "Sum"),
     "TableThrottleAlarm": ("AWS/DynamoDB", "WriteThrottleEvents", "TableName", {"Ref": "Table"}, "Sum"),
+    "RefusedFileAlarm": ("Millpond", "ObjectsFailed", "FunctionName", {"Ref": "Producer"}, "Sum"),
+    "SkippedFileAlarm": ("Millpond", "ObjectsSkipped", "FunctionName", {"Ref": "Producer"}, "Sum"),
 }
 THRESHOLDS = {"OldestMessageAlarm": {"Ref": "OldestMessageSeconds"}, "TableThrottleAlarm": 1000}
 
@@ -293,6 +413,41 @@ def test_alarms_watch_metrics_that_there_are() -> None:
     assert watched == ALARMS
 
 
+@pytest.mark.parametrize("name", ["RefusedFileAlarm", "SkippedFileAlarm"])
+def test_alarm_about_a_file_lasts_an_hour(name: str) -> None:
+    # The metric has one data point for a file: an alarm over one minute would be over before anybody looks.
+    alarm = RESOURCES[name]["Properties"]
+    assert (alarm["Period"], alarm["EvaluationPeriods"], alarm["DatapointsToAlarm"]) == (60, 60, 1)
+    assert alarm["TreatMissingData"] == "notBreaching"
+
+
+METRICS = {
+    "Producer": {"ObjectsCompleted", "ObjectsFailed", "ObjectsSkipped", "RowsRead", "RowsRejected"},
+    "Worker": {"RowsWritten", "RowsRejected", "MessagesReturned", "MessagesHandedOn"},
+}
+
+
+def test_dashboard_is_json_and_shows_each_metric_of_files_and_rows() -> None:
+    body = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    widgets = json.loads(body)["widgets"]
+    shown: dict[str, set[str]] = {}
+    for widget in widgets:
+        row: list[str] = []
+        for metric in widget["properties"].get("metrics", []):
+            names = [each for each in metric if isinstance(each, str)]  # without options such as {"stat": "p99"}
+            if names[0] == "...":
+                row = [*row[: len(row) - len(names) + 1], *names[1:]]
+            else:
+                row = [row[place] if each == "." else each for place, each in enumerate(names)]
+            if row[0] == "Millpond":
+                _, name, dimension, function = row
+                assert dimension == "FunctionName"
+                shown.setdefault(function.strip("${}"), set()).add(name)
+    assert shown == METRICS
+    places = [(widget["x"], widget["y"]) for widget in widgets]
+    assert len(set(places)) == len(places)
+
+
 def test_repositories_scan_keep_their_tags_and_let_lambda_pull() -> None:
     repositories = read_template(REPOSITORIES.read_text())["Resources"]
     assert set(repositories) == {f"{function}Repository" for function in FUNCTIONS}
@@ -310,3 +465,23 @@ def test_repositories_scan_keep_their_tags_and_let_lambda_pull() -> None:
             "aws:SourceArn",
             {"Fn::Sub": "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:*"},
         )
+
+
+def test_configuration_page_has_each_parameter_with_its_default() -> None:
+    page = (CHECKOUT / "docs" / "configuration.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| .* \| (.*) \|$", page.partition("## Parameters of the template")[2], re.M))
+    assert set(rows) == set(PARAMETERS)
+    for name, parameter in PARAMETERS.items():
+        match parameter.get("Default"):
+            case None:
+                assert rows[name] == "required"
+            case "":
+                assert rows[name].startswith("empty: ")
+            case default:
+                assert rows[name] == f"`{default}`"
+
+
+def test_deploy_page_has_each_alarm_and_metric() -> None:
+    page = (CHECKOUT / "docs" / "deploy.md").read_text()
+    for name in (*of_type("AWS::CloudWatch::Alarm"), *METRICS["Producer"], *METRICS["Worker"]):
+        assert f"`{name}`" in page

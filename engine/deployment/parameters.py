@@ -1,0 +1,79 @@
+"""Parameters of `deploy/template.yaml`, checked by CloudFormation's rules before anything is built. Pure.
+
+`known` is the template's `Parameters` section. The checks return one line for each problem.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from engine.deployment.images import FUNCTIONS
+
+IMAGE_PARAMETERS = {function: f"{function.capitalize()}Image" for function in FUNCTIONS}
+"""Function -> the parameter that names its image. The deployment sets these itself."""
+
+ARCHITECTURE = "Architecture"
+"""Set by an option of its own, because the images are built for it, too."""
+
+Known = Mapping[str, Mapping[str, Any]]
+
+
+def defaults(known: Known) -> dict[str, str]:
+    """Return the default of each parameter that has one."""
+    return {name: str(each["Default"]) for name, each in known.items() if "Default" in each}
+
+
+def unknown(names: Mapping[str, str], known: Known) -> list[str]:
+    """Return problems with the names of parameters that a person sets."""
+    settable = sorted(set(known) - set(IMAGE_PARAMETERS.values()) - {ARCHITECTURE})
+    problems = []
+    if ARCHITECTURE in names:
+        problems.append(f"Use --architecture {names[ARCHITECTURE]}: the images are built for it, too.")
+    if wrong := [name for name in names if name not in settable and name != ARCHITECTURE]:
+        problems.append(f"There is no parameter {', '.join(wrong)} to set. There are: {', '.join(settable)}.")
+    return problems
+
+
+def invalid(values: Mapping[str, str], known: Known) -> list[str]:
+    """Return which values are outside what the template allows; names that it lacks are ignored."""
+    problems = (_invalid(name, value, known[name]) for name, value in values.items() if name in known)
+    return [problem for problem in problems if problem is not None]
+
+
+def conflicts(values: Mapping[str, str], known: Known) -> list[str]:
+    """Return which values, each valid alone, contradict each other; CloudFormation cannot express these rules.
+
+    Parameters that `values` lacks have their defaults.
+    """
+
+    def number(name: str) -> int:
+        return int(values.get(name, known[name]["Default"]))
+
+    problems = []
+    least = 6 * number("WorkerTimeout")
+    if number("QueueVisibilityTimeout") < least:
+        problems.append(
+            "QueueVisibilityTimeout must be at least six times WorkerTimeout: "
+            f"--parameter QueueVisibilityTimeout={least}."
+        )
+    if number("WorkerBatchSize") > 10 and not number("WorkerBatchWindow"):  # Lambda requires it
+        problems.append("A WorkerBatchSize of more than 10 needs a WorkerBatchWindow: --parameter WorkerBatchWindow=1.")
+    if number("TableMaxWriteUnits") == 0:
+        problems.append("TableMaxWriteUnits must be -1, which is no maximum, or at least 1.")
+    return problems
+
+
+def _invalid(name: str, value: str, known: Mapping[str, Any]) -> str | None:
+    if allowed := known.get("AllowedValues"):
+        if value not in map(str, allowed):
+            return f"{name} must be one of {', '.join(map(str, allowed))}, not {value!r}."
+    elif pattern := known.get("AllowedPattern"):
+        if not re.fullmatch(pattern, value):
+            return f"{name} cannot be {value!r}. {known['Description']}"
+    elif known["Type"] == "Number":
+        low, high = known["MinValue"], known["MaxValue"]
+        if not re.fullmatch(r"-?[0-9]{1,9}", value) or not low <= int(value) <= high:
+            return f"{name} must be a whole number from {low:,} to {high:,}, not {value!r}."
+    return None

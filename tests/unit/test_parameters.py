@@ -1,0 +1,52 @@
+"""Parameters of the template, checked before anything is built."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.deployment.parameters import conflicts, defaults, invalid, unknown
+from engine.local.packaging import read_template
+from engine.local.stack import TEMPLATE
+
+KNOWN = read_template(TEMPLATE.read_text())["Parameters"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("ApiAuthorization", "OPEN", "ApiAuthorization must be one of AWS_IAM, NONE, not 'OPEN'."),
+        ("ApiAccessLogs", "yes", "ApiAccessLogs must be one of off, on, account-role, not 'yes'."),
+        ("TableDeletionProtection", "true", "TableDeletionProtection must be one of on, off, not 'true'."),
+        ("LogRetentionDays", "2", "LogRetentionDays must be one of 1, 3, 5"),
+        ("WorkerTimeout", "901", "WorkerTimeout must be a whole number from 5 to 900, not '901'."),
+        ("WorkerTimeout", "4", "WorkerTimeout must be a whole number from 5 to 900, not '4'."),
+        ("WorkerTimeout", "six", "WorkerTimeout must be a whole number from 5 to 900, not 'six'."),
+        ("WorkerTimeout", "", "WorkerTimeout must be a whole number from 5 to 900, not ''."),
+        ("ProducerReservedConcurrency", "-2", "ProducerReservedConcurrency must be a whole number from -1 to 10,000"),
+        ("RecordTtlDays", "36501", "RecordTtlDays cannot be '36501'. "),
+        ("NoncurrentVersionDays", "0", "NoncurrentVersionDays cannot be '0'. "),
+        ("BucketPrefix", "Upper", "BucketPrefix cannot be 'Upper'. "),
+        ("AlarmTopicArn", "topic", "AlarmTopicArn cannot be 'topic'. "),
+    ],
+)
+def test_value_outside_the_template_is_called_by_name(name: str, value: str, problem: str) -> None:
+    (told,) = invalid({name: value}, KNOWN)
+    assert told.startswith(problem)
+
+
+def test_defaults_are_valid_and_go_together() -> None:
+    assert invalid(defaults(KNOWN), KNOWN) == conflicts({}, KNOWN) == []
+
+
+def test_each_problem_is_told() -> None:
+    wrong = {"RecordTtlDays": "0", "WorkerTimeout": "1", "ApiAccessLogs": "x", "QueryMemory": "128"}
+    assert [problem.split()[0] for problem in invalid(wrong, KNOWN)] == [*wrong][:3]
+    together = {"WorkerTimeout": "100", "WorkerBatchSize": "11", "TableMaxWriteUnits": "0"}
+    assert len(conflicts(together, KNOWN)) == 3
+
+
+def test_names_that_a_person_cannot_set() -> None:
+    problems = unknown({"NoSuch": "1", "WorkerImage": "x", "Architecture": "arm64", "TableName": "t"}, KNOWN)
+    assert problems[0].startswith("Use --architecture arm64")
+    assert problems[1].startswith("There is no parameter NoSuch, WorkerImage to set. There are: AlarmTopicArn, ")
+    assert len(problems) == 2
