@@ -37,6 +37,7 @@ PACKAGED_SCHEMA = Path(__file__).parent / "schemas" / "users.toml"
 class ProducerSettings:
     """What the producer reads: `QUEUE_URL` and how to fill it."""
 
+    function: str
     queue_url: str
     schema: Schema
     rejects_bucket: str | None
@@ -51,6 +52,7 @@ class ProducerSettings:
         """Read the settings; `ConfigError` names the variable that is missing or wrong."""
         max_message_bytes = _integer(env, "MAX_MESSAGE_BYTES", DEFAULT_MESSAGE_BYTES, MIN_MESSAGE_BYTES, SQS_MAX_BYTES)
         return cls(
+            function=_function(env),
             queue_url=_required(env, "QUEUE_URL", "the URL of the SQS queue that records go to"),
             schema=_schema(env),
             rejects_bucket=_optional(env, "REJECTS_BUCKET"),
@@ -67,6 +69,7 @@ class ProducerSettings:
 class WorkerSettings:
     """What the worker reads: the table, the schema, where rejects go, how long items live, and its own queue."""
 
+    function: str
     table: str
     queue_url: str | None
     schema: Schema
@@ -79,6 +82,7 @@ class WorkerSettings:
     def from_env(cls, env: Mapping[str, str]) -> WorkerSettings:
         """Read the settings; `ConfigError` names the variable that is missing or wrong."""
         return cls(
+            function=_function(env),
             table=_table(env),
             queue_url=_optional(env, "QUEUE_URL"),
             schema=_schema(env),
@@ -136,6 +140,11 @@ def _transport(env: Mapping[str, str]) -> str:
     if name not in TRANSPORTS:
         raise ConfigError(f"HTTP_TRANSPORT must be {' or '.join(TRANSPORTS)}, not {name!r}")
     return name
+
+
+def _function(env: Mapping[str, str]) -> str:
+    """Return the name that Lambda gives the function: the dimension of its metrics."""
+    return env.get("AWS_LAMBDA_FUNCTION_NAME", "").strip() or "local"
 
 
 def _table(env: Mapping[str, str]) -> str:

@@ -138,3 +138,9 @@ def api_event(path: str, method: str = "GET", **query: str) -> Json:
 def encoded(text: str) -> str:
     """A text as a path segment."""
     return quote(text, safe="")
+
+
+def metrics_in(output: str) -> list[dict[str, int]]:
+    """The counts of each line of metrics among what a function has printed."""
+    lines = [json.loads(line) for line in output.splitlines() if line.startswith('{"_aws"')]
+    return [{name: line[name] for name in line if name not in ("_aws", "FunctionName")} for line in lines]

@@ -16,7 +16,7 @@ from engine.errors import DeadlineExceeded, MillpondError, ObjectError
 from engine.events import ONLY_CSV, Arrival, arrivals
 from engine.flow.attempts import now
 from engine.flow.backoff import Deadline
-from engine.logs import log
+from engine.logs import log, measure
 from engine.rejects import RejectFile, RejectFiles, folder_of
 
 
@@ -49,9 +49,23 @@ async def produce(producer: Producer, event: Any, deadline: Deadline) -> dict[st
             fault = fault or error
         results.append(run.result())
         log(run.level, "object", **results[-1])
+    measure(producer.settings.function, _counts(results))
     if fault is not None:
         raise fault
     return _summary(results)
+
+
+def _counts(results: list[dict[str, Any]]) -> dict[str, int]:
+    """Return the metrics of an event. Objects with a passing fault come again, and are counted then."""
+    ended = [result for result in results if result["status"] in ("complete", "failed")]
+    return {
+        "ObjectsCompleted": sum(result["status"] == "complete" for result in ended),
+        "ObjectsFailed": sum(result["status"] == "failed" for result in ended),
+        # Folder markers and the like are meant for nobody.
+        "ObjectsSkipped": sum(result["reason"] == ONLY_CSV for result in results),
+        "RowsRead": sum(result["totalRows"] for result in ended),
+        "RowsRejected": sum(result["rejectedRows"] for result in ended),
+    }
 
 
 class _Run:

@@ -23,7 +23,7 @@ from engine.config import WorkerSettings
 from engine.errors import DeadlineExceeded, MalformedMessage, ServiceError, Verdict
 from engine.flow.backoff import Deadline
 from engine.items import Items
-from engine.logs import log
+from engine.logs import log, measure
 from engine.messages.message import Message, Outgoing, Refused
 from engine.messages.parse import parse_message
 from engine.messages.rest import rest_of, times_handed_on
@@ -90,16 +90,26 @@ async def work(worker: Worker, event: Any, deadline: Deadline, last: Deadline) -
     if not handed_on:
         failures += [delivery.message_id for delivery in waiting]
     failures += [each.message_id for each in settled if not await _record_rejects(worker, each, outcome, last)]
+    written = sum(outcome.written)
     rejected = sum(len(delivery.rejects) for delivery in deliveries)
     log(
         logging.WARNING if failures or rejected else logging.INFO,
         "batch",
         messages=len(event["Records"]),
-        written=sum(outcome.written),
+        written=written,
         rejected=rejected,
         returned=len(failures),
         handedOn=len(waiting) if handed_on else 0,
         outOfTime=outcome.out_of_time,
+    )
+    measure(
+        worker.settings.function,
+        {
+            "RowsWritten": written,
+            "RowsRejected": rejected,
+            "MessagesReturned": len(failures),
+            "MessagesHandedOn": len(waiting) if handed_on else 0,
+        },
     )
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failures]}
 

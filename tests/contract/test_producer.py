@@ -9,7 +9,7 @@ import pytest
 from engine.errors import ConfigError, ServiceError, UnknownEvent
 from engine.handlers import producer
 from tests.contract.clouds import Cloud
-from tests.functions import Context, Json, event_of, s3_record
+from tests.functions import Context, Json, event_of, metrics_in, s3_record
 
 HEADER = "name,mail,phone\n"
 CSV = HEADER + "John Doe, John@Gmail.com ,9876543210\nAlice Smith,alice@gmail.com,\n"
@@ -312,3 +312,19 @@ def test_the_log_tells_the_counts_and_nothing_of_the_people(
     assert json.loads(lines[-1])["totalRows"] == 6
     for secret in ("john", "John", "x.org", "noname"):
         assert secret not in "".join(lines)
+
+
+def test_each_event_is_counted_in_metrics(
+    moto: Cloud, queue_url: str, capsys: pytest.CaptureFixture[str], env: pytest.MonkeyPatch
+) -> None:
+    env.setenv("AWS_LAMBDA_FUNCTION_NAME", "stack-producer")
+    bucket = moto.bucket()
+    bodies = {"a.csv": CSV + ",no@name.org,\n", "bad.csv": "no,header\n1,2\n", "c.csv.gz": "x", "folder/": ""}
+    for key, body in bodies.items():
+        moto.put(bucket, key, body.encode())
+    produce(event_of(*(s3_record(bucket, key) for key in [*bodies, "gone.csv"])))
+    printed = capsys.readouterr().out
+    assert metrics_in(printed) == [
+        {"ObjectsCompleted": 1, "ObjectsFailed": 1, "ObjectsSkipped": 1, "RowsRead": 3, "RowsRejected": 1}
+    ]
+    assert '"FunctionName":"stack-producer"' in printed

@@ -13,7 +13,19 @@ from engine.errors import ConfigError, ServiceError
 from engine.handlers import producer, worker
 from engine.identity import ObjectVersion
 from tests.contract.clouds import Cloud, same_numbers
-from tests.functions import MODIFIED, SENT_MS, Context, Json, event_of, failures, packed, s3_record, sqs_record, users
+from tests.functions import (
+    MODIFIED,
+    SENT_MS,
+    Context,
+    Json,
+    event_of,
+    failures,
+    metrics_in,
+    packed,
+    s3_record,
+    sqs_record,
+    users,
+)
 from tests.unit.samples import version_of
 
 NO_INGESTION = str(int(hashlib.sha256(b"").hexdigest(), 16))[-10:]
@@ -265,3 +277,12 @@ def test_the_log_tells_the_counts_and_nothing_of_the_people(
     assert (last["messages"], last["written"], last["rejected"], last["returned"]) == (3, 3, 2, 2)
     for secret in ("Name", "example.com", "x.org", "xxx"):
         assert secret not in "".join(lines)
+
+
+def test_each_batch_is_counted_in_metrics(cloud: Cloud, table: str, capsys: pytest.CaptureFixture[str]) -> None:
+    bucket = cloud.bucket()
+    rows = [*users(1, 3), [4, "x" * 410_000, "poison@x.org", "N/A"]]
+    work(sqs_record("a", packed(rows, bucket=bucket)), sqs_record("b", "{"))
+    assert metrics_in(capsys.readouterr().out) == [
+        {"RowsWritten": 3, "RowsRejected": 1, "MessagesReturned": 1, "MessagesHandedOn": 0}
+    ]

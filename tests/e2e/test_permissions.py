@@ -129,6 +129,7 @@ WORK = {
     ("producer", "s3:PutObject"): keeps_the_rejects_of_a_file,
     ("producer", "sqs:SendMessage"): sends_records,
     ("worker", "dynamodb:BatchWriteItem"): writes_items,
+    ("worker", "dynamodb:DescribeTable"): writes_items,
     ("worker", "s3:PutObject"): keeps_the_rejects_of_a_message,
     ("query", "dynamodb:Query"): finds_a_user,
     ("query", "dynamodb:Scan"): lists_users,
@@ -156,6 +157,12 @@ async def without(stack: LocalStack, kind: str, action: str) -> AsyncIterator[No
         less["Statement"] = [statement for statement in less["Statement"] if statement["Action"]]
         assert less != policy
         await iam.put_role_policy(**names, PolicyDocument=json.dumps(less))
+        # A new process, since some things are asked for once in a process.
+        function = await lambda_.get_function_configuration(FunctionName=getattr(stack.outputs, kind))
+        variables = {**function["Environment"]["Variables"], "WITHOUT": action}
+        await lambda_.update_function_configuration(
+            FunctionName=function["FunctionName"], Environment={"Variables": variables}
+        )
         try:
             yield
         finally:

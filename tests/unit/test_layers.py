@@ -28,6 +28,7 @@ PURE: dict[str, set[str]] = {
     "rejects": {"identity", "reading"},
     "convert": {"identity", "messages", "reading", "schema"},
     "items": {"identity", "messages", "schema"},
+    "metrics": set(),
     "outcome": set(),
     "queries": {"errors", "identity", "schema"},
     "flow.backoff": set(),
@@ -45,7 +46,7 @@ SERVICES: dict[str, set[str]] = {
 }
 RUNTIME: dict[str, set[str]] = {
     "config": {"errors", "schema"},
-    "logs": set(),
+    "logs": {"metrics"},
     "flow": _FLOW,
     "aws.types": {"flow.backoff"},
     "aws.http1": set(),
