@@ -20,7 +20,7 @@ GENERATED_KINDS: Final[Mapping[str, str]] = {
 }
 """Kinds of generated attributes and their DynamoDB types.
 
-`version` is the object's LastModified in whole seconds and the row number as 12 fraction digits: it sorts rows and
+`version` is the object's LastModified in whole seconds with row number and ingestion as its fraction: it sorts rows and
 uploads, and is the same on each attempt. `expires_at` is present only where RECORD_TTL_DAYS is set.
 """
 
