@@ -60,12 +60,14 @@ demo: setup ## start a local AWS, deploy, load two files, show the results, shut
 local: setup ## start a local AWS, deploy, keep it running until Ctrl-C
 	@$(BIN)/millpond local
 
+AT_ENDPOINT = $(if $(ENDPOINT),--endpoint $(ENDPOINT))
+
 # Measures the engine with the package versions of the images, and its rivals. Run nothing else at the same time.
 bench: $(BENCH) rivals ## measure everything (half an hour); ENDPOINT=http://… measures an emulator or AWS instead
-	.venv-bench/bin/python -m benchmarks $(if $(ENDPOINT),--endpoint $(ENDPOINT)) $(ARGS)
+	.venv-bench/bin/python -m benchmarks $(AT_ENDPOINT) $(ARGS)
 
-bench-quick: $(BENCH) rivals ## measure the main figures in under a minute
-	.venv-bench/bin/python -m benchmarks --quick $(ARGS)
+bench-quick: $(BENCH) rivals ## measure the main figures in under a minute; with ENDPOINT=… too
+	.venv-bench/bin/python -m benchmarks --quick $(AT_ENDPOINT) $(ARGS)
 
 # A rival whose toolchain is missing is left out; the report says so.
 GO_RIVAL := benchmarks/rivals/go

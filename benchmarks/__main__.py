@@ -19,6 +19,7 @@ from benchmarks.harness import Sinks, ask, sinks
 from benchmarks.model import Options
 from benchmarks.processes import ROOT, cores
 from benchmarks.questions import QUESTIONS
+from benchmarks.questions.common import PER_MESSAGE
 
 RESULTS = ROOT / "benchmarks" / "results"
 README = ROOT / "benchmarks" / "README.md"
@@ -35,20 +36,24 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Millpond beside its rivals")
     parser.add_argument("--quick", action="store_true", help="few questions, few rounds, under a minute")
     parser.add_argument("--only", type=_names, help=f"some of the questions, by commas: {', '.join(names)}")
-    parser.add_argument("--rounds", type=_count, help="interleaved rounds (5; quick: 2)")
+    parser.add_argument("--rounds", type=_count, help="interleaved rounds (5; endpoint: 3; quick: 2)")
     parser.add_argument("--seconds", type=float, help="how long one run should last (3; quick: 0.5)")
     parser.add_argument("--row-bytes", type=_count, default=data.DEFAULT_ROW_BYTES, help="bytes of a row (100)")
     parser.add_argument("--endpoint", type=_url, help="an emulator's URL, or `aws`, instead of the stand-in")
+    parser.add_argument("--rows", type=_rows, help="rows of one call to an endpoint (20,000; quick: 5,000)")
+    parser.add_argument("--limit", type=_count, help="seconds for one run at an endpoint (120; quick: 30)")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder for the results")
     chosen = parser.parse_args()
     if unknown := set(chosen.only or ()) - set(names):
         parser.error(f"no such question: {', '.join(sorted(unknown))}")
     if chosen.row_bytes < data.MIN_ROW_BYTES:
         parser.error(f"a row has at least {data.MIN_ROW_BYTES} bytes")
-    if chosen.endpoint and (
-        chosen.only or chosen.quick or chosen.seconds or chosen.row_bytes != data.DEFAULT_ROW_BYTES
-    ):
-        parser.error("an endpoint is asked two questions only, in its own way: --rounds and --out are all there is")
+    if not chosen.endpoint and (chosen.rows or chosen.limit):
+        parser.error("--rows and --limit are for an endpoint")
+    if chosen.endpoint and set(chosen.only or ()) - set(endpoint.NAMES):
+        parser.error(f"an endpoint is asked these questions: {', '.join(endpoint.NAMES)}")
+    if chosen.endpoint and (chosen.seconds or chosen.row_bytes != data.DEFAULT_ROW_BYTES):
+        parser.error("--seconds and --row-bytes are not for an endpoint")
     try:
         # Now, and not after half an hour.
         chosen.out.mkdir(parents=True, exist_ok=True)
@@ -69,6 +74,12 @@ def _count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) > 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return int(text)
+
+
+def _rows(text: str) -> int:
+    if (rows := _count(text)) % PER_MESSAGE:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a multiple of {PER_MESSAGE}, the rows of one message")
+    return rows
 
 
 def _url(text: str) -> str:
@@ -102,21 +113,27 @@ def main() -> None:
         signal.signal(number, _stop)
     quick = chosen.quick
     options = Options(
-        rounds=chosen.rounds or (2 if quick else 5),
+        rounds=chosen.rounds or (2 if quick else 3 if chosen.endpoint else 5),
         seconds=chosen.seconds or (0.6 if quick else 3.0),
         quick=quick,
         row_bytes=chosen.row_bytes,
     )
     if chosen.endpoint:
-        void = endpoint.main(chosen.endpoint, options, chosen.out, say)
+        asked = endpoint.Asked(
+            chosen.endpoint,
+            chosen.only or endpoint.NAMES,
+            chosen.rows or (endpoint.QUICK_ROWS if quick else endpoint.ROWS),
+            chosen.limit or (endpoint.QUICK_LIMIT if quick else endpoint.LIMIT),
+        )
+        wrong = endpoint.main(asked, options, chosen.out, say)
     else:
-        void = measure(options, chosen.only, chosen.out)
-    if void:
-        sys.exit("some runs were void, see above")
+        wrong = measure(options, chosen.only, chosen.out)
+    if wrong:
+        sys.exit(wrong)
 
 
-def measure(options: Options, only: list[str] | None, out: Path) -> bool:
-    """Ask the questions at the stand-in; tell whether some run was void."""
+def measure(options: Options, only: list[str] | None, out: Path) -> str:
+    """Ask the questions at the stand-in; return what went wrong in one line, or nothing."""
     quick = options.quick
     questions = [q for q in QUESTIONS if (q.name in only if only else q.quick or not quick)]
     about: dict[str, Any] = {**machine.describe(options), "pulse_ms": {}}
@@ -142,7 +159,7 @@ def measure(options: Options, only: list[str] | None, out: Path) -> bool:
     if name == "full" and out == RESULTS:
         README.write_text(report.between_markers(README.read_text(encoding="utf-8"), markdown), encoding="utf-8")
     say(f"{time.monotonic() - began:.0f} s; written to {out}/{name}.json, .md, .png and .svg")
-    return any(line.void for _, lines in answers for line in lines)
+    return "some runs were void, see above" if any(line.void for _, lines in answers for line in lines) else ""
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

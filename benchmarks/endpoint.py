@@ -1,8 +1,10 @@
 """Worker and producer against an emulator, or AWS itself, instead of the stand-in: ``--endpoint URL`` or ``aws``.
 
-There the other side is the bottleneck, so its own ceiling stands beside the results: what it takes of requests that
-were signed beforehand. Each contender gets a table and a queue of its own; what is in them at the end is counted, and
-all of it is removed again. On AWS this costs money: some cents, by the number of rows.
+There the server is the bottleneck, and nobody knows its ceiling: `cores used` shows how much of the time a contender
+worked rather than waited. Each contender gets a table and a queue of its own; what is in them at the end is counted,
+and all of it is deleted again. On AWS this costs money: some cents, by the number of rows.
+
+A contender's run has a time limit. When the server stops answering, what was measured until then is the result.
 """
 
 from __future__ import annotations
@@ -10,275 +12,186 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-import time
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import boto3
-import uvloop
-from botocore.config import Config
-from botocore.credentials import Credentials
-from botocore.exceptions import BotoCoreError, ClientError
+from typing import Any, NamedTuple
 
 from benchmarks import data, machine, plots, report, rivals
 from benchmarks.figures import summarise
-from benchmarks.harness import Line, usual_figures
-from benchmarks.model import Entry, Json, Options, Question, Run
-from benchmarks.processes import RunFailed, environment, run
-from benchmarks.questions.common import RATES, producer, worker
-from benchmarks.sink import load
+from benchmarks.harness import Line, Say, usual_figures
+from benchmarks.model import Entry, Options, Question, Run
+from benchmarks.place import REFUSALS, NoCredentials, Place
+from benchmarks.processes import RunFailed, TimeLimit, run
+from benchmarks.questions.common import PER_MESSAGE, producer, worker
 
-ROWS = 20_000
-CEILING_SECONDS = 3.0
+NAMES = ("work", "produce")
+"""The questions that an endpoint is asked."""
 
-
-class Place:
-    """An endpoint with clients; stands where a stand-in would, but counts nothing."""
-
-    authority = ""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        session = boto3.Session()
-        found = session.get_credentials()
-        if found is None and not url:
-            sys.exit("No AWS credentials found. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE.")
-        frozen = found.get_frozen_credentials() if found else None
-        self.credentials = (
-            Credentials(frozen.access_key, frozen.secret_key, frozen.token) if frozen else Credentials("test", "test")
-        )
-        self.region: str = session.region_name or "us-east-1"
-        self.s3, self.sqs, self.dynamodb = (
-            boto3.client(
-                service,
-                endpoint_url=url or None,
-                region_name=self.region,
-                aws_access_key_id=self.credentials.access_key,
-                aws_secret_access_key=self.credentials.secret_key,
-                aws_session_token=self.credentials.token,
-                config=Config(
-                    connect_timeout=5, retries={"total_max_attempts": 2}, s3={"addressing_style": "path"} if url else {}
-                ),
-            )
-            for service in ("s3", "sqs", "dynamodb")
-        )
-
-    def control(self, path: str, document: Json | None = None) -> Json:
-        """Return counts of nothing."""
-        return {"calls": {}, "bytes_in": 0, "violations": 0}
-
-    def env(self, extra: dict[str, str]) -> dict[str, str]:
-        """Return the variables of a contender here."""
-        chosen = {
-            "AWS_ACCESS_KEY_ID": self.credentials.access_key,
-            "AWS_SECRET_ACCESS_KEY": self.credentials.secret_key,
-            "AWS_REGION": self.region,
-            "AWS_DEFAULT_REGION": self.region,
-        }
-        if self.credentials.token:
-            chosen["AWS_SESSION_TOKEN"] = self.credentials.token
-        variables = environment(self.url, "", {**chosen, **extra})
-        if not self.url:
-            del variables["AWS_ENDPOINT_URL"]
-        return variables
-
-    @contextmanager
-    def table(self) -> Iterator[str]:
-        """Make a table, and remove it at the end."""
-        name = f"millpond-bench-{uuid.uuid4().hex[:12]}"
-        keys = {"email": ("S", "HASH"), "createdAt": ("N", "RANGE")}
-        self.dynamodb.create_table(
-            TableName=name,
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": key, "AttributeType": kind} for key, (kind, _) in keys.items()],
-            KeySchema=[{"AttributeName": key, "KeyType": role} for key, (_, role) in keys.items()],
-        )
-        try:
-            self.dynamodb.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1})
-            yield name
-        finally:
-            self.dynamodb.delete_table(TableName=name)
-
-    @contextmanager
-    def queue(self) -> Iterator[str]:
-        """Make a queue, and remove it at the end; gives its URL."""
-        url: str = self.sqs.create_queue(QueueName=f"millpond-bench-{uuid.uuid4().hex[:12]}")["QueueUrl"]
-        try:
-            yield url
-        finally:
-            self.sqs.delete_queue(QueueUrl=url)
-
-    @contextmanager
-    def bucket(self, key: str, body: bytes) -> Iterator[str]:
-        """Make a bucket with one object, and remove both at the end."""
-        name = f"millpond-bench-{uuid.uuid4().hex[:12]}"
-        where = {} if self.region == "us-east-1" else {"LocationConstraint": self.region}
-        self.s3.create_bucket(Bucket=name, **({"CreateBucketConfiguration": where} if where else {}))
-        try:
-            self.s3.put_object(Bucket=name, Key=key, Body=body)
-            yield name
-        finally:
-            self.s3.delete_object(Bucket=name, Key=key)
-            self.s3.delete_bucket(Bucket=name)
-
-    def items(self, table: str) -> int:
-        """Count the items of a table."""
-        pages = self.dynamodb.get_paginator("scan").paginate(TableName=table, Select="COUNT", ConsistentRead=True)
-        return sum(page["Count"] for page in pages)
-
-    def messages(self, queue_url: str) -> int:
-        """Count the messages of a queue, once the count has stopped changing (it lags behind)."""
-        name, counts = "ApproximateNumberOfMessages", [-1]
-        for _ in range(60):
-            attributes = self.sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=[name])["Attributes"]
-            counts.append(int(attributes[name]))
-            if counts[-1] == counts[-2]:
-                break
-            time.sleep(1 if not self.url else 0.2)
-        return counts[-1]
-
-    def ceilings(self) -> Json:
-        """Measure what the endpoint takes of requests that were signed beforehand."""
-        result: Json = {"generator": "own client", "operations": {}}
-        with self.table() as table, self.queue() as queue:
-            of_table, of_queue = self.dynamodb.meta.endpoint_url, self.sqs.meta.endpoint_url
-            requests = {
-                "BatchWriteItem": (of_table, load.write_request(of_table, table, self.credentials, self.region)),
-                "SendMessageBatch": (of_queue, load.send_request(of_queue, queue, self.credentials, self.region)),
-            }
-            for name, (url, request) in requests.items():
-                try:
-                    rate = uvloop.run(load.by_own_client(url, request, CEILING_SECONDS))
-                except RuntimeError as error:
-                    result["operations"][name] = {"calls_per_second": 0, "rows_per_second": 0, "error": str(error)}
-                    continue
-                result["operations"][name] = {"calls_per_second": rate, "rows_per_second": rate * request.rows}
-        return result
+ROWS, QUICK_ROWS = 20_000, 5_000
+LIMIT, QUICK_LIMIT = 120.0, 30.0
+"""Seconds: a server that takes 20,000 rows twice in them takes 333 a second, less than any emulator measured here."""
 
 
-def _work(place: Place, entry: Entry, folder: Path) -> Run:
+class Asked(NamedTuple):
+    """What an endpoint is asked."""
+
+    url: str
+    only: Sequence[str]
+    """Some of `NAMES`."""
+    rows: int
+    """Rows of one call, a multiple of `PER_MESSAGE`; each contender makes two."""
+    limit: float
+    """Seconds that one run of a contender may take at most."""
+
+
+class Gone(Exception):
+    """The endpoint stopped answering; says how that was noticed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    question: Question
+    measure: Callable[[Place, Entry, float, Path], Run]
+    entries: list[Entry]
+    lines: list[Line]
+
+
+def _work(place: Place, entry: Entry, limit: float, folder: Path) -> Run:
     with place.table() as table:
-        result = _run(place, entry, folder, {"TABLE_NAME": table, **entry.env}, entry.event)
+        try:
+            result = _run(place, entry, limit, folder, {"TABLE_NAME": table, **entry.env}, entry.event)
+        except TimeLimit as error:
+            raise TimeLimit(f"{error}, {place.items(table):,} of {entry.distinct:,} rows in the table") from None
         if (found := place.items(table)) != entry.distinct:
             raise RunFailed(f"void: {found:,} items in the table, not {entry.distinct:,}")
     return result
 
 
-def _produce(place: Place, entry: Entry, folder: Path) -> Run:
-    key = data.key_of(entry.records_per_call)
-    body = data.HEADER + data.block() * (entry.records_per_call // data.BLOCK_ROWS)
+def _produce(place: Place, entry: Entry, limit: float, folder: Path) -> Run:
+    rows = entry.records_per_call
+    key = data.key_of(rows)
+    body = data.HEADER + (data.block() * -(-rows // data.BLOCK_ROWS))[: rows * data.DEFAULT_ROW_BYTES]
     with place.queue() as queue, place.bucket(key, body) as bucket:
-        result = _run(place, entry, folder, {"QUEUE_URL": queue, **entry.env}, data.s3_event(key, bucket=bucket))
+        event = data.s3_event(key, bucket=bucket)
+        try:
+            result = _run(place, entry, limit, folder, {"QUEUE_URL": queue, **entry.env}, event)
+        except TimeLimit as error:
+            raise TimeLimit(f"{error}, {place.messages(queue):,} messages in the queue") from None
         found, most = place.messages(queue), result.total_records
-        # Packed messages hold up to 500 rows; what is inside is looked at by the stand-in only.
-        if not most / 500 <= found <= most:
+        # Packed messages hold up to 500 rows; only the stand-in looks inside them.
+        if not most / PER_MESSAGE <= found <= most:
             raise RunFailed(f"void: {found:,} messages in the queue for {most:,} records")
     return result
 
 
-def _run(place: Place, entry: Entry, folder: Path, env: dict[str, str], event: Any) -> Run:
+def _run(place: Place, entry: Entry, limit: float, folder: Path, env: dict[str, str], event: Any) -> Run:
     path = folder / "event.json"
     path.write_text(json.dumps(event), encoding="utf-8")
     spec = {**entry.spec, "event": str(path), "warmup": 1, "repeat": 1, "records_per_call": entry.records_per_call}
-    return run(entry.contender, [spec], [place.env(env)], place)
+    return run(entry.contender, [spec], [place.env(env)], place, limit)
 
 
-def _questions() -> list[tuple[Question, Callable[[Place, Entry, Path], Run], list[Entry]]]:
+def _tasks(asked: Asked, *, quick: bool) -> list[_Task]:
+    messages = asked.rows // PER_MESSAGE
     workers = [
-        worker(rivals.MILLPOND, messages=ROWS // 500),
-        worker(rivals.GO, messages=ROWS // 500, env=rivals.GO_ENV),
-        worker(rivals.BATCH_WRITER, messages=ROWS // 500, spec={"way": "batch_writer"}),
-        worker(rivals.AIOBOTO3, messages=ROWS // 500),
+        worker(rivals.MILLPOND, messages=messages),
+        worker(rivals.BATCH_WRITER, messages=messages, spec={"way": "batch_writer"}),
     ]
-    producers = [producer(rivals.MILLPOND, ROWS), producer(rivals.BATCH_WRITER, ROWS, "boto3, one message a row")]
-    columns = RATES[:3]
-    return [
-        (
-            Question(
-                name="work",
-                title=f"Worker: {ROWS:,} rows into a new table",
-                about="One call, after one that opened the connections and did the same.",
-                unit="records",
-                entries=lambda _: workers,
-                columns=columns,
-                chart="per_second",
-            ),
-            _work,
-            workers,
-        ),
-        (
-            Question(
-                name="produce",
-                title=f"Producer: {ROWS:,} rows into a new queue",
-                about="One call, after one that opened the connections and did the same.",
-                unit="records",
-                entries=lambda _: producers,
-                columns=columns,
-                chart="per_second",
-            ),
-            _produce,
-            producers,
-        ),
+    if not quick:
+        workers += [
+            worker(rivals.GO, messages=messages, env=rivals.GO_ENV),
+            worker(rivals.AIOBOTO3, messages=messages),
+        ]
+    producers = [
+        producer(rivals.MILLPOND, asked.rows),
+        producer(rivals.BATCH_WRITER, asked.rows, "boto3, one message a row"),
     ]
+    known = {
+        "work": _task("work", f"Worker: {asked.rows:,} rows into a new table", _work, workers),
+        "produce": _task("produce", f"Producer: {asked.rows:,} rows into a new queue", _produce, producers),
+    }
+    return [known[name] for name in NAMES if name in asked.only]
 
 
-def main(url: str, options: Options, out: Path, say: Callable[[str], None]) -> bool:
-    """Measure at `url` (``aws``: AWS itself, with the person's own credentials) and write the results.
+def _task(name: str, title: str, measure: Callable[[Place, Entry, float, Path], Run], entries: list[Entry]) -> _Task:
+    question = Question(
+        name=name,
+        title=title,
+        about="One call, after one that opened the connections and did the same. "
+        "Cores used are the contender's: what is missing to 1 is time that it waited for the server.",
+        unit="records",
+        entries=lambda _: entries,
+        columns=(
+            ("per_second", "records/s"),
+            ("cores", "cores used"),
+            ("per_cpu_second", "records per CPU-second"),
+            ("peak_mb", "peak MB"),
+        ),
+        chart="per_second",
+    )
+    # What the server bills is not counted here, so there are no dollars.
+    entries = [replace(entry, cost=False) for entry in entries]
+    lines = [Line(entry.label, entry.contender.name, entry.contender.settings) for entry in entries]
+    return _Task(question, measure, entries, lines)
 
-    Tells whether some run was void. Ends the process with one line where nothing like AWS answers.
+
+def main(asked: Asked, options: Options, out: Path, say: Say) -> str:
+    """Measure (``aws``: AWS itself, with the person's own credentials) and write the results.
+
+    Returns what went wrong in one line, or nothing. Ends the process with one line where nothing like AWS answers.
     """
-    place = Place("" if url == "aws" else url.rstrip("/"))
     try:
-        place.dynamodb.list_tables(Limit=1)
-    except (BotoCoreError, ClientError) as error:
-        sys.exit(f"{url} does not answer like AWS: {str(error).splitlines()[0][:200]}")
-    say(f"{url}: its own ceiling")
-    before = place.ceilings()
-    answers = []
-    with tempfile.TemporaryDirectory(prefix="millpond-bench-") as folder:
-        for question, measure, entries in _questions():
-            say(f"{question.name}: {question.title}")
-            answers.append((question, _answer(place, question, measure, entries, options, Path(folder), say)))
-    say(f"{url}: its own ceiling again")
-    ceilings = {f"{url}, before": before, f"{url}, after": place.ceilings()}
-    about = {**machine.describe(options), "placement": "Where the server runs is not known here."}
-    markdown = report.as_markdown(answers, about, ceilings)
-    print(markdown)
-    document = report.as_json(answers, about, ceilings)
+        place = Place("" if asked.url == "aws" else asked.url.rstrip("/"))
+    except NoCredentials as error:
+        sys.exit(str(error))
+    if refusal := place.refusal():
+        sys.exit(f"{asked.url} does not answer like AWS: {refusal}")
+    tasks = _tasks(asked, quick=options.quick)
+    wrong = ""
+    try:
+        with tempfile.TemporaryDirectory(prefix="millpond-bench-") as folder:
+            for task in tasks:
+                say(f"{task.question.name}: {task.question.title}")
+                _answer(place, task, asked.limit, options.rounds, Path(folder), say)
+    except Gone as error:
+        wrong = f"{asked.url} stopped answering: {error}; the results above are what was measured until then"
+    answers = [(task.question, task.lines) for task in tasks]
+    _write(answers, {**machine.describe(options), "placement": f"The server is {asked.url}."}, out, say)
+    if not wrong and any(line.void or line.unfinished for _, lines in answers for line in lines):
+        wrong = "some runs were void or unfinished, see above"
+    return wrong
+
+
+def _answer(place: Place, task: _Task, limit: float, rounds: int, folder: Path, say: Say) -> None:
+    """Fill the lines of a task, round by round. Raises `Gone`; the lines then hold what there was until then."""
+    for _ in range(rounds):
+        for entry, line in zip(task.entries, task.lines, strict=True):
+            line.missing = entry.contender.missing() or ""
+            if line.missing or line.unfinished:  # a second try would take as long
+                continue
+            try:
+                figures = usual_figures(entry, task.measure(place, entry, limit, folder))
+            except TimeLimit as error:
+                line.unfinished.append(str(error))
+                say(f"  {entry.label}: {error}")
+            except (RunFailed, *REFUSALS) as error:
+                line.void.append(str(error))
+                say(f"  {entry.label}: {report.last_line(str(error))}")
+            else:
+                line.rounds.append(figures)
+                line.summary = summarise(line.rounds)
+                say(f"  {entry.label}: {figures['per_second']:,.0f} {task.question.unit}/s")
+                continue
+            if refusal := place.refusal():
+                raise Gone(refusal)
+
+
+def _write(answers: Sequence[report.Answered], about: dict[str, Any], out: Path, say: Say) -> None:
+    markdown = report.as_markdown(answers, about, {})
+    print(markdown, flush=True)
+    document = report.as_json(answers, about, {})
     (out / "endpoint.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     (out / "endpoint.md").write_text(markdown, encoding="utf-8")
     plots.draw(answers, out, "endpoint")
     say(f"written to {out}/endpoint.json, .md, .png and .svg")
-    return any(line.void for _, lines in answers for line in lines)
-
-
-def _answer(
-    place: Place,
-    question: Question,
-    measure: Callable[[Place, Entry, Path], Run],
-    entries: list[Entry],
-    options: Options,
-    folder: Path,
-    say: Callable[[str], None],
-) -> list[Line]:
-    lines = [Line(entry.label, entry.contender.name, entry.contender.settings) for entry in entries]
-    for _ in range(options.rounds):
-        for entry, line in zip(entries, lines, strict=True):
-            if reason := entry.contender.missing():
-                line.missing = reason
-                continue
-            entry.cost = False
-            try:
-                figures = usual_figures(entry, measure(place, entry, folder))
-            except (RunFailed, ClientError) as error:
-                line.void.append(str(error))
-                say(f"  {entry.label}: {error}")
-                continue
-            line.rounds.append(figures)
-            say(f"  {entry.label}: {figures['per_second']:,.0f} {question.unit}/s")
-    for line in lines:
-        line.summary = summarise(line.rounds)
-    return lines

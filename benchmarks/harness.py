@@ -44,6 +44,8 @@ class Line:
     summary: dict[str, Summary] = field(default_factory=dict)
     rounds: list[Figures] = field(default_factory=list)
     void: list[str] = field(default_factory=list)
+    unfinished: list[str] = field(default_factory=list)
+    """Runs that were stopped at their time limit."""
     missing: str = ""
 
 

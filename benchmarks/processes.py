@@ -22,10 +22,15 @@ from benchmarks.sink.signatures import ACCESS_KEY, REGION, SECRET_KEY
 
 ROOT = Path(__file__).parent.parent
 TIMEOUT = 900.0
+"""Seconds that one run may take at most, unless another limit is given."""
 
 
 class RunFailed(Exception):
     """A contender that did not come to its end; says why."""
+
+
+class TimeLimit(RunFailed):
+    """A contender that was killed because it was not done in time."""
 
 
 def cores() -> tuple[set[int], set[int]]:
@@ -97,10 +102,16 @@ def environment(endpoint: str, authority: str, extra: Mapping[str, str]) -> dict
     }
 
 
-def run(contender: Contender, specs: Sequence[Json], envs: Sequence[Mapping[str, str]], at: Target) -> Run:
+def run(
+    contender: Contender,
+    specs: Sequence[Json],
+    envs: Sequence[Mapping[str, str]],
+    at: Target,
+    limit: float = TIMEOUT,
+) -> Run:
     """Run one process for each specification, all on the contender's core; return what came of it.
 
-    Raises `RunFailed`.
+    Raises `RunFailed`; after `limit` seconds it kills the processes and raises `TimeLimit`.
     """
     with tempfile.TemporaryDirectory(prefix="millpond-bench-") as name:
         folder = Path(name)
@@ -114,7 +125,7 @@ def run(contender: Contender, specs: Sequence[Json], envs: Sequence[Mapping[str,
         results = []
         try:
             for process, output in started:
-                code, usage = _wait(process)
+                code, usage = _wait(process, began + limit, limit)
                 if code != 0:
                     words = (output.with_suffix(".err").read_text(encoding="utf-8", errors="replace")).strip()
                     raise RunFailed(f"{contender.label} ended with {code}: {words[-500:]}")
@@ -147,9 +158,8 @@ def _start(command: list[str], env: Mapping[str, str], output: Path) -> tuple[su
     return process, output
 
 
-def _wait(process: subprocess.Popen[bytes]) -> tuple[int, Any]:
+def _wait(process: subprocess.Popen[bytes], until: float, limit: float) -> tuple[int, Any]:
     """Wait for one process and return its exit code and what it has used."""
-    until = time.monotonic() + TIMEOUT
     while True:
         pid, status, usage = os.wait4(process.pid, os.WNOHANG)
         if pid:
@@ -159,5 +169,5 @@ def _wait(process: subprocess.Popen[bytes]) -> tuple[int, Any]:
             process.kill()
             os.wait4(process.pid, 0)
             process.returncode = -9
-            raise RunFailed(f"not done after {TIMEOUT:.0f} s")
+            raise TimeLimit(f"not done after {limit:g} s")
         time.sleep(0.02)

@@ -42,6 +42,7 @@ def _entry(line: Line) -> dict[str, Any]:
         "settings": line.settings,
         "missing": line.missing or None,
         "void": line.void,
+        "unfinished": line.unfinished,
         "rounds": line.rounds,
         "summary": {
             name: {"median": figure.median, "low": figure.low, "high": figure.high}
@@ -96,20 +97,29 @@ def _question(question: Question, lines: Sequence[Line]) -> str:
     table = [f"| {question.unit} | " + " | ".join(headings) + " |", "| --- |" + " ---: |" * len(headings)]
     for line in lines:
         if not line.summary:
-            reason = f"missing: {line.missing}" if line.missing else _why_void(line)
-            table.append(f"| {line.label} | {reason} |" + " |" * (len(headings) - 1))
+            table.append(f"| {line.label} | {_why_nothing(line)} |" + " |" * (len(headings) - 1))
             continue
         cells = [_cell(name, line.summary.get(name)) for name, _ in question.columns]
         if first is not None:
             cells.append("" if line is first else _times(first, line, question.compare))
-        table.append(f"| {line.label}{' (some rounds void)' if line.void else ''} | " + " | ".join(cells) + " |")
+        lost = " (some rounds void)" if line.void else " (some rounds unfinished)" if line.unfinished else ""
+        table.append(f"| {line.label}{lost} | " + " | ".join(cells) + " |")
     return f"### {question.title}\n\n{question.about}\n\n" + "\n".join(table)
 
 
-def _why_void(line: Line) -> str:
-    """Return the last line of why the first run failed: before it may stand a whole traceback."""
-    said = line.void[0].strip().splitlines()[-1] if line.void else "no run"
+def _why_nothing(line: Line) -> str:
+    """Return why there are no figures, in one line."""
+    if line.missing:
+        return f"missing: {line.missing}"
+    if line.unfinished:
+        return f"unfinished: {line.unfinished[0]}"
+    said = last_line(line.void[0]) if line.void else "no run"
     return "void: " + said.removeprefix("void: ").replace("|", "/")
+
+
+def last_line(text: str) -> str:
+    """Return the last line of why a run failed: before it may stand a whole traceback."""
+    return text.strip().splitlines()[-1]
 
 
 def _cell(name: str, figure: Summary | None) -> str:
