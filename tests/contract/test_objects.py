@@ -16,6 +16,8 @@ from engine.identity import ObjectRef
 from engine.rejects import RejectFile
 from tests.contract.clouds import Cloud
 
+pytestmark = pytest.mark.uses("s3")
+
 BODY = bytes(range(256)) * 4096 + b"the end"
 KEYS = [
     "uploads/users.csv",

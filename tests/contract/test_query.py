@@ -9,6 +9,8 @@ from engine.handlers import query
 from tests.contract.clouds import Cloud
 from tests.functions import Context, Json, api_event, encoded
 
+pytestmark = pytest.mark.uses("dynamodb")
+
 
 def get(path: str, method: str = "GET", **parameters: str) -> tuple[int, Json]:
     """Call the handler as API Gateway does; the headers are checked."""

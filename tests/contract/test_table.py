@@ -18,12 +18,16 @@ from engine.messages.message import Message
 from engine.messages.parse import parse_message
 from engine.schema.model import Schema
 from engine.schema.parse import parse_schema
-from tests.contract.clouds import Cloud, both, same_numbers
+from tests.contract.clouds import Cloud, same_numbers
+
+pytestmark = pytest.mark.uses("dynamodb")
 from tests.contract.lanes import lane_to
 from tests.functions import MODIFIED, packed
 from tests.unit.samples import version_of
 
 INGESTION = ObjectVersion(**packed([])["object"]).ingestion
+
+pytestmark = pytest.mark.uses("dynamodb")
 
 USERS = parse_schema(PACKAGED_SCHEMA.read_text(), "users.toml")
 COLUMNS = ("name", "email", "phone")
@@ -146,13 +150,13 @@ async def test_large_items_are_sent_in_fewer_than_25(cloud: Cloud) -> None:
     assert len(cloud.items(table)) == 45
 
 
-@both(moto="takes more than 25")
+@pytest.mark.gaps(moto="takes more than 25")
 async def test_26_items_are_refused(cloud: Cloud) -> None:
     error = await refusal(cloud, items(26).text(range(26)))
     assert error.verdict is Verdict.POISON
 
 
-@both(moto="compares how numbers are written, not their values")
+@pytest.mark.gaps(moto="compares how numbers are written, not their values")
 async def test_one_key_twice_is_refused(cloud: Cloud) -> None:
     error = await refusal(cloud, put_request(), put_request(createdAt={"N": "1775260800.0000000000010"}))
     assert error.verdict is Verdict.POISON
@@ -173,7 +177,7 @@ async def test_an_item_that_is_wrong_in_itself_is_poison(cloud: Cloud, wrong: di
     assert (error.code, error.status, error.verdict) == ("ValidationException", 400, Verdict.POISON)
 
 
-@both(moto="takes numbers of any length")
+@pytest.mark.gaps(moto="takes numbers of any length")
 async def test_a_number_of_39_digits_is_poison(cloud: Cloud) -> None:
     assert (await refusal(cloud, put_request(note={"N": "1" * 39}))).verdict is Verdict.POISON
 

@@ -28,6 +28,8 @@ from tests.functions import (
 )
 from tests.unit.samples import version_of
 
+pytestmark = pytest.mark.uses("s3", "sqs", "dynamodb")
+
 NO_INGESTION = str(int(hashlib.sha256(b"").hexdigest(), 16))[-10:]
 PLAIN = {"name": " John Doe ", "mail": "John@Gmail.com", "phone": "", "processedAt": "2026-04-04T00:00:01.234Z"}
 
