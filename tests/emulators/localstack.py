@@ -43,10 +43,10 @@ exec {java} "$@"
 @contextmanager
 def localstack(port: int | None = None) -> Iterator[str]:
     """Run LocalStack on `port` (None: a free one) of 127.0.0.1; gives its URL. Raises `Unavailable`."""
-    if not (ENVIRONMENT / ".requirements-installed").is_file():
-        raise Unavailable("it is not installed: run `make localstack`, which needs PyPI")
     if port and is_port_taken(port):
         raise Unavailable(f"port {port} is in use; choose another one with --port")
+    if not (ENVIRONMENT / ".requirements-installed").is_file():
+        raise Unavailable("it is not installed: run `make localstack`, which needs PyPI")
     port = port or free_port()
     with home() as root:
         _lay_out(root)

@@ -26,10 +26,10 @@ STOP_SECONDS = 20.0
 # Starts the server and waits for the end of standard input, a pipe that nobody writes to: it ends when we close it, and
 # also when we are gone. The server is then asked to stop, and nothing stays behind.
 _GUARD = """
-import subprocess, sys, threading
+import os, subprocess, sys, threading
 server = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)
 def follow_parent():
-    sys.stdin.buffer.read()
+    os.read(0, 1)
     server.terminate()
 threading.Thread(target=follow_parent, daemon=True).start()
 sys.exit(server.wait())
