@@ -156,7 +156,7 @@ def test_what_was_measured_is_kept_when_the_server_goes_away(moto: str, tmp_path
             front.go_away()
 
     with in_front_of(moto, before_write) as front:
-        done, (first, second) = bench(front.url, tmp_path, "--limit", "3")
+        done, (first, second) = bench(front.url, tmp_path, "--limit", "15")
     assert done.returncode == 1
     assert first["summary"]["per_second"]["median"] > 0
     assert (second["rounds"], second["summary"]) == ([], {})

@@ -19,8 +19,6 @@ from engine.messages.parse import parse_message
 from engine.schema.model import Schema
 from engine.schema.parse import parse_schema
 from tests.contract.clouds import Cloud, same_numbers
-
-pytestmark = pytest.mark.uses("dynamodb")
 from tests.contract.lanes import lane_to
 from tests.functions import MODIFIED, packed
 from tests.unit.samples import version_of
