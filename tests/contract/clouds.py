@@ -11,6 +11,8 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from tests.emulators import dynamodb_local, localstack
+
 EVERYTHING = frozenset({"s3", "sqs", "dynamodb", "iam", "sts"})
 
 PLACES = {
@@ -21,6 +23,9 @@ PLACES = {
 }
 """Where contract tests run, and the services that are there. A test runs at each place that has what it uses."""
 
+EMULATORS = {"dynamodb_local": dynamodb_local.check, "localstack": localstack.check}
+"""The places that not every machine can run: their names are also markers. The functions raise `Unavailable`."""
+
 
 def places(test: pytest.Function) -> Iterator[Any]:
     """The places for one test, as parameters; see the markers `uses` and `gaps` in pyproject.toml."""
@@ -29,7 +34,7 @@ def places(test: pytest.Function) -> Iterator[Any]:
     for place, services in PLACES.items():
         if not services.issuperset(uses.args if uses else EVERYTHING):
             continue
-        marks = [pytest.mark.localstack] if place == "localstack" else []
+        marks = [getattr(pytest.mark, place)] if place in EMULATORS else []
         if gaps and place in gaps.kwargs:
             marks.append(pytest.mark.xfail(reason=gaps.kwargs[place], strict=True))
         yield pytest.param(place, marks=marks)

@@ -1,14 +1,13 @@
 """The services that the I/O rooms are held against, over real sockets."""
 
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
 
 import pytest
 from moto.server import ThreadedMotoServer
 
 from engine.local.server import LocalServer
-from tests.contract.clouds import Cloud, places
+from tests.contract.clouds import EMULATORS, Cloud, places
 from tests.emulators.dynamodb_local import dynamodb_local
 from tests.emulators.localstack import localstack
 from tests.emulators.process import Unavailable
@@ -19,6 +18,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that uses a cloud at each place that has the services it needs."""
     if "cloud" in metafunc.fixturenames:
         metafunc.parametrize("cloud", list(places(metafunc.definition)), indirect=True)
+
+
+@pytest.hookimpl(trylast=True)  # after -k and -m have selected
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where an emulator cannot be run, skip one of its tests with the reason, for all of them."""
+    for place, check in EMULATORS.items():
+        there = [item for item in items if item.get_closest_marker(place)]
+        if not there:
+            continue
+        try:
+            check()
+        except Unavailable as error:
+            first, *others = there
+            first.add_marker(pytest.mark.skip(reason=f"{error}. All {len(there)} tests at {place} are left out."))
+            config.hook.pytest_deselected(items=others)
+            items[:] = [item for item in items if item not in others]
 
 
 @pytest.fixture(scope="session")
@@ -62,30 +77,22 @@ def ministack_cloud(ministack_server: LocalServer) -> Iterator[Cloud]:
     cloud.close()
 
 
-@contextmanager
-def emulated(name: str, emulator: Callable[[], AbstractContextManager[str]]) -> Iterator[Cloud]:
-    """An emulator with clients. Tests are skipped, all for one reason, where it cannot be run."""
-    try:
-        with emulator() as url:
-            cloud = Cloud(name, url)
-            yield cloud
-            cloud.close()
-    except Unavailable as error:
-        pytest.skip(f"{name}: {error}")
-
-
 @pytest.fixture(scope="session")
 def dynamodb_local_cloud() -> Iterator[Cloud]:
     """DynamoDB Local with clients. Never emptied: a test uses names of its own."""
-    with emulated("dynamodb_local", dynamodb_local) as cloud:
+    with dynamodb_local() as url:
+        cloud = Cloud("dynamodb_local", url)
         yield cloud
+        cloud.close()
 
 
 @pytest.fixture(scope="session")
 def localstack_cloud() -> Iterator[Cloud]:
     """LocalStack with clients. Never emptied: a test uses names of its own."""
-    with emulated("localstack", localstack) as cloud:
+    with localstack() as url:
+        cloud = Cloud("localstack", url)
         yield cloud
+        cloud.close()
 
 
 @pytest.fixture

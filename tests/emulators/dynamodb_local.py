@@ -58,9 +58,15 @@ def jar() -> Path:
     return JAR
 
 
+def check() -> None:
+    """Raise `Unavailable` if DynamoDB Local cannot be run here."""
+    java()
+    jar()
+
+
 @contextmanager
 def dynamodb_local() -> Iterator[str]:
-    """Run DynamoDB Local in memory on a free port; gives its URL. Raises `Unavailable`."""
+    """Run DynamoDB Local in memory on a free port; gives its URL. Raises `Unavailable` and `NotStarted`."""
     command = [str(java()), f"-Djava.library.path={LIBRARIES}", "-jar", str(jar())]
     port = free_port()
     with (

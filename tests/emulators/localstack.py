@@ -20,8 +20,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.emulators.dynamodb_local import jar
-from tests.emulators.process import CHECKOUT, Unavailable, answer, free_port, home, is_port_taken, java, server
+from tests.emulators import dynamodb_local
+from tests.emulators.process import (
+    CHECKOUT,
+    NotStarted,
+    Unavailable,
+    answer,
+    free_port,
+    home,
+    is_port_taken,
+    java,
+    server,
+)
 
 ENVIRONMENT = CHECKOUT / ".venv-localstack"
 MODULE = ("-m", "localstack.runtime.main")
@@ -40,13 +50,17 @@ exec {java} "$@"
 """
 
 
+def check() -> None:
+    """Raise `Unavailable` if LocalStack cannot be run here."""
+    dynamodb_local.check()
+    if not (ENVIRONMENT / ".requirements-installed").is_file():
+        raise Unavailable("LocalStack is not installed: run `make localstack`, which needs PyPI")
+
+
 @contextmanager
 def localstack(port: int | None = None) -> Iterator[str]:
-    """Run LocalStack on `port` (None: a free one) of 127.0.0.1; gives its URL. Raises `Unavailable`."""
-    if port and is_port_taken(port):
-        raise Unavailable(f"port {port} is in use; choose another one with --port")
-    if not (ENVIRONMENT / ".requirements-installed").is_file():
-        raise Unavailable("it is not installed: run `make localstack`, which needs PyPI")
+    """Run LocalStack on `port` (None: a free one) of 127.0.0.1; gives its URL. Raises `Unavailable`, `NotStarted`."""
+    check()
     port = port or free_port()
     with home() as root:
         _lay_out(root)
@@ -75,7 +89,7 @@ def _lay_out(root: Path) -> None:
     program.write_text(_JAVA.format(java=shlex.quote(str(java()))), encoding="utf-8")
     program.chmod(0o755)
     (libraries / "dynamodb-local").mkdir()
-    (libraries / "dynamodb-local" / "2").symlink_to(jar().parent)
+    (libraries / "dynamodb-local" / "2").symlink_to(dynamodb_local.jar().parent)
 
 
 def _is_ready(port: int) -> bool:
@@ -92,10 +106,13 @@ def main() -> int:
     parser.add_argument("--port", type=int, help=f"on 127.0.0.1 ({PORT}; with a command: a free one)")
     parser.add_argument("command", nargs=argparse.REMAINDER, help="run until this has ended, not until Ctrl-C")
     chosen = parser.parse_args()
+    port = chosen.port or (None if chosen.command else PORT)
+    if port and is_port_taken(port):
+        sys.exit(f"LocalStack: port {port} is in use; choose another one with --port")
     for number in (signal.SIGTERM, signal.SIGINT):  # a shell may have told background jobs to ignore the second
         signal.signal(number, lambda *_: sys.exit(130))
     try:
-        with localstack(chosen.port or (None if chosen.command else PORT)) as url:
+        with localstack(port) as url:
             if chosen.command:
                 env = {**os.environ, "AWS_ENDPOINT_URL": url}
                 return subprocess.run(chosen.command, env=env, check=False).returncode
@@ -103,8 +120,10 @@ def main() -> int:
             while True:
                 signal.pause()
     except Unavailable as error:
-        print(f"LocalStack: {error}", file=sys.stderr)
+        print(f"LocalStack cannot be run here: {error}", file=sys.stderr)
         return os.EX_UNAVAILABLE
+    except NotStarted as error:
+        sys.exit(f"LocalStack: {error}")
 
 
 if __name__ == "__main__":

@@ -24,20 +24,29 @@ STOP_SECONDS = 20.0
 """LocalStack needs 3 s to stop its services."""
 
 # Starts the server and waits for the end of standard input, a pipe that nobody writes to: it ends when we close it, and
-# also when we are gone. The server is then asked to stop, and nothing stays behind.
+# also when we are killed. The server is then asked to stop, and nothing is left behind.
 _GUARD = """
-import os, subprocess, sys, threading
+import os, shutil, subprocess, sys, threading
 server = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)
+released = threading.Event()
 def follow_parent():
     os.read(0, 1)
+    released.set()
     server.terminate()
 threading.Thread(target=follow_parent, daemon=True).start()
-sys.exit(server.wait())
+code = server.wait()
+if released.is_set():
+    shutil.rmtree(os.getcwd(), ignore_errors=True)
+sys.exit(code)
 """
 
 
 class Unavailable(Exception):
-    """An emulator cannot be run here; the message says why and what to do, in one line."""
+    """Something that an emulator needs is not here; the message says what, and what to do, in one line."""
+
+
+class NotStarted(Exception):
+    """A server that did not come up; the message has the last line of its log."""
 
 
 @contextmanager
@@ -54,7 +63,7 @@ def home() -> Iterator[Path]:
 def server(
     command: Sequence[str], folder: Path, env: Mapping[str, str], is_ready: Callable[[], bool]
 ) -> Iterator[None]:
-    """Run `command` in `folder`, from when `is_ready` until the end of the block. Raises `Unavailable`.
+    """Run `command` in `folder`, from when `is_ready` until the end of the block. Raises `NotStarted`.
 
     `env` is all that it gets of the environment besides PATH and HOME.
     """
@@ -75,7 +84,7 @@ def server(
         while not is_ready():
             if process.poll() is not None or time.monotonic() > until:
                 said = log.read_text(errors="replace").strip().splitlines() or ["nothing"]
-                raise Unavailable(f"{Path(command[0]).name} did not start a server; it said last: {said[-1][:300]}")
+                raise NotStarted(f"{Path(command[0]).name} did not start a server; it said last: {said[-1][:300]}")
             time.sleep(0.1)
         yield
     finally:
