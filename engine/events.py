@@ -13,6 +13,7 @@ from urllib.parse import unquote_plus
 
 from engine.errors import UnknownEvent
 from engine.identity import ObjectRef
+from engine.text import is_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,15 @@ def _from_eventbridge(event: dict[str, Any]) -> Arrival:
     )
 
 
-def _arrival(*, bucket: str, key: str, version: str | None, etag: str | None, skip: str | None) -> Arrival:
+def _arrival(*, bucket: Any, key: Any, version: Any, etag: Any, skip: str | None) -> Arrival:
+    for name, value in (
+        ("a bucket's name", bucket),
+        ("a key", key),
+        ("a version id", version or ""),
+        ("an ETag", etag or ""),
+    ):
+        if not is_text(value):
+            raise TypeError(f"{name} that is text")
     if skip is None and key.endswith("/"):
         skip = "a folder marker"
     if skip is None and not key.lower().endswith(".csv"):

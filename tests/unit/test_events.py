@@ -135,3 +135,21 @@ def test_the_test_event_announces_nothing() -> None:
 def test_other_events_are_named_as_such(event: Any) -> None:
     with pytest.raises(UnknownEvent, match=r"^the event "):
         arrivals(event)
+
+
+@pytest.mark.parametrize("odd", [5, 1.5, True, ["a.csv"], {"a.csv": 1}, "\udc80.csv"], ids=repr)
+@pytest.mark.parametrize("kind", ["Object Created", "Object Deleted"])
+@pytest.mark.parametrize("field", ["bucket", "key", "version-id", "etag"])
+def test_field_that_is_not_text_makes_an_unknown_event(odd: Any, kind: str, field: str) -> None:
+    event = eventbridge("a.csv", kind)
+    record = notification(
+        "a.csv", eventName="ObjectCreated:Put" if kind == "Object Created" else "ObjectRemoved:Delete"
+    )
+    if field == "bucket":
+        event["detail"]["bucket"]["name"] = record["s3"]["bucket"]["name"] = odd
+    else:
+        event["detail"]["object"][field] = odd
+        record["s3"]["object"][{"version-id": "versionId", "etag": "eTag"}.get(field, field)] = odd
+    for each in (event, {"Records": [record]}):
+        with pytest.raises(UnknownEvent, match=r"^the event "):
+            arrivals(each)

@@ -20,8 +20,9 @@ ENGINE = Path(__file__).parents[2] / "engine"
 # a module that is named by itself is not covered by its package.
 PURE: dict[str, set[str]] = {
     "errors": set(),
+    "text": set(),
     "identity": {"errors"},
-    "events": {"errors", "identity"},
+    "events": {"errors", "identity", "text"},
     "reading": {"errors"},
     "schema": {"errors"},
     "messages": {"errors", "identity", "schema"},
@@ -30,7 +31,9 @@ PURE: dict[str, set[str]] = {
     "items": {"identity", "messages", "schema"},
     "metrics": set(),
     "outcome": set(),
-    "queries": {"errors", "identity", "schema"},
+    "http_events": {"errors", "text"},
+    "queries": {"errors", "http_events", "identity", "schema"},
+    "pages": {"errors", "queries", "schema"},
     "flow.backoff": set(),
     "flow.window": set(),
     "flow.pace": set(),
