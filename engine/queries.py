@@ -1,24 +1,27 @@
-"""REST requests -> what to read from the table, and pages of items -> JSON and cursors. Pure.
+"""HTTP requests -> what to read from the table, and items -> plain JSON. Pure.
 
 Routes, for a schema whose collection is ``users`` and whose partition key is ``email``::
 
     GET /users/{email}            the latest version of one
     GET /users/{email}/history    all its versions, newest first, by pages
     GET /users?limit=&startKey=   all of them by pages, each once, in its latest version
+
+HEAD is GET without a body, and OPTIONS returns which methods there are.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Context, Decimal
 from typing import Any
-from urllib.parse import unquote
 
 import orjson
 
 from engine.errors import BadRequest
+from engine.http_events import HttpRequest
 from engine.identity import split_version
 from engine.schema.columns import Column, is_number
 from engine.schema.model import Schema
@@ -26,8 +29,23 @@ from engine.schema.model import Schema
 DEFAULT_LIMIT = 10
 MAX_LIMIT = 1_000
 
+METHODS = ("GET", "HEAD", "OPTIONS")
+ALLOW = ", ".join(METHODS)
+
+TOKEN_NAMES = ("startKey", "nextToken")
+"""The two names of the parameter with the token: `startKey` as the routes call it, `nextToken` as a page returns it."""
+
+PAGE_PARAMETERS = ("limit", *TOKEN_NAMES)
+
+ROW_NUMBER = "rowNumber"
+
 Attributes = dict[str, dict[str, Any]]
 """An item, or a key, as DynamoDB writes it: ``{"email": {"S": "…"}}``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Read nothing: the client asks which methods the route has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +57,7 @@ class Latest:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Read all items of one partition key, newest first, from behind `start` on."""
+    """Read all items of one partition key, newest first, after `start`."""
 
     partition: str
     limit: int
@@ -48,9 +66,9 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Read the newest item of every partition key, from behind `start` on.
+    """Read the newest item of every partition key, after `start`.
 
-    `skip`: the partition key of `start` has been listed already, so further versions of it are passed over.
+    `skip`: the partition key of `start` has been listed already, so further versions of it are skipped.
     """
 
     limit: int
@@ -58,42 +76,58 @@ class Listing:
     skip: bool
 
 
-def parse_request(event: dict[str, Any], schema: Schema) -> Latest | History | Listing:
-    """Read an API Gateway REST proxy event. Raises `BadRequest` with the HTTP status to answer."""
-    segments = _segments(event)
-    if segments[:1] != [schema.collection] or len(segments) > 3 or (len(segments) == 3 and segments[2] != "history"):
+def parse_request(request: HttpRequest, schema: Schema) -> Options | Latest | History | Listing:
+    """Return what a request asks for. Raises `BadRequest` with the HTTP status to answer."""
+    segments = request.segments
+    if segments[:1] != (schema.collection,) or len(segments) > 3 or (len(segments) == 3 and segments[2] != "history"):
         raise BadRequest(404, f"no such route; there are /{schema.collection} and /{schema.collection}/{{key}}")
-    method = event.get("httpMethod")
-    if method != "GET":
-        raise BadRequest(405, f"{method} is not allowed here, only GET", allow="GET")
-    parameters = event.get("queryStringParameters") or {}
+    if request.method not in METHODS:
+        raise BadRequest(405, f"{request.method} is not allowed here, only {ALLOW}", allow=ALLOW)
+    if request.method == "OPTIONS":
+        return Options()
+    parameters = _parameters(request, () if len(segments) == 2 else PAGE_PARAMETERS)
     if len(segments) == 1:
-        start, skip = _decode_cursor(parameters.get("startKey"), schema)
+        start, skip = _start(parameters, schema)
         return Listing(_limit(parameters.get("limit")), start, skip)
     partition = _partition(segments[1], schema)
     if len(segments) == 2:
         return Latest(partition)
-    start, _ = _decode_cursor(parameters.get("startKey"), schema)
+    start, _ = _start(parameters, schema)
     if start is not None and _canonical(start[schema.partition_key]) != partition:
         raise BadRequest(400, f"startKey belongs to another {schema.partition_key}")
     return History(partition, _limit(parameters.get("limit")), start)
 
 
-def _segments(event: dict[str, Any]) -> list[str]:
-    """Return the parts of the path, decoded one by one: a key may hold an encoded slash."""
-    resource = event.get("resource") or ""
-    parameters = event.get("pathParameters") or {}
-    if resource and "+" not in resource:
-        named = {f"{{{name}}}": value for name, value in parameters.items()}
-        return [unquote(named.get(part, part)) for part in resource.strip("/").split("/")]
-    return [unquote(part) for part in str(event.get("path") or "").strip("/").split("/")]
+def _parameters(request: HttpRequest, known: tuple[str, ...]) -> dict[str, str]:
+    """Return the query parameters by name; `BadRequest` names those that the route does not know."""
+    if not request.parameters:
+        return {}
+    # A URL signed in its query carries X-Amz-Signature and others of that kind; they are API Gateway's.
+    given = [(name, value) for name, value in request.parameters if not name.lower().startswith("x-amz-")]
+    unknown = sorted({name for name, _ in given} - set(known))
+    if unknown:
+        there_are = f"there are {', '.join(known)}" if known else "this route has none"
+        raise BadRequest(400, f"unknown query parameter{'s' * (len(unknown) > 1)} {', '.join(unknown)}: {there_are}")
+    parameters: dict[str, str] = {}
+    for name, value in given:
+        if parameters.setdefault(name, value) != value:
+            raise BadRequest(400, f"{name} is given twice, with different values")
+    return parameters
+
+
+def _start(parameters: Mapping[str, str], schema: Schema) -> tuple[Attributes | None, bool]:
+    tokens = {parameters[name] for name in TOKEN_NAMES if name in parameters}
+    if len(tokens) > 1:
+        raise BadRequest(400, f"{' and '.join(TOKEN_NAMES)} are names of the same parameter: give one of them")
+    return _decode_cursor(tokens.pop(), schema) if tokens else (None, False)
 
 
 def _partition(text: str, schema: Schema) -> str:
-    """Clean a key from a path just as the column that it comes from is cleaned."""
+    """Clean a key from a path as the column that it comes from is cleaned."""
     name = schema.partition_key
-    generated = Column(name=name, attribute=name, required=True, type=schema.types[name])
-    column = next((column for column in schema.columns if column.attribute == name), generated)
+    column = next((column for column in schema.columns if column.attribute == name), None)
+    if column is None:  # the key is a generated attribute
+        column = Column(name=name, attribute=name, required=True, type=schema.types[name])
     bad: dict[int, str] = {}
     value = column.clean([text], bad)[0]
     if bad or not isinstance(value, str):
@@ -120,14 +154,12 @@ def key_of(item: Attributes, schema: Schema) -> Attributes:
 
 
 def encode_cursor(key: Attributes, *, skip: bool = False) -> str:
-    """Return a token from which a later request goes on behind `key`."""
+    """Return a token with which a later request goes on after `key`."""
     plain = {name: _text_of(value) for name, value in key.items()}
     return base64.urlsafe_b64encode(orjson.dumps([plain, skip])).decode().rstrip("=")
 
 
-def _decode_cursor(token: str | None, schema: Schema) -> tuple[Attributes | None, bool]:
-    if token is None:
-        return None, False
+def _decode_cursor(token: str, schema: Schema) -> tuple[Attributes, bool]:
     try:
         decoded = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
         plain, skip = orjson.loads(decoded)
@@ -149,71 +181,33 @@ def _text_of(value: dict[str, Any]) -> str:
     return str(next(iter(value.values())))
 
 
-class Lister:
-    """Joins pages of a Scan into a list with each partition key once, in its newest version.
-
-    A Scan gives the items of one partition key together, oldest first. A key's newest item is known only when the
-    next key begins, or the table ends, wherever the pages are cut.
-    """
-
-    def __init__(self, listing: Listing, schema: Schema) -> None:
-        self._schema, self._limit = schema, listing.limit
-        self._listed = listing.start[schema.partition_key] if listing.start and listing.skip else None
-        self._behind = self._start = listing.start  # key of the item before `_newest`
-        self._skip = listing.skip
-        self._newest: Attributes | None = None
-        self.items: list[Attributes] = []
-        self.cursor: str | None = None
-        """Where the next page begins; None at the end."""
-
-    def feed(self, items: Iterable[Attributes], *, at_end: bool) -> bool:
-        """Take a page of a Scan; tell whether the list is full, or the table at its end."""
-        partition_key = self._schema.partition_key
-        for item in items:
-            partition = item[partition_key]
-            if partition == self._listed:
-                self._behind, self._skip = key_of(item, self._schema), True
-                continue
-            if self._newest is not None:
-                if self._newest[partition_key] != partition and self._emit(self._newest):
-                    return True
-                self._behind = key_of(self._newest, self._schema)
-                self._skip = self._newest[partition_key] != partition
-            self._newest = item
-        if at_end:
-            if self._newest is not None:
-                self.items.append(self._newest)
-            self.cursor = None
-        return at_end
-
-    def stop(self) -> bool:
-        """Break off before the list is full, so that the next page goes on here.
-
-        False while that would be where this page began: a list that got no further each time would never end.
-        """
-        if self._behind is None or self._behind == self._start:
-            return False
-        self.cursor = encode_cursor(self._behind, skip=self._skip)
-        return True
-
-    def _emit(self, item: Attributes) -> bool:
-        self.items.append(item)
-        if len(self.items) < self._limit:
-            return False
-        self.cursor = encode_cursor(key_of(item, self._schema), skip=True)
-        return True
-
-
 def to_json(item: Attributes, schema: Schema) -> dict[str, Any]:
-    """Return an item for people: plain JSON values; a `version` as whole seconds, beside `rowNumber`."""
+    """Return an item as plain JSON values; a `version` as whole seconds, followed by `rowNumber`.
+
+    What another program wrote is shown as it is: a `version` attribute that is not the version of an uploaded row, and
+    an attribute of the item that is itself called `rowNumber`, whatever the order of attributes.
+    """
     result: dict[str, Any] = {}
     for name, value in item.items():
-        version = split_version(value.get("N", "")) if schema.generated.get(name) == "version" else None
-        if version is not None:
-            result[name], result["rowNumber"] = version
-        else:
+        version = _version(value) if schema.generated.get(name) == "version" else None
+        if version is None:
             result[name] = _plain(value)
+        elif ROW_NUMBER in item:
+            result[name], _ = version
+        else:
+            result[name], result[ROW_NUMBER] = version
     return result
+
+
+MAX_ROWS = 100_000_000_000
+"""A file of so many rows would take a day to load at a million rows a second. A fraction of a second of 0.1 or more,
+which other programs write, reads as a higher row number."""
+
+
+def _version(value: dict[str, Any]) -> tuple[int, int] | None:
+    """Return whole seconds and row number of a version; None if another program wrote the value."""
+    version = split_version(value["N"]) if "N" in value else None
+    return version if version is not None and version[1] < MAX_ROWS else None
 
 
 def _plain(value: dict[str, Any]) -> Any:
@@ -221,9 +215,9 @@ def _plain(value: dict[str, Any]) -> Any:
     type_, content = next(iter(value.items()))
     match type_:
         case "N":
-            return orjson.Fragment(content)
+            return _number(content)
         case "NS":
-            return [orjson.Fragment(number) for number in content]
+            return [_number(number) for number in content]
         case "L":
             return [_plain(element) for element in content]
         case "M":
@@ -232,3 +226,17 @@ def _plain(value: dict[str, Any]) -> Any:
             return None
         case _:
             return content
+
+
+_EXACT = Context(prec=38, Emax=200, Emin=-200)
+
+MAX_PLAIN_NUMBER = 40
+"""Characters of a number of 38 digits, which is all that DynamoDB keeps, with sign and point."""
+
+
+def _number(text: str) -> orjson.Fragment:
+    """Return a number as it is, or with an exponent if most of it is zeros.
+
+    DynamoDB counts 2 bytes for 1E-130, whose digits would take 132: an item of such numbers could not be answered.
+    """
+    return orjson.Fragment(text if len(text) <= MAX_PLAIN_NUMBER else f"{Decimal(text).normalize(_EXACT):E}")

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -37,7 +36,7 @@ STUCK = 4
 """Attempts at a batch in a row without any progress before others may use its place while it waits."""
 
 MAX_READ_ATTEMPTS = 5
-"""Somebody waits for the answer: better a fault soon than an answer that nobody waits for any more."""
+"""A client is waiting: an early error is better than a response after the client has given up."""
 
 _ALL_PROCESSED = b'{"UnprocessedItems":{}}'
 
@@ -211,8 +210,7 @@ def _keys_of(reply: bytes) -> list[tuple[str, str]]:
         raise ServiceError("DescribeTable", "UnreadableReply", 0) from None
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(NamedTuple):
     """One page of a Query or Scan; `last_key` is None at the end."""
 
     items: list[Attributes]
@@ -220,7 +218,7 @@ class Page:
 
 
 class TableReader:
-    """Reads one table through one lane for each operation."""
+    """Reads one table: Query and Scan, each through a lane of its own."""
 
     def __init__(self, table: str, schema: Schema, query: Caller, scan: Caller) -> None:
         self._table, self._schema, self._query, self._scan = table, schema, query, scan
@@ -242,7 +240,7 @@ class TableReader:
         return await self._page(self._query, request, limit, start_key, deadline)
 
     async def scan(self, deadline: Deadline, *, limit: int, start_key: Attributes | None = None) -> Page:
-        """Return up to `limit` items of the table; items of one partition key come together. Raises as `query` does."""
+        """Return up to `limit` items of the table, those of one partition key next to each other. Raises as `query`."""
         return await self._page(self._scan, {}, limit, start_key, deadline)
 
     async def _page(

@@ -1,8 +1,9 @@
-"""The query function: API Gateway REST proxy request -> table -> JSON."""
+"""The query function: HTTP request -> table -> JSON."""
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,14 +18,16 @@ from engine.aws.types import QUERY, SCAN
 from engine.config import QuerySettings
 from engine.errors import BadRequest, MillpondError
 from engine.handlers.runtime import Context, Process, deadline_of
+from engine.http_events import front_end_of, method_of, read_request
 from engine.jobs.answer import Query, answer
 from engine.logs import log
+from engine.queries import ALLOW
 
 RESERVE_SECONDS = 2.0
-"""Kept back of the function's time: a page that is not full by then is answered as it is."""
+"""Reserved of the function's time: a page that is not full by then is answered as it is."""
 
 ANSWER_SECONDS = 0.5
-"""Kept back of that for the answer: a table that has said nothing by then is a fault."""
+"""Reserved of that for the response: a table that has not replied by then is a fault."""
 
 
 @asynccontextmanager
@@ -37,35 +40,38 @@ async def open_query(env: Mapping[str, str]) -> AsyncIterator[Query]:
         yield Query(settings.schema, TableReader(settings.table, settings.schema, query, scan))
 
 
-def _response(status: int, document: dict[str, Any], **headers: str) -> dict[str, Any]:
-    return {
-        "statusCode": status,
-        # What is in a table of people must not stay behind in a cache on the way.
-        "headers": {"Content-Type": "application/json", "Cache-Control": "no-store", **headers},
-        "body": orjson.dumps(document).decode(),
-        "isBase64Encoded": False,
-    }
-
-
 _process = Process(open_query)
 
 
-def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
-    """Lambda entry point behind API Gateway; every outcome is an HTTP response."""
+def handler(event: Any, context: Context) -> dict[str, Any]:
+    """Lambda entry point behind API Gateway, a function URL or a load balancer; every outcome is an HTTP response."""
+    status, body, headers = _answered(event, context)
+    # The table holds data about people: no cache on the way may keep it.
+    headers["Cache-Control"] = "no-store"
+    if body:
+        headers["Content-Type"] = "application/json"
+    if method_of(event) == "HEAD":
+        body = b""
+    return front_end_of(event).response(status, headers, body.decode())
 
-    async def work(query: Query) -> dict[str, Any]:
+
+def _answered(event: Any, context: Context) -> tuple[int, bytes, dict[str, str]]:
+    """Return status, body, and the headers that not every response has."""
+
+    async def work(query: Query) -> bytes:
         deadline, last = deadline_of(context, RESERVE_SECONDS), deadline_of(context, ANSWER_SECONDS)
-        return await answer(query, event, deadline, last)
+        return await answer(query, request, int(time.time()), deadline, last)
 
     try:
-        return _response(200, _process.run(work))
+        request = read_request(event)
+        body = _process.run(work)
     except BadRequest as error:
-        allow = {"Allow": error.allow} if error.allow else {}
-        return _response(error.status, {"error": str(error)}, **allow)
+        return error.status, orjson.dumps({"error": str(error)}), {"Allow": error.allow} if error.allow else {}
     except Exception as error:
         # Its text may hold anything: the client gets the request's id, the log what kind of fault it was and where.
         _log_fault(error, context.aws_request_id)
-        return _response(500, {"error": "internal error", "requestId": context.aws_request_id})
+        return 500, orjson.dumps({"error": "internal error", "requestId": context.aws_request_id}), {}
+    return (200, body, {}) if body else (204, body, {"Allow": ALLOW})
 
 
 def _log_fault(error: Exception, request_id: str) -> None:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from engine.aws.table import TableReader
+import orjson
+
+from engine.aws.table import Page, TableReader
 from engine.errors import BadRequest
 from engine.flow.attempts import now
 from engine.flow.backoff import Deadline
-from engine.queries import History, Latest, Lister, Listing, encode_cursor, parse_request, to_json
+from engine.http_events import HttpRequest
+from engine.pages import Conditions, HistoryPage, ListPage, latest
+from engine.queries import Attributes, History, Latest, Listing, Options, parse_request
 from engine.schema.model import Schema
 
-MAX_SCAN_ITEMS = 1_000
-"""Items asked of one Scan; DynamoDB itself stops at 1 MB."""
+MAX_READ_ITEMS = 1_000
+"""Items asked of one Query or Scan; DynamoDB itself stops at 1 MB."""
+
+LATEST_READS = (1, 10, 100, *[MAX_READ_ITEMS] * 5)
+"""Items asked of one Query after the other while all that came have expired. Almost always the first is enough; all of
+them read 8 MB at most, of a key with thousands of versions that DynamoDB has not deleted yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,50 +33,89 @@ class Query:
     reader: TableReader
 
 
-async def answer(query: Query, event: dict[str, Any], deadline: Deadline, last: Deadline) -> dict[str, Any]:
-    """Return the JSON document for a request; begin no further page after `deadline`, and wait for none after `last`.
+async def answer(query: Query, request: HttpRequest, moment: int, deadline: Deadline, last: Deadline) -> bytes:
+    """Return the JSON document for a request, empty for OPTIONS.
 
-    Raises `BadRequest`, `ServiceError` and `DeadlineExceeded`.
+    `moment`: the time in seconds since the epoch; what has expired by then is not answered. No further page of the
+    table is read after `deadline`, and none is waited for after `last`. Raises `BadRequest`, `ServiceError` and
+    `DeadlineExceeded`.
     """
-    match parse_request(event, query.schema):
-        case Latest() as request:
-            return await _latest(query, request, last)
-        case History() as request:
-            return await _history(query, request, last)
-        case Listing() as request:
-            return await _listing(query, request, deadline, last)
+    conditions = Conditions(query.schema, moment, request.front_end.max_bytes)
+    match parse_request(request, query.schema):
+        case Options():
+            return b""
+        case Latest() as wanted:
+            return await _latest(query.reader, wanted, conditions, last)
+        case History() as wanted:
+            return await _history(query.reader, wanted, conditions, deadline, last)
+        case Listing() as wanted:
+            return await _listing(query.reader, wanted, conditions, deadline, last)
 
 
-async def _latest(query: Query, request: Latest, last: Deadline) -> dict[str, Any]:
-    page = await query.reader.query(request.partition, last, newest_first=True, limit=1)
-    if not page.items:
-        raise BadRequest(404, f"no such {query.schema.partition_key}")
-    return to_json(page.items[0], query.schema)
-
-
-async def _history(query: Query, request: History, last: Deadline) -> dict[str, Any]:
-    page = await query.reader.query(
-        request.partition, last, newest_first=True, limit=request.limit, start_key=request.start
+async def _latest(reader: TableReader, request: Latest, conditions: Conditions, last: Deadline) -> bytes:
+    start = None
+    key = conditions.schema.partition_key
+    for limit in LATEST_READS:
+        found = await reader.query(request.partition, last, newest_first=True, limit=limit, start_key=start)
+        document = latest(found.items, conditions)
+        if document is not None:
+            return document
+        start = found.last_key
+        if start is None:
+            raise BadRequest(404, f"no such {key}")
+    raise BadRequest(
+        503,
+        f"the newest versions of this {key} have expired and are not deleted yet: "
+        "try again later, or page through its history",
     )
-    if not page.items and request.start is None:
-        raise BadRequest(404, f"no such {query.schema.partition_key}")
-    return _page(query, page.items, encode_cursor(page.last_key) if page.last_key else None)
 
 
-async def _listing(query: Query, request: Listing, deadline: Deadline, last: Deadline) -> dict[str, Any]:
-    lister = Lister(request, query.schema)
-    start = request.start
+async def _history(
+    reader: TableReader, request: History, conditions: Conditions, deadline: Deadline, last: Deadline
+) -> bytes:
+    page = HistoryPage(request, conditions)
+
+    async def read(limit: int, start: Attributes | None) -> Page:
+        return await reader.query(request.partition, last, newest_first=True, limit=limit, start_key=start)
+
+    await _fill(page, read, request.start, deadline)
+    if not page.items and page.cursor is None and request.start is None:
+        raise BadRequest(404, f"no such {conditions.schema.partition_key}")
+    return _document(page)
+
+
+async def _listing(
+    reader: TableReader, request: Listing, conditions: Conditions, deadline: Deadline, last: Deadline
+) -> bytes:
+    page = ListPage(request, conditions)
+
+    async def read(limit: int, start: Attributes | None) -> Page:
+        return await reader.scan(last, limit=limit, start_key=start)
+
+    await _fill(page, read, request.start, deadline)
+    return _document(page)
+
+
+async def _fill(
+    page: HistoryPage | ListPage,
+    read: Callable[[int, Attributes | None], Awaitable[Page]],
+    start: Attributes | None,
+    deadline: Deadline,
+) -> None:
+    """Feed a page of the API with pages of the table until it is complete, or `deadline` has passed."""
+    limit = 0
     while True:
-        # One more than is missing: the newest version of the last one is known when the next one begins.
-        missing = request.limit - len(lister.items) + 1
-        page = await query.reader.scan(last, limit=min(max(missing, 2), MAX_SCAN_ITEMS), start_key=start)
-        start = page.last_key
-        if lister.feed(page.items, at_end=start is None):
-            break
-        if deadline.passed(now()) and lister.stop():
-            break
-    return _page(query, lister.items, lister.cursor)
+        # One more than is missing shows whether anything follows. Where most of what comes is not answered, old
+        # versions or expired ones, the reads grow.
+        limit = min(max(page.missing + 1, 2 * limit), MAX_READ_ITEMS)
+        found = await read(limit, start)
+        start = found.last_key
+        if page.feed(found.items, at_end=start is None):
+            return
+        if deadline.passed(now()) and page.stop():
+            return
 
 
-def _page(query: Query, items: list[dict[str, Any]], token: str | None) -> dict[str, Any]:
-    return {"items": [to_json(item, query.schema) for item in items], "count": len(items), "nextToken": token}
+def _document(page: HistoryPage | ListPage) -> bytes:
+    items: list[Any] = list(map(orjson.Fragment, page.items))
+    return orjson.dumps({"items": items, "count": len(items), "nextToken": page.cursor})

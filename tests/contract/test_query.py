@@ -1,6 +1,7 @@
 """The query function over a real table: what each request answers, and how it fails."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from engine.handlers import query
 from tests.contract.clouds import Cloud
 from tests.functions import Context, Json, api_event, encoded
+from tests.http_events import FRONT_ENDS, rest
 
 pytestmark = pytest.mark.uses("dynamodb")
 
@@ -99,10 +101,10 @@ def test_what_is_asked_wrongly_is_told_so(cloud: Cloud, table: str) -> None:
         for token in ("", "x", "bm9wZQ", "W10", "WzEsMl0", "!!!", "W3siZW1haWwiOiJhIn0sZmFsc2Vd", "é"):
             status, body = get(path, startKey=token)
             assert (status, list(body), "nextToken" in body["error"]) == (400, ["error"], True)
-    for method in ("POST", "PUT", "DELETE", "PATCH", "HEAD"):
+    for method in ("POST", "PUT", "DELETE", "PATCH"):
         answer = query.handler(api_event("/users", method), Context())
-        assert (answer["statusCode"], answer["headers"]["Allow"]) == (405, "GET")
-        assert json.loads(answer["body"]) == {"error": f"{method} is not allowed here, only GET"}
+        assert (answer["statusCode"], answer["headers"]["Allow"]) == (405, "GET, HEAD, OPTIONS")
+        assert json.loads(answer["body"]) == {"error": f"{method} is not allowed here, only GET, HEAD, OPTIONS"}
 
 
 def test_a_missing_table_is_a_500_that_tells_nothing(cloud: Cloud, table: str, env: pytest.MonkeyPatch) -> None:
@@ -138,10 +140,180 @@ def test_the_history_comes_newest_first_by_pages(cloud: Cloud, table: str) -> No
         if token is None:
             break
     assert rows == list(range(25, 0, -1))
-    assert sizes[:2] == [10, 10]
+    assert sizes == [10, 10, 5]
 
 
 def test_a_history_token_is_good_for_its_own_user_only(cloud: Cloud, table: str) -> None:
     put(cloud, table, *(version("a@x.org", row) for row in range(3)), *(version("b@x.org", row) for row in range(3)))
     token = get("/users/a@x.org/history", limit="1")[1]["nextToken"]
     assert get("/users/b@x.org/history", startKey=token) == (400, {"error": "startKey belongs to another email"})
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5, 6])
+def test_a_history_page_with_nothing_after_it_has_no_token(cloud: Cloud, table: str, limit: int) -> None:
+    put(cloud, table, *(version("a@x.org", row) for row in range(1, limit + 1)))
+    status, page = get("/users/a@x.org/history", limit=str(limit))
+    assert (status, page["count"], page["nextToken"]) == (200, limit, None)
+    put(cloud, table, version("a@x.org", limit + 1))
+    page = get("/users/a@x.org/history", limit=str(limit))[1]
+    assert page["nextToken"] is not None
+    rest_of_it = get("/users/a@x.org/history", limit=str(limit), startKey=page["nextToken"])[1]
+    assert ([item["rowNumber"] for item in rest_of_it["items"]], rest_of_it["nextToken"]) == ([1], None)
+
+
+def test_a_token_goes_on_under_either_name(cloud: Cloud, table: str) -> None:
+    put(cloud, table, *(version(f"user{number}@x.org", row) for number in range(3) for row in range(3)))
+    for path in ("/users", "/users/user1@x.org/history"):
+        first = get(path, limit="1")[1]
+        token = first["nextToken"]
+        second = get(path, limit="1", nextToken=token)
+        assert second[1]["items"] != first["items"]
+        assert get(path, limit="1", startKey=token) == second
+        status, body = get(path, startKey=token, nextToken=second[1]["nextToken"])
+        assert (status, "startKey and nextToken" in body["error"]) == (400, True)
+
+
+def test_an_unknown_parameter_is_a_400_that_names_it(cloud: Cloud, table: str) -> None:
+    put(cloud, table, version("a@x.org", 1))
+    for path in ("/users", "/users/a@x.org", "/users/a@x.org/history"):
+        status, body = get(path, cursor="1")
+        assert (status, "cursor" in body["error"]) == (400, True)
+
+
+@pytest.mark.parametrize(
+    "number", ["100000000000000000000", "-1", "1775260800123", "0.1234567890123456789012345678", "1E-130", "1E+125"]
+)
+def test_an_item_of_another_program_is_shown_as_it_is(cloud: Cloud, table: str, number: str) -> None:
+    put(cloud, table, version("a@x.org", 1), {"email": {"S": "foreign@x.org"}, "createdAt": {"N": number}})
+    status, page = get("/users")
+    assert (status, page["count"]) == (200, 2)
+    for found in (
+        next(item for item in page["items"] if item["email"] == "foreign@x.org"),
+        get("/users/foreign@x.org")[1],
+        get("/users/foreign@x.org/history")[1]["items"][0],
+    ):
+        assert set(found) == {"email", "createdAt"}
+        assert found["createdAt"] == pytest.approx(float(number))
+
+
+def test_a_row_number_of_its_own_is_kept(cloud: Cloud, table: str) -> None:
+    put(cloud, table, version("a@x.org", 7, rowNumber={"S": "its own"}), version("b@x.org", 7))
+    assert get("/users/a@x.org")[1]["rowNumber"] == "its own"
+    assert get("/users/b@x.org")[1]["rowNumber"] == 7
+
+
+LONG = 60_000
+
+
+def test_pages_are_bounded_by_bytes(cloud: Cloud, table: str) -> None:
+    # Each takes 7 times as much in the response: 420 KB, so that 20 of them are more than Lambda's 6 MB.
+    name = {"S": "\x01" * LONG}
+    put(cloud, table, *(version(f"user{number}@x.org", 1, name=name) for number in range(20)))
+    put(cloud, table, *(version("many@x.org", row, name=name) for row in range(1, 21)))
+    for path, total in (("/users", 21), ("/users/many@x.org/history", 20)):
+        seen: list[tuple[str, int]] = []
+        token: str | None = None
+        while True:
+            query_of = {"limit": "1000"} | ({"nextToken": token} if token else {})
+            response = query.handler(api_event(path, **query_of), Context())
+            assert response["statusCode"] == 200
+            assert len(json.dumps(response)) <= 6_000_000
+            page = json.loads(response["body"])
+            assert page["items"]
+            seen += [(item["email"], item["rowNumber"]) for item in page["items"]]
+            token = page["nextToken"]
+            if token is None:
+                break
+        assert len(set(seen)) == len(seen) == total
+
+
+def expiring(email: str, row: int, seconds: int) -> Json:
+    return version(email, row, expirationTime={"N": str(int(time.time()) + seconds)})
+
+
+def test_expired_items_are_not_answered(cloud: Cloud, table: str) -> None:
+    put(cloud, table, version("mixed@x.org", 1), expiring("mixed@x.org", 2, 3_600))
+    put(cloud, table, *(expiring("mixed@x.org", row, -60) for row in range(3, 40)))
+    put(cloud, table, expiring("gone@x.org", 1, -60), expiring("gone@x.org", 2, -86_400))
+    put(cloud, table, expiring("late@x.org", 1, -60), version("late@x.org", 2))
+    assert get("/users/mixed@x.org")[1]["rowNumber"] == 2
+    page = get("/users/mixed@x.org/history", limit="2")[1]
+    assert ([item["rowNumber"] for item in page["items"]], page["nextToken"]) == ([2, 1], None)
+    for path in ("/users/gone@x.org", "/users/gone@x.org/history"):
+        assert get(path) == (404, {"error": "no such email"})
+    for limit in ("1", "2", "10"):
+        listed: list[tuple[str, int]] = []
+        parameters = {"limit": limit}
+        while True:
+            page = get("/users", **parameters)[1]
+            listed += [(item["email"], item["rowNumber"]) for item in page["items"]]
+            if page["nextToken"] is None:
+                break
+            parameters["startKey"] = page["nextToken"]
+        assert sorted(listed) == [("late@x.org", 2), ("mixed@x.org", 2)]
+
+
+@pytest.mark.parametrize("front_end", FRONT_ENDS)
+def test_every_front_end_is_answered(cloud: Cloud, table: str, front_end: str) -> None:
+    put(cloud, table, *(version("a+b@x.org", row) for row in (1, 2)), version("c@x.org", 1))
+    build = FRONT_ENDS[front_end]
+    multi = front_end == "balancer multi-value"
+
+    def ask(path: str, method: str = "GET", *parameters: tuple[str, str]) -> tuple[int, Json]:
+        response = query.handler(build(path, method, parameters), Context())
+        headers = {name: [value] for name, value in response["headers"].items()} if not multi else None
+        assert (headers or response["multiValueHeaders"])["Content-Type"] == ["application/json"]
+        assert response.get("statusDescription", "").startswith(str(response["statusCode"])) == (
+            "balancer" in front_end
+        )
+        return response["statusCode"], json.loads(response["body"])
+
+    assert ask("/users/a%2Bb@x.org")[1]["rowNumber"] == 2
+    status, page = ask("/users", "GET", ("limit", "1"))
+    assert (status, page["count"]) == (200, 1)
+    assert ask("/users", "GET", ("limit", "5"), ("startKey", page["nextToken"]))[1]["count"] == 1
+    assert ask("/users/a+b@x.org/history")[1]["count"] == 2
+    assert ask("/elsewhere")[0] == 404
+    assert ask("/users", "POST")[0] == 405
+
+
+@pytest.mark.parametrize("front_end", FRONT_ENDS)
+def test_head_is_get_without_a_body(cloud: Cloud, table: str, front_end: str) -> None:
+    put(cloud, table, version("a@x.org", 1))
+    build = FRONT_ENDS[front_end]
+    for path, status in (("/users/a@x.org", 200), ("/users", 200), ("/users/b@x.org", 404), ("/nowhere", 404)):
+        got, head = (query.handler(build(path, method), Context()) for method in ("GET", "HEAD"))
+        assert got["statusCode"] == status
+        assert got["body"]
+        assert head == {**got, "body": ""}
+
+
+def test_options_says_what_is_allowed(cloud: Cloud, table: str) -> None:
+    for path in ("/users", "/users/a@x.org", "/users/a@x.org/history"):
+        assert query.handler(rest(path, "OPTIONS"), Context()) == {
+            "statusCode": 204,
+            "headers": {"Allow": "GET, HEAD, OPTIONS", "Cache-Control": "no-store"},
+            "body": "",
+            "isBase64Encoded": False,
+        }
+    assert get("/nowhere", "OPTIONS")[0] == 404
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {},
+        {"httpMethod": 5, "path": "/users"},
+        {"httpMethod": "GET", "path": 5},
+        {"httpMethod": "GET", "path": "/users/\ud800"},
+        {"httpMethod": "GET", "path": "/users", "queryStringParameters": {"limit": 5}},
+        {"httpMethod": "GET", "path": "/users", "queryStringParameters": ["limit"]},
+        {"httpMethod": "GET", "path": "/users/a", "resource": 5, "pathParameters": "a"},
+        {"httpMethod": "GET", "path": "/users", "queryStringParameters": {"limit": ["5", ["6"]]}},
+        {"Records": [{"eventSource": "aws:sqs"}]},
+    ],
+)
+def test_an_event_that_is_no_request_is_a_400(cloud: Cloud, table: str, event: Json) -> None:
+    response = query.handler(event, Context())
+    assert response["statusCode"] == 400
+    assert list(json.loads(response["body"])) == ["error"]

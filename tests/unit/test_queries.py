@@ -1,4 +1,4 @@
-"""REST requests -> what to read, and what is answered: routes, limits, tokens, and items for people."""
+"""HTTP requests -> what to read, and what is answered: routes, limits, tokens, and items for people."""
 
 import base64
 import json
@@ -12,8 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import BadRequest
+from engine.http_events import read_request
 from engine.identity import split_version
-from engine.queries import History, Latest, Listing, encode_cursor, key_of, parse_request, to_json
+from engine.queries import (
+    History,
+    Latest,
+    Listing,
+    Options,
+    encode_cursor,
+    key_of,
+    parse_request,
+    to_json,
+)
 from engine.schema.model import Schema
 from tests.unit.samples import PRODUCTS, USERS, schema_of, texts, version_of
 
@@ -23,13 +33,20 @@ NUMBERED = schema_of(
 VERSIONED = schema_of('[key]\npartition = "at"\n[columns.x]\n[generated]\nat = "version"')
 
 
-def get(path: str, schema: Schema = USERS, **parameters: str) -> Latest | History | Listing:
-    return parse_request({"httpMethod": "GET", "path": path, "queryStringParameters": parameters or None}, schema)
+Asked = Options | Latest | History | Listing
+
+
+def parsed(event: dict[str, Any], schema: Schema = USERS) -> Asked:
+    return parse_request(read_request(event), schema)
+
+
+def get(path: str, schema: Schema = USERS, **parameters: str) -> Asked:
+    return parsed({"httpMethod": "GET", "path": path, "queryStringParameters": parameters or None}, schema)
 
 
 def refused(event: dict[str, Any], schema: Schema = USERS) -> BadRequest:
     with pytest.raises(BadRequest) as caught:
-        parse_request(event, schema)
+        parsed(event, schema)
     return caught.value
 
 
@@ -65,11 +82,13 @@ def test_one_user_in_any_case_and_encoding(path: str, partition: str) -> None:
     ],
 )
 def test_api_gateways_own_idea_of_the_route_comes_first(
-    resource: str, parameters: dict[str, str] | None, expected: Latest | History | Listing
+    resource: str, parameters: dict[str, str] | None, expected: Asked
 ) -> None:
-    path = "/users/J%2F@x" if "proxy" in resource else "/prod/elsewhere"
-    event = {"httpMethod": "GET", "path": path, "resource": resource, "pathParameters": parameters}
-    assert parse_request(event, USERS) == expected
+    path = resource
+    for name, value in (parameters or {}).items():
+        path = path.replace(f"{{{name}}}", value.replace("/", "%2F")).replace(f"{{{name}+}}", value)
+    event = {"httpMethod": "GET", "path": "/base" + path, "resource": resource, "pathParameters": parameters}
+    assert parsed(event) == expected
 
 
 @given(texts(30, min_size=1))
@@ -90,15 +109,76 @@ def test_an_unknown_route_is_404(path: str) -> None:
     assert refused({"httpMethod": "POST", "path": path}).status == 404
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "HEAD", "get", None])
-@pytest.mark.parametrize("path", ["/users", "/users/a", "/users/a/history"])
-def test_another_method_is_405_and_says_which_is_allowed(method: str | None, path: str) -> None:
+PATHS = ["/users", "/users/a", "/users/a/history"]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "get", "TRACE"])
+@pytest.mark.parametrize("path", PATHS)
+def test_another_method_is_405_and_says_which_are_allowed(method: str, path: str) -> None:
     error = refused({"httpMethod": method, "path": path})
-    assert (error.status, error.allow) == (405, "GET")
+    assert (error.status, error.allow) == (405, "GET, HEAD, OPTIONS")
+    assert str(error) == f"{method} is not allowed here, only GET, HEAD, OPTIONS"
 
 
-def test_an_empty_event_is_404() -> None:
-    assert refused({}).status == 404
+@pytest.mark.parametrize("path", PATHS)
+def test_head_reads_what_get_reads(path: str) -> None:
+    assert parsed({"httpMethod": "HEAD", "path": path}) == get(path)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_options_reads_nothing(path: str) -> None:
+    assert parsed({"httpMethod": "OPTIONS", "path": path, "queryStringParameters": {"x": "y"}}) == Options()
+
+
+def test_an_empty_event_is_400() -> None:
+    assert refused({}).status == 400
+
+
+@pytest.mark.parametrize(
+    ("path", "parameters", "text"),
+    [
+        ("/users", {"Limit": "5"}, "unknown query parameter Limit: there are limit, startKey, nextToken"),
+        (
+            "/users",
+            {"q": "", "p": "", "limit": "5"},
+            "unknown query parameters p, q: there are limit, startKey, nextToken",
+        ),
+        ("/users/a/history", {"page": "2"}, "unknown query parameter page: there are limit, startKey, nextToken"),
+        ("/users/a", {"limit": "5"}, "unknown query parameter limit: this route has none"),
+    ],
+)
+def test_an_unknown_parameter_is_named(path: str, parameters: dict[str, str], text: str) -> None:
+    error = refused({"httpMethod": "GET", "path": path, "queryStringParameters": parameters})
+    assert (error.status, str(error)) == (400, text)
+
+
+def test_parameters_of_a_signed_url_are_ignored() -> None:
+    signed = {"X-Amz-Signature": "0", "X-Amz-Date": "20260404T000000Z", "x-amz-security-token": "0"}
+    listing = {"httpMethod": "GET", "path": "/users", "queryStringParameters": {"limit": "5", **signed}}
+    assert parsed(listing) == get("/users", limit="5")
+    assert parsed({"httpMethod": "GET", "path": "/users/a", "queryStringParameters": signed}) == get("/users/a")
+
+
+def test_a_parameter_has_one_value() -> None:
+    event = {"httpMethod": "GET", "path": "/users"}
+    assert parsed({**event, "multiValueQueryStringParameters": {"limit": ["5", "5"]}}) == get("/users", limit="5")
+    error = refused({**event, "multiValueQueryStringParameters": {"limit": ["5", "6"]}})
+    assert (error.status, str(error)) == (400, "limit is given twice, with different values")
+
+
+@pytest.mark.parametrize("path", ["/users", "/users/a/history"])
+def test_a_token_goes_by_either_name(path: str) -> None:
+    token = encode_cursor(user_key("a"))
+    expected = get(path, startKey=token)
+    assert expected != get(path)
+    assert get(path, nextToken=token) == expected
+    assert get(path, nextToken=token, startKey=token) == expected
+    other = {"nextToken": token, "startKey": encode_cursor(user_key("a", "2.000000000001"))}
+    error = refused({"httpMethod": "GET", "path": path, "queryStringParameters": other})
+    assert (error.status, str(error)) == (
+        400,
+        "startKey and nextToken are names of the same parameter: give one of them",
+    )
 
 
 @pytest.mark.parametrize(("limit", "number"), [("1", 1), ("10", 10), ("1000", 1000), ("0007", 7)])
@@ -196,8 +276,9 @@ FORGED = [
     [*NO_TOKENS, *map(token_of, FORGED), encode_cursor(user_key("a"))[:-3], encode_cursor(user_key("a")) + "!!!!"],
 )
 @pytest.mark.parametrize("path", ["/users", "/users/a/history"])
-def test_a_forged_token_is_400(token: str, path: str) -> None:
-    error = refused({"httpMethod": "GET", "path": path, "queryStringParameters": {"startKey": token}})
+@pytest.mark.parametrize("name", ["startKey", "nextToken"])
+def test_a_forged_token_is_400(token: str, path: str, name: str) -> None:
+    error = refused({"httpMethod": "GET", "path": path, "queryStringParameters": {name: token}})
     assert error.status == 400
     assert str(error) == "startKey is not a token of this API; use the nextToken of the page before"
 
@@ -245,7 +326,7 @@ def test_every_type_of_dynamodb_is_shown_and_numbers_keep_their_digits() -> None
     shown = json.loads(orjson.dumps(to_json(item, PRODUCTS)), parse_float=str)
     assert shown == {
         "N": int(long),
-        "small": "0." + "0" * 40 + "1",
+        "small": "1E-41",
         "NS": [1, int(long)],
         "BOOL": False,
         "NULL": None,
@@ -260,3 +341,78 @@ def test_every_type_of_dynamodb_is_shown_and_numbers_keep_their_digits() -> None
 def test_the_key_of_an_item() -> None:
     assert key_of({**user_key("a"), "name": {"S": "x"}}, USERS) == user_key("a")
     assert key_of({"sku": {"S": "A"}, "price": {"N": "1"}}, PRODUCTS) == {"sku": {"S": "A"}}
+
+
+def shown(item: dict[str, Any], schema: Schema = USERS) -> str:
+    return orjson.dumps(to_json(item, schema)).decode()
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "100000000000000000000",
+        "1" + "0" * 125,
+        "1E+20",
+        "-1",
+        "-1775260800.000000000001",
+        "1775260800123",
+        "1775260800.123",
+        "1775260800.0000000000010000000000001",
+        "0." + "3" * 38,
+        "1E-130",
+        "9.9999999999999999999999999999999999999E+125",
+    ],
+)
+def test_a_version_of_another_program_is_shown_as_it_is(number: str) -> None:
+    item = {"email": {"S": "j@x"}, "createdAt": {"N": number}}
+    found = json.loads(shown(item), parse_float=Decimal, parse_int=Decimal)
+    assert found == {"email": "j@x", "createdAt": Decimal(number)}
+
+
+def test_a_version_attribute_of_another_type_is_shown_as_it_is() -> None:
+    schema = schema_of('[key]\npartition = "id"\n[columns.id]\nrequired = true\n[generated]\nat = "version"')
+    assert shown({"id": {"S": "a"}, "at": {"S": "yesterday"}}, schema) == '{"id":"a","at":"yesterday"}'
+    assert shown({"id": {"S": "a"}, "at": {"NULL": True}}, schema) == '{"id":"a","at":null}'
+
+
+def test_an_items_own_row_number_is_kept_in_any_order() -> None:
+    own, version = {"rowNumber": {"S": "its own"}}, {"createdAt": {"N": "1775260800.00000000001"}}
+    for item in ({**own, **version}, {**version, **own}):
+        assert to_json(item, USERS) == {"createdAt": 1_775_260_800, "rowNumber": "its own"}
+    assert to_json(version, USERS) == {"createdAt": 1_775_260_800, "rowNumber": 10}
+
+
+# What DynamoDB holds: 38 digits, from 1E-130 to 9.99…E+125.
+NUMBERS = st.builds(
+    lambda digits, places, negative: Decimal((negative, tuple(map(int, digits)), max(places, -130))),
+    st.from_regex(r"[1-9][0-9]{0,37}", fullmatch=True),
+    st.integers(-130, 88),
+    st.integers(0, 1),
+)
+
+
+@given(NUMBERS)
+def test_any_number_keeps_its_value_and_is_never_long(number: Decimal) -> None:
+    text = json.loads(shown({"n": {"N": f"{number:f}"}}), parse_float=str, parse_int=str)["n"]
+    assert Decimal(text) == number
+    assert len(text) <= 45
+
+
+VERSIONS = st.builds(
+    lambda *of: Decimal(version_of(*of)),
+    st.integers(0, 10**10),
+    st.integers(0, 10**9),
+    st.sampled_from(["", "an ingestion"]),
+)
+
+
+@given(NUMBERS | VERSIONS)
+def test_any_version_attribute_is_shown(number: Decimal) -> None:
+    found = json.loads(shown({"createdAt": {"N": f"{number:f}"}}), parse_float=Decimal)
+    assert set(found) <= {"createdAt", "rowNumber"}
+    assert found["createdAt"] == (int(number) if "rowNumber" in found else number)
+
+
+@given(VERSIONS)
+def test_every_version_has_its_row_number(number: Decimal) -> None:
+    assert "rowNumber" in to_json({"createdAt": {"N": f"{number:f}"}}, USERS)

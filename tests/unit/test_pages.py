@@ -1,0 +1,271 @@
+"""Pages of Scan and Query -> pages of the API: complete, in order, bounded, without what has expired."""
+
+import json
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.http_events import MAX_RESPONSE_BYTES, HttpRequest
+from engine.pages import ENVELOPE_BYTES, Conditions, HistoryPage, ListPage, latest, wire_bytes
+from engine.queries import Listing, parse_request, to_json
+from engine.schema.model import Schema
+from tests.unit.samples import PRODUCTS, USERS, version_of
+
+Items = list[dict[str, dict[str, Any]]]
+Key = dict[str, Any]
+
+NOW = 1_000
+
+
+@dataclass
+class Table:
+    """What a Scan reads: the users in an order of their own, the versions of each from old to new."""
+
+    items: Items
+    schema: Schema = USERS
+    max_bytes: int = MAX_RESPONSE_BYTES
+    moment: int = NOW
+
+    def key(self, item: dict[str, Any]) -> Key:
+        return {name: item[name] for name in self.schema.keys}
+
+    def page(self, start: Key | None, size: int, items: Items | None = None) -> tuple[Items, Key | None]:
+        """Up to `size` items after `start`, and the key of the last one if there may be more."""
+        items = self.items if items is None else items
+        first = 0 if start is None else [self.key(item) for item in items].index(start) + 1
+        page = items[first : first + size]
+        return page, self.key(page[-1]) if len(page) == size else None
+
+    def history(self, name: str) -> Items:
+        """The versions of a user, newest first."""
+        return [item for item in reversed(self.items) if item[self.schema.partition_key]["S"] == name]
+
+    @property
+    def conditions(self) -> Conditions:
+        return Conditions(self.schema, self.moment, self.max_bytes)
+
+
+def users(versions: list[int]) -> Table:
+    """A table with a user for each number, of so many versions."""
+    items = [
+        {"email": {"S": f"user{user}@x"}, "createdAt": {"N": version_of(100 + version, 1)}}
+        for user, count in enumerate(versions)
+        for version in range(count)
+    ]
+    return Table(items)
+
+
+def living(table: Table, items: Items) -> Items:
+    return [item for item in items if int(item.get("expirationTime", {"N": "9999"})["N"]) > table.moment]
+
+
+def shown(table: Table, items: Items) -> list[Any]:
+    return [json.loads(orjson.dumps(to_json(item, table.schema))) for item in items]
+
+
+def whole_list(table: Table) -> list[Any]:
+    """What a complete list has, worked out from the whole table at once."""
+    newest = {item[table.schema.partition_key]["S"]: item for item in living(table, table.items)}
+    return shown(table, list(newest.values()))
+
+
+def request(table: Table, token: str | None, limit: int, *more: str) -> Any:
+    parameters = (("limit", str(limit)), *([("nextToken", token)] if token else []))
+    return parse_request(HttpRequest("GET", (table.schema.collection, *more), parameters), table.schema)
+
+
+def one_page(
+    table: Table, token: str | None, limit: int, draw: st.DataObject, *, stops: bool, of: str | None = None
+) -> tuple[list[Any], str | None]:
+    """One page of the list or of a user's history: reads of any size, and where allowed a stop after any of them."""
+    page: ListPage | HistoryPage
+    if of is None:
+        asked, source = request(table, token, limit), table.items
+        page = ListPage(asked, table.conditions)
+    else:
+        asked, source = request(table, token, limit, of, "history"), table.history(of)
+        page = HistoryPage(asked, table.conditions)
+    start = asked.start
+    while True:
+        items, start = table.page(start, draw.draw(st.integers(1, 5), "read"), source)
+        complete = page.feed(items, at_end=start is None)
+        if complete or (stops and draw.draw(st.booleans(), "stop") and page.stop()):
+            assert complete or page.cursor is not None
+            assert sum(wire_bytes(item) + 1 for item in page.items) <= table.max_bytes - ENVELOPE_BYTES
+            return list(map(json.loads, page.items)), page.cursor
+
+
+def all_pages(
+    table: Table, limit: int, draw: st.DataObject, *, stops: bool = False, of: str | None = None
+) -> list[list[Any]]:
+    pages, token = [], None
+    while True:
+        items, token = one_page(table, token, limit, draw, stops=stops, of=of)
+        pages.append(items)
+        if token is None:
+            return pages
+        assert items or stops
+        # Each page gets on by an item of the table at least, or it would never end.
+        assert len(pages) <= len(table.items) + 1
+
+
+TABLES = st.lists(st.integers(1, 6), max_size=8).map(users)
+
+
+@settings(max_examples=200)
+@given(TABLES, st.integers(1, 5), st.data())
+def test_the_tokens_lead_through_every_user_once_in_the_latest_version(
+    table: Table, limit: int, draw: st.DataObject
+) -> None:
+    pages = all_pages(table, limit, draw)
+    assert [item for page in pages for item in page] == whole_list(table)
+    assert all(len(page) == limit for page in pages[:-1])
+
+
+@given(st.integers(0, 20), st.integers(1, 6), st.data())
+def test_a_table_without_a_sort_key_is_listed_too(count: int, limit: int, draw: st.DataObject) -> None:
+    table = Table([{"sku": {"S": f"A-{n}"}, "price": {"N": str(n)}} for n in range(count)], PRODUCTS)
+    pages = all_pages(table, limit, draw, stops=True)
+    assert [item for page in pages for item in page] == shown(table, table.items)
+
+
+@given(TABLES, st.integers(1, 3), st.integers(0, 3), st.data())
+def test_a_version_that_comes_between_two_pages_lists_nobody_twice(
+    table: Table, limit: int, growing: int, draw: st.DataObject
+) -> None:
+    names: list[str] = []
+    token = None
+    while True:
+        items, token = one_page(table, token, limit, draw, stops=False)
+        names += [item["email"] for item in items]
+        if token is None:
+            break
+        last = next(i for i, item in reversed(list(enumerate(table.items))) if item["email"]["S"] == names[-1])
+        newer = [{**table.items[last], "createdAt": {"N": version_of(1_000 + n, len(names))}} for n in range(growing)]
+        table.items[last + 1 : last + 1] = newer
+    assert names == [item["email"] for item in whole_list(table)]
+
+
+def test_there_is_nowhere_to_stop_before_anything_was_passed() -> None:
+    table = users([3])
+    page = ListPage(request(table, None, 5), table.conditions)
+    assert not page.stop()
+    assert not page.feed(table.items[:1], at_end=False)
+    assert not page.stop()
+    assert not page.feed(table.items[1:2], at_end=False)
+    assert page.stop()
+    assert request(table, page.cursor, 5) == Listing(5, table.key(table.items[0]), False)
+
+
+def test_an_empty_table_is_an_empty_list() -> None:
+    table = users([])
+    page = ListPage(request(table, None, 5), table.conditions)
+    assert page.feed([], at_end=True)
+    assert (page.items, page.cursor) == ([], None)
+
+
+def test_a_scan_may_give_an_empty_page_in_the_middle() -> None:
+    table = users([1, 2])
+    page = ListPage(request(table, None, 5), table.conditions)
+    assert not page.feed([], at_end=False)
+    assert not page.feed(table.items, at_end=False)
+    assert page.feed([], at_end=True)
+    assert (list(map(json.loads, page.items)), page.cursor) == (whole_list(table), None)
+
+
+# Names of 0 to 300 bytes, three at most on a page of this many bytes; items that expired before, at and after NOW.
+SMALL_PAGE = ENVELOPE_BYTES + 1_200
+
+
+def mixed(versions: list[list[tuple[str, int | None]]]) -> Table:
+    """A table with a user for each list, and a version for each name and time of expiry."""
+    items = [
+        {
+            "email": {"S": f"user{user}@x"},
+            "createdAt": {"N": version_of(100 + version, 1)},
+            "name": {"S": name},
+            **({"expirationTime": {"N": str(expiry)}} if expiry is not None else {}),
+        }
+        for user, of_user in enumerate(versions)
+        for version, (name, expiry) in enumerate(of_user)
+    ]
+    return Table(items, max_bytes=SMALL_PAGE)
+
+
+NAMES = st.builds(str.__mul__, st.sampled_from(['"', "x", "é", "\x00", "\U0001f600", "\\"]), st.integers(0, 60))
+EXPIRIES = st.none() | st.sampled_from([NOW - 500, NOW - 1, NOW, NOW + 1, NOW + 500])
+MIXED = st.lists(st.lists(st.tuples(NAMES, EXPIRIES), min_size=1, max_size=6), max_size=8).map(mixed)
+
+
+def filled_up(pages: list[list[Any]], limit: int) -> bool:
+    """Whether each page but the last is at its limit, or has no room for the item that comes next."""
+    sizes = [[wire_bytes(orjson.dumps(item)) + 1 for item in page] for page in pages]
+    room = SMALL_PAGE - ENVELOPE_BYTES
+    return all(
+        len(page) == limit or sum(page) + following[0] > room for page, following in pairwise(sizes) if following
+    )
+
+
+@settings(max_examples=200)
+@given(MIXED, st.integers(1, 5), st.booleans(), st.data())
+def test_pages_of_a_list_are_the_whole_list_whatever_bounds_them(
+    table: Table, limit: int, stops: bool, draw: st.DataObject
+) -> None:
+    pages = all_pages(table, limit, draw, stops=stops)
+    assert [item for page in pages for item in page] == whole_list(table)
+    assert all(len(page) <= limit for page in pages)
+    assert stops or filled_up(pages, limit)
+
+
+@settings(max_examples=200)
+@given(MIXED.filter(lambda table: table.items), st.integers(1, 5), st.booleans(), st.data())
+def test_pages_of_a_history_are_the_whole_history_whatever_bounds_them(
+    table: Table, limit: int, stops: bool, draw: st.DataObject
+) -> None:
+    name = draw.draw(st.sampled_from(table.items))["email"]["S"]
+    pages = all_pages(table, limit, draw, stops=stops, of=name)
+    assert [item for page in pages for item in page] == shown(table, living(table, table.history(name)))
+    assert all(len(page) <= limit for page in pages)
+    # No token leads to an empty page.
+    assert stops or (filled_up(pages, limit) and (all(pages) or len(pages) == 1))
+
+
+@given(MIXED.filter(lambda table: table.items), st.data())
+def test_the_latest_version_is_the_newest_that_has_not_expired(table: Table, draw: st.DataObject) -> None:
+    name = draw.draw(st.sampled_from(table.items))["email"]["S"]
+    start, found = None, None
+    while found is None:
+        items, start = table.page(start, draw.draw(st.integers(1, 5), "read"), table.history(name))
+        found = latest(items, table.conditions)
+        if start is None:
+            break
+    expected = shown(table, living(table, table.history(name)))
+    assert (None if found is None else json.loads(found)) == (expected[0] if expected else None)
+
+
+@pytest.mark.parametrize(
+    ("value", "expired"),
+    [
+        ({"N": str(NOW)}, True),
+        ({"N": str(NOW + 1)}, False),
+        ({"N": "0"}, True),
+        ({"N": "-1"}, True),
+        ({"N": "999.5"}, True),
+        ({"N": "1000.5"}, False),
+        ({"N": "1E+125"}, False),
+        ({"S": "0"}, False),
+        ({"NULL": True}, False),
+    ],
+)
+def test_item_expires_at_its_time_to_live(value: dict[str, Any], expired: bool) -> None:
+    assert users([]).conditions.is_expired({"expirationTime": value}) is expired
+
+
+def test_nothing_expires_where_the_schema_has_no_time_to_live() -> None:
+    assert "expires_at" not in PRODUCTS.generated.values()
+    assert not Conditions(PRODUCTS, NOW, MAX_RESPONSE_BYTES).is_expired({"expirationTime": {"N": "0"}})
