@@ -23,14 +23,19 @@ _BETWEEN_ROWS = b"],["
 
 
 class Packer:
-    """Packs the cleaned rows of one object into messages of at most `max_records` and `max_bytes` each."""
+    """Packs the cleaned rows of one span of an object into messages of at most `max_records` and `max_bytes` each.
 
-    def __init__(self, source: ObjectVersion, columns: Sequence[str], *, max_records: int, max_bytes: int) -> None:
+    `span` is the first byte of the span; messages count from 0 within it.
+    """
+
+    def __init__(
+        self, source: ObjectVersion, columns: Sequence[str], *, span: int = 0, max_records: int, max_bytes: int
+    ) -> None:
         self._max_records, self._max_bytes = max_records, max_bytes
         self._attributes = {"ingestion": text_attribute(source.ingestion)}
         # What stands before and behind the two parts that change: the message's number and the time.
         about, names = legal_json(orjson.dumps(source._asdict())), legal_json(orjson.dumps(list(columns)))
-        self._head = b'{"v":%d,"object":%b,"span":0,"message":' % (VERSION, about)
+        self._head = b'{"v":%d,"object":%b,"span":%d,"message":' % (VERSION, about, span)
         self._columns = b'","columns":%b,"rows":[[' % names
         # A message number has at most 10 digits (no object has that many records), a time 24 characters.
         envelope = len(self._head) + 10 + len(b',"processedAt":"') + 24 + len(self._columns) + len(b"}")

@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from operator import itemgetter
 from typing import Any
 
 Value = str | bool | None
@@ -25,6 +26,8 @@ _BOOLEANS = {
 # DynamoDB: up to 38 significant digits, magnitudes from 1E-130 to 9.99…E+125.
 _MAX_DIGITS = 38
 _MIN_EXPONENT, _MAX_EXPONENT = -130, 125
+# Measured, generously: a row with its number, its message or its reject, and a cell with its short text.
+_ROW_BYTES, _CELL_BYTES = 1_536, 64
 
 
 def is_number(text: str) -> str | None:
@@ -134,29 +137,47 @@ class RowPlan:
         """What the values of a cleaned row are, in order."""
         return tuple(column.attribute for column, _ in self.columns)
 
+    @property
+    def row_bytes(self) -> int:
+        """About how much memory a row takes on its way into a message, apart from the text of its own values.
+
+        That is its cells, and the defaults and names that may stand beside them: little for most plans, but many
+        columns that a file does not have, or a long default, can make kilobytes of a row of two bytes.
+        """
+        texts = (text for column, _ in self.columns for text in (column.name, column.default) if isinstance(text, str))
+        return _ROW_BYTES + _CELL_BYTES * len(self.columns) + sum(map(len, texts))
+
     def clean(self, numbers: Sequence[int], rows: list[list[str]]) -> tuple[list[tuple[Any, ...]], dict[int, str]]:
         """Clean `rows`, whose row numbers are `numbers`.
 
         Returns the good rows as tuples ``(number, value, …)`` in the order of `attributes`, and the bad ones as
         ``{index in rows: reason}``.
         """
-        ragged: dict[int, str] = {}
-        if set(map(len, rows)) - {self.width}:
-            rows = [self._checked_width(i, row, ragged) for i, row in enumerate(rows)]
-        turned = list(zip(*rows, strict=True)) if rows else [()] * self.width
-        bad = ragged
+        widths = list(map(len, rows))
+        misfits = {width: self._misfit(width) for width in set(widths) - {self.width}}
+        if not misfits:
+            return self._clean(numbers, rows)
+        bad = {i: misfits[width] for i, width in enumerate(widths) if width in misfits}
+        # Only the other rows are cleaned: to fill up the short ones would take the header's width for each of them.
+        fitting = [i for i, width in enumerate(widths) if width == self.width]
+        good, found = self._clean([numbers[i] for i in fitting], [rows[i] for i in fitting])
+        return good, bad | {fitting[i]: reason for i, reason in found.items()}
+
+    def _clean(self, numbers: Sequence[int], rows: list[list[str]]) -> tuple[list[tuple[Any, ...]], dict[int, str]]:
+        bad: dict[int, str] = {}
         cleaned: list[Sequence[Value]] = []
         for column, index in self.columns:
+            if index is None:
+                cleaned.append([column.default] * len(rows))
+                continue
             found: dict[int, str] = {}
-            cleaned.append([column.default] * len(rows) if index is None else column.clean(turned[index], found))
-            bad = {**found, **bad}  # the first thing wrong with a row is its reason
+            cleaned.append(column.clean(list(map(itemgetter(index), rows)), found))
+            for i, reason in found.items():
+                bad.setdefault(i, reason)  # the first thing wrong with a row is its reason
         good = list(zip(numbers, *cleaned, strict=True))
         if bad:
             good = [row for i, row in enumerate(good) if i not in bad]
         return good, bad
 
-    def _checked_width(self, index: int, row: list[str], ragged: dict[int, str]) -> list[str]:
-        if len(row) == self.width:
-            return row
-        ragged[index] = f"the row has {len(row)} field{'s' * (len(row) != 1)}, the header has {self.width}"
-        return [""] * self.width
+    def _misfit(self, width: int) -> str:
+        return f"the row has {width} field{'s' * (width != 1)}, the header has {self.width}"

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import chain
-from unittest.mock import patch
 
 import orjson
 import pytest
@@ -13,8 +12,8 @@ from hypothesis import strategies as st
 from engine.convert import Converter
 from engine.errors import BadFile
 from engine.messages.message import Outgoing
-from engine.reading import delimited
-from engine.reading.block import Reject
+from engine.reading.block import FILE_START, Position, Reject
+from engine.reading.limits import USUAL_LIMITS, Limits
 from engine.schema.model import Schema
 from tests.unit.csv_text import RUBBISH, SIZES, cut, read
 from tests.unit.samples import PROCESSED_AT, PRODUCTS, SOURCE, USERS
@@ -33,9 +32,17 @@ class Outcome:
 
 
 def convert(
-    chunks: Iterable[bytes], *, schema: Schema = USERS, per_message: int = 500, max_bytes: int = ROOM
+    chunks: Iterable[bytes],
+    *,
+    schema: Schema = USERS,
+    per_message: int = 500,
+    max_bytes: int = ROOM,
+    limits: Limits = USUAL_LIMITS,
+    start: Position = FILE_START,
 ) -> Outcome:
-    converter = Converter(SOURCE, schema, records_per_message=per_message, max_message_bytes=max_bytes)
+    converter = Converter(
+        SOURCE, schema, records_per_message=per_message, max_message_bytes=max_bytes, limits=limits, start=start
+    )
     outcome = Outcome()
     steps = chain((converter.feed(chunk, PROCESSED_AT) for chunk in chunks), [converter.finish(PROCESSED_AT)])
     try:
@@ -62,8 +69,8 @@ def test_any_split_of_a_file_makes_the_same_messages_and_rejects(
     data: bytes, sizes: list[int], per_message: int, max_bytes: int, piece: int
 ) -> None:
     whole = convert([data], per_message=per_message, max_bytes=max_bytes)
-    with patch.object(delimited, "SLICE_BYTES", piece):
-        assert convert(cut(data, sizes), per_message=per_message, max_bytes=max_bytes) == whole
+    limits = Limits(slice_bytes=piece)
+    assert convert(cut(data, sizes), per_message=per_message, max_bytes=max_bytes, limits=limits) == whole
     assert whole.fault is None
     assert all(1 <= message.records <= per_message and message.size <= max_bytes for message in whole.messages)
 
