@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ from typing import NamedTuple
 
 MAX_RECORD_BYTES = 1_048_576
 """No longer record can reach DynamoDB (an item has at most 400 KB) or fit into an SQS message (1 MiB)."""
+
+# csv's own limit (131,072 characters) is a setting of the process, not of a reader. Readers check lengths themselves.
+csv.field_size_limit(2**31 - 1)
 
 
 class Reject(NamedTuple):

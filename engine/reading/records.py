@@ -13,9 +13,6 @@ from typing import NamedTuple
 from engine.reading.block import line_ends
 from engine.reading.limits import Limits, Waste
 
-# csv's own limit (131,072 characters) is a setting of the process, not of a reader. A record's length is checked here.
-csv.field_size_limit(2**31 - 1)
-
 NEVER_CLOSED = "a quoted field is never closed"
 
 BAD_QUOTES = "the quotes are wrong: text follows a closing quote"

@@ -14,13 +14,10 @@ from functools import partial
 from itertools import product
 
 from engine.convert import Converter
-from engine.errors import BadFile, MalformedMessage
-from engine.items import Items, batches
-from engine.messages.message import Message
-from engine.messages.parse import parse_message
+from engine.errors import BadFile
 from engine.rejects import RejectFiles
 from engine.schema.model import Schema
-from tests.unit.samples import PROCESSED_AT, PRODUCTS, SOURCE, USERS, schema_of
+from tests.unit.samples import PROCESSED_AT, SOURCE, USERS, schema_of
 
 CHUNK_BYTES = 262_144
 FILE_BYTES = 1_000_000
