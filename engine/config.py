@@ -35,11 +35,12 @@ PACKAGED_SCHEMA = Path(__file__).parent / "schemas" / "users.toml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProducerSettings:
-    """What the producer reads: `QUEUE_URL` and how to fill it."""
+    """What the producer reads: the queue and how to fill it, and where files and rejects are."""
 
     function: str
     queue_url: str
     schema: Schema
+    uploads_prefix: str
     rejects_bucket: str | None
     rejects_prefix: str
     records_per_message: int
@@ -51,12 +52,20 @@ class ProducerSettings:
     def from_env(cls, env: Mapping[str, str]) -> ProducerSettings:
         """Read the settings; `ConfigError` names the variable that is missing or wrong."""
         max_message_bytes = _integer(env, "MAX_MESSAGE_BYTES", DEFAULT_MESSAGE_BYTES, MIN_MESSAGE_BYTES, SQS_MAX_BYTES)
+        uploads, rejects = env.get("UPLOADS_PREFIX", "").strip() or "uploads/", _rejects_prefix(env)
+        # Rejects are CSV files too. The bucket of the uploads is only known from events, so this holds for any bucket.
+        if uploads.startswith(rejects) or rejects.startswith(uploads):
+            raise ConfigError(
+                f"REJECTS_PREFIX must lie outside UPLOADS_PREFIX and not contain it, or rejects and uploads would be "
+                f"taken for one another: {rejects!r}, {uploads!r}"
+            )
         return cls(
             function=_function(env),
             queue_url=_required(env, "QUEUE_URL", "the URL of the SQS queue that records go to"),
             schema=_schema(env),
+            uploads_prefix=uploads,
             rejects_bucket=_optional(env, "REJECTS_BUCKET"),
-            rejects_prefix=_prefix(env),
+            rejects_prefix=rejects,
             records_per_message=_integer(env, "RECORDS_PER_MESSAGE", 500, 1, 10_000),
             max_message_bytes=max_message_bytes,
             # A batch must have room for one message.
@@ -87,7 +96,7 @@ class WorkerSettings:
             queue_url=_optional(env, "QUEUE_URL"),
             schema=_schema(env),
             rejects_bucket=_optional(env, "REJECTS_BUCKET"),
-            rejects_prefix=_prefix(env),
+            rejects_prefix=_rejects_prefix(env),
             ttl_days=_integer(env, "RECORD_TTL_DAYS", 0, 1, 36_500) or None,
             transport=_transport(env),
         )
@@ -128,7 +137,7 @@ def _integer(env: Mapping[str, str], name: str, default: int, low: int, high: in
     return int(text)
 
 
-def _prefix(env: Mapping[str, str]) -> str:
+def _rejects_prefix(env: Mapping[str, str]) -> str:
     prefix = env.get("REJECTS_PREFIX", "").strip() or "rejects/"
     if prefix.startswith("/"):
         raise ConfigError(f"REJECTS_PREFIX must not begin with a slash: {prefix!r}")

@@ -18,7 +18,7 @@ from engine.reading.limits import USUAL_LIMITS, Limits
 from engine.schema.columns import RowPlan
 from engine.schema.model import Schema
 
-PART_BYTES = 8 * 1_048_576
+PART_BYTES = 4 * 1_048_576
 """Memory that the rows converted together may take: most slices of a file in one go, and no file in much more."""
 
 
@@ -64,9 +64,13 @@ class Converter:
     def finish(self, processed_at: str) -> Iterator[Converted]:
         """Take the end of the object. Raises `BadFile` if it had no usable header."""
         yield from self._convert(self._reader.finish(), processed_at)
+        yield Converted(0, self.flush(processed_at), [], None)
+
+    def flush(self, processed_at: str) -> list[Outgoing]:
+        """Return the rows that have not filled a message yet, as the last messages of the span. Raises `BadFile`."""
         # A header without a row is fine, but it must be the right header.
         _, packer = self._begin()
-        yield Converted(0, packer.flush(processed_at), [], None)
+        return packer.flush(processed_at)
 
     def _convert(self, blocks: Iterable[Block], processed_at: str) -> Iterator[Converted]:
         for block in blocks:

@@ -63,7 +63,7 @@ class Refused:
 
 def is_packed(fields: Container[str], schema: Schema) -> bool:
     """Tell a packed message, of whatever version, from a plain one; a schema may have a column ``v``."""
-    return "v" in fields and ("rows" in fields or not schema.has_column("v"))
+    return "v" in fields and ("rows" in fields or not schema.knows_any(["v"]))
 
 
 def is_whole(value: Any) -> bool:

@@ -77,8 +77,11 @@ def read_plain(
     if not is_row_number(number):
         raise MalformedMessage("rowNumber is not a whole number")
     fields = {name: value for name, value in document.items() if name not in PLAIN_FIELDS}
-    if any(isinstance(value, dict | list) for value in fields.values()):
-        return Refused(number, "a field of the plain message is neither text, number, boolean nor null")
+    nested = [name for name, value in fields.items() if isinstance(value, dict | list)]
+    if nested:
+        if schema.unknown_columns != "ignore" or schema.knows_any(nested):
+            return Refused(number, "a field of the plain message is neither text, number, boolean nor null")
+        fields = {name: value for name, value in fields.items() if not isinstance(value, dict | list)}
     try:
         plan = schema.plan(list(fields))
     except BadFile as error:

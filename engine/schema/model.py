@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -60,9 +60,10 @@ class Schema:
         """The most UTF-8 bytes that the value of each key attribute may have."""
         return dict(zip(self.keys, (MAX_PARTITION_KEY_BYTES, MAX_SORT_KEY_BYTES), strict=False))
 
-    def has_column(self, name: str) -> bool:
-        """Tell whether a header may call a column `name`."""
-        return any(name.casefold() in column.header_names for column in self.columns)
+    def knows_any(self, names: Iterable[str]) -> bool:
+        """Return whether a header with these names has a column of the schema."""
+        known = {alias for column in self.columns for alias in column.header_names}
+        return any(name.strip().casefold() in known for name in names)
 
     def plan(self, header: Sequence[str]) -> RowPlan:
         """Match a header to the columns (trimmed, without case) and return how to clean rows below it.
