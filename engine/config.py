@@ -1,7 +1,7 @@
 """Settings of the three functions: frozen, read once from a mapping of environment variables.
 
 Nothing else in the engine reads the environment, apart from the AWS SDK itself (region, credentials, endpoint).
-`docs/configuration.md` explains each variable to users.
+`docs/configuration.md` documents each variable.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ SQS_MAX_BYTES = 1_048_576
 """SQS quota: 1 MiB for one message, and for all messages of a SendMessageBatch together."""
 
 DEFAULT_MESSAGE_BYTES = 61_440
-"""Just inside one 64 KB chunk, which is what SQS bills by; attributes count too, hence not the whole 65,536."""
+"""Just within one 64 KB chunk, the unit that SQS bills; attributes count too, hence not all of the 65,536."""
 
 MIN_MESSAGE_BYTES = 4_096
-"""Below this the envelope of a packed message (object key up to 1,024 bytes, columns) leaves no room for rows."""
+"""With less, the envelope of a packed message (object key up to 1,024 bytes, columns) leaves no room for rows."""
 
 TRANSPORTS = ("lean", "aiohttp")
-"""How hot calls travel: by the project's own transport, or by a general one that also knows proxies."""
+"""How frequent calls are sent: by the project's own transport, or by a general one that also supports proxies."""
 
 # DynamoDB quota: 3 to 255 characters.
 _TABLE_NAME = re.compile(r"(arn:[a-z0-9-]+:dynamodb:[a-z0-9-]+:[0-9]{12}:table/)?[A-Za-z0-9_.-]{3,255}")
@@ -50,7 +50,7 @@ class ProducerSettings:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> ProducerSettings:
-        """Read the settings; `ConfigError` names the variable that is missing or wrong."""
+        """Read the settings; `ConfigError` names the variable that is missing or invalid."""
         max_message_bytes = _integer(env, "MAX_MESSAGE_BYTES", DEFAULT_MESSAGE_BYTES, MIN_MESSAGE_BYTES, SQS_MAX_BYTES)
         uploads, rejects = env.get("UPLOADS_PREFIX", "").strip() or "uploads/", _rejects_prefix(env)
         # Rejects are CSV files too. The bucket of the uploads is only known from events, so this holds for any bucket.
@@ -68,7 +68,7 @@ class ProducerSettings:
             rejects_prefix=rejects,
             records_per_message=_integer(env, "RECORDS_PER_MESSAGE", 500, 1, 10_000),
             max_message_bytes=max_message_bytes,
-            # A batch must have room for one message.
+            # A batch must hold at least one message.
             max_batch_bytes=_integer(env, "MAX_BATCH_BYTES", SQS_MAX_BYTES, max_message_bytes, SQS_MAX_BYTES),
             transport=_transport(env),
         )
@@ -89,7 +89,7 @@ class WorkerSettings:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> WorkerSettings:
-        """Read the settings; `ConfigError` names the variable that is missing or wrong."""
+        """Read the settings; `ConfigError` names the variable that is missing or invalid."""
         return cls(
             function=_function(env),
             table=_table(env),
@@ -112,7 +112,7 @@ class QuerySettings:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> QuerySettings:
-        """Read the settings; `ConfigError` names the variable that is missing or wrong."""
+        """Read the settings; `ConfigError` names the variable that is missing or invalid."""
         return cls(table=_table(env), schema=_schema(env), transport=_transport(env))
 
 
@@ -131,7 +131,7 @@ def _integer(env: Mapping[str, str], name: str, default: int, low: int, high: in
     text = env.get(name, "").strip()
     if not text:
         return default
-    # int() would also take "1_000" and digits of other scripts, which nobody means in a setting; it fails on thousands.
+    # int() also accepts "1_000" and digits of other scripts, and fails on thousands of digits.
     if not (text.isascii() and text.isdigit() and len(text) <= 20 and low <= int(text) <= high):
         raise ConfigError(f"{name} must be a whole number from {low:,} to {high:,}, not {text!r}")
     return int(text)

@@ -1,6 +1,6 @@
 """Rejects -> CSV files that people can open, correct and upload again, and such files -> rejects. Pure.
 
-`RejectFiles` says what to put where, in pieces of bounded size; a job puts it. Names and contents follow from the
+`RejectFiles` returns what to put where, in files of bounded size; a job puts them. Names and contents depend on the
 object alone, so a second run puts the same files again. `read_rejects` returns what was written.
 
 Spreadsheets run a cell that begins with ``=``, ``+``, ``-`` or ``@`` as a formula, and rejects are other people's text.
@@ -26,17 +26,17 @@ from engine.reading.block import Reject
 HEADER = ("row", "offset", "reason", "record")
 
 FILE_BYTES = 4 * 1_048_576
-"""A file is put when it has grown to this size; its rejects are held in memory until then."""
+"""A file is put when it reaches this size; its rejects are held in memory until then."""
 
 MAX_REASONS = 50
-"""Reasons counted one by one; a file of rubbish could have as many as rows."""
+"""Reasons counted individually; a file of rubbish could have as many reasons as rows."""
 
 OTHER_REASONS = "other reasons"
 
 MAX_KEY_BYTES = 1_024
 """S3 quota: the length of an object key in UTF-8."""
 
-# Spreadsheets ignore blanks before a formula, and East Asian ones know it in full width too.
+# Spreadsheets ignore blanks before a formula, and some accept full-width signs.
 _UNSAFE = re.compile("^(?=['\t\r\n])|(?:^|(?<=[;\t\r\n]))(?=[ \xa0\u3000]*[=+\\-@\uff1d\uff0b\uff0d\uff20]|')")
 
 _MADE_SAFE = re.compile("(^|[;\t\r\n])'")
@@ -59,12 +59,12 @@ class RejectFiles:
         self._stem, self._file_bytes = f"{folder}{part}", file_bytes
         self._files = 0
         self._bytes = io.BytesIO()
-        # Lone surrogates are in no text that came from UTF-8. A message from elsewhere must not fail for one.
+        # Text from UTF-8 has no lone surrogates. A message from elsewhere must not fail because of one.
         text = io.TextIOWrapper(self._bytes, "utf-8", errors="backslashreplace", newline="", write_through=True)
         self._writer = csv.writer(text)
         self.count = 0
         self.reasons: Counter[str] = Counter()
-        """How many rejects there were for each reason, up to `MAX_REASONS` of them. They never hold a row's content."""
+        """Rejects for each reason, for up to `MAX_REASONS` of them. Reasons never contain a row's content."""
 
     def add(self, rejects: Iterable[Reject]) -> list[RejectFile]:
         """Take rejects, in order; return the files that are full."""
@@ -81,7 +81,7 @@ class RejectFiles:
         return full
 
     def flush(self) -> list[RejectFile]:
-        """Return what is left, as the last file."""
+        """Return the remaining rejects as the last file."""
         if not self._bytes.tell():
             return []
         file = RejectFile(f"{self._stem}-{self._files:05d}.csv", self._bytes.getvalue())
@@ -121,5 +121,5 @@ def span_part(first_byte: int) -> str:
 def folder_of(prefix: str, source: ObjectVersion) -> str:
     """Return the folder for the rejects of an object: ``rejects/uploads/users.csv/<ingestion>/``."""
     folder = f"{prefix}{source.key}/{source.ingestion}/"
-    # Room for a file's name; an object key that leaves none is left out, the ingestion's id is enough.
+    # 100 bytes are kept for a file's name. An object key that is too long is left out; the ingestion's id is enough.
     return folder if len(folder.encode()) <= MAX_KEY_BYTES - 100 else f"{prefix}{source.ingestion}/"

@@ -23,8 +23,8 @@ MAX_TEXT_BYTES = 1_024
 """S3 quota of an object's key and version id, in UTF-8. No bucket's name, ETag or time is longer."""
 
 MAX_SHARED_BYTES = 4 * 1_048_576
-"""Bound for what all rows of a message have in common, counted once for each row: the names of its columns and object.
-The worker's items repeat them, so a message of 1 MiB with one long name could become gigabytes."""
+"""Limit for the names of a message's columns and object, counted once for each row. The worker's items repeat them, so
+a message of 1 MiB with one long name could become gigabytes."""
 
 _BETWEEN_ROWS = b"],["
 
@@ -40,7 +40,7 @@ class Packer:
     ) -> None:
         self._max_records = min(max_records, max(1, MAX_SHARED_BYTES // _shared_bytes(source, columns)))
         self._attributes = {"ingestion": text_attribute(source.ingestion)}
-        # What stands before and behind the two parts that change: the message's number and the time.
+        # Everything around the two parts that change: the message's number and the time.
         about, names = legal_json(orjson.dumps(source._asdict())), legal_json(orjson.dumps(list(columns)))
         self._head = b'{"v":%d,"object":%b,"span":%d,"message":' % (VERSION, about, span)
         self._columns = b'","columns":%b,"rows":[[' % names
@@ -55,7 +55,7 @@ class Packer:
         self._number = 0
 
     def add(self, rows: Sequence[tuple[Any, ...]], processed_at: str) -> tuple[list[Outgoing], list[int]]:
-        """Take more rows ``(number, value, …)``; return the full messages, and the numbers of rows that fit none."""
+        """Take more rows ``(number, value, …)``; return full messages, and the numbers of rows that fit into none."""
         oversize: list[int] = []
         encoded = _encode(rows)
         sizes = list(map(len(_BETWEEN_ROWS).__add__, map(len, encoded)))
@@ -69,7 +69,7 @@ class Packer:
         return self._cut(processed_at, whole=False), oversize
 
     def flush(self, processed_at: str) -> list[Outgoing]:
-        """Return what is left, as the last messages."""
+        """Return the remaining rows as the last messages."""
         return self._cut(processed_at, whole=True)
 
     def _cut(self, processed_at: str, *, whole: bool) -> list[Outgoing]:
@@ -186,14 +186,14 @@ def _rows(rows: Any, columns: list[str]) -> list[list[Any]]:
 
 
 def _shared_bytes(source: ObjectVersion, columns: Iterable[str]) -> int:
-    """Return how much of each item is the same in all of a message: the names of columns and object, in bytes."""
+    """Return the size of the names that all items of a message repeat: columns, bucket and key, in UTF-8 bytes."""
     return sum(len(text.encode()) for text in (source.bucket, source.key, *columns))
 
 
 def _encode(rows: Sequence[tuple[Any, ...]]) -> list[bytes]:
     """Return each row as JSON that SQS accepts, without the brackets around it."""
-    # One call for all of them and a cut between each two cost half as much as a call for each.
+    # One call for all rows and a split cost half as much as a call for each.
     encoded = legal_json(orjson.dumps(rows))[2:-2].split(_BETWEEN_ROWS)
     if len(encoded) == len(rows):
         return encoded
-    return [legal_json(orjson.dumps(row))[1:-1] for row in rows]  # no rows, or a value holds what looks like a cut
+    return [legal_json(orjson.dumps(row))[1:-1] for row in rows]  # no rows, or a value contains the separator

@@ -1,4 +1,4 @@
-"""What every reader yields: blocks of records, and rejects."""
+"""The types that every reader yields: blocks of records and rejects."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Reject(NamedTuple):
     r"""A record that can never be written: its row number, byte offset in the object, the reason, and its text.
 
     `record` is the original text without its line end; bytes that are not UTF-8 appear in it as ``\xff``. `offset` is
-    None if only a message was at hand, not the file.
+    None if only a message was available, not the file.
     """
 
     row: int
@@ -32,9 +32,10 @@ class Reject(NamedTuple):
 class Position(NamedTuple):
     """A place between two records of an object, from which a new reader can continue.
 
-    `offset`: the first byte to read. `row`: the number of the first row from there. `header`: the field names (None:
-    the header is the first record from there). `rescanned`: what broken records have cost until there, in bytes.
-    `in_long_record`: the bytes from `offset` to the next line end belong to a record that is already rejected.
+    `offset`: the first byte to read. `row`: the number of the first row there. `header`: the field names (None: the
+    first record there is the header). `rescanned`: the bytes that broken records have cost so far; see
+    `engine.reading.limits`. `in_long_record`: the bytes up to the next line end belong to a record that is already
+    rejected.
     """
 
     offset: int = 0
@@ -94,9 +95,9 @@ class Block:
         start = rejected = 0
         while start + most < len(self.rows):
             stop = start + most
-            behind = bisect_left(self.rejects, self.numbers[stop], rejected, key=_row)
-            yield self._part(slice(start, stop), slice(rejected, behind), None)
-            start, rejected = stop, behind
+            own_stop = bisect_left(self.rejects, self.numbers[stop], rejected, key=_row)
+            yield self._part(slice(start, stop), slice(rejected, own_stop), None)
+            start, rejected = stop, own_stop
         yield self._part(slice(start, None), slice(rejected, None), self.end)
 
     def _part(self, rows: slice, rejects: slice, end: Position | None) -> Block:

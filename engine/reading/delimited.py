@@ -94,18 +94,18 @@ class CsvReader:
         return True
 
     def _next_block(self, final: bool) -> Block | None:
-        """Read what is complete of the next slice; None if that is nothing yet."""
+        """Read the complete records of the next slice; None if there are none yet."""
         held, limits = self._held, self._limits
         complete = len(held) if final else last_line_end(held, len(held))
         if not complete:
             return None if len(held) <= limits.record_bytes else self._reject_beginning()
-        # A whole slice and the rest of the one before are read together: two blocks would cost more than one.
+        # A whole slice and the rest of the previous one are read together: two blocks cost more than one.
         most = limits.slice_bytes + limits.slice_bytes // 4
         stop = complete if complete <= most else last_line_end(held, most) or find_line_end(held, most - 1) or complete
         data = held[:stop]
         records = read_lines(data, self._offset, limits, self._waste)
         if not records.size:
-            # One record that goes on beyond the slice; only that one is read.
+            # One record that is longer than the slice; only that one is read.
             data = held[:complete]
             following = None if final else len(held) - complete
             first = read_first(data, following, self._offset, limits, self._waste)
@@ -115,7 +115,7 @@ class CsvReader:
         return self._block(data, records)
 
     def _block(self, data: bytes, records: Records) -> Block:
-        """Number the records, and tell header, rows and rejects apart."""
+        """Number the records, and separate header, rows and rejects."""
         entries = records.entries
         places: Sequence[int] = range(len(entries))
         if not all(entries):  # empty lines are not records
@@ -137,12 +137,12 @@ class CsvReader:
                     good.append(i)
             numbers, places = [numbers[i] for i in good], [places[i] for i in good]
         self._advance(records.size)
-        # No fault is left among them.
+        # Faults have been removed above.
         rows = cast("list[list[str]]", entries if len(places) == len(entries) else [entries[i] for i in places])
         return Block(numbers, rows, rejects, self._position(), source, places)
 
     def _reject_beginning(self) -> Block:
-        """Reject a line that is too long already, although its end is not in sight, and skip what follows of it."""
+        """Reject a line that is too long already, although its end has not arrived, and skip the rest of it."""
         too_long = Fault(self._limits.too_long)
         if self.header is None:
             _header(too_long)

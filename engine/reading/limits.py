@@ -35,8 +35,8 @@ USUAL_LIMITS = Limits()
 class Waste:
     """Counts the bytes that were scanned for records that turned out to be broken, and are scanned again line by line.
 
-    If each line opens a quote that is closed far behind it, that would be all lines for each line: a small file could
-    use up all the time there is. So there is an allowance, which grows with the file.
+    If each line opens a quote that is closed far after it, each line would cost a scan of all others, and a small file
+    could use up the whole invocation. So there is an allowance, which grows with the file.
     """
 
     def __init__(self, limits: Limits, already: int) -> None:

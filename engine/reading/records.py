@@ -1,4 +1,4 @@
-"""Complete lines of CSV -> records, and the faults of those that cannot be read. No state but the `Waste`."""
+"""Complete lines of CSV -> records, and the faults of those that cannot be read. The only state is `Waste`."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def read_lines(data: bytes, offset: int, limits: Limits, waste: Waste) -> Record
     if b'"' in data or len(data) > limits.record_bytes:
         records = _read_quoted(data, text, offset, limits, waste)
     else:
-        # Nothing can go wrong, and each line is a record.
+        # Without quotes no line can be broken, and each one is a record.
         records = Records(_split(text), None, len(data), faulty=False)
     return records if decoded else _without_undecoded(records)
 
@@ -65,7 +65,7 @@ def read_lines(data: bytes, offset: int, limits: Limits, waste: Waste) -> Record
 def read_first(data: bytes, following: int | None, offset: int, limits: Limits, waste: Waste) -> Records | None:
     """Read only the first record of `data`, which is whole lines from `offset` of the file.
 
-    `following` more bytes are at hand (None: `data` ends with the file). Returns None if more are needed to tell.
+    `following` bytes are held after `data` (None: `data` ends with the file). Returns None if more bytes are needed.
     """
     text, decoded = _decoded(data)
     row, reason, seen = _read_one(text)
@@ -114,7 +114,7 @@ def _without_undecoded(records: Records) -> Records:
 
 
 def _split(text: str) -> list[Entry]:
-    """Read lines without quotes, as the csv module does and three times as fast; an empty line is an empty row."""
+    """Read lines without quotes like the csv module, but three times as fast; an empty line is an empty row."""
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     lines = text.removesuffix("\n").split("\n")
@@ -126,35 +126,35 @@ def _read_quoted(data: bytes, text: str, offset: int, limits: Limits, waste: Was
     lines = list(io.StringIO(text, newline=""))
     ends = [0, *line_ends(data)]  # of the lines: line i is between ends[i] and ends[i + 1]
     entries: list[Entry] = []
-    behind = [0]  # the line behind each entry
+    after = [0]  # the line after each entry
     faulty = False
-    while behind[-1] < len(lines):
-        run = _read_run(lines, ends, behind[-1], limits)
+    while after[-1] < len(lines):
+        run = _read_run(lines, ends, after[-1], limits)
         entries += run.rows
-        behind += run.behind
+        after += run.after
         if run.reason is None:
             continue
         if run.reason is NEVER_CLOSED:
             break
-        first = behind[-1]
+        first = after[-1]
         span = ends[first], ends[first + 1], ends[run.seen]
         fault, end = _fault(run.reason, data, span, offset, limits, waste)
         entries.append(fault)
-        behind.append(first + 1 if end == ends[first + 1] else bisect_left(ends, end))
+        after.append(first + 1 if end == ends[first + 1] else bisect_left(ends, end))
         faulty = True
-    entry_ends = list(map(ends.__getitem__, behind))
+    entry_ends = list(map(ends.__getitem__, after))
     return Records(entries, entry_ends[1:], entry_ends[-1], faulty)
 
 
 def _fault(
     reason: str, data: bytes, span: tuple[int, int, int], offset: int, limits: Limits, waste: Waste
 ) -> tuple[Fault, int]:
-    """Return the fault of a broken record, and the end of what it costs.
+    """Return the fault of a broken record, and the end of the bytes that are rejected with it.
 
-    `span`: where the record begins in `data`, where its first line ends, and the end of the last line looked at.
+    `span`: where the record begins in `data`, where its first line ends, and the end of the last line examined.
     """
     start, first_end, seen = span
-    # What belongs to the record at the most, however far the reader looked: this must not depend on the chunks.
+    # The longest record ends here, however far the reader looked. This must not depend on the chunks.
     if seen - start > limits.record_bytes:
         seen = last_line_end(data, start + limits.record_bytes)
     if seen > first_end and waste.add(seen - start, offset + start):
@@ -163,20 +163,20 @@ def _fault(
 
 
 class _Run(NamedTuple):
-    """Records from consecutive lines: their fields, and the index of the line behind each.
+    """Records from consecutive lines: their fields, and the index of the line after each.
 
     `reason`: what is wrong with the record after the last of them (None: there are no more lines); `seen` is the index
-    of the line behind the last one that was looked at.
+    of the line after the last one that was examined.
     """
 
     rows: list[list[str]]
-    behind: list[int]
+    after: list[int]
     reason: str | None
     seen: int
 
 
 class _End:
-    """The end of some lines, which notes when a reader asks for more."""
+    """An empty iterable after the last line, which records whether a reader asked for more."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -189,33 +189,33 @@ class _End:
 def _read_run(lines: list[str], ends: list[int], first: int, limits: Limits) -> _Run:
     """Read records from line `first` on until something is wrong with one."""
     rows: list[list[str]] = []
-    behind: list[int] = []
+    after: list[int] = []
     start, end = ends[first], _End()
-    # Not lines[first:]: if each line is broken, that would copy all the lines behind it each time.
+    # Not lines[first:]: if each line is broken, that would copy all lines after it each time.
     rest = map(lines.__getitem__, range(first, len(lines))) if first else lines
     reader = csv.reader(chain(rest, end), strict=True)
     try:
         for row in reader:
             line = first + reader.line_num
             if ends[line] - start > limits.record_bytes:
-                return _Run(rows, behind, limits.too_long, line)
+                return _Run(rows, after, limits.too_long, line)
             rows.append(row)
-            behind.append(line)
+            after.append(line)
             start = ends[line]
     except csv.Error:
         # Asked for more lines than there are: the record is still open. Otherwise the line just read broke it.
         if end.asked:
-            return _Run(rows, behind, NEVER_CLOSED, len(lines))
+            return _Run(rows, after, NEVER_CLOSED, len(lines))
         line = first + reader.line_num
         reason = limits.too_long if ends[line] - start > limits.record_bytes else BAD_QUOTES
-        return _Run(rows, behind, reason, line)
-    return _Run(rows, behind, None, len(lines))
+        return _Run(rows, after, reason, line)
+    return _Run(rows, after, None, len(lines))
 
 
 def _read_one(text: str) -> tuple[list[str], str | None, int]:
     """Read one record, line by line so that the other lines take no memory.
 
-    Returns its fields, what is wrong with it, and the byte offset behind the last line that was looked at.
+    Returns its fields, what is wrong with it, and the byte offset after the last line that was examined.
     """
     lines, end = io.StringIO(text, newline=""), _End()
     row: list[str] = []

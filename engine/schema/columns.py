@@ -1,8 +1,7 @@
 """Cleaning rows, a whole column of values at a time.
 
-A block of some hundred rows is turned on its side and each column is trimmed, checked and converted by functions that
-run in C over all its values; only a check that fails looks at the values one by one, to say which row it was. Going
-row by row instead costs three times as much.
+Each column of a block is trimmed, checked and converted by functions that run in C over all its values. Only a check
+that fails looks at the values one by one, to find the rows. Working row by row costs three times as much.
 """
 
 from __future__ import annotations
@@ -31,14 +30,14 @@ _ROW_BYTES, _CELL_BYTES = 1_536, 64
 
 
 def is_number(text: str) -> str | None:
-    """Return `text` as a canonical number (one text for each value, as keys need), or None if DynamoDB takes it not."""
+    """Return the canonical text of a number (one text for each value, as keys need), or None if DynamoDB rejects it."""
     if _PLAIN_INTEGER.fullmatch(text):
         return text
     if len(text) > 400 or not _NUMBER.fullmatch(text):
         return None
     try:
         number = Decimal(text)
-    except InvalidOperation:  # pragma: no cover - the pattern above leaves nothing that Decimal refuses
+    except InvalidOperation:  # pragma: no cover - Decimal accepts all that the pattern allows
         return None
     if not number:
         return "0"
@@ -72,11 +71,11 @@ class Column:
 
     @property
     def header_names(self) -> tuple[str, ...]:
-        """The names that a header may call it by, folded for comparison; its attribute is always one of them."""
+        """The names that a header may use for it, case-folded for comparison; its attribute is always one of them."""
         return tuple(dict.fromkeys(name.strip().casefold() for name in (self.name, self.attribute, *self.aliases)))
 
     def clean(self, values: Sequence[str], bad: dict[int, str]) -> Sequence[Value]:
-        """Return the cleaned values; put ``index: reason`` into `bad` for each that is refused."""
+        """Return the cleaned values; add ``index: reason`` to `bad` for each that is rejected."""
         if self.trim or self.type != "S":
             values = list(map(str.strip, values))
         if self.lower:
@@ -101,7 +100,7 @@ class Column:
         if self.max_length is not None and max(map(len, values), default=0) > self.max_length:
             reason = f"{self.name} is longer than {self.max_length:,} characters"
             bad.update((i, reason) for i, value in enumerate(values) if len(value) > self.max_length)
-        # No character takes more than 4 bytes: only values near the limit have to be encoded to be measured.
+        # A character has at most 4 bytes, so only values near the limit have to be encoded to be measured.
         if self.max_bytes is not None and max(map(len, values), default=0) * 4 > self.max_bytes:
             reason = f"{self.name} is longer than {self.max_bytes:,} bytes, the limit for a key"
             too_long = [i for i, value in enumerate(values) if len(value.encode()) > self.max_bytes]
@@ -127,22 +126,22 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class RowPlan:
-    """How to clean the rows below one header: `columns` in order, each with its index in a row (None: not there)."""
+    """How to clean the rows of one header: `columns` in order, each with its index in a row (None: it has none)."""
 
     width: int
     columns: tuple[tuple[Column, int | None], ...]
 
     @property
     def attributes(self) -> tuple[str, ...]:
-        """What the values of a cleaned row are, in order."""
+        """The attributes of a cleaned row's values, in order."""
         return tuple(column.attribute for column, _ in self.columns)
 
     @property
     def row_bytes(self) -> int:
         """About how much memory a row takes on its way into a message, apart from the text of its own values.
 
-        That is its cells, and the defaults and names that may stand beside them: little for most plans, but many
-        columns that a file does not have, or a long default, can make kilobytes of a row of two bytes.
+        That is its cells, defaults and names. For most plans it is little, but many columns that a file does not
+        have, or a long default, turn a row of two bytes into kilobytes.
         """
         texts = (text for column, _ in self.columns for text in (column.name, column.default) if isinstance(text, str))
         return _ROW_BYTES + _CELL_BYTES * len(self.columns) + sum(map(len, texts))
@@ -158,7 +157,7 @@ class RowPlan:
         if not misfits:
             return self._clean(numbers, rows)
         bad = {i: misfits[width] for i, width in enumerate(widths) if width in misfits}
-        # Only the other rows are cleaned: to fill up the short ones would take the header's width for each of them.
+        # Only the other rows are cleaned: padding the short ones would take the header's width for each of them.
         fitting = [i for i, width in enumerate(widths) if width == self.width]
         good, found = self._clean([numbers[i] for i in fitting], [rows[i] for i in fitting])
         return good, bad | {fitting[i]: reason for i, reason in found.items()}

@@ -18,14 +18,14 @@ GENERATED_KINDS: Final[Mapping[str, str]] = {
     "ingestion": "S",
     "source": "S",
 }
-"""Kinds of generated attributes and their DynamoDB types.
+"""Kinds of generated attributes, with their DynamoDB types.
 
 `version` is the object's LastModified in whole seconds with row number and ingestion as its fraction: it sorts rows and
 uploads, and is the same on each attempt. `expires_at` is present only where RECORD_TTL_DAYS is set.
 """
 
 MAX_STORED_COLUMNS = 16_384
-"""Columns beside the schema's own that can be stored: as many as a spreadsheet has. Each costs memory and time."""
+"""Unknown columns that can be stored: as many as a spreadsheet has. Each costs memory and time."""
 
 MAX_ATTRIBUTE_NAME_BYTES = 65_535
 """DynamoDB quota: the name of an attribute that is not a key has at most 64 KB, here one byte less."""
@@ -66,10 +66,10 @@ class Schema:
         return any(name.strip().casefold() in known for name in names)
 
     def plan(self, header: Sequence[str]) -> RowPlan:
-        """Match a header to the columns (trimmed, without case) and return how to clean rows below it.
+        """Match a header to the columns (trimmed, ignoring case) and return how to clean its rows.
 
-        Raises `BadFile` when a required column is missing, a column comes twice, or an unknown one is not allowed. It
-        names columns of the schema, and others by their place: a file without a header has somebody's data there.
+        Raises `BadFile` if a required column is missing, a column occurs twice, or an unknown one is not allowed. The
+        error names columns of the schema only, and others by their place: a file without a header has data there.
         """
         names = [name.strip() for name in header]
         by_name = {alias: column for column in self.columns for alias in column.header_names}

@@ -1,4 +1,4 @@
-"""Files and messages that make much of little, and what each of them takes in memory.
+"""Small files and messages that could take much memory, and how much each takes.
 
 Run as a program it works through the shapes, each in a process of its own, and prints one line of JSON for each:
 ``[name, megabytes that its peak was above what the process had before, CPU seconds]``. An argument chooses the shapes
@@ -62,7 +62,7 @@ UNITS = {
     "three megabytes": b"x" * 3_000_000,
     "four bytes a letter": "😀".encode() * 250_000 + b"\n",
     "broken": b'"a"b\n',
-    "closed far behind": b'a","b\n',
+    "closed far away": b'a","b\n',
     "open": b'"\n',
     "empty in quotes": b'""\n',
     "one quote among many lines": b"a\n" * 150_000 + b'"b"\n',
@@ -122,14 +122,14 @@ def consume(body: str, schema: Schema) -> None:
 
 
 def packed(rows: str, *, columns: str = '"name","email","phone"', key: str = "k", end: str = "]}") -> str:
-    """A packed message with as many of `rows`, JSON with a comma behind it, as there is room for."""
+    """A packed message with as many of `rows`, JSON with a comma after it, as fit."""
     about = f'{{"bucket":"b","key":"{key}","version":null,"etag":"e","modified":1}}'
     head = f'{{"v":1,"object":{about},"span":0,"message":0,"processedAt":"t","columns":[{columns}],"rows":['
     return head + (rows * ((MESSAGE_BYTES - len(head)) // len(rows))).rstrip(",") + end
 
 
 def plain(fields: str) -> str:
-    """A plain message with as many of `fields`, in which ``%x`` is a number, as there is room for."""
+    """A plain message with as many of `fields`, in which ``%x`` is a number, as fit."""
     count = MESSAGE_BYTES // (len(fields) + 3)
     return '{"name":"a","mail":"b",' + ",".join(fields % i for i in range(count)) + "}"
 
