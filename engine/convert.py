@@ -20,7 +20,7 @@ from engine.schema.model import Schema
 
 PART_BYTES = 4 * 1_048_576
 """About how much memory the rows that are converted together may take. Measured: with 2, 4 and 8 MiB the speed is the
-same, and a process needs 28, 40 and 63 MB for the worst of files."""
+same, and a file of short rows that become plain messages of 100 columns takes 29, 40 and 63 MB."""
 
 
 class Converted(NamedTuple):

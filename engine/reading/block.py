@@ -92,6 +92,9 @@ class Block:
 
     def parts(self, most: int) -> Iterator[Block]:
         """Yield this block in parts of at most `most` rows, each with the rejects before the first row of the next."""
+        if len(self.rows) <= most:
+            yield self
+            return
         start = rejected = 0
         while start + most < len(self.rows):
             stop = start + most

@@ -10,7 +10,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from operator import itemgetter
 from typing import Any
 
 Value = str | bool | None
@@ -152,13 +151,12 @@ class RowPlan:
         Returns the good rows as tuples ``(number, value, …)`` in the order of `attributes`, and the bad ones as
         ``{index in rows: reason}``.
         """
-        widths = list(map(len, rows))
-        misfits = {width: self._misfit(width) for width in set(widths) - {self.width}}
+        misfits = {width: self._misfit(width) for width in set(map(len, rows)) - {self.width}}
         if not misfits:
             return self._clean(numbers, rows)
-        bad = {i: misfits[width] for i, width in enumerate(widths) if width in misfits}
+        bad = {i: misfits[len(row)] for i, row in enumerate(rows) if len(row) in misfits}
         # Only the other rows are cleaned: padding the short ones would take the header's width for each of them.
-        fitting = [i for i, width in enumerate(widths) if width == self.width]
+        fitting = [i for i in range(len(rows)) if i not in bad]
         good, found = self._clean([numbers[i] for i in fitting], [rows[i] for i in fitting])
         return good, bad | {fitting[i]: reason for i, reason in found.items()}
 
@@ -170,7 +168,7 @@ class RowPlan:
                 cleaned.append([column.default] * len(rows))
                 continue
             found: dict[int, str] = {}
-            cleaned.append(column.clean(list(map(itemgetter(index), rows)), found))
+            cleaned.append(column.clean([row[index] for row in rows], found))
             for i, reason in found.items():
                 bad.setdefault(i, reason)  # the first thing wrong with a row is its reason
         good = list(zip(numbers, *cleaned, strict=True))
