@@ -1,7 +1,7 @@
 """Settings of the three functions: frozen, read once from a mapping of environment variables.
 
 Nothing else in the engine reads the environment, apart from the AWS SDK itself (region, credentials, endpoint).
-`docs/configuration.md` explains each variable to users.
+`docs/configuration.md` documents each variable.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ SQS_MAX_BYTES = 1_048_576
 """SQS quota: 1 MiB for one message, and for all messages of a SendMessageBatch together."""
 
 DEFAULT_MESSAGE_BYTES = 61_440
-"""Just inside one 64 KB chunk, which is what SQS bills by; attributes count too, hence not the whole 65,536."""
+"""Just within one 64 KB chunk, the unit that SQS bills; attributes count too, hence not all of the 65,536."""
 
 MIN_MESSAGE_BYTES = 4_096
-"""Below this the envelope of a packed message (object key up to 1,024 bytes, columns) leaves no room for rows."""
+"""With less, the envelope of a packed message (object key up to 1,024 bytes, columns) leaves no room for rows."""
 
 TRANSPORTS = ("lean", "aiohttp")
-"""How hot calls travel: by the project's own transport, or by a general one that also knows proxies."""
+"""How frequent calls are sent: by the project's own transport, or by a general one that also supports proxies."""
 
 # DynamoDB quota: 3 to 255 characters.
 _TABLE_NAME = re.compile(r"(arn:[a-z0-9-]+:dynamodb:[a-z0-9-]+:[0-9]{12}:table/)?[A-Za-z0-9_.-]{3,255}")
@@ -35,11 +35,12 @@ PACKAGED_SCHEMA = Path(__file__).parent / "schemas" / "users.toml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProducerSettings:
-    """What the producer reads: `QUEUE_URL` and how to fill it."""
+    """What the producer reads: the queue and how to fill it, and where files and rejects are."""
 
     function: str
     queue_url: str
     schema: Schema
+    uploads_prefix: str
     rejects_bucket: str | None
     rejects_prefix: str
     records_per_message: int
@@ -49,17 +50,25 @@ class ProducerSettings:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> ProducerSettings:
-        """Read the settings; `ConfigError` names the variable that is missing or wrong."""
+        """Read the settings; `ConfigError` names the variable that is missing or invalid."""
         max_message_bytes = _integer(env, "MAX_MESSAGE_BYTES", DEFAULT_MESSAGE_BYTES, MIN_MESSAGE_BYTES, SQS_MAX_BYTES)
+        uploads, rejects = env.get("UPLOADS_PREFIX", "").strip() or "uploads/", _rejects_prefix(env)
+        # Rejects are CSV files too. The bucket of the uploads is only known from events, so this holds for any bucket.
+        if uploads.startswith(rejects) or rejects.startswith(uploads):
+            raise ConfigError(
+                f"REJECTS_PREFIX must lie outside UPLOADS_PREFIX and not contain it, or rejects and uploads would be "
+                f"taken for one another: {rejects!r}, {uploads!r}"
+            )
         return cls(
             function=_function(env),
             queue_url=_required(env, "QUEUE_URL", "the URL of the SQS queue that records go to"),
             schema=_schema(env),
+            uploads_prefix=uploads,
             rejects_bucket=_optional(env, "REJECTS_BUCKET"),
-            rejects_prefix=_prefix(env),
+            rejects_prefix=rejects,
             records_per_message=_integer(env, "RECORDS_PER_MESSAGE", 500, 1, 10_000),
             max_message_bytes=max_message_bytes,
-            # A batch must have room for one message.
+            # A batch must hold at least one message.
             max_batch_bytes=_integer(env, "MAX_BATCH_BYTES", SQS_MAX_BYTES, max_message_bytes, SQS_MAX_BYTES),
             transport=_transport(env),
         )
@@ -80,14 +89,14 @@ class WorkerSettings:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> WorkerSettings:
-        """Read the settings; `ConfigError` names the variable that is missing or wrong."""
+        """Read the settings; `ConfigError` names the variable that is missing or invalid."""
         return cls(
             function=_function(env),
             table=_table(env),
             queue_url=_optional(env, "QUEUE_URL"),
             schema=_schema(env),
             rejects_bucket=_optional(env, "REJECTS_BUCKET"),
-            rejects_prefix=_prefix(env),
+            rejects_prefix=_rejects_prefix(env),
             ttl_days=_integer(env, "RECORD_TTL_DAYS", 0, 1, 36_500) or None,
             transport=_transport(env),
         )
@@ -103,7 +112,7 @@ class QuerySettings:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> QuerySettings:
-        """Read the settings; `ConfigError` names the variable that is missing or wrong."""
+        """Read the settings; `ConfigError` names the variable that is missing or invalid."""
         return cls(table=_table(env), schema=_schema(env), transport=_transport(env))
 
 
@@ -122,13 +131,13 @@ def _integer(env: Mapping[str, str], name: str, default: int, low: int, high: in
     text = env.get(name, "").strip()
     if not text:
         return default
-    # int() would also take "1_000" and digits of other scripts, which nobody means in a setting; it fails on thousands.
+    # int() also accepts "1_000" and digits of other scripts, and fails on thousands of digits.
     if not (text.isascii() and text.isdigit() and len(text) <= 20 and low <= int(text) <= high):
         raise ConfigError(f"{name} must be a whole number from {low:,} to {high:,}, not {text!r}")
     return int(text)
 
 
-def _prefix(env: Mapping[str, str]) -> str:
+def _rejects_prefix(env: Mapping[str, str]) -> str:
     prefix = env.get("REJECTS_PREFIX", "").strip() or "rejects/"
     if prefix.startswith("/"):
         raise ConfigError(f"REJECTS_PREFIX must not begin with a slash: {prefix!r}")

@@ -1,7 +1,7 @@
-"""Lambda events -> the objects they speak of. Pure.
+"""Lambda events -> the objects that they announce. Pure.
 
-S3 notifications put several records into one event and encode keys as in a form (``+`` for a blank). EventBridge sends
-one object an event, its key as it is. https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
+S3 notifications may have several records and encode keys like form fields (``+`` for a blank). EventBridge sends one
+object per event, its key unencoded. https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from engine.text import is_text
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """An object that an event announces; `skip` says why there is nothing to do about it, if so."""
+    """An object that an event announces; `skip` is the reason if there is nothing to do about it."""
 
     ref: ObjectRef
     skip: str | None = None
@@ -53,7 +53,7 @@ def _from_notification(record: dict[str, Any]) -> Arrival:
         key=unquote_plus(s3["object"]["key"]),
         version=s3["object"].get("versionId"),
         etag=s3["object"].get("eTag"),
-        # Replicated and restored objects have names of their own, and are no new uploads.
+        # Replicated and restored objects have event names of their own and are not new uploads.
         skip=None if name.removeprefix("s3:").startswith("ObjectCreated:") else f"the event {name} is no upload",
     )
 

@@ -1,32 +1,45 @@
-"""Rejects -> CSV files that a person can open, mend and upload again.
+"""Rejects -> CSV files that people can open, correct and upload again, and such files -> rejects. Pure.
 
-Pure: `RejectFiles` says what to put where, in pieces of bounded size; a handler puts it. Names and contents follow from
-the object alone, so a second run puts the same files again.
+`RejectFiles` returns what to put where, in files of bounded size; a job puts them. Names and contents depend on the
+object alone, so a second run puts the same files again. `read_rejects` returns what was written.
+
+Spreadsheets run a cell that begins with ``=``, ``+``, ``-`` or ``@`` as a formula, and rejects are other people's text.
+So an apostrophe is put before such a beginning, and before an apostrophe, a tab or a line break at the start of a cell.
+Some spreadsheets split cells at semicolons, tabs and line breaks as well, so what follows one of those is treated like
+the start of a cell, except that tabs and line breaks need no apostrophe there. Reading removes one apostrophe in each
+of these places, and so restores every text exactly. See https://owasp.org/www-community/attacks/CSV_Injection.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from engine.errors import BadFile
 from engine.identity import ObjectVersion
 from engine.reading.block import Reject
 
 HEADER = ("row", "offset", "reason", "record")
 
 FILE_BYTES = 4 * 1_048_576
-"""A file is put when it has grown to this size, since rejects are held in memory until then."""
+"""A file is put when it reaches this size; its rejects are held in memory until then."""
 
 MAX_REASONS = 50
-"""Reasons counted one by one; a file of rubbish could have as many as rows."""
+"""Reasons counted individually; a file of rubbish could have as many reasons as rows."""
 
 OTHER_REASONS = "other reasons"
 
 MAX_KEY_BYTES = 1_024
 """S3 quota: the length of an object key in UTF-8."""
+
+# Spreadsheets ignore blanks before a formula, and some accept full-width signs.
+_UNSAFE = re.compile("^(?=['\t\r\n])|(?:^|(?<=[;\t\r\n]))(?=[ \xa0\u3000]*[=+\\-@\uff1d\uff0b\uff0d\uff20]|')")
+
+_MADE_SAFE = re.compile("(^|[;\t\r\n])'")
 
 
 class RejectFile(NamedTuple):
@@ -37,47 +50,76 @@ class RejectFile(NamedTuple):
 
 
 class RejectFiles:
-    """Gathers the rejects of one part of the work on an object into files named after that part."""
+    """Gathers the rejects of one part of the work on an object into files named after that part.
 
-    def __init__(self, folder: str, part: str) -> None:
-        self._stem = f"{folder}{part}"
+    A file is full as soon as it has `file_bytes`, so it is at most one reject larger.
+    """
+
+    def __init__(self, folder: str, part: str, file_bytes: int = FILE_BYTES) -> None:
+        self._stem, self._file_bytes = f"{folder}{part}", file_bytes
         self._files = 0
-        self._text = io.StringIO(newline="")
-        self._writer = csv.writer(self._text)
-        self._open = False
+        self._bytes = io.BytesIO()
+        # Text from UTF-8 has no lone surrogates. A message from elsewhere must not fail because of one.
+        text = io.TextIOWrapper(self._bytes, "utf-8", errors="backslashreplace", newline="", write_through=True)
+        self._writer = csv.writer(text)
         self.count = 0
         self.reasons: Counter[str] = Counter()
-        """How many rejects there were for each reason, up to `MAX_REASONS` of them. They never hold a row's content."""
+        """Rejects for each reason, for up to `MAX_REASONS` of them. Reasons never contain a row's content."""
 
     def add(self, rejects: Iterable[Reject]) -> list[RejectFile]:
         """Take rejects, in order; return the files that are full."""
         full = []
-        for reject in rejects:
-            if not self._open:
+        for row, offset, reason, record in rejects:
+            if not self._bytes.tell():
                 self._writer.writerow(HEADER)
-                self._open = True
-            self._writer.writerow(reject)
+            self._writer.writerow((row, offset, _safe(reason), _safe(record)))
             self.count += 1
-            known = reject.reason in self.reasons or len(self.reasons) < MAX_REASONS
-            self.reasons[reject.reason if known else OTHER_REASONS] += 1
-            if self._text.tell() >= FILE_BYTES:
+            known = reason in self.reasons or len(self.reasons) < MAX_REASONS
+            self.reasons[reason if known else OTHER_REASONS] += 1
+            if self._bytes.tell() >= self._file_bytes:
                 full += self.flush()
         return full
 
     def flush(self) -> list[RejectFile]:
-        """Return what is left, as the last file."""
-        if not self._open:
+        """Return the remaining rejects as the last file."""
+        if not self._bytes.tell():
             return []
-        file = RejectFile(f"{self._stem}-{self._files:05d}.csv", self._text.getvalue().encode())
+        file = RejectFile(f"{self._stem}-{self._files:05d}.csv", self._bytes.getvalue())
         self._files += 1
-        self._text.seek(0)
-        self._text.truncate()
-        self._open = False
+        self._bytes.seek(0)
+        self._bytes.truncate()
         return [file]
+
+
+def read_rejects(body: bytes) -> list[Reject]:
+    """Return the rejects in one file that `RejectFiles` made. Raises `BadFile` if it is not such a file."""
+    try:
+        header, *lines = csv.reader(io.StringIO(body.decode(), newline=""), strict=True)
+        if tuple(header) != HEADER:
+            raise BadFile("the file of rejects does not begin with the header " + ",".join(HEADER))
+        return [
+            Reject(int(row), int(offset) if offset else None, _original(reason), _original(record))
+            for row, offset, reason, record in lines
+        ]
+    except (csv.Error, ValueError):  # UnicodeDecodeError is a ValueError
+        raise BadFile("the file of rejects is damaged") from None
+
+
+def _safe(text: str) -> str:
+    return _UNSAFE.sub("'", text)
+
+
+def _original(text: str) -> str:
+    return _MADE_SAFE.sub(r"\1", text)
+
+
+def span_part(first_byte: int) -> str:
+    """Return the name of the part of an object that begins at `first_byte`."""
+    return f"span-{first_byte:015d}"
 
 
 def folder_of(prefix: str, source: ObjectVersion) -> str:
     """Return the folder for the rejects of an object: ``rejects/uploads/users.csv/<ingestion>/``."""
     folder = f"{prefix}{source.key}/{source.ingestion}/"
-    # Room for a file's name; an object key that leaves none is left out, the ingestion's id is enough.
+    # 100 bytes are kept for a file's name. An object key that is too long is left out; the ingestion's id is enough.
     return folder if len(folder.encode()) <= MAX_KEY_BYTES - 100 else f"{prefix}{source.ingestion}/"

@@ -17,8 +17,8 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from engine.cli.follow import Outcome, Snapshot
-from engine.cli.rejects import RejectedRow
 from engine.cli.words import counted, shortened
+from engine.reading.block import Reject
 
 _INDENT = "  "
 _LOG_LINE_CHARACTERS = 400
@@ -165,9 +165,9 @@ class Display:
             )
         self._print_table(table)
 
-    def reasons(self, rejects: list[RejectedRow]) -> None:
+    def reasons(self, rejects: list[Reject]) -> None:
         """Why rows were rejected, how many each time, and which row was the first."""
-        first: dict[str, RejectedRow] = {}
+        first: dict[str, Reject] = {}
         counts: dict[str, int] = {}
         for reject in rejects:
             first.setdefault(reject.reason, reject)

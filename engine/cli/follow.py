@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.cli.rejects import RejectedRow, read_rejects
+from engine.cli.rejects import read_rejects
 from engine.deployment import clients
 from engine.identity import ObjectVersion
 from engine.local.stack import Stack
+from engine.reading.block import Reject
 from engine.reading.delimited import CsvReader
 from engine.schema.model import Schema
 
@@ -73,7 +74,7 @@ class Outcome:
     upload: Upload
     rows: int
     written: int = 0
-    rejects: list[RejectedRow] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
     reject_keys: list[str] = field(default_factory=list)
     seconds: float = 0.0
     failed_files: int = 0

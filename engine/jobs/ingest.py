@@ -17,7 +17,7 @@ from engine.events import ONLY_CSV, Arrival, arrivals
 from engine.flow.attempts import now
 from engine.flow.backoff import Deadline
 from engine.logs import log, measure
-from engine.rejects import RejectFile, RejectFiles, folder_of
+from engine.rejects import RejectFile, RejectFiles, folder_of, span_part
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class _Run:
     async def _stream(self, opened: OpenObject) -> None:
         source, settings = opened.version, self._producer.settings
         self._ingestion = source.ingestion
-        self._rejects = RejectFiles(folder_of(settings.rejects_prefix, source), f"span-{0:015d}")
+        self._rejects = RejectFiles(folder_of(settings.rejects_prefix, source), span_part(0))
         converter = Converter(
             source,
             settings.schema,

@@ -1,4 +1,4 @@
-"""What a message is: one to send, one that was read, and one whose record the schema refuses."""
+"""Types of messages: one to send, one that was read, and one whose record the schema refuses."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ class Message:
     values: Sequence[Sequence[Any]]
     ingestion: str
     name: str
-    """What distinguishes it within its ingestion: span and message number, or the SQS message id."""
+    """Identifies it within its ingestion: span and message number, or the SQS message id."""
     clean: bool
-    """Whether all values are texts that stand in JSON as they are, without an escape."""
+    """Whether all values are strings that JSON represents without an escape."""
 
     def row(self, index: int) -> list[Any]:
         """Return the values of one row, without its number."""
@@ -62,8 +62,8 @@ class Refused:
 
 
 def is_packed(fields: Container[str], schema: Schema) -> bool:
-    """Tell a packed message, of whatever version, from a plain one; a schema may have a column ``v``."""
-    return "v" in fields and ("rows" in fields or not schema.has_column("v"))
+    """Return whether these are the fields of a packed message of any version; a schema may have a column ``v``."""
+    return "v" in fields and ("rows" in fields or not schema.knows_any(["v"]))
 
 
 def is_whole(value: Any) -> bool:
@@ -82,7 +82,7 @@ def text_attribute(text: str) -> dict[str, str]:
 
 
 def _printable(text: str) -> str:
-    """Replace what SQS refuses in an attribute's value, and make sure that it is not empty."""
+    """Replace the characters that SQS rejects in an attribute's value, and make sure that it is not empty."""
     return "".join(c if c in "\t\n\r" or (c >= " " and c not in "\ufffe\uffff") else "\ufffd" for c in text) or "-"
 
 
@@ -90,7 +90,7 @@ _SUSPECT = b"\xef\xbf"  # how U+FFFE and U+FFFF begin in UTF-8, and little else
 
 
 def legal_json(encoded: bytes) -> bytes:
-    r"""Escape what SQS refuses in a body and JSON leaves as it is: U+FFFE and U+FFFF (orjson escapes the controls)."""
+    r"""Escape the characters that SQS rejects and JSON allows: U+FFFE and U+FFFF (orjson escapes controls)."""
     if _SUSPECT in encoded:
         return encoded.replace(b"\xef\xbf\xbe", b"\\ufffe").replace(b"\xef\xbf\xbf", b"\\uffff")
     return encoded

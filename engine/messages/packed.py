@@ -6,7 +6,7 @@ The cut depends on the rows alone, so that a second run over the same object mak
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -19,18 +19,30 @@ from engine.schema.model import Schema
 
 VERSION = 1
 
+MAX_TEXT_BYTES = 1_024
+"""S3 quota of an object's key and version id, in UTF-8. No bucket's name, ETag or time is longer."""
+
+MAX_SHARED_BYTES = 4 * 1_048_576
+"""Limit for the names of a message's columns and object, counted once for each row. The worker's items repeat them, so
+a message of 1 MiB with one long name could become gigabytes."""
+
 _BETWEEN_ROWS = b"],["
 
 
 class Packer:
-    """Packs the cleaned rows of one object into messages of at most `max_records` and `max_bytes` each."""
+    """Packs the cleaned rows of one span of an object into messages of at most `max_records` and `max_bytes` each.
 
-    def __init__(self, source: ObjectVersion, columns: Sequence[str], *, max_records: int, max_bytes: int) -> None:
-        self._max_records, self._max_bytes = max_records, max_bytes
+    `span` is the first byte of the span; messages count from 0 within it.
+    """
+
+    def __init__(
+        self, source: ObjectVersion, columns: Sequence[str], *, span: int = 0, max_records: int, max_bytes: int
+    ) -> None:
+        self._max_records = min(max_records, max(1, MAX_SHARED_BYTES // _shared_bytes(source, columns)))
         self._attributes = {"ingestion": text_attribute(source.ingestion)}
-        # What stands before and behind the two parts that change: the message's number and the time.
+        # Everything around the two parts that change: the message's number and the time.
         about, names = legal_json(orjson.dumps(source._asdict())), legal_json(orjson.dumps(list(columns)))
-        self._head = b'{"v":%d,"object":%b,"span":0,"message":' % (VERSION, about)
+        self._head = b'{"v":%d,"object":%b,"span":%d,"message":' % (VERSION, about, span)
         self._columns = b'","columns":%b,"rows":[[' % names
         # A message number has at most 10 digits (no object has that many records), a time 24 characters.
         envelope = len(self._head) + 10 + len(b',"processedAt":"') + 24 + len(self._columns) + len(b"}")
@@ -43,7 +55,7 @@ class Packer:
         self._number = 0
 
     def add(self, rows: Sequence[tuple[Any, ...]], processed_at: str) -> tuple[list[Outgoing], list[int]]:
-        """Take more rows ``(number, value, …)``; return the full messages, and the numbers of rows that fit none."""
+        """Take more rows ``(number, value, …)``; return full messages, and the numbers of rows that fit into none."""
         oversize: list[int] = []
         encoded = _encode(rows)
         sizes = list(map(len(_BETWEEN_ROWS).__add__, map(len, encoded)))
@@ -57,7 +69,7 @@ class Packer:
         return self._cut(processed_at, whole=False), oversize
 
     def flush(self, processed_at: str) -> list[Outgoing]:
-        """Return what is left, as the last messages."""
+        """Return the remaining rows as the last messages."""
         return self._cut(processed_at, whole=True)
 
     def _cut(self, processed_at: str, *, whole: bool) -> list[Outgoing]:
@@ -84,45 +96,29 @@ class Packer:
 
 
 def read_packed(document: dict[str, Any], escaped: bool, schema: Schema) -> Message:
-    """Read a packed message; `escaped`: some string in it may have an escape. Raises `MalformedMessage`."""
+    """Read a packed message; `escaped`: some text in it may have an escape. Raises `MalformedMessage`."""
     if document["v"] != VERSION or isinstance(document["v"], bool):
         raise MalformedMessage("the message's version is unknown")
-    try:
-        about = [document["object"][name] for name in ObjectVersion._fields]
-        columns, rows, processed_at = document["columns"], document["rows"], document["processedAt"]
-        span, number = document["span"], document["message"]
-    except (KeyError, TypeError):
-        raise MalformedMessage("the packed message lacks a field") from None
-    bucket, key, version, etag, modified = about
-    if not (
-        is_whole(modified)
-        and all(isinstance(text, str) for text in (bucket, key, etag, processed_at))
-        and isinstance(version, str | None)
-        and is_whole(span)
-        and is_whole(number)
-        and isinstance(columns, list)
-        and columns
-        and all(isinstance(column, str) for column in columns)
-        and isinstance(rows, list)
-        and set(map(type, rows)) <= {list}
-        and set(map(len, rows)) <= {1 + len(columns)}
-    ):
-        raise MalformedMessage("a field of the packed message has the wrong type, or a row the wrong length")
+    source = _source(_field(document, "object"))
+    span, number = _whole(document, "span"), _whole(document, "message")
+    processed_at = _text(_field(document, "processedAt"), "processedAt")
+    columns = _columns(_field(document, "columns"), schema)
+    rows = _rows(_field(document, "rows"), columns)
+    if len(rows) > 1 and len(rows) * _shared_bytes(source, columns) > MAX_SHARED_BYTES:
+        raise MalformedMessage(
+            "the packed message has too many rows for names as long as those of its columns and object"
+        )
     numbers, *values = zip(*rows, strict=True) if rows else [()] * (1 + len(columns))
     if not (set(map(type, numbers)) <= {int} and min(numbers, default=0) >= 0 and max(numbers, default=0) < MAX_ROWS):
         raise MalformedMessage("a row of the packed message has no row number")
-    attributes = {*columns, *schema.generated}
-    if len(attributes) != len(columns) + len(schema.generated) or not attributes.issuperset(schema.keys):
-        raise MalformedMessage(f"the columns of the packed message do not suit the schema {schema.collection}")
     texts = [set(map(type, column)) <= {str} for column in values]
-    # A key that is empty or no text would have the whole call refused, as if the table had other keys than the schema.
+    # A key that is empty or not text would have the whole call refused, as if the table had other keys than the schema.
     places = [columns.index(name) for name in schema.keys if name in columns]
     if not all(texts[place] and all(values[place]) for place in places):
         raise MalformedMessage("a row of the packed message has no key")
-    source = ObjectVersion(bucket, key, version, etag, modified)
     return Message(
         source=source,
-        modified=modified,
+        modified=source.modified,
         processed_at=processed_at,
         columns=tuple(columns),
         numbers=numbers,
@@ -133,10 +129,71 @@ def read_packed(document: dict[str, Any], escaped: bool, schema: Schema) -> Mess
     )
 
 
+def _field(fields: dict[str, Any], name: str, where: str = "") -> Any:
+    if name not in fields:
+        raise MalformedMessage(f"the packed message has no {where}{name}")
+    return fields[name]
+
+
+def _whole(fields: dict[str, Any], name: str, where: str = "") -> int:
+    value = _field(fields, name, where)
+    if not is_whole(value):
+        raise MalformedMessage(f"{where}{name} of the packed message is not a whole number from 0")
+    return int(value)
+
+
+def _text(value: Any, name: str) -> str:
+    if not isinstance(value, str):
+        raise MalformedMessage(f"{name} of the packed message is not text")
+    if len(value.encode()) > MAX_TEXT_BYTES:
+        raise MalformedMessage(f"{name} of the packed message is longer than {MAX_TEXT_BYTES:,} bytes")
+    return value
+
+
+def _source(about: Any) -> ObjectVersion:
+    if not isinstance(about, dict):
+        raise MalformedMessage("object of the packed message is not a JSON object")
+    where = "object."
+    bucket, key, etag = (_text(_field(about, name, where), where + name) for name in ("bucket", "key", "etag"))
+    version = _field(about, "version", where)
+    if version is not None:
+        version = _text(version, "object.version")
+    return ObjectVersion(bucket, key, version, etag, _whole(about, "modified", where))
+
+
+def _columns(columns: Any, schema: Schema) -> list[str]:
+    if not isinstance(columns, list) or not columns or set(map(type, columns)) != {str}:
+        raise MalformedMessage("columns of the packed message is not a list of names")
+    attributes = {*columns, *schema.generated}
+    if len(attributes) != len(columns) + len(schema.generated):
+        raise MalformedMessage(
+            f"the packed message has a column twice, or one that the schema {schema.collection} generates"
+        )
+    missing = [name for name in schema.keys if name not in attributes]
+    if missing:
+        raise MalformedMessage(
+            f"the packed message has no column {missing[0]}, a key of the schema {schema.collection}"
+        )
+    return columns
+
+
+def _rows(rows: Any, columns: list[str]) -> list[list[Any]]:
+    if not isinstance(rows, list) or not set(map(type, rows)) <= {list}:
+        raise MalformedMessage("rows of the packed message is not a list of rows")
+    if not set(map(len, rows)) <= {1 + len(columns)}:
+        raise MalformedMessage("a row of the packed message does not have a number and one value for each column")
+    return rows
+
+
+def _shared_bytes(source: ObjectVersion, columns: Iterable[str]) -> int:
+    """Return the size of the names that all items of a message repeat: columns, bucket and key, in UTF-8 bytes."""
+    return sum(len(text.encode()) for text in (source.bucket, source.key, *columns))
+
+
 def _encode(rows: Sequence[tuple[Any, ...]]) -> list[bytes]:
     """Return each row as JSON that SQS accepts, without the brackets around it."""
-    # One call for all of them and a cut between each two cost half as much as a call for each.
+    # One call for all rows and a split cost half as much as a call for each.
     encoded = legal_json(orjson.dumps(rows))[2:-2].split(_BETWEEN_ROWS)
     if len(encoded) == len(rows):
         return encoded
-    return [legal_json(orjson.dumps(row))[1:-1] for row in rows]  # no rows, or a value holds what looks like a cut
+    return [legal_json(orjson.dumps(row))[1:-1] for row in rows]  # no rows, or a value contains the separator

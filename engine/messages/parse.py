@@ -29,10 +29,10 @@ def parse_message(
     if not isinstance(document, dict):
         raise MalformedMessage("the body is not a JSON object")
     if is_packed(document, schema):
-        # Without a backslash in the whole body no text in it has an escape.
+        # Without a backslash in the body, no string in it has an escape.
         return read_packed(document, "\\" in body, schema)
     if any(isinstance(value, float) for value in document.values()):
-        # orjson makes a float of each number that is no 64-bit integer, and that would change it.
+        # orjson turns each number that is not a 64-bit integer into a float, which would change it.
         try:
             exact = json.loads(body, parse_int=str, parse_float=str)
         except RecursionError:

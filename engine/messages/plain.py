@@ -1,4 +1,4 @@
-"""Plain messages: one row as one flat object, which other programs may send too."""
+"""Plain messages: one row as one flat JSON object, which other programs may send too."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from engine.schema.columns import Column
 from engine.schema.model import Schema
 
 PLAIN_FIELDS = ("processedAt", "rowNumber")
-"""Fields of a plain message that are no columns."""
+"""Fields of a plain message that are not columns."""
 
 _SECONDS = re.compile(r"[0-9]{1,12}")
 
@@ -23,10 +23,10 @@ _ATTRIBUTE_NAME = re.compile(r"[A-Za-z0-9_-]{1,256}")
 
 
 class PlainPacker:
-    """Makes one plain message of each row: what ``RECORDS_PER_MESSAGE=1`` asks for.
+    """Makes one plain message of each row, for ``RECORDS_PER_MESSAGE=1``.
 
     The attribute `modified` carries the object's LastModified, so that a second run writes the same items here too; a
-    message without it takes the time when SQS accepted it.
+    message without it gets the time at which SQS accepted it.
     """
 
     def __init__(self, source: ObjectVersion, schema: Schema, columns: Sequence[str], *, max_bytes: int) -> None:
@@ -36,7 +36,7 @@ class PlainPacker:
         taken = "v" if is_packed(self._names, schema) else next((n for n in PLAIN_FIELDS if n in self._names), None)
         if taken:
             raise BadFile(f"the column {taken!r} cannot go into plain messages, where that name means something else")
-        # A default that its own column would refuse or change is left out: the worker puts it in.
+        # A default that its own column would reject or change is left out; the worker adds it.
         self._left_out = {column.name: column.default for column in schema.columns if not _survives(column)}
         self._attributes = {
             "ingestion": text_attribute(source.ingestion),
@@ -48,7 +48,7 @@ class PlainPacker:
         self._key = columns.index(self._key_name) if legal and self._key_name in columns else None
 
     def add(self, rows: Iterable[tuple[Any, ...]], processed_at: str) -> tuple[list[Outgoing], list[int]]:
-        """Take more rows ``(number, value, …)``; return their messages, and the numbers of rows that fit none."""
+        """Take more rows ``(number, value, …)``; return their messages, and the numbers of rows that fit into none."""
         messages, oversize = [], []
         for number, *values in rows:
             pairs = zip(self._names, values, strict=True)
@@ -65,7 +65,7 @@ class PlainPacker:
         return messages, oversize
 
     def flush(self, processed_at: str) -> list[Outgoing]:
-        """Return nothing: each row has been a message of its own."""
+        """Return nothing: each row is already a message of its own."""
         return []
 
 
@@ -77,8 +77,11 @@ def read_plain(
     if not is_row_number(number):
         raise MalformedMessage("rowNumber is not a whole number")
     fields = {name: value for name, value in document.items() if name not in PLAIN_FIELDS}
-    if any(isinstance(value, dict | list) for value in fields.values()):
-        return Refused(number, "a field of the plain message is neither text, number, boolean nor null")
+    nested = [name for name, value in fields.items() if isinstance(value, dict | list)]
+    if nested:
+        if schema.unknown_columns != "ignore" or schema.knows_any(nested):
+            return Refused(number, "a field of the plain message is neither text, number, boolean nor null")
+        fields = {name: value for name, value in fields.items() if not isinstance(value, dict | list)}
     try:
         plan = schema.plan(list(fields))
     except BadFile as error:
@@ -114,7 +117,7 @@ def _plain_text(value: Any) -> str:
 
 
 def _survives(column: Column) -> bool:
-    """Tell whether the default of a column would come through its own checks as it is."""
+    """Return whether a column's default passes the column's own checks unchanged."""
     bad: dict[int, str] = {}
     return column.default is None or (
         list(column.clean([_plain_text(column.default)], bad)) == [column.default] and not bad

@@ -1,1 +1,1 @@
-"""Bytes of an object -> blocks of records. Pure."""
+"""Reading: bytes of an object -> blocks of records. Pure."""

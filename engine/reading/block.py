@@ -1,21 +1,26 @@
-"""What every reader yields: blocks of records, and rejects."""
+"""The types that every reader yields: blocks of records and rejects."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import NamedTuple
 
 MAX_RECORD_BYTES = 1_048_576
-"""No record longer than this can reach DynamoDB (an item has at most 400 KB) nor fit an SQS message (1 MiB)."""
+"""No longer record can reach DynamoDB (an item has at most 400 KB) or fit into an SQS message (1 MiB)."""
+
+# csv's own limit (131,072 characters) is a setting of the process, not of a reader. Readers check lengths themselves.
+csv.field_size_limit(2**31 - 1)
 
 
 class Reject(NamedTuple):
     r"""A record that can never be written: its row number, byte offset in the object, the reason, and its text.
 
-    `record` is the original text without its line end; bytes that are not UTF-8 stand in it as ``\xff``. `offset` is
-    None where only a message was at hand, not the file.
+    `record` is the original text without its line end; bytes that are not UTF-8 appear in it as ``\xff``. `offset` is
+    None if only a message was available, not the file.
     """
 
     row: int
@@ -24,72 +29,91 @@ class Reject(NamedTuple):
     record: str
 
 
-@dataclass(slots=True)
+class Position(NamedTuple):
+    """A place between two records of an object, from which a new reader can continue.
+
+    `offset`: the first byte to read. `row`: the number of the first row there. `header`: the field names (None: the
+    first record there is the header). `rescanned`: the bytes that broken records have cost so far; see
+    `engine.reading.limits`. `in_long_record`: the bytes up to the next line end belong to a record that is already
+    rejected.
+    """
+
+    offset: int = 0
+    row: int = 1
+    header: Sequence[str] | None = None
+    rescanned: int = 0
+    in_long_record: bool = False
+
+
+FILE_START = Position()
+
+
+class SourceBytes:
+    """The bytes that a block came from; lines are only looked for when a record is asked for.
+
+    `ends` are the ends of its records, relative to the data (None: each line is a record).
+    """
+
+    __slots__ = ("_data", "_ends", "_offset", "_record_bytes")
+
+    def __init__(
+        self, data: bytes, offset: int, ends: Sequence[int] | None = None, record_bytes: int = MAX_RECORD_BYTES
+    ) -> None:
+        self._data, self._offset, self._ends, self._record_bytes = data, offset, ends, record_bytes
+
+    def reject(self, place: int, number: int, reason: str) -> Reject:
+        """Return the record with index `place` as a reject with that row number."""
+        if self._ends is None:
+            self._ends = line_ends(self._data)
+        low = self._ends[place - 1] if place else 0
+        high = min(self._ends[place], low + self._record_bytes)
+        return Reject(number, self._offset + low, reason, as_text(self._data[low:high]))
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
     """Records that became complete together, in the order of the file.
 
-    `rows[i]` has the fields of row number `numbers[i]`; `end` is the byte offset just behind the last record of the
-    block, where another reader could go on.
+    `rows[i]` has the fields of row number `numbers[i]`. `rejects` are in the order of their row numbers, which are
+    between those of the rows. `end` is where another reader can continue (None: only after a later part of the block).
+    `places[i]` is the index of row i among the records of `source`.
     """
 
     numbers: Sequence[int]
     rows: list[list[str]]
     rejects: list[Reject]
-    end: int
-    _source: SourceBytes
+    end: Position | None
+    source: SourceBytes
+    places: Sequence[int]
 
     def reject(self, index: int, reason: str) -> Reject:
         """Return row `index` of this block as a reject, with its offset and original text."""
-        return self._source.reject(index, self.numbers[index], reason)
+        return self.source.reject(self.places[index], self.numbers[index], reason)
+
+    def parts(self, most: int) -> Iterator[Block]:
+        """Yield this block in parts of at most `most` rows, each with the rejects before the first row of the next."""
+        if len(self.rows) <= most:
+            yield self
+            return
+        start = rejected = 0
+        while start + most < len(self.rows):
+            stop = start + most
+            own_stop = bisect_left(self.rejects, self.numbers[stop], rejected, key=_row)
+            yield self._part(slice(start, stop), slice(rejected, own_stop), None)
+            start, rejected = stop, own_stop
+        yield self._part(slice(start, None), slice(rejected, None), self.end)
+
+    def _part(self, rows: slice, rejects: slice, end: Position | None) -> Block:
+        return Block(self.numbers[rows], self.rows[rows], self.rejects[rejects], end, self.source, self.places[rows])
 
 
-class SourceBytes:
-    """The bytes that the rows of a block came from; lines are looked for only once something asks for them."""
+def _row(reject: Reject) -> int:
+    return reject.row
 
-    __slots__ = ("_data", "_offsets", "decoded", "offset", "spans")
 
-    def __init__(self, data: bytes, offset: int) -> None:
-        self._data, self.offset = data, offset
-        self._offsets: list[int] = []
-        self.decoded = True
-        """False once the bytes have turned out not to be UTF-8 throughout."""
-        self.spans: list[tuple[int, int]] | None = None
-        """First line and line behind the last one of each row; None where row i is line i."""
-
-    @property
-    def size(self) -> int:
-        """Bytes in all."""
-        return len(self._data)
-
-    @property
-    def has_quotes(self) -> bool:
-        """Whether there is a quote among the bytes."""
-        return b'"' in self._data
-
-    def text(self) -> str:
-        """Return the bytes as text; what is not UTF-8 becomes surrogates, and `decoded` False."""
-        try:
-            return self._data.decode()
-        except UnicodeDecodeError:
-            self.decoded = False
-            return self._data.decode(errors="surrogateescape")
-
-    def line_offsets(self) -> list[int]:
-        """Return where each line begins, relative to the data, and then the end of the last one."""
-        if not self._offsets:
-            self._offsets = [0, *accumulate(map(len, self._data.splitlines(keepends=True)))]
-        return self._offsets
-
-    def reject(self, index: int, number: int, reason: str) -> Reject:
-        """Return row `index` as a reject with that row number."""
-        first, behind = (index, index + 1) if self.spans is None else self.spans[index]
-        offsets = self.line_offsets()
-        low, high = offsets[first], min(offsets[behind], offsets[first] + MAX_RECORD_BYTES)
-        return Reject(number, self.offset + low, reason, as_text(self._data[low:high]))
-
-    def keep(self, kept: list[int]) -> None:
-        """Note that only the rows with these indexes are left."""
-        self.spans = [(i, i + 1) for i in kept] if self.spans is None else [self.spans[i] for i in kept]
+def line_ends(data: bytes) -> list[int]:
+    """Return where each line ends; LF, CRLF and lone CR end a line, and so does the end of the data."""
+    return list(accumulate(map(len, data.splitlines(keepends=True))))
 
 
 def as_text(record: bytes) -> str:

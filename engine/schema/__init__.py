@@ -1,1 +1,1 @@
-"""What a row must look like, and what item it becomes. Pure."""
+"""Schemas: what a row must look like, and which item it becomes. Pure."""

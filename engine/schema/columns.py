@@ -1,8 +1,7 @@
 """Cleaning rows, a whole column of values at a time.
 
-A block of some hundred rows is turned on its side and each column is trimmed, checked and converted by functions that
-run in C over all its values; only a check that fails looks at the values one by one, to say which row it was. Going
-row by row instead costs three times as much.
+Each column of a block is trimmed, checked and converted by functions that run in C over all its values. Only a check
+that fails looks at the values one by one, to find the rows. Working row by row costs three times as much.
 """
 
 from __future__ import annotations
@@ -25,17 +24,19 @@ _BOOLEANS = {
 # DynamoDB: up to 38 significant digits, magnitudes from 1E-130 to 9.99…E+125.
 _MAX_DIGITS = 38
 _MIN_EXPONENT, _MAX_EXPONENT = -130, 125
+# Measured, generously: a row with its number, its message or its reject, and a cell with its short text.
+_ROW_BYTES, _CELL_BYTES = 1_536, 64
 
 
 def is_number(text: str) -> str | None:
-    """Return `text` as a canonical number (one text for each value, as keys need), or None if DynamoDB takes it not."""
+    """Return the canonical text of a number (one text for each value, as keys need), or None if DynamoDB rejects it."""
     if _PLAIN_INTEGER.fullmatch(text):
         return text
     if len(text) > 400 or not _NUMBER.fullmatch(text):
         return None
     try:
         number = Decimal(text)
-    except InvalidOperation:  # pragma: no cover - the pattern above leaves nothing that Decimal refuses
+    except InvalidOperation:  # pragma: no cover - Decimal accepts all that the pattern allows
         return None
     if not number:
         return "0"
@@ -69,11 +70,11 @@ class Column:
 
     @property
     def header_names(self) -> tuple[str, ...]:
-        """The names that a header may call it by, folded for comparison; its attribute is always one of them."""
+        """The names that a header may use for it, case-folded for comparison; its attribute is always one of them."""
         return tuple(dict.fromkeys(name.strip().casefold() for name in (self.name, self.attribute, *self.aliases)))
 
     def clean(self, values: Sequence[str], bad: dict[int, str]) -> Sequence[Value]:
-        """Return the cleaned values; put ``index: reason`` into `bad` for each that is refused."""
+        """Return the cleaned values; add ``index: reason`` to `bad` for each that is rejected."""
         if self.trim or self.type != "S":
             values = list(map(str.strip, values))
         if self.lower:
@@ -98,7 +99,7 @@ class Column:
         if self.max_length is not None and max(map(len, values), default=0) > self.max_length:
             reason = f"{self.name} is longer than {self.max_length:,} characters"
             bad.update((i, reason) for i, value in enumerate(values) if len(value) > self.max_length)
-        # No character takes more than 4 bytes: only values near the limit have to be encoded to be measured.
+        # A character has at most 4 bytes, so only values near the limit have to be encoded to be measured.
         if self.max_bytes is not None and max(map(len, values), default=0) * 4 > self.max_bytes:
             reason = f"{self.name} is longer than {self.max_bytes:,} bytes, the limit for a key"
             too_long = [i for i, value in enumerate(values) if len(value.encode()) > self.max_bytes]
@@ -124,15 +125,25 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class RowPlan:
-    """How to clean the rows below one header: `columns` in order, each with its index in a row (None: not there)."""
+    """How to clean the rows of one header: `columns` in order, each with its index in a row (None: it has none)."""
 
     width: int
     columns: tuple[tuple[Column, int | None], ...]
 
     @property
     def attributes(self) -> tuple[str, ...]:
-        """What the values of a cleaned row are, in order."""
+        """The attributes of a cleaned row's values, in order."""
         return tuple(column.attribute for column, _ in self.columns)
+
+    @property
+    def row_bytes(self) -> int:
+        """About how much memory a row takes on its way into a message, apart from the text of its own values.
+
+        That is its cells, defaults and names. For most plans it is little, but many columns that a file does not
+        have, or a long default, turn a row of two bytes into kilobytes.
+        """
+        texts = (text for column, _ in self.columns for text in (column.name, column.default) if isinstance(text, str))
+        return _ROW_BYTES + _CELL_BYTES * len(self.columns) + sum(map(len, texts))
 
     def clean(self, numbers: Sequence[int], rows: list[list[str]]) -> tuple[list[tuple[Any, ...]], dict[int, str]]:
         """Clean `rows`, whose row numbers are `numbers`.
@@ -140,23 +151,30 @@ class RowPlan:
         Returns the good rows as tuples ``(number, value, …)`` in the order of `attributes`, and the bad ones as
         ``{index in rows: reason}``.
         """
-        ragged: dict[int, str] = {}
-        if set(map(len, rows)) - {self.width}:
-            rows = [self._checked_width(i, row, ragged) for i, row in enumerate(rows)]
-        turned = list(zip(*rows, strict=True)) if rows else [()] * self.width
-        bad = ragged
+        misfits = {width: self._misfit(width) for width in set(map(len, rows)) - {self.width}}
+        if not misfits:
+            return self._clean(numbers, rows)
+        bad = {i: misfits[len(row)] for i, row in enumerate(rows) if len(row) in misfits}
+        # Only the other rows are cleaned: padding the short ones would take the header's width for each of them.
+        fitting = [i for i in range(len(rows)) if i not in bad]
+        good, found = self._clean([numbers[i] for i in fitting], [rows[i] for i in fitting])
+        return good, bad | {fitting[i]: reason for i, reason in found.items()}
+
+    def _clean(self, numbers: Sequence[int], rows: list[list[str]]) -> tuple[list[tuple[Any, ...]], dict[int, str]]:
+        bad: dict[int, str] = {}
         cleaned: list[Sequence[Value]] = []
         for column, index in self.columns:
+            if index is None:
+                cleaned.append([column.default] * len(rows))
+                continue
             found: dict[int, str] = {}
-            cleaned.append([column.default] * len(rows) if index is None else column.clean(turned[index], found))
-            bad = {**found, **bad}  # the first thing wrong with a row is its reason
+            cleaned.append(column.clean([row[index] for row in rows], found))
+            for i, reason in found.items():
+                bad.setdefault(i, reason)  # the first thing wrong with a row is its reason
         good = list(zip(numbers, *cleaned, strict=True))
         if bad:
             good = [row for i, row in enumerate(good) if i not in bad]
         return good, bad
 
-    def _checked_width(self, index: int, row: list[str], ragged: dict[int, str]) -> list[str]:
-        if len(row) == self.width:
-            return row
-        ragged[index] = f"the row has {len(row)} field{'s' * (len(row) != 1)}, the header has {self.width}"
-        return [""] * self.width
+    def _misfit(self, width: int) -> str:
+        return f"the row has {width} field{'s' * (width != 1)}, the header has {self.width}"

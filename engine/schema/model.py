@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -18,11 +18,17 @@ GENERATED_KINDS: Final[Mapping[str, str]] = {
     "ingestion": "S",
     "source": "S",
 }
-"""Kinds of generated attributes and their DynamoDB types.
+"""Kinds of generated attributes, with their DynamoDB types.
 
 `version` is the object's LastModified in whole seconds with row number and ingestion as its fraction: it sorts rows and
 uploads, and is the same on each attempt. `expires_at` is present only where RECORD_TTL_DAYS is set.
 """
+
+MAX_STORED_COLUMNS = 16_384
+"""Unknown columns that can be stored: as many as a spreadsheet has. Each costs memory and time."""
+
+MAX_ATTRIBUTE_NAME_BYTES = 65_535
+"""DynamoDB quota: the name of an attribute that is not a key has at most 64 KB, here one byte less."""
 
 # DynamoDB quotas: a partition key value has 1 to 2,048 bytes, a sort key value 1 to 1,024.
 MAX_PARTITION_KEY_BYTES = 2_048
@@ -54,15 +60,16 @@ class Schema:
         """The most UTF-8 bytes that the value of each key attribute may have."""
         return dict(zip(self.keys, (MAX_PARTITION_KEY_BYTES, MAX_SORT_KEY_BYTES), strict=False))
 
-    def has_column(self, name: str) -> bool:
-        """Tell whether a header may call a column `name`."""
-        return any(name.casefold() in column.header_names for column in self.columns)
+    def knows_any(self, names: Iterable[str]) -> bool:
+        """Return whether a header with these names has a column of the schema."""
+        known = {alias for column in self.columns for alias in column.header_names}
+        return any(name.strip().casefold() in known for name in names)
 
-    def plan(self, header: list[str]) -> RowPlan:
-        """Match a header to the columns (trimmed, without case) and return how to clean rows below it.
+    def plan(self, header: Sequence[str]) -> RowPlan:
+        """Match a header to the columns (trimmed, ignoring case) and return how to clean its rows.
 
-        Raises `BadFile` when a required column is missing, a column comes twice, or an unknown one is not allowed. It
-        names columns of the schema, and others by their place: a file without a header has somebody's data there.
+        Raises `BadFile` if a required column is missing, a column occurs twice, or an unknown one is not allowed. The
+        error names columns of the schema only, and others by their place: a file without a header has data there.
         """
         names = [name.strip() for name in header]
         by_name = {alias: column for column in self.columns for alias in column.header_names}
@@ -85,6 +92,11 @@ class Schema:
                 + _what_may_be_wrong(names, [column.name for column in sources])
             )
         stored = [name for name, _ in extras]
+        if len(stored) > MAX_STORED_COLUMNS:
+            raise BadFile(
+                f"the header has {len(stored):,} columns that the schema does not know; at most {MAX_STORED_COLUMNS:,} "
+                "can be stored"
+            )
         if len(set(stored)) != len(stored):
             raise BadFile("the header has an unknown column twice, which cannot be stored under one name")
         extra_columns = [(Column(name=name, attribute=name), index) for name, index in extras]
@@ -99,6 +111,11 @@ class Schema:
             return []
         if name in self.types:
             raise BadFile(f"the column in place {index + 1} cannot be stored: the schema uses its name for another")
+        if len(name.encode()) > MAX_ATTRIBUTE_NAME_BYTES:
+            raise BadFile(
+                f"the column in place {index + 1} cannot be stored: its name is longer than "
+                f"{MAX_ATTRIBUTE_NAME_BYTES:,} bytes, the limit for an attribute's name"
+            )
         return [(name, index)]
 
 

@@ -1,4 +1,4 @@
-"""A TOML file -> a `Schema`. A file that is wrong is refused with the key at fault and the reason."""
+"""A TOML file -> a `Schema`. An invalid file is refused with the key at fault and the reason."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from engine.errors import SchemaError
 from engine.schema.columns import Column, is_number
 from engine.schema.model import GENERATED_KINDS, MAX_PARTITION_KEY_BYTES, MAX_SORT_KEY_BYTES, Schema
 
-# The time of packing differs from one attempt to the next; a plain message knows neither object nor ingestion; an
-# expiry time is there only where RECORD_TTL_DAYS is set.
+# The time of packing differs between attempts, a plain message knows neither object nor ingestion, and an expiry time
+# exists only if RECORD_TTL_DAYS is set.
 _KEY_KINDS = ("version", "row_number", "modified")
 
 _UNKNOWN_POLICIES = ("ignore", "store", "fail")
@@ -32,7 +32,7 @@ def parse_schema(text: str, source: str) -> Schema:
 
 
 class _SchemaReader:
-    """Walks a TOML document and refuses, with its key, whatever it does not understand."""
+    """Walks a TOML document and refuses whatever it does not understand, naming the key."""
 
     def __init__(self, source: str) -> None:
         self._source = source

@@ -3,32 +3,17 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from unittest.mock import patch
 
 from hypothesis import strategies as st
 
 from engine.errors import BadFile
-from engine.reading import block as blocks_of
-from engine.reading import delimited
-from engine.reading.block import Block, Reject
-from engine.reading.delimited import BAD_QUOTES, NEVER_CLOSED, NOT_UTF8, TOO_BROKEN, TOO_LONG, CsvReader
+from engine.reading.block import FILE_START, Block, Position, Reject
+from engine.reading.delimited import CsvReader
+from engine.reading.limits import USUAL_LIMITS, Limits
+from engine.reading.records import BAD_QUOTES, NEVER_CLOSED, NOT_UTF8, TOO_BROKEN
 
 ROOMY = 1_000
 """More than any generated text has bytes: neither record nor slice is cut."""
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """What `records` is told to keep to: bytes of a record and of a slice, and what scanning again may cost."""
-
-    record: int = blocks_of.MAX_RECORD_BYTES
-    piece: int = delimited.SLICE_BYTES
-    unnoticed: int = delimited.WASTE_UNNOTICED
-    allowed: int = delimited.WASTE_ALLOWED
-    share: int = delimited.WASTE_SHARE
-
-
-USUAL = Bounds()
 
 
 @dataclass
@@ -51,58 +36,53 @@ class Reading:
         return sorted([*self.rows, *(reject.row for reject in self.rejects)])
 
 
-def read(chunks: Iterable[bytes], bounds: Bounds = USUAL) -> Reading:
+def read(chunks: Iterable[bytes], limits: Limits = USUAL_LIMITS, start: Position = FILE_START) -> Reading:
     """Read chunks with `CsvReader`."""
-    reader, reading = CsvReader(), Reading()
+    reader, reading = CsvReader(start, limits), Reading()
 
     def take(blocks: Iterator[Block]) -> None:
         for block in blocks:
             assert block.rows or block.rejects
-            for i, (number, fields) in enumerate(zip(block.numbers, block.rows, strict=True)):
-                original = block.reject(i, "why")
-                assert (original.row, original.reason) == (number, "why")
-                assert original.offset is not None
-                reading.rows[number] = fields, original.offset, original.record
-            reading.rejects += sorted(block.rejects)
-            reading.header = reader.header
+            add_block(reading, block)
 
-    with (
-        patch.object(blocks_of, "MAX_RECORD_BYTES", bounds.record),
-        patch.multiple(
-            delimited,
-            MAX_RECORD_BYTES=bounds.record,
-            SLICE_BYTES=bounds.piece,
-            WASTE_UNNOTICED=bounds.unnoticed,
-            WASTE_ALLOWED=bounds.allowed,
-            WASTE_SHARE=bounds.share,
-        ),
-    ):
-        try:
-            for chunk in chunks:
-                take(reader.feed(chunk))
-                assert len(reader._held) <= bounds.record, "more is held back than one record"
-            take(reader.finish())
-            reading.header = reader.header
-        except BadFile as error:
-            reading.fault = str(error)
+    try:
+        for chunk in chunks:
+            take(reader.feed(chunk))
+            assert reader.held <= limits.record_bytes, "more is held back than one record"
+        take(reader.finish())
+        reading.header = list(reader.header or [])
+    except BadFile as error:
+        reading.header = None if reader.header is None else list(reader.header)
+        reading.fault = str(error)
     return reading
 
 
-def read_plainly(data: bytes, bounds: Bounds = USUAL) -> Reading:
+def add_block(reading: Reading, block: Block) -> None:
+    """Add what is in a block to a reading."""
+    for i, (number, fields) in enumerate(zip(block.numbers, block.rows, strict=True)):
+        original = block.reject(i, "why")
+        assert (original.row, original.reason) == (number, "why")
+        assert original.offset is not None
+        reading.rows[number] = fields, original.offset, original.record
+    assert block.rejects == sorted(block.rejects)
+    reading.rejects += block.rejects
+
+
+def read_plainly(data: bytes, limits: Limits = USUAL_LIMITS) -> Reading:
     """Read a whole file byte by byte: what `CsvReader` must come to, however it gets the bytes."""
     reading = Reading()
     offset = 3 if data.startswith(b"\xef\xbb\xbf") else 0
     lines = re.findall(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", data[offset:])
     number = first = wasted = 0
     while first < len(lines):
-        fields, behind, reason = _record_at(lines, first, bounds.record)
+        fields, behind, reason = _record_at(lines, first, limits)
         if reason not in (None, NOT_UTF8):
             # All these lines were scanned, as far as they may be one record; now all but the first are scanned again.
-            while behind > first + 1 and len(b"".join(lines[first:behind])) > bounds.record:
+            while behind > first + 1 and len(b"".join(lines[first:behind])) > limits.record_bytes:
                 behind -= 1
             scanned = len(b"".join(lines[first:behind])) if behind > first + 1 else 0
-            wasted += scanned if scanned > bounds.unnoticed else 0
-            if scanned > bounds.unnoticed and wasted > bounds.allowed + bounds.share * offset:
+            wasted += scanned if scanned > limits.waste_unnoticed else 0
+            if scanned > limits.waste_unnoticed and wasted > limits.waste_allowed + limits.waste_share * offset:
                 reason = TOO_BROKEN
             else:
                 behind = first + 1
@@ -110,7 +90,7 @@ def read_plainly(data: bytes, bounds: Bounds = USUAL) -> Reading:
         begin, offset, first = offset, offset + len(original), behind
         if fields == []:
             continue
-        text = original[: bounds.record].rstrip(b"\r\n").decode(errors="backslashreplace")
+        text = original[: limits.record_bytes].rstrip(b"\r\n").decode(errors="backslashreplace")
         if reading.header is None:
             if fields is None:
                 reading.fault = f"the header line cannot be read: {reason}"
@@ -144,7 +124,7 @@ _STEPS = {
 }
 
 
-def _record_at(lines: list[bytes], first: int, most: int) -> tuple[list[str] | None, int, str | None]:
+def _record_at(lines: list[bytes], first: int, limits: Limits) -> tuple[list[str] | None, int, str | None]:
     """The record that begins with a line: its fields (none: an empty line), the line behind it, and what is wrong."""
     cells, state, size = [b""], "begin", 0
     for i in range(first, len(lines)):
@@ -155,15 +135,15 @@ def _record_at(lines: list[bytes], first: int, most: int) -> tuple[list[str] | N
         for byte in (content[j : j + 1] for j in range(len(content))):
             state, fate = _STEPS[state, byte if byte in b',"' else b"x"]
             if state == "broken":
-                return None, i + 1, TOO_LONG if size > most else BAD_QUOTES
+                return None, i + 1, limits.too_long if size > limits.record_bytes else BAD_QUOTES
             if fate == "next field":
                 cells.append(b"")
             elif fate == "keep":
                 cells[-1] += byte
         if state != "quoted":
-            return _closed(cells, i + 1, TOO_LONG if size > most else None)
+            return _closed(cells, i + 1, limits.too_long if size > limits.record_bytes else None)
         cells[-1] += lines[i][len(content) :]
-    return None, len(lines), TOO_LONG if size > most else NEVER_CLOSED
+    return None, len(lines), limits.too_long if size > limits.record_bytes else NEVER_CLOSED
 
 
 def _closed(cells: list[bytes], behind: int, fault: str | None) -> tuple[list[str] | None, int, str | None]:
@@ -186,13 +166,13 @@ def cut(data: bytes, sizes: list[int]) -> Iterator[bytes]:
         start += size
 
 
-BOUNDS = st.builds(
-    Bounds,
-    record=st.sampled_from([5, 9, 20, ROOMY]),
-    piece=st.sampled_from([1, 2, 7, ROOMY]),
-    unnoticed=st.sampled_from([0, 6, ROOMY]),
-    allowed=st.sampled_from([0, 20, ROOMY]),
-    share=st.integers(0, 2),
+LIMITS = st.builds(
+    Limits,
+    record_bytes=st.sampled_from([5, 9, 20, ROOMY]),
+    slice_bytes=st.sampled_from([1, 2, 7, 30, ROOMY]),
+    waste_unnoticed=st.sampled_from([0, 6, ROOMY]),
+    waste_allowed=st.sampled_from([0, 20, ROOMY]),
+    waste_share=st.integers(0, 2),
 )
 SIZES = st.lists(st.integers(1, 12), max_size=12)
 

@@ -22,6 +22,7 @@ def test_the_defaults() -> None:
     settings = producer()
     assert settings.queue_url == QUEUE["QUEUE_URL"]
     assert (settings.rejects_bucket, settings.rejects_prefix) == (None, "rejects/")
+    assert settings.uploads_prefix == "uploads/"
     assert settings.records_per_message == 500
     assert (settings.max_message_bytes, settings.max_batch_bytes) == (61_440, 1_048_576)
     worker = WorkerSettings.from_env({})
@@ -35,12 +36,13 @@ def test_each_variable_is_read() -> None:
     settings = producer(
         REJECTS_BUCKET="r",
         REJECTS_PREFIX="bad",
+        UPLOADS_PREFIX="in/",
         RECORDS_PER_MESSAGE="1",
         MAX_MESSAGE_BYTES="4096",
         MAX_BATCH_BYTES="5000",
         SCHEMA=str(PRODUCTS_TOML),
     )
-    assert (settings.rejects_bucket, settings.rejects_prefix) == ("r", "bad/")
+    assert (settings.rejects_bucket, settings.rejects_prefix, settings.uploads_prefix) == ("r", "bad/", "in/")
     assert (settings.records_per_message, settings.max_message_bytes, settings.max_batch_bytes) == (1, 4_096, 5_000)
     assert settings.schema.collection == "products"
     worker = WorkerSettings.from_env({"TABLE_NAME": "tab", "RECORD_TTL_DAYS": "30", "REJECTS_BUCKET": "r"})
@@ -54,6 +56,7 @@ def test_an_empty_variable_is_an_unset_one(blank: str) -> None:
     names = [
         "REJECTS_BUCKET",
         "REJECTS_PREFIX",
+        "UPLOADS_PREFIX",
         "RECORDS_PER_MESSAGE",
         "MAX_MESSAGE_BYTES",
         "MAX_BATCH_BYTES",
@@ -103,6 +106,37 @@ def test_a_wrong_variable_is_named(function: str, env: dict[str, str], text: str
         FROM_ENV[function]({**QUEUE, **env})
     assert str(caught.value).startswith(text)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("rejects", "uploads"),
+    [
+        ("uploads", None),
+        ("uploads/", None),
+        ("uploads/bad/", None),
+        (None, "rejects/"),
+        (None, "rejects/in/"),
+        (None, "rej"),
+        ("a/b", "a/b/c/"),
+        ("incoming-rejects/", "incoming"),
+    ],
+)
+@pytest.mark.parametrize("bucket", [None, "elsewhere"])
+def test_rejects_and_uploads_have_prefixes_of_their_own(
+    rejects: str | None, uploads: str | None, bucket: str | None
+) -> None:
+    given = {"REJECTS_PREFIX": rejects, "UPLOADS_PREFIX": uploads, "REJECTS_BUCKET": bucket}
+    with pytest.raises(
+        ConfigError, match=r"^REJECTS_PREFIX must lie outside UPLOADS_PREFIX and not contain it"
+    ) as caught:
+        producer(**{name: value for name, value in given.items() if value})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("rejects", "uploads"), [("uploads-bad/", "uploads/"), ("bad/", "in"), ("a/b/", "a/c/")])
+def test_prefixes_that_only_look_alike_are_accepted(rejects: str, uploads: str) -> None:
+    settings = producer(REJECTS_PREFIX=rejects, UPLOADS_PREFIX=uploads)
+    assert (settings.rejects_prefix, settings.uploads_prefix) == (rejects, uploads)
 
 
 @pytest.mark.parametrize("function", FROM_ENV)

@@ -1,20 +1,21 @@
 """The producer's work without its services: a file -> messages and rejects, however the file is cut."""
 
+import tracemalloc
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import chain
-from unittest.mock import patch
+from typing import Any
 
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.convert import Converter
+from engine.convert import Converted, Converter
 from engine.errors import BadFile
 from engine.messages.message import Outgoing
-from engine.reading import delimited
-from engine.reading.block import Reject
+from engine.reading.block import FILE_START, Position, Reject
+from engine.reading.limits import USUAL_LIMITS, Limits
 from engine.schema.model import Schema
 from tests.unit.csv_text import RUBBISH, SIZES, cut, read
 from tests.unit.samples import PROCESSED_AT, PRODUCTS, SOURCE, USERS
@@ -31,19 +32,31 @@ class Outcome:
     rejects: list[Reject] = field(default_factory=list)
     fault: str | None = None
 
+    def add(self, converted: Converted) -> None:
+        """Add what came of some rows."""
+        assert converted.rejects == sorted(converted.rejects)
+        self.valid += converted.valid
+        self.messages += converted.messages
+        self.rejects += converted.rejects
+
 
 def convert(
-    chunks: Iterable[bytes], *, schema: Schema = USERS, per_message: int = 500, max_bytes: int = ROOM
+    chunks: Iterable[bytes],
+    *,
+    schema: Schema = USERS,
+    per_message: int = 500,
+    max_bytes: int = ROOM,
+    limits: Limits = USUAL_LIMITS,
+    start: Position = FILE_START,
 ) -> Outcome:
-    converter = Converter(SOURCE, schema, records_per_message=per_message, max_message_bytes=max_bytes)
+    converter = Converter(
+        SOURCE, schema, records_per_message=per_message, max_message_bytes=max_bytes, limits=limits, start=start
+    )
     outcome = Outcome()
     steps = chain((converter.feed(chunk, PROCESSED_AT) for chunk in chunks), [converter.finish(PROCESSED_AT)])
     try:
         for converted in chain.from_iterable(steps):
-            assert converted.rejects == sorted(converted.rejects)
-            outcome.valid += converted.valid
-            outcome.messages += converted.messages
-            outcome.rejects += converted.rejects
+            outcome.add(converted)
     except BadFile as error:
         outcome.fault = str(error)
     return outcome
@@ -62,8 +75,8 @@ def test_any_split_of_a_file_makes_the_same_messages_and_rejects(
     data: bytes, sizes: list[int], per_message: int, max_bytes: int, piece: int
 ) -> None:
     whole = convert([data], per_message=per_message, max_bytes=max_bytes)
-    with patch.object(delimited, "SLICE_BYTES", piece):
-        assert convert(cut(data, sizes), per_message=per_message, max_bytes=max_bytes) == whole
+    limits = Limits(slice_bytes=piece)
+    assert convert(cut(data, sizes), per_message=per_message, max_bytes=max_bytes, limits=limits) == whole
     assert whole.fault is None
     assert all(1 <= message.records <= per_message and message.size <= max_bytes for message in whole.messages)
 
@@ -78,6 +91,46 @@ def test_every_row_is_accounted_for(data: bytes, per_message: int) -> None:
     sent = [number for message in outcome.messages for number in numbers_in(message)]
     assert sorted([*sent, *(reject.row for reject in outcome.rejects)]) == total
     assert sent == sorted(sent)
+
+
+@settings(max_examples=200)
+@given(FILES, SIZES, st.sampled_from([1, 3, 500]), st.sampled_from([3, 30, 1000]))
+def test_another_converter_can_continue_where_one_was_flushed(
+    data: bytes, sizes: list[int], per_message: int, piece: int
+) -> None:
+    whole, limits = convert([data], per_message=per_message), Limits(slice_bytes=piece)
+    converter = Converter(SOURCE, USERS, records_per_message=per_message, max_message_bytes=ROOM, limits=limits)
+    before = Outcome()
+    for chunk in cut(data, sizes):
+        for converted in converter.feed(chunk, PROCESSED_AT):
+            before.add(converted)
+            if converted.end is None or len(before.messages) + len(before.rejects) < 2:
+                continue
+            messages = before.messages + converter.flush(PROCESSED_AT)
+            rest = convert([data[converted.end.offset :]], per_message=per_message, start=converted.end, limits=limits)
+            assert rest.fault is None
+            assert before.valid + rest.valid == whole.valid
+            assert before.rejects + rest.rejects == whole.rejects
+            sent = [row for message in [*messages, *rest.messages] for row in rows_in(message)]
+            assert sent == [row for message in whole.messages for row in rows_in(message)]
+            spans = {orjson.loads(message.body).get("span") for message in rest.messages}
+            assert spans <= {None if per_message == 1 else converted.end.offset}
+            return
+
+
+def test_messages_are_named_by_the_first_byte_of_their_span() -> None:
+    data = b"name,mail\na,a@x\nb,b@x\nc,c@x\n"
+    start = Position(data.index(b"b,"), 2, ["name", "mail"])
+    outcome = convert([data[start.offset :]], per_message=2, start=start)
+    (body,) = [orjson.loads(message.body) for message in outcome.messages]
+    assert (body["span"], body["message"]) == (start.offset, 0)
+    assert [row[0] for row in body["rows"]] == [2, 3]
+
+
+def rows_in(message: Outgoing) -> list[list[Any]]:
+    """The rows of a packed message, or the fields of a plain one."""
+    body = orjson.loads(message.body)
+    return body["rows"] if "rows" in body else [[body["rowNumber"], body["name"], body["mail"]]]
 
 
 def numbers_in(message: Outgoing) -> list[int]:
@@ -116,6 +169,19 @@ def test_a_row_too_long_for_a_message_is_a_reject(per_message: int) -> None:
     assert outcome.valid == 2
     reason = "the row does not fit into a message of 4,096 bytes (MAX_MESSAGE_BYTES)"
     assert outcome.rejects == [Reject(2, 24, reason, long.decode())]
+
+
+def test_ragged_rows_below_a_wide_header_take_no_memory_for_its_width() -> None:
+    data = b"name,mail," + b",".join(b"c%d" % i for i in range(2_000)) + b"\n" + b"a\n" * 20_000
+    tracemalloc.start()
+    try:
+        outcome = convert([data])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (outcome.valid, len(outcome.rejects)) == (0, 20_000)
+    assert {reject.reason for reject in outcome.rejects} == {"the row has 1 field, the header has 2002"}
+    assert peak < 30_000_000
 
 
 def test_products_keep_unknown_columns_and_types() -> None:

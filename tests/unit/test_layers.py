@@ -26,7 +26,7 @@ PURE: dict[str, set[str]] = {
     "reading": {"errors"},
     "schema": {"errors"},
     "messages": {"errors", "identity", "schema"},
-    "rejects": {"identity", "reading"},
+    "rejects": {"errors", "identity", "reading"},
     "convert": {"identity", "messages", "reading", "schema"},
     "items": {"identity", "messages", "schema"},
     "metrics": set(),

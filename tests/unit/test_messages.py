@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from engine.errors import BadFile
 from engine.identity import ObjectVersion
 from engine.messages.message import Message, Outgoing
-from engine.messages.packed import Packer
+from engine.messages.packed import MAX_SHARED_BYTES, Packer
 from engine.messages.parse import parse_message
 from tests.unit.samples import LEGAL, PROCESSED_AT, PRODUCTS, SOURCE, USERS, rows_of, texts
 
@@ -26,8 +26,8 @@ SOURCES = st.builds(
 )
 
 
-def packer(source: ObjectVersion = SOURCE, *, max_records: int = 500, max_bytes: int = 61_440) -> Packer:
-    return Packer(source, COLUMNS, max_records=max_records, max_bytes=max_bytes)
+def packer(source: ObjectVersion = SOURCE, *, span: int = 0, max_records: int = 500, max_bytes: int = 61_440) -> Packer:
+    return Packer(source, COLUMNS, span=span, max_records=max_records, max_bytes=max_bytes)
 
 
 def pack(into: Packer, *blocks: list[Row]) -> tuple[list[Outgoing], list[int]]:
@@ -75,16 +75,16 @@ def test_the_attributes_name_ingestion_and_records() -> None:
     }
 
 
-@given(SOURCES, ROWS)
-def test_what_is_packed_is_read_again(source: ObjectVersion, rows: list[Row]) -> None:
-    messages, oversize = pack(packer(source), rows)
+@given(SOURCES, ROWS, st.integers(0, 5 * 2**40))
+def test_what_is_packed_is_read_again(source: ObjectVersion, rows: list[Row], span: int) -> None:
+    messages, oversize = pack(packer(source, span=span, max_records=7), rows)
     assert oversize == []
     assert rows_in(messages) == rows
     for number, message in enumerate(messages):
         parsed = parse(message)
         assert parsed.source == source
         assert (parsed.modified, parsed.processed_at, parsed.columns) == (source.modified, PROCESSED_AT, COLUMNS)
-        assert (parsed.ingestion, parsed.name) == (source.ingestion, f"{0:015d}-{number:06d}")
+        assert (parsed.ingestion, parsed.name) == (source.ingestion, f"{span:015d}-{number:06d}")
 
 
 @given(SOURCES, ROWS)
@@ -157,6 +157,17 @@ def test_the_longest_row_that_fits_makes_the_fullest_message(shorter: int) -> No
 def test_an_object_whose_name_alone_fills_a_message_is_a_bad_file() -> None:
     with pytest.raises(BadFile, match="the object's key and columns alone fill a message of 4,096 bytes"):
         Packer(SOURCE, ["c" * 5_000], max_records=5, max_bytes=4_096)
+
+
+def test_rows_with_long_names_in_common_go_into_more_messages() -> None:
+    # The items repeat the names for each row: what is a message of 1 MB must not become gigabytes.
+    columns = ("name", "email", "n" * 60_000)
+    into = Packer(SOURCE, columns, max_records=10_000, max_bytes=1_048_576)
+    rows = [(n, "a", f"a{n}@x", "b") for n in range(1, 1_001)]
+    messages, oversize = pack(into, rows)
+    assert oversize == []
+    assert max(message.records for message in messages) == MAX_SHARED_BYTES // (60_009 + len("b" + SOURCE.key))
+    assert rows_in(messages) == rows
 
 
 def test_numbers_and_booleans_are_kept() -> None:

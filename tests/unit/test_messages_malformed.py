@@ -53,28 +53,23 @@ NO_JSON = ["", SECRET, f'{{"name":"{SECRET}"', "{'name': 1}", "NaN", f'{{"name":
 NO_OBJECT = ["null", "1", f'"{SECRET}"', f'["{SECRET}"]', "true"]
 VERSIONS: list[Any] = [0, 2, "1", None, True, [1], {}, 1.5]
 UNKNOWN_VERSIONS = [*(packed(v=version) for version in VERSIONS), {"v": 2, "x": SECRET}]
-NO_ABOUTS: list[Any] = [None, SECRET, 5, [], {}]
-LACKING = [without(name) for name in ("object", "span", "message", "processedAt", "columns", "rows")]
-LACKING += [packed(object=value) for value in NO_ABOUTS]
-LACKING += [packed(object={k: v for k, v in packed()["object"].items() if k != name}) for name in packed()["object"]]
+NO_OBJECTS: list[Any] = [None, SECRET, 5, []]
+FIELDS = ("object", "span", "message", "processedAt", "columns", "rows")
 NOT_WHOLE: list[Any] = [None, -1, "1", 1.5, True, [], 10**30]
 NO_TEXT: list[Any] = [None, 1, True, ["k"], {}]
 NO_COLUMNS: list[Any] = [None, "name", [], {}, ["name", 1, "email"], ["name", ["email"], "phone"]]
-NO_ROWS: list[Any] = [None, SECRET, {}, [SECRET], [[]], [None], [[1, "a", SECRET]], [[1, "a", SECRET, None, None]]]
-WRONG_TYPES = [
-    *(packed(**{name: value}) for name in ("span", "message") for value in NOT_WHOLE),
-    *(about(modified=value) for value in NOT_WHOLE),
-    *(packed(processedAt=value) for value in NO_TEXT),
-    *(about(**{name: value}) for name in ("bucket", "key", "etag") for value in NO_TEXT),
-    *(about(version=value) for value in NO_TEXT[1:]),
-    *(packed(columns=value) for value in NO_COLUMNS),
-    *(packed(rows=value) for value in NO_ROWS),
-]
+NO_ROWS: list[Any] = [None, SECRET, {}, [SECRET], [None]]
+WRONG_WIDTH: list[Any] = [[[]], [[1, "a", SECRET]], [[1, "a", SECRET, None, None]]]
 NO_NUMBER = [packed(rows=[[1, "a", "b", "c"], [number, "a", SECRET, None]]) for number in [*NOT_WHOLE, 10**12]]
 NO_ROW = [{"name": SECRET, "rowNumber": number} for number in [*NOT_WHOLE, 10**12]]
 NO_KEYS: list[Any] = [None, "", 5, True, ["x"], {"S": "x"}]
 NO_KEY = [packed(rows=[[1, "a", SECRET, None], [2, "a", key, None]]) for key in NO_KEYS]
-OTHER_COLUMNS = [["name", "phone", "fax"], ["name", "email", "name"], ["name", "email", "createdAt"]]
+LONG = "é" * 513  # bytes count, not characters
+TOO_LONG = [about(**{name: LONG}) for name in ("bucket", "key", "version", "etag")] + [packed(processedAt=LONG)]
+TWICE = [["name", "email", "name"], ["name", "email", "createdAt"]]
+MANY_ROWS = [[number, "a", "b", "c"] for number in range(80)]
+LONG_NAMES = [packed(columns=["name", "email", "n" * 60_000], rows=MANY_ROWS), about(key="k" * 1_024)]
+LONG_NAMES[1]["rows"] = MANY_ROWS * 60
 
 
 @pytest.mark.parametrize(
@@ -83,11 +78,34 @@ OTHER_COLUMNS = [["name", "phone", "fax"], ["name", "email", "name"], ["name", "
         *((body, "the body is not JSON") for body in NO_JSON),
         *((body, "the body is not a JSON object") for body in NO_OBJECT),
         *((body, "the message's version is unknown") for body in UNKNOWN_VERSIONS),
-        *((body, "the packed message lacks a field") for body in LACKING),
-        *((body, "a field of the packed message has the wrong type, or a row the wrong len") for body in WRONG_TYPES),
+        *((without(name), f"the packed message has no {name}") for name in FIELDS),
+        *(
+            (packed(object={k: v for k, v in packed()["object"].items() if k != name}), f"message has no object.{name}")
+            for name in packed()["object"]
+        ),
+        *((packed(object=value), "object of the packed message is not a JSON object") for value in NO_OBJECTS),
+        *(
+            (packed(**{name: value}), f"{name} of the packed message is not a whole number from 0")
+            for name in ("span", "message")
+            for value in NOT_WHOLE
+        ),
+        *((about(modified=value), "object.modified of the packed message is not a whole") for value in NOT_WHOLE),
+        *((packed(processedAt=value), "processedAt of the packed message is not text") for value in NO_TEXT),
+        *(
+            (about(**{name: value}), f"object.{name} of the packed message is not text")
+            for name in ("bucket", "key", "etag")
+            for value in NO_TEXT
+        ),
+        *((about(version=value), "object.version of the packed message is not text") for value in NO_TEXT[1:]),
+        *((body, "of the packed message is longer than 1,024 bytes") for body in TOO_LONG),
+        *((packed(columns=value), "columns of the packed message is not a list of names") for value in NO_COLUMNS),
+        *((packed(rows=value), "rows of the packed message is not a list of rows") for value in NO_ROWS),
+        *((packed(rows=value), "does not have a number and one value for each column") for value in WRONG_WIDTH),
+        *((body, "too many rows for names as long as those") for body in LONG_NAMES),
         *((body, "a row of the packed message has no key") for body in NO_KEY),
         *((body, "a row of the packed message has no row number") for body in NO_NUMBER),
-        *((packed(columns=columns), "do not suit the schema users") for columns in OTHER_COLUMNS),
+        *((packed(columns=columns), "a column twice, or one that the schema users generates") for columns in TWICE),
+        (packed(columns=["name", "phone", "fax"]), "has no column email, a key of the schema users"),
         *((body, "rowNumber is not a whole number") for body in NO_ROW),
     ],
 )

@@ -234,6 +234,36 @@ def test_a_record_that_the_schema_refuses_is_refused_with_its_reason(document: d
     assert "secret" not in refused.reason
 
 
+NESTED: list[Any] = [{"a": 1}, ["a"], [], {}, {"name": "x"}, [[[]]]]
+
+
+@pytest.mark.parametrize("value", NESTED)
+def test_an_unknown_field_may_be_nested_if_unknown_columns_are_ignored(value: Any) -> None:
+    message = accepted({"name": "John", "mail": "j@x", "address": value, "v2": value})
+    assert rows_of(message) == [[0, "John", "j@x", "N/A"]]
+
+
+@pytest.mark.parametrize("value", NESTED)
+@pytest.mark.parametrize("name", ["name", "EMAIL", " Mail ", "phone"])
+def test_a_nested_value_of_a_known_column_is_refused(name: str, value: Any) -> None:
+    refused = foreign({"name": "secret", "mail": "a", name: value, "other": value})
+    assert isinstance(refused, Refused)
+    assert refused.reason == "a field of the plain message is neither text, number, boolean nor null"
+
+
+@pytest.mark.parametrize("value", NESTED)
+@pytest.mark.parametrize("policy", ["store", "fail"])
+def test_a_nested_unknown_field_is_refused_if_it_would_matter(policy: str, value: Any) -> None:
+    schema = schema_of(f'unknown_columns = "{policy}"\n[key]\npartition = "k"\n[columns.k]\nrequired = true')
+    assert isinstance(foreign({"k": "a"}, schema), Message)
+    refused = foreign({"k": "a", "other": value, "rowNumber": 7}, schema)
+    assert isinstance(refused, Refused)
+    assert (refused.row, refused.reason) == (
+        7,
+        "a field of the plain message is neither text, number, boolean nor null",
+    )
+
+
 def test_columns_may_be_called_v_or_rows() -> None:
     schema = schema_of('[key]\npartition = "v"\n[columns.v]\nrequired = true\n[columns.w]')
     assert rows_of(accepted({"v": 1, "w": "x"}, schema)) == [[0, "1", "x"]]

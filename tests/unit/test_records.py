@@ -8,27 +8,39 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine.errors import BadFile
-from engine.reading import block as blocks_of
-from engine.reading import delimited
-from engine.reading.block import Reject
-from engine.reading.delimited import BAD_QUOTES, NEVER_CLOSED, NOT_UTF8, TOO_BROKEN, TOO_LONG, CsvReader
-from tests.unit.csv_text import BOUNDS, ROOMY, RUBBISH, SIZES, Bounds, Valid, cut, read, read_plainly, valid_files
+from engine.reading.block import MAX_RECORD_BYTES, Reject
+from engine.reading.delimited import CsvReader
+from engine.reading.limits import USUAL_LIMITS, Limits
+from engine.reading.records import BAD_QUOTES, NEVER_CLOSED, NOT_UTF8, TOO_BROKEN
+from tests.unit.csv_text import (
+    LIMITS,
+    ROOMY,
+    RUBBISH,
+    SIZES,
+    Reading,
+    Valid,
+    add_block,
+    cut,
+    read,
+    read_plainly,
+    valid_files,
+)
 
 HEADER = b"name,mail\n"
 
 
 @settings(max_examples=800)
-@given(data=RUBBISH, sizes=SIZES, bounds=BOUNDS)
-@example(data=b'a,b\n"aaaa\r\n"aa\r', sizes=[1], bounds=Bounds(record=9, piece=1))
-@example(data=b"a,b\n" + b"x" * 8 + b"\r\ny\n", sizes=[13, 1], bounds=Bounds(record=9))
-def test_any_split_of_any_bytes_reads_as_the_plain_reader_does(data: bytes, sizes: list[int], bounds: Bounds) -> None:
-    assert read(cut(data, sizes), bounds) == read_plainly(data, bounds)
+@given(data=RUBBISH, sizes=SIZES, limits=LIMITS)
+@example(data=b'a,b\n"aaaa\r\n"aa\r', sizes=[1], limits=Limits(record_bytes=9, slice_bytes=1))
+@example(data=b"a,b\n" + b"x" * 8 + b"\r\ny\n", sizes=[13, 1], limits=Limits(record_bytes=9))
+def test_any_split_of_any_bytes_reads_as_the_plain_reader_does(data: bytes, sizes: list[int], limits: Limits) -> None:
+    assert read(cut(data, sizes), limits) == read_plainly(data, limits)
 
 
 @settings(max_examples=300)
 @given(file=valid_files(), sizes=SIZES, piece=st.sampled_from([1, 3, ROOMY]))
 def test_valid_files_read_as_pythons_csv_reads_them(file: Valid, sizes: list[int], piece: int) -> None:
-    reading = read(cut(file.data, sizes), Bounds(piece=piece))
+    reading = read(cut(file.data, sizes), Limits(slice_bytes=piece))
     text = file.data.decode("utf-8-sig")
     assert [reading.header, *reading.fields] == [row for row in csv.reader(io.StringIO(text, newline="")) if row]
     assert [reading.header, *reading.fields] == file.records
@@ -36,9 +48,9 @@ def test_valid_files_read_as_pythons_csv_reads_them(file: Valid, sizes: list[int
     assert reading.fault is None
 
 
-@given(data=RUBBISH, bounds=BOUNDS)
-def test_row_numbers_have_no_gaps(data: bytes, bounds: Bounds) -> None:
-    numbers = read([data], bounds).numbers
+@given(data=RUBBISH, limits=LIMITS)
+def test_row_numbers_have_no_gaps(data: bytes, limits: Limits) -> None:
+    numbers = read([data], limits).numbers
     assert numbers == list(range(1, len(numbers) + 1))
 
 
@@ -53,14 +65,41 @@ def test_an_offset_points_at_the_original_text(data: bytes, sizes: list[int]) ->
         assert data[offset - 1 : offset] in (b"\n", b"\r")
 
 
-@given(file=valid_files(), sizes=SIZES)
-def test_another_reader_can_go_on_at_the_end_of_a_block(file: Valid, sizes: list[int]) -> None:
-    reader = CsvReader()
-    seen = 0
-    for chunk in cut(file.data, sizes):
+@settings(max_examples=400)
+@given(data=RUBBISH, sizes=SIZES, limits=LIMITS)
+def test_another_reader_can_continue_at_the_end_of_any_block(data: bytes, sizes: list[int], limits: Limits) -> None:
+    whole = read(cut(data, sizes), limits)
+    if whole.fault:
+        return
+    reader, before = CsvReader(limits=limits), Reading()
+    for chunk in cut(data, sizes):
         for block in reader.feed(chunk):
-            seen += len(block.rows)
-            assert read([b"h\n", file.data[block.end :]]).fields == file.records[1 + seen :]
+            add_block(before, block)
+            assert block.end is not None
+            rest = read([data[block.end.offset :]], limits, block.end)
+            assert {**before.rows, **rest.rows} == whole.rows
+            assert before.rejects + rest.rejects == whole.rejects
+            assert (rest.header, rest.fault) == (whole.header, None)
+
+
+@given(data=RUBBISH, limits=LIMITS, most=st.integers(1, 5))
+def test_parts_of_a_block_are_the_block(data: bytes, limits: Limits, most: int) -> None:
+    reader = CsvReader(limits=limits)
+    try:
+        blocks = [*reader.feed(data), *reader.finish()]
+    except BadFile:
+        return
+    for block in blocks:
+        whole, joined = Reading(), Reading()
+        add_block(whole, block)
+        parts = list(block.parts(most))
+        for part in parts:
+            assert len(part.rows) <= most
+            before = joined.numbers
+            add_block(joined, part)
+            assert joined.numbers[: len(before)] == before
+        assert joined == whole
+        assert [part.end for part in parts] == [None] * (len(parts) - 1) + [block.end]
 
 
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
@@ -111,46 +150,46 @@ def test_a_quote_inside_an_unquoted_field_is_a_character() -> None:
 
 @pytest.mark.parametrize("sizes", [[1 << 16], [1 << 22]])
 def test_an_over_long_line_costs_one_row_and_no_memory(sizes: list[int]) -> None:
-    long = b"x" * (3 * blocks_of.MAX_RECORD_BYTES)
+    long = b"x" * (3 * MAX_RECORD_BYTES)
     reading = read(cut(HEADER + b"a,b\n" + long + b"\r\nc,d\n", sizes))
     assert reading.fields == [["a", "b"], ["c", "d"]]
-    assert reading.rejects == [Reject(2, 14, TOO_LONG, "x" * blocks_of.MAX_RECORD_BYTES)]
+    assert reading.rejects == [Reject(2, 14, USUAL_LIMITS.too_long, "x" * MAX_RECORD_BYTES)]
     assert reading.rows[3][1] == 14 + len(long) + 2
 
 
 @pytest.mark.parametrize("quote", [b"", b'"'])
 def test_the_longest_record_is_just_not_too_long(quote: bytes) -> None:
-    row = quote + b"x" * (blocks_of.MAX_RECORD_BYTES - 2 * len(quote) - 1) + quote
+    row = quote + b"x" * (MAX_RECORD_BYTES - 2 * len(quote) - 1) + quote
     reading = read(cut(HEADER + row + b"\n" + row + b"x\n" + b"a,b\n", [100_000]))
     assert list(reading.rows) == [1, 3]
-    assert len(reading.fields[0][0]) == blocks_of.MAX_RECORD_BYTES - 2 * len(quote) - 1
+    assert len(reading.fields[0][0]) == MAX_RECORD_BYTES - 2 * len(quote) - 1
     assert [reject.row for reject in reading.rejects] == [2]
 
 
 def test_a_quoted_field_without_an_end_in_sight_costs_its_first_line() -> None:
     rest = b"a,b\n" * 300_000
     reading = read(cut(HEADER + b'x,"y\n' + rest, [1 << 18]))
-    assert reading.rejects == [Reject(1, 10, TOO_LONG, 'x,"y')]
+    assert reading.rejects == [Reject(1, 10, USUAL_LIMITS.too_long, 'x,"y')]
     assert len(reading.rows) == 300_000
 
 
 def test_rows_that_are_broken_over_and_over_cost_no_more_than_a_fixed_multiple() -> None:
     # Each line closes a quote and opens another, up to the break at the end: without a bound, each is scanned to there.
-    lines, bounds = 10_000, Bounds(allowed=1_000_000)
+    lines, limits = 10_000, Limits(waste_allowed=1_000_000)
     pile = b'a","b\n' * lines + b'"x"y\n'
     data = HEADER + pile * 2 + b"good,row\n"
-    reading = read(cut(data, [20_000]), bounds)
+    reading = read(cut(data, [20_000]), limits)
     assert reading.fields[-1] == ["good", "row"]
     rejected = sum(reject.record.count("\n") + 1 for reject in reading.rejects)
     assert rejected + len(reading.rows) == 2 * (lines + 1) + 1
     assert {reject.reason for reject in reading.rejects} == {BAD_QUOTES, TOO_BROKEN}
-    assert read([data], bounds) == reading
+    assert read([data], limits) == reading
 
 
 def test_records_across_the_borders_of_slices() -> None:
     row = b'"%06d","line\r\nbreak, ""quoted"" \xe2\x82\xac"\r\n'
     data = HEADER + b"".join(row % i for i in range(20_000))
-    assert len(data) > 3 * delimited.SLICE_BYTES
+    assert len(data) > 3 * USUAL_LIMITS.slice_bytes
     reading = read([data])
     assert reading.fields == [[f"{i:06d}", 'line\r\nbreak, "quoted" €'] for i in range(20_000)]
     assert reading.rows[20_000][1] == len(data) - len(row % 0)
@@ -158,17 +197,13 @@ def test_records_across_the_borders_of_slices() -> None:
 
 @given(data=RUBBISH, record=st.integers(4, 20), piece=st.integers(1, 20))
 def test_what_is_held_back_is_bounded_at_every_moment(data: bytes, record: int, piece: int) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(delimited, "MAX_RECORD_BYTES", record)
-        patch.setattr(blocks_of, "MAX_RECORD_BYTES", record)
-        patch.setattr(delimited, "SLICE_BYTES", piece)
-        reader = CsvReader()
-        try:
-            for _ in reader.feed(data * 3):
-                assert len(reader._held) <= record + piece
-        except BadFile:
-            return
-        assert len(reader._held) <= record
+    reader = CsvReader(limits=Limits(record_bytes=record, slice_bytes=piece))
+    try:
+        for _ in reader.feed(data * 3):
+            assert reader.held <= record + piece
+    except BadFile:
+        return
+    assert reader.held <= record
 
 
 @pytest.mark.parametrize(
@@ -202,8 +237,8 @@ def test_a_file_without_a_header_is_refused(data: bytes) -> None:
         (b'"name"x,mail\n', BAD_QUOTES),
         (b'"name,mail\n', NEVER_CLOSED),
         (b"n\xe4me,mail\n", NOT_UTF8),
-        (b"n" * 2_000_000, TOO_LONG),
-        (b"n" * 2_000_000 + b"\n", TOO_LONG),
+        (b"n" * 2_000_000, USUAL_LIMITS.too_long),
+        (b"n" * 2_000_000 + b"\n", USUAL_LIMITS.too_long),
     ],
 )
 def test_a_header_that_cannot_be_read_is_a_bad_file(header: bytes, reason: str) -> None:

@@ -1,46 +1,128 @@
-"""Rejects -> CSV files that a spreadsheet opens, of bounded size, the same on each run."""
+"""Rejects -> CSV files that a spreadsheet opens without harm, of bounded size, the same on each run -> rejects."""
 
 import csv
 import io
-from unittest.mock import patch
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine import rejects
+from engine.errors import BadFile
 from engine.reading.block import Reject
-from engine.rejects import OTHER_REASONS, RejectFile, RejectFiles, folder_of
+from engine.rejects import MAX_REASONS, OTHER_REASONS, RejectFiles, folder_of, read_rejects, span_part
 from tests.unit.samples import SOURCE, texts
 
+# What a spreadsheet may take for a formula, the escape itself, and all that may begin a new cell.
+FORMULAS = st.text(st.sampled_from("=+-@'\t\r\n;,\" \xa0\u3000\uff1d\uff0b\uff0d\uff20|a1"), max_size=12)
 REJECTS = st.lists(
-    st.builds(Reject, st.integers(1, 10**9), st.none() | st.integers(0, 10**12), st.sampled_from("abc"), texts(40)),
+    st.builds(
+        Reject,
+        st.integers(0, 10**12),
+        st.none() | st.integers(0, 10**13),
+        st.sampled_from("abc") | FORMULAS,
+        texts(40) | FORMULAS,
+    ),
     max_size=20,
 )
 
 
-def rows_of(files: list[RejectFile]) -> list[list[str]]:
-    """The rows of all files below their headers."""
-    rows = []
-    for file in files:
-        header, *rest = csv.reader(io.StringIO(file.body.decode(), newline=""))
-        assert header == ["row", "offset", "reason", "record"]
-        assert rest
-        rows += rest
-    return rows
+def written(rejects: list[Reject]) -> bytes:
+    """The one file that these rejects become."""
+    files = RejectFiles("", "p")
+    (file,) = files.add(rejects) + files.flush()
+    return file.body
 
 
+def cells_of(body: bytes, **form: str) -> list[list[str]]:
+    """The cells of a file below its header, as any CSV reader sees them."""
+    return list(csv.reader(io.StringIO(body.decode(), newline=""), **form))[1:]  # type: ignore[arg-type]
+
+
+@settings(max_examples=300)
 @given(st.lists(REJECTS, max_size=4), st.integers(1, 200))
-def test_every_reject_is_in_a_file_as_it_was(groups: list[list[Reject]], file_bytes: int) -> None:
-    with patch.object(rejects, "FILE_BYTES", file_bytes):
-        files = RejectFiles("rejects/", "span-0")
-        put = [file for group in groups for file in files.add(group)] + files.flush()
+def test_what_is_written_is_read_again(groups: list[list[Reject]], file_bytes: int) -> None:
+    files = RejectFiles("rejects/", "span-0", file_bytes)
+    put = [file for group in groups for file in files.add(group)] + files.flush()
     every = [reject for group in groups for reject in group]
-    offsets = ["" if reject.offset is None else str(reject.offset) for reject in every]
-    assert rows_of(put) == [[str(r.row), at, r.reason, r.record] for r, at in zip(every, offsets, strict=True)]
+    assert [reject for file in put for reject in read_rejects(file.body)] == every
     assert [file.key for file in put] == [f"rejects/span-0-{n:05d}.csv" for n in range(len(put))]
+    assert all(len(cells_of(file.body)) >= 1 for file in put)
     assert files.count == sum(files.reasons.values()) == len(every)
     assert files.flush() == []
+
+
+@settings(max_examples=300)
+@given(REJECTS.filter(bool))
+def test_no_cell_begins_like_a_formula(rejects: list[Reject]) -> None:
+    body = written(rejects)
+    for row in cells_of(body):
+        assert not any(cell.lstrip(" \xa0\u3000").startswith(tuple("=+-@\uff1d\uff0b\uff0d\uff20")) for cell in row)
+        assert not any(cell.startswith(("\t", "\r", "\n")) for cell in row)
+    # Opened in a country where semicolons or tabs separate the cells, quotes do not protect what follows one.
+    for piece in body.decode().replace("\t", ";").replace("\r", ";").replace("\n", ";").split(";"):
+        assert not piece.lstrip(" \xa0\u3000").startswith(tuple("=+-@\uff1d\uff0b\uff0d\uff20"))
+
+
+@pytest.mark.parametrize(
+    ("record", "cell"),
+    [
+        ("=1+1,a@x", "'=1+1,a@x"),
+        ("+49 30,a", "'+49 30,a"),
+        ("-5", "'-5"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "'\t'=1"),
+        ("\r=1", "'\r'=1"),
+        ("  =1", "'  =1"),
+        ("\uff1d1", "'\uff1d1"),
+        ("'quoted'", "''quoted'"),
+        ("a;=1", "a;'=1"),
+        ("a;'b", "a;''b"),
+        ('"two\n-lines",x', '"two\n\'-lines",x'),
+        ("Ann,ann@x,1-2=3", "Ann,ann@x,1-2=3"),
+        ("a\tb\r\n\tc", "a\tb\r\n\tc"),
+        ("it's;fine", "it's;fine"),
+        ("", ""),
+    ],
+)
+def test_how_a_record_is_made_safe(record: str, cell: str) -> None:
+    body = written([Reject(1, 2, "why", record)])
+    assert cells_of(body) == [["1", "2", "why", cell]]
+    assert read_rejects(body) == [Reject(1, 2, "why", record)]
+
+
+def test_the_form_of_the_file() -> None:
+    rejects = [Reject(7, 120, "name is required, but empty", ",a@x"), Reject(8, None, "why", "é")]
+    assert written(rejects).decode() == (
+        'row,offset,reason,record\r\n7,120,"name is required, but empty",",a@x"\r\n8,,why,é\r\n'
+    )
+
+
+def test_a_record_of_a_megabyte_is_read_again() -> None:
+    reject = Reject(1, 0, "why", '"\n' * 524_288)
+    assert read_rejects(written([reject])) == [reject]
+
+
+def test_a_lone_surrogate_is_written_as_its_escape() -> None:
+    assert read_rejects(written([Reject(1, None, "why", "a\ud800b")])) == [Reject(1, None, "why", r"a\ud800b")]
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b"", "the file of rejects is damaged"),
+        (b"name,mail\r\na,b\r\n", "does not begin with the header row,offset,reason,record"),
+        (b"row,offset,reason,record\r\nsecret\r\n", "the file of rejects is damaged"),
+        (b"row,offset,reason,record\r\nsecret,0,a,b\r\n", "the file of rejects is damaged"),
+        (b"row,offset,reason,record\r\n1,secret,a,b\r\n", "the file of rejects is damaged"),
+        (b'row,offset,reason,record\r\n1,0,a,"secret', "the file of rejects is damaged"),
+        (b"row,offset,reason,record\r\n1,0,a,secret\xff\r\n", "the file of rejects is damaged"),
+    ],
+)
+def test_another_file_is_refused(body: bytes, text: str) -> None:
+    with pytest.raises(BadFile) as caught:
+        read_rejects(body)
+    assert text in str(caught.value)
+    assert "secret" not in str(caught.value)
 
 
 def test_a_file_is_put_when_it_has_grown_to_its_size() -> None:
@@ -58,7 +140,7 @@ def test_without_rejects_there_is_no_file() -> None:
 def test_reasons_are_counted_one_by_one_up_to_a_bound() -> None:
     files = RejectFiles("", "p")
     files.add(Reject(n, 0, f"reason {n % 60}", "") for n in range(120))
-    assert len(files.reasons) == rejects.MAX_REASONS + 1
+    assert len(files.reasons) == MAX_REASONS + 1
     assert files.reasons["reason 0"] == 2
     assert files.reasons[OTHER_REASONS] == 20
 
@@ -73,3 +155,8 @@ def test_a_key_never_grows_too_long_for_s3(key: str) -> None:
     folder = folder_of("rejects/", source)
     assert folder == f"rejects/{source.ingestion}/"
     assert len(f"{folder}message-{'0' * 15}-{'0' * 6}-00000.csv".encode()) <= 1_024
+
+
+def test_parts_are_named_by_their_first_byte_and_sort_by_it() -> None:
+    assert span_part(0) == "span-000000000000000"
+    assert span_part(5 * 2**40) == "span-005497558138880"

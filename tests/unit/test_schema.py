@@ -117,10 +117,29 @@ def test_unknown_columns_may_be_forbidden(header: list[str], text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("header", "text"),
+    [
+        (["k", "n" * 65_536], "the column in place 2 cannot be stored: its name is longer than 65,535 bytes"),
+        (["k", "é" * 32_768], "the column in place 2 cannot be stored: its name is longer than 65,535 bytes"),
+        (
+            ["k", *map(str, range(16_385))],
+            "the header has 16,385 columns that the schema does not know; at most 16,384",
+        ),
+    ],
+)
+def test_what_can_be_stored_has_limits(header: list[str], text: str) -> None:
+    fields = '[key]\npartition = "k"\n[columns.k]\nrequired = true'
+    with pytest.raises(BadFile, match=re.escape(text)):
+        schema_of(f'unknown_columns = "store"\n{fields}').plan(header)
+    assert schema_of(fields).plan(header).attributes == ("k",)
+
+
+@pytest.mark.parametrize(
     ("name", "known"), [("mail", True), ("EMAIL", True), ("Phone", True), ("createdAt", False), ("v", False)]
 )
-def test_has_column(name: str, known: bool) -> None:
-    assert USERS.has_column(name) is known
+def test_names_that_the_schema_knows(name: str, known: bool) -> None:
+    assert USERS.knows_any([name]) is USERS.knows_any(["other", name]) is known
+    assert not USERS.knows_any([])
 
 
 @pytest.mark.parametrize("kind", ["version", "row_number", "modified"])
