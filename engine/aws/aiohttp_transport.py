@@ -10,7 +10,7 @@ import aiohttp
 import yarl
 
 from engine.aws.http1 import CONNECT_SECONDS
-from engine.aws.types import MAX_CONNECTIONS, Download, Fetch, Headers, Reply, Transport
+from engine.aws.types import MAX_CONNECTIONS, Exchange, Fetch, Headers, Reply, Request, Transport
 
 
 def _session(tls: ssl.SSLContext) -> aiohttp.ClientSession:
@@ -52,7 +52,7 @@ async def transport(tls: ssl.SSLContext) -> AsyncIterator[Transport]:
         yield send
 
 
-class _Download:
+class _Exchange:
     def __init__(self, reply: aiohttp.ClientResponse) -> None:
         self._reply = reply
         self.status: int = reply.status
@@ -67,14 +67,19 @@ class _Download:
 
 
 @asynccontextmanager
-async def downloads(tls: ssl.SSLContext) -> AsyncIterator[Fetch]:
-    """Open what downloads."""
+async def fetch(tls: ssl.SSLContext) -> AsyncIterator[Fetch]:
+    """Open what S3's requests are sent by."""
     async with _session(tls) as http:
 
-        async def begin(url: str, headers: Mapping[str, str], seconds: float) -> Download:
+        async def send(request: Request, seconds: float) -> Exchange:
+            method, url, headers, body = request
             limit = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=seconds)
             signed = yarl.URL(url, encoded=True)  # as it stands
             with _faults():
-                return _Download(await http.get(signed, headers=headers, timeout=limit, allow_redirects=False))
+                return _Exchange(
+                    await http.request(
+                        method, signed, data=body or None, headers=headers, timeout=limit, allow_redirects=False
+                    )
+                )
 
-        yield begin
+        yield send

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import botocore.exceptions
 import botocore.session
+from botocore import xform_name
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.config import Config
@@ -24,6 +25,7 @@ from botocore.credentials import RefreshableCredentials
 from botocore.httpsession import get_cert_path
 
 from engine.aws.sign import Credentials
+from engine.aws.types import Request
 from engine.errors import ServiceError
 
 
@@ -56,16 +58,22 @@ _BREAK = re.compile("[\r\n\0]")
 
 
 class SignedRequest(NamedTuple):
-    """A request without a body as botocore's own client would send it."""
+    """A request to S3 as botocore's own client would send it."""
 
-    url: str
-    headers: Mapping[str, str]
+    request: Request
     region: str
     """The region that it was made and signed for."""
 
 
+class _Nothing(io.BytesIO):
+    """The body of an answer that never was; botocore reads it by `stream`."""
+
+    def stream(self, **_: Any) -> Iterator[bytes]:
+        return iter(())
+
+
 class _Writer:
-    """Writes and signs the GetObject requests of one region, by a client that sends nothing."""
+    """Writes and signs the requests to S3 of one region, by a client that sends nothing."""
 
     def __init__(self, settings: botocore.session.Session, credentials: Credentials, region: str | None) -> None:
         self.credentials = credentials
@@ -79,26 +87,29 @@ class _Writer:
         )
         self._written: Any = None
         # What a handler of this event returns is taken for the answer: nothing is sent.
-        self._client.meta.events.register("before-send.s3.GetObject", self._keep)
+        self._client.meta.events.register("before-send.s3", self._keep)
         self._client.meta.events.register("before-call.s3.CreateSession", self._refuse)
 
     def _keep(self, request: Any, **_: Any) -> Any:
         self._written = request
-        return AWSResponse(request.url, 200, HTTPHeaders(), io.BytesIO())
+        return AWSResponse(request.url, 200, HTTPHeaders(), _Nothing())
 
     def _refuse(self, **_: Any) -> None:
         # Botocore would wait for the answer, and the event loop with it. S3 does not tell of such buckets' objects.
-        raise ValueError("directory buckets (S3 Express) are not read: use a general purpose bucket")
+        raise ValueError("directory buckets (S3 Express) cannot be used: use a general purpose bucket")
 
-    def write(self, arguments: Mapping[str, str]) -> SignedRequest:
-        self._client.get_object(**arguments)
+    def write(self, operation: str, arguments: Mapping[str, Any]) -> SignedRequest:
+        getattr(self._client, xform_name(operation))(**arguments)
+        written, self._written = self._written, None
         headers = {
             name: value.decode("latin-1") if isinstance(value, bytes) else value
-            for name, value in self._written.headers.items()
+            for name, value in written.headers.items()
+            if name.lower() != "expect"  # the body is sent at once; this field is not signed
         }
         if any(_BREAK.search(value) for value in headers.values()):
             raise ValueError("a header field would have a line break, perhaps from the session token")
-        return SignedRequest(self._written.url, headers, self._client.meta.region_name)
+        body = b"" if written.body is None else written.body.read()
+        return SignedRequest(Request(written.method, written.url, headers, body), self._client.meta.region_name)
 
 
 class Session:
@@ -121,11 +132,6 @@ class Session:
             self._endpoints[service] = Endpoint(meta.endpoint_url, meta.region_name)
         return self._endpoints[service]
 
-    @property
-    def models(self) -> Any:
-        """Botocore's loader, with the service models and endpoints that it has read."""
-        return self._settings.get_component("data_loader")
-
     def tls(self) -> ssl.SSLContext:
         """Return a context that checks certificates against the authorities that AWS tools trust."""
         if self._tls is None:
@@ -133,21 +139,23 @@ class Session:
             self._tls = ssl.create_default_context(cafile=authorities)
         return self._tls
 
-    async def get_object(self, arguments: Mapping[str, str], region: str | None = None) -> SignedRequest:
-        """Return the request for an object, with the address and the signature that botocore's client gives it.
+    async def s3_request(
+        self, operation: str, arguments: Mapping[str, Any], region: str | None = None
+    ) -> SignedRequest:
+        """Return a request to S3, with the address and the signature that botocore's client gives it.
 
-        `arguments` are those of its ``get_object``; `region` is that of the bucket, if it is not the session's.
-        Raises `ServiceError`.
+        `arguments` are those of its method for `operation`, such as ``GetObject``; `region` is that of the bucket, if
+        it is not the session's. Raises `ServiceError`.
         """
         credentials = await self.credentials()
         try:
             writer = self._writers.get(region)
             if writer is None or writer.credentials != credentials:
                 writer = self._writers[region] = _Writer(self._settings, credentials, region)
-            return writer.write(arguments)
+            return writer.write(operation, arguments)
         except (botocore.exceptions.BotoCoreError, ValueError) as error:
             # Nothing was sent, so it is a setting or a name.
-            raise ServiceError("GetObject", "InvalidParameter", 400, " ".join(str(error).split())) from error
+            raise ServiceError(operation, "InvalidParameter", 400, " ".join(str(error).split())) from error
 
     async def credentials(self, renew: bool = False) -> Credentials:
         """Return current credentials, renewed in time by botocore where they can expire. Raises `ServiceError`.

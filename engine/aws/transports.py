@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 
-from engine.aws.download import fetch
+from engine.aws.exchange import fetch
 from engine.aws.http1 import Pool
 from engine.aws.session import Session
 from engine.aws.types import Fetch, Reply, Transport
@@ -25,13 +25,13 @@ def open_transport(kind: str, using: Session) -> AbstractAsyncContextManager[Tra
     return aiohttp_transport.transport(using.tls())
 
 
-def open_downloads(kind: str, using: Session) -> AbstractAsyncContextManager[Fetch]:
-    """Open what downloads, by the transport of that kind; see `open_transport`."""
+def open_fetch(kind: str, using: Session) -> AbstractAsyncContextManager[Fetch]:
+    """Open what S3's requests are sent by; see `open_transport`."""
     if kind == "lean":
         return nullcontext(partial(fetch, tls=using.tls()))
     from engine.aws import aiohttp_transport
 
-    return aiohttp_transport.downloads(using.tls())
+    return aiohttp_transport.fetch(using.tls())
 
 
 @asynccontextmanager

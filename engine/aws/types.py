@@ -31,8 +31,17 @@ Transport = Callable[[str, Mapping[str, str], bytes, float], Awaitable[Reply]]
 """(url, headers, body, timeout in seconds) -> reply. Raises `ConnectionError` or `TimeoutError`."""
 
 
-class Download(Protocol):
-    """The reply to a GET: the HTTP status, the headers, and the body as it comes."""
+class Request(NamedTuple):
+    """A request to S3, ready to be sent: every header but Host is there, the length of the body too."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+class Exchange(Protocol):
+    """The reply to one request: the HTTP status, the headers, and the body as it comes."""
 
     @property
     def status(self) -> int:
@@ -46,11 +55,11 @@ class Download(Protocol):
         """Return up to `most` bytes of the body, none at its end. Raises `ConnectionError` or `TimeoutError`."""
 
     def close(self) -> None:
-        """Give the connection up, also in the middle of the body."""
+        """Close the connection, also in the middle of the body."""
 
 
-Fetch = Callable[[str, Mapping[str, str], float], Awaitable[Download]]
-"""(url, headers, seconds that each step may take) -> download. Raises `ConnectionError` or `TimeoutError`."""
+Fetch = Callable[[Request, float], Awaitable[Exchange]]
+"""(request, seconds that each step may take) -> its reply, once the head is there. Raises as a `Transport` does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager, closing
 import pytest
 
 from engine.aws.objects import CHUNK_BYTES, Objects, OpenObject
-from engine.aws.reject_store import RejectStore, reject_store
+from engine.aws.reject_store import RejectStore
+from engine.aws.s3 import S3
 from engine.aws.session import Session
-from engine.aws.transports import open_downloads
+from engine.aws.transports import open_fetch
 from engine.errors import ObjectGone, ObjectSuperseded, ServiceError, Verdict
 from engine.flow.backoff import NEVER
 from engine.identity import ObjectRef
@@ -33,15 +34,16 @@ KEYS = [
 async def objects_in(cloud: Cloud) -> AsyncIterator[Objects]:
     with cloud.environment():
         session = Session()
-        async with open_downloads("lean", session) as fetch:
-            yield Objects(session, fetch)
+        async with open_fetch("lean", session) as fetch:
+            yield Objects(S3(session, fetch))
 
 
 @asynccontextmanager
 async def store_in(cloud: Cloud) -> AsyncIterator[RejectStore]:
     with cloud.environment():
-        async with reject_store(Session()) as store:
-            yield store
+        session = Session()
+        async with open_fetch("lean", session) as fetch:
+            yield RejectStore(S3(session, fetch))
 
 
 async def content(opened: OpenObject) -> bytes:

@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager, closing
 
 import pytest
 
-from engine.aws.objects import MAX_FAILURES, Objects, OpenObject
+from engine.aws.objects import Objects, OpenObject
+from engine.aws.s3 import MAX_FAILURES, S3
 from engine.aws.session import Session
-from engine.aws.transports import open_downloads
+from engine.aws.transports import open_fetch
 from engine.aws.types import MAX_CONNECTIONS
 from engine.config import TRANSPORTS
 from engine.errors import DeadlineExceeded, ObjectGone, ObjectSuperseded, ServiceError, Verdict
@@ -55,8 +56,8 @@ async def objects_in(
     with pytest.MonkeyPatch.context() as env:
         env.setenv("AWS_ENDPOINT_URL_S3", server.endpoint)
         session = Session()
-        async with open_downloads(kind, session) as fetch:
-            yield Objects(session, fetch, backoff=backoff, patience=patience)
+        async with open_fetch(kind, session) as fetch:
+            yield Objects(S3(session, fetch, backoff=backoff, patience=patience))
 
 
 @pytest.fixture

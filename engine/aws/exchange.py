@@ -1,8 +1,8 @@
-"""Downloads: a GET whose reply is read in pieces while it comes, parsed by httptools.
+"""Exchanges with S3: one request on a connection of its own, its reply read in pieces while it comes.
 
-Each download has a connection of its own, closed at its end: next to what an object takes to read, opening one is
-little, and no connection can have gone stale. It is this side that closes: uvloop loses what it still holds of a TLS
-connection when the other side does. Memory: what one read asks for, and as much again that came meanwhile.
+The connection is closed at the end: next to what an object takes to read, opening one is little, and no connection can
+have gone stale. It is this side that closes: uvloop loses what it still holds of a TLS connection when the other side
+does. Memory: the request's body, what one read asks for, and as much again that came meanwhile.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Mapping
 from typing import cast
 from urllib.parse import urlsplit
 
 import httptools
 
 from engine.aws.http1 import MAX_HEAD_BYTES, Headers, Origin, connect
+from engine.aws.types import Request
 
 AHEAD_BYTES = 262_144
 """What may have come without having been asked for; then the server has to wait."""
 
 
-class Download(asyncio.Protocol):
-    """The reply to one GET. `status` and `headers` are there from the beginning, the body comes by `read`."""
+class Exchange(asyncio.Protocol):
+    """One request and its reply: after `send` there are `status` and `headers`, the body comes by `read`."""
 
     def __init__(self, patience: float) -> None:
         """Wait at most `patience` seconds for the head, and for what one read asks for."""
@@ -41,10 +41,12 @@ class Download(asyncio.Protocol):
         self._complete = self._paused = False
         self._transport: asyncio.Transport | None = None
 
-    async def begin(self, request: bytes) -> None:
-        """Send the request and wait for the head of the reply. Raises `TimeoutError` and `ConnectionError`."""
+    async def send(self, head: bytes, body: bytes) -> None:
+        """Send a request and wait for the head of the reply. Raises `TimeoutError` and `ConnectionError`."""
         if self._transport is not None:
-            self._transport.write(request)
+            self._transport.write(head)
+            if body:
+                self._transport.write(body)
         await self._wait(0)
         if self._failure is not None and self.status < 200:
             kind, reason = self._failure
@@ -72,7 +74,7 @@ class Download(asyncio.Protocol):
 
     def close(self) -> None:
         """Close the connection without waiting; what was not read is gone."""
-        self._fail(ConnectionError, "the download was closed")
+        self._fail(ConnectionError, "the connection was closed")
         self._pieces.clear()
         self._held = 0
 
@@ -159,19 +161,19 @@ class Download(asyncio.Protocol):
         self._complete = self.status >= 200
 
 
-async def fetch(url: str, headers: Mapping[str, str], patience: float, tls: ssl.SSLContext) -> Download:
-    """Send a GET and return its reply as soon as the head is there.
+async def fetch(request: Request, patience: float, tls: ssl.SSLContext) -> Exchange:
+    """Send a request and return its reply as soon as the head is there.
 
     Raises `TimeoutError` when a step takes longer than `patience` seconds, and `ConnectionError`.
     """
-    origin, parts = Origin.of(url), urlsplit(url)
+    origin, parts = Origin.of(request.url), urlsplit(request.url)
     target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
-    fields = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-    head = f"GET {target} HTTP/1.1\r\nHost: {origin.name}\r\n{fields}\r\n"
-    download = await connect(lambda: Download(patience), origin, tls, patience)
+    fields = "".join([f"{name}: {value}\r\n" for name, value in request.headers.items()])
+    head = f"{request.method} {target} HTTP/1.1\r\nHost: {origin.name}\r\n{fields}\r\n"
+    exchange = await connect(lambda: Exchange(patience), origin, tls, patience)
     try:
-        await download.begin(head.encode("latin-1"))
+        await exchange.send(head.encode("latin-1"), request.body)
     except BaseException:
-        download.close()
+        exchange.close()
         raise
-    return download
+    return exchange

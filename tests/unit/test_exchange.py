@@ -1,6 +1,6 @@
-"""Downloads to the byte: replies in any pieces, read in any pieces, with the server held back, and what is no reply.
+"""Exchanges to the byte: replies in any pieces, read in any pieces, with the server held back, and what is no reply.
 
-No sockets: the download is given its bytes as an event loop would give them.
+No sockets: the exchange is given its bytes as an event loop would give them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.aws.download import AHEAD_BYTES, Download
+from engine.aws.exchange import AHEAD_BYTES, Exchange
 from engine.aws.http1 import MAX_HEAD_BYTES
 
 BODY = b"name,mail,phone\nJohn Doe,john@gmail.com,9876543210\n"
@@ -56,25 +56,25 @@ class FakeTransport:
         self.reading = True
 
 
-def made(patience: float = 5) -> tuple[Download, FakeTransport]:
-    download, transport = Download(patience), FakeTransport()
-    download.connection_made(cast(Any, transport))
-    return download, transport
+def made(patience: float = 5) -> tuple[Exchange, FakeTransport]:
+    exchange, transport = Exchange(patience), FakeTransport()
+    exchange.connection_made(cast(Any, transport))
+    return exchange, transport
 
 
-async def begun(data: bytes, patience: float = 5) -> tuple[Download, FakeTransport]:
-    """A download whose first bytes, with the head, have come."""
-    download, transport = made(patience)
-    task = asyncio.ensure_future(download.begin(REQUEST))
+async def begun(data: bytes, patience: float = 5) -> tuple[Exchange, FakeTransport]:
+    """An exchange whose first bytes, with the head, have come."""
+    exchange, transport = made(patience)
+    task = asyncio.ensure_future(exchange.send(REQUEST, b""))
     await asyncio.sleep(0)
-    download.data_received(data)
+    exchange.data_received(data)
     await task
-    return download, transport
+    return exchange, transport
 
 
-async def whole(download: Download, most: int) -> bytes:
+async def whole(exchange: Exchange, most: int) -> bytes:
     parts = []
-    while part := await download.read(most):
+    while part := await exchange.read(most):
         assert len(part) <= most
         parts.append(part)
     return b"".join(parts)
@@ -84,21 +84,21 @@ async def whole(download: Download, most: int) -> bytes:
 @given(cuts=st.lists(st.integers(0, 250), max_size=12), most=st.integers(1, 60))
 def test_a_reply_in_any_pieces_is_the_same(reply: bytes, cuts: list[int], most: int) -> None:
     async def run() -> None:
-        download, transport = made()
+        exchange, transport = made()
         places = sorted({min(cut, len(reply)) for cut in cuts} | {0, len(reply)})
 
         async def read() -> bytes:
-            await download.begin(REQUEST)
-            assert download.status == 200
-            assert download.headers.get("etag") == '"e"'
-            return await whole(download, most)
+            await exchange.send(REQUEST, b"")
+            assert exchange.status == 200
+            assert exchange.headers.get("etag") == '"e"'
+            return await whole(exchange, most)
 
         task = asyncio.ensure_future(read())
         await asyncio.sleep(0)
         for start, end in pairwise(places):
-            download.data_received(reply[start:end])
+            exchange.data_received(reply[start:end])
             await asyncio.sleep(0)
-        download.connection_lost(None)
+        exchange.connection_lost(None)
         assert await task == BODY
         assert transport.written == REQUEST
         assert transport.aborted
@@ -108,17 +108,17 @@ def test_a_reply_in_any_pieces_is_the_same(reply: bytes, cuts: list[int], most: 
 
 @pytest.mark.parametrize("length", range(len(PLAIN)))
 async def test_a_connection_that_ends_early_gives_what_came_and_then_an_error(length: int) -> None:
-    download, _ = made()
+    exchange, _ = made()
 
     async def read() -> bytes:
-        await download.begin(REQUEST)
-        return await download.read(1_000)
+        await exchange.send(REQUEST, b"")
+        return await exchange.read(1_000)
 
     task = asyncio.ensure_future(read())
     await asyncio.sleep(0)
     if length:
-        download.data_received(PLAIN[:length])
-    download.connection_lost(ConnectionResetError())
+        exchange.data_received(PLAIN[:length])
+    exchange.connection_lost(ConnectionResetError())
     came = PLAIN[:length].partition(b"\r\n\r\n")[2]
     if came:
         assert await task == came
@@ -126,26 +126,26 @@ async def test_a_connection_that_ends_early_gives_what_came_and_then_an_error(le
         with pytest.raises(ConnectionError, match="ConnectionResetError"):
             await task
     with pytest.raises(ConnectionError, match="ConnectionResetError"):
-        await download.read(1)
+        await exchange.read(1)
 
 
 async def test_the_server_is_held_back_while_nobody_reads() -> None:
     size, most = 40 * AHEAD_BYTES, 100_000
-    download, transport = await begun(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
+    exchange, transport = await begun(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
     came = read = most_held = 0
 
     def serve() -> int:
         """Send as long as it may."""
         sent = 0
         while transport.may_send() and came + sent < size:
-            download.data_received(b"x" * 65_536)
+            exchange.data_received(b"x" * 65_536)
             sent += 65_536
         return sent
 
     while read < size:
         came += serve()
         most_held = max(most_held, came - read)
-        task = asyncio.ensure_future(download.read(most))
+        task = asyncio.ensure_future(exchange.read(most))
         await asyncio.sleep(0)
         if not task.done():  # it asks for more than there is, and so the server goes on
             assert transport.may_send()
@@ -156,18 +156,18 @@ async def test_the_server_is_held_back_while_nobody_reads() -> None:
 
 
 async def test_a_head_that_does_not_come_is_waited_for_so_long() -> None:
-    download, transport = made(patience=0.01)
+    exchange, transport = made(patience=0.01)
     with pytest.raises(TimeoutError):
-        await download.begin(REQUEST)
+        await exchange.send(REQUEST, b"")
     assert transport.aborted
 
 
 async def test_a_body_that_stops_gives_what_came_and_then_an_error() -> None:
-    download, transport = await begun(PLAIN[:-20], patience=0.01)
-    assert await download.read(1_000) == BODY[:-20]
+    exchange, transport = await begun(PLAIN[:-20], patience=0.01)
+    assert await exchange.read(1_000) == BODY[:-20]
     assert transport.aborted
     with pytest.raises(TimeoutError):
-        await download.read(1_000)
+        await exchange.read(1_000)
 
 
 @pytest.mark.parametrize(
@@ -183,54 +183,54 @@ async def test_a_body_that_stops_gives_what_came_and_then_an_error() -> None:
     ids=["ssh", "tls", "negative", "two-lengths", "endless", "interim-forever"],
 )
 async def test_what_is_no_reply_is_an_error(garbage: bytes) -> None:
-    download, transport = made()
-    task = asyncio.ensure_future(download.begin(REQUEST))
+    exchange, transport = made()
+    task = asyncio.ensure_future(exchange.send(REQUEST, b""))
     await asyncio.sleep(0)
-    download.data_received(garbage)
+    exchange.data_received(garbage)
     with pytest.raises(ConnectionError):
         await task
     assert transport.aborted
 
 
 async def test_garbage_between_chunks_is_an_error() -> None:
-    download, _ = await begun(CHUNKED.partition(b"\r\n23\r\n")[0])
-    download.data_received(b"\r\nnonsense\r\n")
-    assert await download.read(1_000) == BODY[:16]
+    exchange, _ = await begun(CHUNKED.partition(b"\r\n23\r\n")[0])
+    exchange.data_received(b"\r\nnonsense\r\n")
+    assert await exchange.read(1_000) == BODY[:16]
     with pytest.raises(ConnectionError, match="not HTTP"):
-        await download.read(1_000)
+        await exchange.read(1_000)
 
 
 @pytest.mark.parametrize("first", [b"", ANOTHER], ids=["later", "with-it"])
 async def test_what_follows_the_reply_is_none_of_it(first: bytes) -> None:
-    download, transport = await begun(PLAIN + first)
+    exchange, transport = await begun(PLAIN + first)
     assert transport.aborted  # the reply is all there
-    download.data_received(ANOTHER)
-    assert download.status == 200
-    assert await whole(download, 10) == BODY
+    exchange.data_received(ANOTHER)
+    assert exchange.status == 200
+    assert await whole(exchange, 10) == BODY
 
 
 async def test_closing_in_the_middle_ends_the_connection_and_the_reading() -> None:
-    download, transport = await begun(PLAIN[:-20])
-    download.close()
-    download.close()
+    exchange, transport = await begun(PLAIN[:-20])
+    exchange.close()
+    exchange.close()
     assert transport.aborted
     with pytest.raises(ConnectionError, match="closed"):
-        await download.read(1_000)
+        await exchange.read(1_000)
 
 
 @pytest.mark.parametrize("reply", [PLAIN, PLAIN[:-20], PLAIN[:10]], ids=["whole", "cut", "head"])
-async def test_nothing_is_left_of_a_download_that_is_over(reply: bytes) -> None:
+async def test_nothing_is_left_of_a_exchange_that_is_over(reply: bytes) -> None:
     gc.disable()  # as good as in the functions: they look for circles rarely
     try:
-        download, transport = made()
-        task = asyncio.ensure_future(download.begin(REQUEST))
+        exchange, transport = made()
+        task = asyncio.ensure_future(exchange.send(REQUEST, b""))
         await asyncio.sleep(0)
-        download.data_received(reply)
-        download.connection_lost(None)
+        exchange.data_received(reply)
+        exchange.connection_lost(None)
         with suppress(ConnectionError):
             await task
-        left = weakref.ref(download)
-        del download, task
+        left = weakref.ref(exchange)
+        del exchange, task
         await asyncio.sleep(0)  # until then the loop has the error in its hands
         assert transport.aborted
         assert left() is None
@@ -239,28 +239,28 @@ async def test_nothing_is_left_of_a_download_that_is_over(reply: bytes) -> None:
 
 
 async def test_trailers_without_end_are_not_kept() -> None:
-    download, _ = await begun(CHUNKED.partition(b"Trailer")[0])
+    exchange, _ = await begun(CHUNKED.partition(b"Trailer")[0])
     for number in range(1_000):
-        download.data_received(b"Trailer-%d: x\r\n" % number)
-    assert not download._fields
-    assert await download.read(1_000) == BODY
+        exchange.data_received(b"Trailer-%d: x\r\n" % number)
+    assert not exchange._fields
+    assert await exchange.read(1_000) == BODY
 
 
 async def test_another_protocol_is_none_of_http() -> None:
-    download, _ = made()
-    task = asyncio.ensure_future(download.begin(REQUEST))
+    exchange, _ = made()
+    task = asyncio.ensure_future(exchange.send(REQUEST, b""))
     await asyncio.sleep(0)
-    download.data_received(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
+    exchange.data_received(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
     with pytest.raises(ConnectionError, match="not HTTP"):
         await task
 
 
 async def test_a_read_that_is_cancelled_takes_nothing() -> None:
-    download, _ = await begun(PLAIN[:-20])
-    task = asyncio.ensure_future(download.read(1_000))
+    exchange, _ = await begun(PLAIN[:-20])
+    task = asyncio.ensure_future(exchange.read(1_000))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    download.data_received(PLAIN[-20:])
-    assert await download.read(1_000) == BODY
+    exchange.data_received(PLAIN[-20:])
+    assert await exchange.read(1_000) == BODY

@@ -1,0 +1,220 @@
+"""Requests to S3: botocore's own client is the oracle, caught just before it sends."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore.awsrequest import AWSResponse
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from engine.aws.reject_store import RejectStore
+from engine.aws.s3 import S3
+from engine.aws.session import Session, SignedRequest
+from engine.aws.sign import Credentials
+from engine.aws.types import Exchange, Request
+from engine.errors import ServiceError, Verdict
+from engine.flow.backoff import NEVER
+from engine.rejects import RejectFile
+
+KEYS = st.text(st.characters(min_codepoint=0x20, exclude_categories=["Cs"]), min_size=1, max_size=60)
+VERSIONS = st.none() | st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=40)
+BUCKETS = st.from_regex(r"[a-z0-9][a-z0-9-]{1,40}[a-z0-9]", fullmatch=True) | st.sampled_from(["with.dots", "a.b.c"])
+REGIONS = st.sampled_from([None, "us-east-1", "eu-central-1", "cn-north-1", "us-gov-west-1", "ap-southeast-5"])
+ENDPOINTS = st.sampled_from([None, "http://127.0.0.1:4566", "https://s3.example.org:8443", "https://minio.internal"])
+SECRETS = st.builds(Credentials, st.just("AKIDEXAMPLE"), st.just("secret/+="), st.sampled_from([None, "token/+=="]))
+SOME = Credentials("a", "b")
+# What differs with each request.
+PASSING = {"amz-sdk-invocation-id", "user-agent"}
+
+
+def use(env: pytest.MonkeyPatch, credentials: Credentials) -> None:
+    env.setenv("AWS_ACCESS_KEY_ID", credentials.access_key)
+    env.setenv("AWS_SECRET_ACCESS_KEY", credentials.secret_key)
+    if credentials.token:
+        env.setenv("AWS_SESSION_TOKEN", credentials.token)
+    else:
+        env.delenv("AWS_SESSION_TOKEN", raising=False)
+
+
+@contextmanager
+def environment(credentials: Credentials, endpoint_url: str | None = None) -> Iterator[None]:
+    """The settings of a process with these credentials, and with this endpoint for S3."""
+    with pytest.MonkeyPatch.context() as env:
+        use(env, credentials)
+        if endpoint_url:
+            env.setenv("AWS_ENDPOINT_URL_S3", endpoint_url)
+        yield
+
+
+def sent_by_botocore(operation: str, region: str | None, arguments: dict[str, Any]) -> Any:
+    client: Any = botocore.session.get_session().create_client("s3", region_name=region)
+    requests: list[Any] = []
+
+    def keep(request: Any, **_: Any) -> AWSResponse:
+        requests.append(request)
+        raise StopIteration
+
+    client.meta.events.register("before-send.s3", keep)
+    with pytest.raises(StopIteration):
+        client.get_object(**arguments) if operation == "GetObject" else client.put_object(**arguments)
+    return requests[0]
+
+
+def plain(headers: Any) -> dict[str, str]:
+    texts = {name.lower(): value.decode() if isinstance(value, bytes) else value for name, value in headers.items()}
+    return {name: text for name, text in texts.items() if name not in PASSING}
+
+
+def written(operation: str, region: str | None, arguments: dict[str, Any]) -> SignedRequest:
+    return asyncio.run(Session().s3_request(operation, arguments, region))
+
+
+def both(operation: str, region: str | None, arguments: dict[str, Any]) -> tuple[SignedRequest, Any]:
+    """Our request and botocore's, written in one second: the signature is of that second."""
+    while True:
+        ours, theirs = written(operation, region, arguments), sent_by_botocore(operation, region, arguments)
+        if ours.request.headers["X-Amz-Date"] == theirs.headers["X-Amz-Date"].decode():
+            return ours, theirs
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(BUCKETS, KEYS, VERSIONS, st.booleans(), REGIONS, ENDPOINTS, SECRETS)
+def test_a_get_is_the_one_that_botocore_sends(
+    bucket: str,
+    key: str,
+    version: str | None,
+    resumed: bool,
+    region: str | None,
+    endpoint_url: str | None,
+    credentials: Credentials,
+) -> None:
+    arguments = {"Bucket": bucket, "Key": key}
+    arguments |= {"VersionId": version} if version else {}
+    arguments |= {"IfMatch": '"5eb63bbb"', "Range": "bytes=1000-"} if resumed else {}
+    with environment(credentials, endpoint_url):
+        (ours, used), theirs = both("GetObject", region, arguments)
+    assert (ours.method, ours.url, ours.body) == ("GET", theirs.url, b"")
+    assert plain(ours.headers) == plain(theirs.headers)
+    assert used == (region or "us-east-1")
+    assert f"/{used}/s3/aws4_request" in ours.headers["Authorization"]
+
+
+def put_by_store(key: str, bucket: str, body: bytes) -> Request:
+    """The request by which a reject file is put."""
+    sent: list[Request] = []
+
+    class Stored:
+        status = 200
+        headers: Any = None
+
+        async def read(self, most: int) -> bytes:
+            return b""
+
+        def close(self) -> None:
+            pass
+
+    async def fetch(request: Request, seconds: float) -> Exchange:
+        sent.append(request)
+        return Stored()
+
+    asyncio.run(RejectStore(S3(Session(), fetch)).put([RejectFile(key, body)], bucket, NEVER))
+    (request,) = sent
+    return request
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(BUCKETS, KEYS, st.binary(max_size=200), ENDPOINTS, SECRETS)
+def test_a_reject_file_is_put_whole_signed_and_with_its_checksum(
+    bucket: str, key: str, body: bytes, endpoint_url: str | None, credentials: Credentials
+) -> None:
+    checksum = base64.b64encode(zlib.crc32(body).to_bytes(4)).decode()
+    arguments = {"Bucket": bucket, "Key": key, "Body": body, "ContentType": "text/csv; charset=utf-8"}
+    with environment(credentials, endpoint_url):
+        while True:
+            ours = put_by_store(key, bucket, body)
+            given_checksum = {**arguments, "ChecksumAlgorithm": "CRC32", "ChecksumCRC32": checksum}
+            theirs = sent_by_botocore("PutObject", None, given_checksum)
+            by_default = sent_by_botocore("PutObject", None, arguments)
+            dates = {plain(sent.headers)["x-amz-date"] for sent in (ours, theirs, by_default)}
+            if len(dates) == 1:
+                break
+    assert (ours.method, ours.url, ours.body) == ("PUT", theirs.url, body)
+    # The body is sent at once: nobody waits for a go-ahead. That field is not signed.
+    assert plain(ours.headers) == {name: text for name, text in plain(theirs.headers).items() if name != "expect"}
+    assert ours.headers["x-amz-checksum-crc32"] == checksum
+    assert ours.headers["Content-Length"] == str(len(body))
+    assert ours.headers["X-Amz-Content-SHA256"] == hashlib.sha256(body).hexdigest()
+    assert not {"transfer-encoding", "content-encoding", "x-amz-trailer"} & set(plain(ours.headers))
+    if ours.url.startswith("http:"):
+        # Where botocore, by itself, does not put a checksum behind the body, its request is this very one.
+        assert plain(by_default.headers)["authorization"] == ours.headers["Authorization"]
+
+
+@pytest.mark.parametrize(
+    ("settings_", "host"),
+    [
+        ({}, "bucket.s3.eu-west-1.amazonaws.com"),
+        ({"AWS_USE_DUALSTACK_ENDPOINT": "true"}, "bucket.s3.dualstack.eu-west-1.amazonaws.com"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:99"}, "127.0.0.1:99/bucket"),
+        (
+            {"AWS_ENDPOINT_URL": "http://127.0.0.1:99", "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:98"},
+            "127.0.0.1:98/bucket",
+        ),
+    ],
+)
+def test_the_settings_of_aws_tools_hold(settings_: dict[str, str], host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, SOME)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    for name, value in settings_.items():
+        monkeypatch.setenv(name, value)
+    for operation in ("GetObject", "PutObject"):
+        request, _ = written(operation, None, {"Bucket": "bucket", "Key": "a b/c.csv"})
+        assert request.url.partition("://")[2] == f"{host}/a%20b/c.csv"
+
+
+def test_other_credentials_sign_the_next_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> list[Request]:
+        session, requests = Session(), []
+        for credentials in (Credentials("ONE", "1"), Credentials("ONE", "1"), Credentials("TWO", "2", "token")):
+            use(monkeypatch, credentials)
+            await session.credentials(renew=True)
+            requests.append((await session.s3_request("GetObject", {"Bucket": "b", "Key": "k"})).request)
+        return requests
+
+    one, again, two = asyncio.run(run())
+    assert "Credential=ONE/" in one.headers["Authorization"]
+    assert "Credential=ONE/" in again.headers["Authorization"]
+    assert "Credential=TWO/" in two.headers["Authorization"]
+    assert two.headers["X-Amz-Security-Token"] == "token"
+    assert "X-Amz-Security-Token" not in one.headers
+
+
+@pytest.mark.parametrize("operation", ["GetObject", "PutObject"])
+@pytest.mark.parametrize(
+    ("arguments", "credentials", "endpoint", "said"),
+    [
+        ({"Bucket": "no bucket"}, SOME, "", "no bucket"),
+        ({"Bucket": "files--use1-az4--x-s3"}, SOME, "", "directory buckets"),
+        ({"Bucket": "bucket"}, Credentials("a", "b", "token\r\nX-Evil: 1"), "", "line break"),
+        ({"Bucket": "bucket"}, SOME, "localhost:4566", "Invalid endpoint: localhost:4566"),
+    ],
+)
+def test_what_no_request_can_be_made_of_is_told_in_one_line(
+    operation: str, arguments: dict[str, str], credentials: Credentials, endpoint: str, said: str
+) -> None:
+    with (
+        environment(credentials, endpoint),
+        pytest.raises(ServiceError, match=f"^{operation} failed: InvalidParameter.*{said}") as caught,
+    ):
+        written(operation, None, {**arguments, "Key": "k.csv"})
+    assert caught.value.verdict is Verdict.FATAL
+    assert "Evil" not in str(caught.value)
