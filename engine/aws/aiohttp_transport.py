@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -9,13 +10,14 @@ from contextlib import asynccontextmanager, contextmanager
 import aiohttp
 import yarl
 
-from engine.aws.http1 import CONNECT_SECONDS
+from engine.aws.http1 import CONNECT_SECONDS, MAX_BODY_BYTES
 from engine.aws.types import MAX_CONNECTIONS, Exchange, Fetch, Headers, Reply, Request, Transport
 
 
 def _session(tls: ssl.SSLContext) -> aiohttp.ClientSession:
     """Return a session that adds nothing to requests and takes nothing from replies. https is checked with `tls`."""
     return aiohttp.ClientSession(
+        cookie_jar=aiohttp.DummyCookieJar(),
         connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=30, ssl=tls),
         auto_decompress=False,
         skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent"),
@@ -47,20 +49,31 @@ async def transport(tls: ssl.SSLContext) -> AsyncIterator[Transport]:
             limit = aiohttp.ClientTimeout(total=seconds)
             with _faults():
                 async with http.post(url, data=body, headers=headers, timeout=limit, allow_redirects=False) as reply:
-                    return Reply(reply.status, reply.headers, await reply.read())
+                    return Reply(reply.status, reply.headers, await _body_of(reply))
 
         yield send
 
 
+async def _body_of(reply: aiohttp.ClientResponse) -> bytes:
+    pieces, size = [], 0
+    async for piece in reply.content.iter_any():
+        pieces.append(piece)
+        size += len(piece)
+        if size > MAX_BODY_BYTES:
+            raise ConnectionError("the server sent more than a reply")
+    return b"".join(pieces)
+
+
 class _Exchange:
-    def __init__(self, reply: aiohttp.ClientResponse) -> None:
-        self._reply = reply
+    def __init__(self, reply: aiohttp.ClientResponse, seconds: float) -> None:
+        self._reply, self._seconds = reply, seconds
         self.status: int = reply.status
         self.headers: Headers = reply.headers
 
     async def read(self, most: int) -> bytes:
         with _faults():
-            return await self._reply.content.read(most)
+            async with asyncio.timeout(self._seconds):
+                return await self._reply.content.read(most)
 
     def close(self) -> None:
         self._reply.close()
@@ -70,16 +83,17 @@ class _Exchange:
 async def fetch(tls: ssl.SSLContext) -> AsyncIterator[Fetch]:
     """Open what S3's requests are sent by."""
     async with _session(tls) as http:
+        # aiohttp's own limits of time begin anew with each byte.
+        limit = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
 
         async def send(request: Request, seconds: float) -> Exchange:
-            method, url, headers, body = request
-            limit = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=seconds)
-            signed = yarl.URL(url, encoded=True)  # as it stands
+            url = yarl.URL(request.url, encoded=True)  # as it was signed
+            body = request.body or None
             with _faults():
-                return _Exchange(
-                    await http.request(
-                        method, signed, data=body or None, headers=headers, timeout=limit, allow_redirects=False
+                async with asyncio.timeout(seconds):
+                    reply = await http.request(
+                        request.method, url, data=body, headers=request.headers, timeout=limit, allow_redirects=False
                     )
-                )
+            return _Exchange(reply, seconds)
 
         yield send

@@ -60,20 +60,74 @@ RawReply = tuple[int, Headers, bytes]
 """HTTP status, header fields, body."""
 
 
-class Connection(asyncio.Protocol):
-    """One connection: sends a request and parses its reply, then is free for the next one."""
+class ReplyProtocol(asyncio.Protocol):
+    """Parses the replies that come on a connection. `status` and `headers` are those of the current reply, once known.
+
+    What is not body (heads, interim replies, trailers, chunk framing) is bounded: more than `MAX_HEAD_BYTES` of it in a
+    row ends the connection.
+    """
 
     def __init__(self) -> None:
+        self.status = 0
+        self.headers = Headers([])
         self._transport: asyncio.Transport | None = None
-        self._reply: asyncio.Future[RawReply] | None = None
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         self._fields: list[tuple[bytes, bytes]] = []
+        self._bytes_without_body = 0
+
+    def fail(self, kind: type[OSError], reason: str) -> None:
+        """End the connection; what waits for it gets this exception."""
+        raise NotImplementedError
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport (called by the event loop)."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are no subclass of it
+
+    def data_received(self, data: bytes) -> None:
+        """Parse bytes of a reply (called by the event loop)."""
+        if self._parser is None:
+            return
+        self._bytes_without_body += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self.fail(ConnectionError, f"the reply is not HTTP: {type(error).__name__}")
+            return
+        if self._bytes_without_body > MAX_HEAD_BYTES:
+            self.fail(ConnectionError, "the reply has a head or trailers without end")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Fail what is not complete (called by the event loop)."""
+        self.fail(ConnectionError, type(exc).__name__ if exc else "the server closed the connection")
+        # Both refer to this object, and only the collector would free it: in these processes it rarely runs.
+        self._transport = self._parser = None
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header field, no trailer (called by the parser)."""
+        if not self.status:
+            self._fields.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Take the head, unless it is an interim one: the real one follows (called by the parser)."""
+        if self._parser is not None and not self.status:
+            status = self._parser.get_status_code()
+            if status >= 200:
+                self.status, self.headers = status, Headers(self._fields)
+            self._fields = []
+
+
+class Connection(ReplyProtocol):
+    """One kept-alive connection: sends a request and takes its reply, then is free for the next one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._reply: asyncio.Future[RawReply] | None = None
         self._body: list[bytes] = []
         self._size = 0
         self._used = False
         self.closed = False
 
-    async def request(self, head: bytes, body: bytes, seconds: float) -> RawReply:
+    async def send(self, head: bytes, body: bytes, seconds: float) -> RawReply:
         """Send a request and wait for its reply.
 
         Raises `TimeoutError`, `StaleConnectionError`, or `ConnectionError` with what went wrong; the connection is then
@@ -83,7 +137,7 @@ class Connection(asyncio.Protocol):
             raise StaleConnectionError("the connection was closed while idle")
         loop = asyncio.get_running_loop()
         self._reply = loop.create_future()
-        self._fields, self._body, self._size = [], [], 0
+        self.status = self._size = self._bytes_without_body = 0
         timer = loop.call_later(seconds, self._expire)
         try:
             self._transport.write(head + body)
@@ -94,6 +148,7 @@ class Connection(asyncio.Protocol):
         finally:
             timer.cancel()
             self._reply = None
+            self._body = []
             self._used = True
 
     def close(self) -> None:
@@ -102,62 +157,49 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport (called by the event loop)."""
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's are no subclass of it
+    def fail(self, kind: type[OSError], reason: str) -> None:
+        """End the connection; the request that is under way, if any, gets this exception."""
+        self.close()
+        if self._reply is not None and not self._reply.done():
+            self._reply.set_exception(kind(reason))
 
     def data_received(self, data: bytes) -> None:
         """Parse bytes of a reply (called by the event loop)."""
         self._size += len(data)
         if self._reply is None or self._size > MAX_HEAD_BYTES + MAX_BODY_BYTES:
             # Bytes that nobody asked for: a server that talks out of turn cannot be trusted with the next request.
-            self._fail(ConnectionError("the server sent more than a reply"))
-            return
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._fail(ConnectionError(f"the reply is not HTTP: {type(error).__name__}"))
+            self.fail(ConnectionError, "the server sent more than a reply")
+        else:
+            super().data_received(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail the request that was under way, if any (called by the event loop)."""
-        self.closed = True
         if self._used and not self._size:
-            self._fail(StaleConnectionError("the server had closed the connection"))
-        else:
-            self._fail(ConnectionError(type(exc).__name__ if exc else "the server closed the connection"))
+            self.fail(StaleConnectionError, "the server had closed the connection")
+        super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
         """Refuse a reply that nobody asked for (called by the parser)."""
         if self._reply is None:
-            self._fail(ConnectionError("the server sent more than a reply"))
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header field (called by the parser)."""
-        self._fields.append((name, value))
+            self.fail(ConnectionError, "the server sent more than a reply")
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body (called by the parser)."""
+        self._bytes_without_body = 0
         self._body.append(body)
 
     def on_message_complete(self) -> None:
-        """Hand the reply over (called by the parser)."""
-        status = self._parser.get_status_code()
-        if status < 200:  # an interim reply: the real one follows
-            self._fields = []
+        """Hand the reply over, unless it is an interim one (called by the parser)."""
+        if not self.status:
             return
-        if not self._parser.should_keep_alive():
+        if self._parser is not None and not self._parser.should_keep_alive():
             self.close()
         reply, self._reply = self._reply, None
         if reply is not None and not reply.done():
-            reply.set_result((status, Headers(self._fields), b"".join(self._body)))
+            reply.set_result((self.status, self.headers, b"".join(self._body)))
 
     def _expire(self) -> None:
-        self._fail(TimeoutError("no reply in time"))
-
-    def _fail(self, error: Exception) -> None:
-        self.close()
-        if self._reply is not None and not self._reply.done():
-            self._reply.set_exception(error)
+        self.fail(TimeoutError, "no reply in time")
 
 
 class Origin(NamedTuple):
@@ -211,13 +253,24 @@ async def connect(factory: Callable[[], Protocol], origin: Origin, tls: ssl.SSLC
 class Pool:
     """Connections to one origin, opened as they are needed, the most recently used one first."""
 
-    def __init__(self, url: str, tls: ssl.SSLContext) -> None:
-        """Prepare for `url`; `tls` checks certificates."""
+    def __init__(
+        self,
+        url: str,
+        tls: ssl.SSLContext,
+        *,
+        max_idle_seconds: float = MAX_IDLE_SECONDS,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Prepare for `url`; `tls` checks certificates.
+
+        `clock` is the one on the wall: the monotonic one may stand still while the process is frozen.
+        """
         self._origin, self._tls = Origin.of(url), tls
+        self._max_idle_seconds, self._clock = max_idle_seconds, clock
         self._start = f"POST {urlsplit(url).path or '/'} HTTP/1.1\r\nHost: {self._origin.name}\r\n"
         self._idle: deque[tuple[float, Connection]] = deque()  # since when; the longest idle first
 
-    async def post(self, headers: Mapping[str, str], body: bytes, seconds: float) -> RawReply:
+    async def send(self, headers: Mapping[str, str], body: bytes, seconds: float) -> RawReply:
         """Send a POST and return status, headers and body of the reply.
 
         Raises `TimeoutError` after `seconds`, and `ConnectionError`.
@@ -229,20 +282,20 @@ class Pool:
         connection = self._idle_one()
         if connection is not None:
             try:
-                return self._back(connection, await connection.request(head, body, seconds))
+                return self._back(connection, await connection.send(head, body, seconds))
             except StaleConnectionError:
                 self.close()  # what closed this one has closed the others too
             except TimeoutError:
                 self.close()  # if it died without a word, so did the others: one lost wait is enough
                 raise
         connection = await connect(Connection, self._origin, self._tls, end - clock())
-        return self._back(connection, await connection.request(head, body, end - clock()))
+        return self._back(connection, await connection.send(head, body, end - clock()))
 
     def _back(self, connection: Connection, reply: RawReply) -> RawReply:
         """Take a connection back after a good reply."""
         if not connection.closed:
             if len(self._idle) < MAX_IDLE:
-                self._idle.append((time.time(), connection))
+                self._idle.append((self._clock(), connection))
             else:
                 connection.close()
         return reply
@@ -253,8 +306,7 @@ class Pool:
             self._idle.pop()[1].close()
 
     def _idle_one(self) -> Connection | None:
-        # By the clock on the wall: the monotonic one may stand still while the process is frozen.
-        oldest = time.time() - MAX_IDLE_SECONDS
+        oldest = self._clock() - self._max_idle_seconds
         while self._idle:
             since, connection = self._idle.pop()
             if not connection.closed and since >= oldest:

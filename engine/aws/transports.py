@@ -43,7 +43,7 @@ async def _lean_transport(tls: ssl.SSLContext) -> AsyncIterator[Transport]:
         pool = pools.get(url)
         if pool is None:
             pool = pools[url] = Pool(url, tls)
-        return Reply(*await pool.post(headers, body, seconds))
+        return Reply(*await pool.send(headers, body, seconds))
 
     try:
         yield send

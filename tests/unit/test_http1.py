@@ -48,7 +48,7 @@ async def begun() -> tuple[Connection, FakeTransport, asyncio.Task[RawReply]]:
 
 
 async def again(connection: Connection, seconds: float = 5) -> asyncio.Task[RawReply]:
-    task = asyncio.ensure_future(connection.request(b"POST / HTTP/1.1\r\n\r\n", b"body", seconds))
+    task = asyncio.ensure_future(connection.send(b"POST / HTTP/1.1\r\n\r\n", b"body", seconds))
     await asyncio.sleep(0)
     return task
 

@@ -73,7 +73,7 @@ RESERVED = {
     "aioboto3": {"deployment.clients"},
     "aiobotocore": {"deployment.clients"},
     "aiohttp": {"aws.aiohttp_transport"},
-    "httptools": {"aws.http1", "aws.exchange"},
+    "httptools": {"aws.http1"},
 }
 IMPURE = set(RESERVED) | {
     "asyncio",
@@ -236,7 +236,7 @@ def test_import_cycle_is_caught() -> None:
         ("engine.aws.reject_store", "def f():\n    import aioboto3", "only deployment.clients imports aioboto3"),
         ("engine.aws.reject_store", "from engine.deployment.clients import client", "imports deployment.clients"),
         ("engine.aws.table", "from engine.aws.http1 import Pool", "imports aws.http1"),
-        ("engine.aws.lane", "import httptools", "only aws.exchange and aws.http1 imports httptools"),
+        ("engine.aws.lane", "import httptools", "only aws.http1 imports httptools"),
         ("engine.handlers.worker", "from aioboto3 import Session", "only deployment.clients imports aioboto3"),
         ("engine.cli.demo", "import aiobotocore.session", "only deployment.clients imports aiobotocore"),
         ("engine.aws.table", "import os\nname = os.environ['X']", "the environment is read past config: environ"),
