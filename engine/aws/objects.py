@@ -24,7 +24,9 @@ from engine.identity import ObjectRef, ObjectVersion
 CHUNK_BYTES = 262_144
 """Bytes asked for at a time. Smaller chunks cost the processor more; larger ones gain nothing."""
 
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
+# At most 18 digits: no object is that large, and Python refuses to convert thousands of them.
+_LENGTH = re.compile(r"[0-9]{1,18}")
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18})")
 _GONE = ("NoSuchKey", "NoSuchVersion", "MethodNotAllowed")  # the last: the version that a deletion leaves
 
 
@@ -162,14 +164,23 @@ def _version_of(ref: ObjectRef, reply: Exchange) -> tuple[ObjectVersion, int]:
     get = reply.headers.get
     version = get("x-amz-version-id") or ref.version
     etag = (get("etag") or "").strip('"')
-    try:
-        modified = int(parsedate_to_datetime(get("last-modified") or "").timestamp())
-        size = int(get("content-length") or "")
-    except (ValueError, TypeError, OverflowError) as error:  # a proxy's page, perhaps
-        raise _unreadable("no length, or no date of change") from error
+    size = _LENGTH.fullmatch(get("content-length") or "")
+    modified = _seconds_of(get("last-modified") or "")
+    if size is None or modified is None:  # a proxy's page, perhaps
+        raise _unreadable("no length, or no date of change")
     if reply.status != 200 or not etag:
         raise _unreadable("part of an object, or one without ETag")
-    return ObjectVersion(ref.bucket, ref.key, None if version == "null" else version, etag, modified), size
+    return ObjectVersion(ref.bucket, ref.key, None if version == "null" else version, etag, modified), int(size[0])
+
+
+def _seconds_of(date: str) -> int | None:
+    """Return the seconds since 1970 of a date in a header, or None if it is not a date with its time zone."""
+    try:
+        moment = parsedate_to_datetime(date)
+        seconds = int(moment.timestamp())
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return seconds if moment.tzinfo is not None and seconds >= 0 else None
 
 
 def _same(version: ObjectVersion, size: int, offset: int, reply: Exchange) -> None:

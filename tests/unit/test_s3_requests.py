@@ -8,7 +8,8 @@ import hashlib
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 import botocore.session
 import pytest
@@ -28,12 +29,31 @@ from engine.rejects import RejectFile
 KEYS = st.text(st.characters(min_codepoint=0x20, exclude_categories=["Cs"]), min_size=1, max_size=60)
 VERSIONS = st.none() | st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=40)
 BUCKETS = st.from_regex(r"[a-z0-9][a-z0-9-]{1,40}[a-z0-9]", fullmatch=True) | st.sampled_from(["with.dots", "a.b.c"])
-REGIONS = st.sampled_from([None, "us-east-1", "eu-central-1", "cn-north-1", "us-gov-west-1", "ap-southeast-5"])
-ENDPOINTS = st.sampled_from([None, "http://127.0.0.1:4566", "https://s3.example.org:8443", "https://minio.internal"])
-SECRETS = st.builds(Credentials, st.just("AKIDEXAMPLE"), st.just("secret/+="), st.sampled_from([None, "token/+=="]))
+
+
+class Where(NamedTuple):
+    """Which credentials, which region and which endpoint: making a client for each takes a while, so they are few."""
+
+    credentials: Credentials
+    region: str | None = None
+    endpoint_url: str | None = None
+
+
+LASTING = Credentials("AKIDEXAMPLE", "secret/+=")
+PASSING = Credentials("ASIDEXAMPLE", "secret/+=", "token/+==")
+PLACES = st.sampled_from(
+    [
+        Where(LASTING),
+        Where(PASSING, "eu-central-1"),
+        Where(PASSING, "cn-north-1"),
+        Where(PASSING, "us-gov-west-1"),
+        Where(LASTING, None, "http://127.0.0.1:4566"),
+        Where(PASSING, "ap-southeast-5", "https://s3.example.org:8443"),
+        Where(LASTING, "us-east-1", "https://minio.internal"),
+    ]
+)
 SOME = Credentials("a", "b")
-# What differs with each request.
-PASSING = {"amz-sdk-invocation-id", "user-agent"}
+UNLIKE = {"amz-sdk-invocation-id", "user-agent"}  # headers that differ with each request
 
 
 def use(env: pytest.MonkeyPatch, credentials: Credentials) -> None:
@@ -55,8 +75,20 @@ def environment(credentials: Credentials, endpoint_url: str | None = None) -> It
         yield
 
 
-def sent_by_botocore(operation: str, region: str | None, arguments: dict[str, Any]) -> Any:
-    client: Any = botocore.session.get_session().create_client("s3", region_name=region)
+@cache
+def client_at(where: Where) -> Any:
+    """Botocore's own client."""
+    return botocore.session.get_session().create_client("s3", region_name=where.region)
+
+
+@cache
+def session_at(where: Where) -> Session:
+    """A session; it reads its settings when it is first used."""
+    return Session()
+
+
+def sent_by_botocore(where: Where, operation: str, arguments: dict[str, Any]) -> Any:
+    client = client_at(where)
     requests: list[Any] = []
 
     def keep(request: Any, **_: Any) -> AWSResponse:
@@ -64,52 +96,45 @@ def sent_by_botocore(operation: str, region: str | None, arguments: dict[str, An
         raise StopIteration
 
     client.meta.events.register("before-send.s3", keep)
-    with pytest.raises(StopIteration):
-        client.get_object(**arguments) if operation == "GetObject" else client.put_object(**arguments)
+    try:
+        with pytest.raises(StopIteration):
+            client.get_object(**arguments) if operation == "GetObject" else client.put_object(**arguments)
+    finally:
+        client.meta.events.unregister("before-send.s3", keep)
     return requests[0]
 
 
 def plain(headers: Any) -> dict[str, str]:
     texts = {name.lower(): value.decode() if isinstance(value, bytes) else value for name, value in headers.items()}
-    return {name: text for name, text in texts.items() if name not in PASSING}
+    return {name: text for name, text in texts.items() if name not in UNLIKE}
 
 
 def written(operation: str, region: str | None, arguments: dict[str, Any]) -> SignedRequest:
     return asyncio.run(Session().s3_request(operation, arguments, region))
 
 
-def both(operation: str, region: str | None, arguments: dict[str, Any]) -> tuple[SignedRequest, Any]:
-    """Our request and botocore's, written in one second: the signature is of that second."""
-    while True:
-        ours, theirs = written(operation, region, arguments), sent_by_botocore(operation, region, arguments)
-        if ours.request.headers["X-Amz-Date"] == theirs.headers["X-Amz-Date"].decode():
-            return ours, theirs
-
-
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
-@given(BUCKETS, KEYS, VERSIONS, st.booleans(), REGIONS, ENDPOINTS, SECRETS)
+@given(PLACES, BUCKETS, KEYS, VERSIONS, st.booleans())
 def test_a_get_is_the_one_that_botocore_sends(
-    bucket: str,
-    key: str,
-    version: str | None,
-    resumed: bool,
-    region: str | None,
-    endpoint_url: str | None,
-    credentials: Credentials,
+    where: Where, bucket: str, key: str, version: str | None, resumed: bool
 ) -> None:
     arguments = {"Bucket": bucket, "Key": key}
     arguments |= {"VersionId": version} if version else {}
     arguments |= {"IfMatch": '"5eb63bbb"', "Range": "bytes=1000-"} if resumed else {}
-    with environment(credentials, endpoint_url):
-        (ours, used), theirs = both("GetObject", region, arguments)
+    with environment(where.credentials, where.endpoint_url):
+        while True:  # until both are of one second, which they are signed for
+            ours, used = asyncio.run(session_at(where).s3_request("GetObject", arguments, where.region))
+            theirs = sent_by_botocore(where, "GetObject", arguments)
+            if ours.headers["X-Amz-Date"] == plain(theirs.headers)["x-amz-date"]:
+                break
     assert (ours.method, ours.url, ours.body) == ("GET", theirs.url, b"")
     assert plain(ours.headers) == plain(theirs.headers)
-    assert used == (region or "us-east-1")
+    assert used == (where.region or "us-east-1")
     assert f"/{used}/s3/aws4_request" in ours.headers["Authorization"]
 
 
-def put_by_store(key: str, bucket: str, body: bytes) -> Request:
-    """The request by which a reject file is put."""
+def put_by_store(where: Where, bucket: str, key: str, body: bytes) -> Request:
+    """The request by which a reject file is put; a store knows no region but its session's."""
     sent: list[Request] = []
 
     class Stored:
@@ -126,26 +151,26 @@ def put_by_store(key: str, bucket: str, body: bytes) -> Request:
         sent.append(request)
         return Stored()
 
-    asyncio.run(RejectStore(S3(Session(), fetch)).put([RejectFile(key, body)], bucket, NEVER))
+    asyncio.run(RejectStore(S3(session_at(where), fetch)).put([RejectFile(key, body)], bucket, NEVER))
     (request,) = sent
     return request
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow], deadline=None)
-@given(BUCKETS, KEYS, st.binary(max_size=200), ENDPOINTS, SECRETS)
+@given(PLACES, BUCKETS, KEYS, st.binary(max_size=200))
 def test_a_reject_file_is_put_whole_signed_and_with_its_checksum(
-    bucket: str, key: str, body: bytes, endpoint_url: str | None, credentials: Credentials
+    where: Where, bucket: str, key: str, body: bytes
 ) -> None:
+    where = where._replace(region=None)
     checksum = base64.b64encode(zlib.crc32(body).to_bytes(4)).decode()
     arguments = {"Bucket": bucket, "Key": key, "Body": body, "ContentType": "text/csv; charset=utf-8"}
-    with environment(credentials, endpoint_url):
+    with environment(where.credentials, where.endpoint_url):
         while True:
-            ours = put_by_store(key, bucket, body)
-            given_checksum = {**arguments, "ChecksumAlgorithm": "CRC32", "ChecksumCRC32": checksum}
-            theirs = sent_by_botocore("PutObject", None, given_checksum)
-            by_default = sent_by_botocore("PutObject", None, arguments)
-            dates = {plain(sent.headers)["x-amz-date"] for sent in (ours, theirs, by_default)}
-            if len(dates) == 1:
+            ours = put_by_store(where, bucket, key, body)
+            with_checksum = {**arguments, "ChecksumAlgorithm": "CRC32", "ChecksumCRC32": checksum}
+            theirs = sent_by_botocore(where, "PutObject", with_checksum)
+            by_default = sent_by_botocore(where, "PutObject", arguments)
+            if len({plain(sent.headers)["x-amz-date"] for sent in (ours, theirs, by_default)}) == 1:
                 break
     assert (ours.method, ours.url, ours.body) == ("PUT", theirs.url, body)
     # The body is sent at once: nobody waits for a go-ahead. That field is not signed.
