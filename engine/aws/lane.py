@@ -6,6 +6,7 @@ The caller makes the body once; a retry sends the same bytes again.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 import zlib
 from collections.abc import Awaitable, Callable
@@ -23,6 +24,9 @@ from engine.flow.backoff import Backoff, Deadline
 CALL_TIMEOUT = 10.0
 """Seconds that one hot call may take. BatchWriteItem answers in tens of milliseconds: past this it hangs."""
 
+# A namespace may stand before the code, and a URL behind it.
+_CODE = re.compile(r"(?:[^#]*#)?([\w.]{1,64})(?::.*)?", re.ASCII)
+
 
 class Lane:
     """Sends one operation, and waits between attempts. One for each operation in a process."""
@@ -36,8 +40,9 @@ class Lane:
         endpoint_url: str,
         region: str,
         backoff: Backoff | None = None,
+        call_timeout: float = CALL_TIMEOUT,
     ) -> None:
-        self.operation = operation
+        self.operation, self._call_timeout = operation, call_timeout
         self._transport, self._credentials = transport, credentials
         self._url = endpoint_url.rstrip("/") + "/"
         self._signer = Signer(
@@ -56,7 +61,7 @@ class Lane:
         `DeadlineExceeded` when no time is left to wait for one.
         """
         name = self.operation.name
-        timeout = min(CALL_TIMEOUT, deadline.remaining(now()))
+        timeout = min(self._call_timeout, deadline.remaining(now()))
         if timeout <= 0:
             raise DeadlineExceeded(f"no time left for {name}")
         second = int(time.time())
@@ -83,10 +88,9 @@ class Lane:
         code, message = _error_of(reply)
         failure = ServiceError(name, code, reply.status, message)
         if failure.verdict is Verdict.EXPIRED:
-            async with self._renewing:
+            async with until(deadline, "renewing credentials"), self._renewing:
                 if self._current is credentials:  # else another of the calls in flight has renewed them
-                    async with until(deadline, "renewing credentials"):
-                        self._current = await self._credentials(True)
+                    self._current = await self._credentials(True)
         try:
             raise failure
         finally:
@@ -104,11 +108,14 @@ def _error_of(reply: Reply) -> tuple[str, str]:
     """Return code and message of an error reply; both JSON protocols put them into ``__type`` and ``message``."""
     try:
         body = orjson.loads(reply.body)
-        code, message = body["__type"], body.get("message") or body.get("Message") or ""
+        code, message = str(body["__type"]), body.get("message") or body.get("Message") or ""
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        code, message = "", ""
+    found = _CODE.fullmatch(code)
+    if found is None:
         # A proxy or load balancer in between answers HTML: the status is all there is.
         return "UnreadableReply" if reply.status >= 500 else f"HTTP{reply.status}", ""
-    return str(code).rpartition("#")[2].partition(":")[0], str(message)
+    return found[1], str(message)
 
 
 def lane_for(operation: Operation, transport: Transport, using: Session) -> Lane:

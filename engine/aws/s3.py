@@ -138,5 +138,5 @@ def _first(pattern: re.Pattern[str], text: str) -> str:
 def _error_of(status: int, body: str) -> tuple[str, int, str]:
     """Return code, status and message of an error in S3's XML; of a proxy's HTML the status is all there is."""
     code = _first(_CODE, body)
-    said = " ".join(html.unescape(_first(_MESSAGE, body)).split())[:300] if code else ""
+    said = html.unescape(_first(_MESSAGE, body)) if code else ""
     return code or f"HTTP{status}", status, said

@@ -12,14 +12,13 @@ from typing import Any
 import orjson
 import pytest
 
-from engine.aws import lane as lanes
 from engine.aws.lane import CALL_TIMEOUT, Lane, lane_for
 from engine.aws.session import Session
 from engine.aws.sign import Credentials
 from engine.aws.transports import open_transport
 from engine.aws.types import BATCH_WRITE_ITEM, SEND_MESSAGE_BATCH
 from engine.config import TRANSPORTS
-from engine.errors import DeadlineExceeded, ServiceError, Verdict
+from engine.errors import MAX_DETAIL, DeadlineExceeded, ServiceError, Verdict
 from engine.flow.attempts import MAX_EXPIRIES, Attempts, now
 from engine.flow.backoff import NEVER, Deadline
 from tests.faults.lanes import QUICK, lane_to
@@ -65,9 +64,11 @@ def md5(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
-async def failure(server: FaultServer, kind: str, fault: Fault, deadline: Deadline = NEVER) -> ServiceError:
+async def failure(
+    server: FaultServer, kind: str, fault: Fault, deadline: Deadline = NEVER, call_timeout: float = CALL_TIMEOUT
+) -> ServiceError:
     """What one call with this fault raises; the lane is as good as new after it."""
-    async with lane_to(server, BATCH_WRITE_ITEM, kind) as lane:
+    async with lane_to(server, BATCH_WRITE_ITEM, kind, call_timeout) as lane:
         await lane.call(put(1), NEVER)
         server.plan = always(fault)
         with pytest.raises(ServiceError) as caught:
@@ -137,11 +138,10 @@ async def test_nobody_there_is_a_broken_connection(fault_server: FaultServer, ki
     assert (caught.value.code, caught.value.status, caught.value.verdict) == ("ConnectionFailed", 0, Verdict.RETRY)
 
 
-async def test_no_answer_times_out(fault_server: FaultServer, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lanes, "CALL_TIMEOUT", 0.2)
-    error = await failure(fault_server, kind, Silent())
+async def test_no_answer_times_out(fault_server: FaultServer, kind: str) -> None:
+    error = await failure(fault_server, kind, Silent(), call_timeout=0.2)
     assert (error.code, error.verdict) == ("CallTimedOut", Verdict.RETRY)
-    error = await failure(fault_server, kind, Slow(5))
+    error = await failure(fault_server, kind, Slow(5), call_timeout=0.2)
     assert error.code == "CallTimedOut"
 
 
@@ -172,11 +172,8 @@ async def test_64_calls_at_a_time_each_get_their_own_answer(fault_server: FaultS
     assert fault_server.connections == 64  # kept alive from wave to wave
 
 
-async def test_an_answer_that_comes_too_late_is_not_the_next_ones(
-    fault_server: FaultServer, kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lanes, "CALL_TIMEOUT", 0.5)
-    async with lane_to(fault_server, SEND_MESSAGE_BATCH, kind) as lane:
+async def test_an_answer_that_comes_too_late_is_not_the_next_ones(fault_server: FaultServer, kind: str) -> None:
+    async with lane_to(fault_server, SEND_MESSAGE_BATCH, kind, call_timeout=0.5) as lane:
         fault_server.plan = [None, Slow(0.6), None, Slow(0.7), None]
         for number in range(5):
             if number in (1, 3):
@@ -202,12 +199,11 @@ async def test_a_call_that_was_cancelled_leaves_no_answer_behind(fault_server: F
 
 
 async def test_connections_that_died_without_a_word_cost_one_wait(
-    fault_server: FaultServer, kind: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    fault_server: FaultServer, kind: str, request: pytest.FixtureRequest
 ) -> None:
     if kind == "aiohttp":
         request.applymarker(pytest.mark.xfail(reason="aiohttp gives up one connection at a time", strict=True))
-    monkeypatch.setattr(lanes, "CALL_TIMEOUT", 0.5)
-    async with lane_to(fault_server, BATCH_WRITE_ITEM, kind) as lane:
+    async with lane_to(fault_server, BATCH_WRITE_ITEM, kind, call_timeout=0.5) as lane:
         fault_server.plan = always(Slow(0.05))
         await asyncio.gather(*(lane.call(put(row), NEVER) for row in range(20)))
         before = fault_server.connections
@@ -331,3 +327,41 @@ async def test_a_failed_call_leaves_nothing_behind_that_only_the_collector_would
         finally:
             gc.enable()
     assert len(fault_server.calls) == 1
+
+
+async def test_what_an_error_says_is_short_and_one_line(fault_server: FaultServer, kind: str) -> None:
+    denied = await failure(fault_server, kind, Refuse("AccessDeniedException", 400, "no\r\naccess " + "x" * 100_000))
+    assert "no access xxx" in str(denied)
+    assert len(str(denied)) < 400
+    assert len(denied.detail) <= MAX_DETAIL
+
+
+@pytest.mark.parametrize("code", ["x" * 100_000, "Two\nlines", "", "no name"], ids=lambda code: code[:10])
+async def test_a_code_that_is_none_is_not_told(fault_server: FaultServer, kind: str, code: str) -> None:
+    body = orjson.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "said"})
+    error = await failure(fault_server, kind, Garbage(400, body))
+    assert (error.code, error.verdict) == ("HTTP400", Verdict.FATAL)
+
+
+async def test_a_number_of_digits_without_end_in_a_reply_is_an_error_like_others(
+    fault_server: FaultServer, kind: str
+) -> None:
+    error = await failure(fault_server, kind, Garbage(400, b'{"__type":' + b"9" * 5_000 + b"}"))
+    assert error.code == "HTTP400"
+
+
+async def test_the_deadline_ends_the_waiting_for_another_calls_renewal(fault_server: FaultServer, kind: str) -> None:
+    async def credentials(renew: bool) -> Credentials:
+        await asyncio.sleep(30 if renew else 0)
+        return Credentials("KEY", "secret")
+
+    fault_server.plan = always(EXPIRED_TOKEN)
+    async with open_transport(kind, Session()) as transport:
+        lane = Lane(BATCH_WRITE_ITEM, transport, credentials, endpoint_url=fault_server.endpoint, region="us-east-1")
+        patient = asyncio.ensure_future(lane.call(put(1), NEVER))
+        await asyncio.sleep(0.3)
+        with pytest.raises(DeadlineExceeded):
+            await asyncio.wait_for(lane.call(put(2), Deadline(now() + 0.3)), 5)
+        patient.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await patient
