@@ -54,6 +54,9 @@ class Endpoint(NamedTuple):
     region: str
 
 
+MAX_WRITERS = 8
+"""Regions for which a client is kept that writes requests; each holds 0.4 MB."""
+
 _BREAK = re.compile("[\r\n\0]")
 
 
@@ -151,6 +154,9 @@ class Session:
         try:
             writer = self._writers.get(region)
             if writer is None or writer.credentials != credentials:
+                self._writers.pop(region, None)
+                if len(self._writers) == MAX_WRITERS:
+                    del self._writers[next(iter(self._writers))]  # the oldest
                 writer = self._writers[region] = _Writer(self._settings, credentials, region)
             return writer.write(operation, arguments)
         except (botocore.exceptions.BotoCoreError, ValueError) as error:
