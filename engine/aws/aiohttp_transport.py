@@ -11,7 +11,10 @@ import aiohttp
 import yarl
 
 from engine.aws.http1 import CONNECT_SECONDS, MAX_BODY_BYTES
-from engine.aws.types import MAX_CONNECTIONS, Exchange, Fetch, Headers, Reply, Request, Transport
+from engine.aws.types import Exchange, Fetch, Headers, Reply, Request, Transport
+
+MAX_CONNECTIONS = 160
+"""Connections kept at most; calls in flight are bounded by each `engine.flow.gate.Gate`."""
 
 
 def _session(tls: ssl.SSLContext) -> aiohttp.ClientSession:

@@ -245,7 +245,7 @@ async def connect(factory: Callable[[], Protocol], origin: Origin, tls: ssl.SSLC
         raise TimeoutError("no connection in time") from None
     except ssl.SSLCertVerificationError as error:
         raise ConnectionError(f"the certificate of {origin.host} is not trusted: {error.verify_message}") from error
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the second: no host can have that name
         raise ConnectionError(f"{origin.host} cannot be reached: {type(error).__name__}") from error
     return protocol
 

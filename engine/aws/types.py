@@ -8,9 +8,6 @@ from typing import NamedTuple, Protocol
 
 from engine.flow.backoff import Deadline
 
-MAX_CONNECTIONS = 160
-"""Connections that a lane keeps at most; calls in flight are bounded by each `engine.flow.gate.Gate`."""
-
 
 class Headers(Protocol):
     """Header fields of a reply."""

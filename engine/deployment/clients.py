@@ -1,6 +1,6 @@
-"""Ordinary AWS clients, by aioboto3, for everything that is not hot.
+"""Ordinary AWS clients, by aioboto3, for tools: the functions use none.
 
-A module of its own, since importing it takes longer than all else that a worker needs to start.
+A module of its own, since importing aioboto3 takes longer than all else that a worker needs to start.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import aioboto3
 from aiobotocore.config import AioConfig
 
 MAX_CONNECTIONS = 160
-"""Connections that a client keeps at most; the engine itself never has that many calls to S3 in flight."""
+"""Connections that a client keeps at most."""
 
 
 def client(

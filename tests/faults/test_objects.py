@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager, closing
 
 import pytest
 
+from engine.aws.aiohttp_transport import MAX_CONNECTIONS
 from engine.aws.objects import Objects, OpenObject
 from engine.aws.s3 import MAX_FAILURES, S3
 from engine.aws.session import Session
 from engine.aws.transports import open_fetch
-from engine.aws.types import MAX_CONNECTIONS
 from engine.config import TRANSPORTS
 from engine.errors import DeadlineExceeded, ObjectGone, ObjectSuperseded, ServiceError, Verdict
 from engine.flow.attempts import MAX_EXPIRIES, now

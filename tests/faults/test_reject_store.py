@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
@@ -148,6 +150,31 @@ async def test_past_the_deadline_nothing_is_put(object_server: ObjectServer, kin
         with pytest.raises(DeadlineExceeded, match="PutObject"):
             await store.put([FILE], "bucket", Deadline(now() - 1))
     assert not object_server.requests
+
+
+@pytest.mark.parametrize("fault", [None, S3_DENIED, S3_ERROR], ids=repr)
+async def test_nothing_is_left_of_a_file_that_was_put_or_refused(
+    object_server: ObjectServer, kind: str, fault: ObjectFault | None
+) -> None:
+    gc.collect()
+    gc.disable()  # as good as in the functions: they look for cycles rarely
+    try:
+        async with store_in(object_server, kind) as store:
+            await store.put([RejectFile("k", b"loads the model")], "bucket", NEVER)
+            object_server.plan = lambda request: fault
+            tracemalloc.start()
+            for _ in range(3):
+                with suppress(ServiceError):
+                    await store.put([RejectFile("k", bytes(FILE_BYTES))], "bucket", NEVER)
+                object_server.objects.clear()
+            await asyncio.sleep(0.1)
+            held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    assert peak > FILE_BYTES
+    # One may still be the server's, which runs in this process.
+    assert held < 1.5 * FILE_BYTES
 
 
 _PUT = """

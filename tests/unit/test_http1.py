@@ -6,6 +6,7 @@ No sockets: the connection is given its bytes as an event loop would give them.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, cast
@@ -14,7 +15,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.aws.http1 import MAX_BODY_BYTES, MAX_HEAD_BYTES, Connection, Headers, Origin, RawReply, StaleConnectionError
+from engine.aws.http1 import (
+    MAX_BODY_BYTES,
+    MAX_HEAD_BYTES,
+    Connection,
+    Headers,
+    Origin,
+    RawReply,
+    StaleConnectionError,
+    connect,
+)
 
 BODY = b'{"UnprocessedItems":{}}'
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 23\r\nx-amz-crc32: 123\r\n\r\n" + BODY
@@ -214,3 +224,9 @@ def test_a_url_that_is_none_is_refused(url: str) -> None:
 )
 def test_the_host_header_has_the_port_that_is_not_the_usual_one(url: str, host: str, port: int, name: str) -> None:
     assert Origin.of(url)[1:] == (host, port, name)
+
+
+@pytest.mark.parametrize("url", ["http://a..b/", f"http://{'x' * 64}.example/"])
+async def test_a_name_that_no_host_can_have_cannot_be_reached(url: str) -> None:
+    with pytest.raises(ConnectionError, match="cannot be reached"):
+        await connect(Connection, Origin.of(url), ssl.create_default_context(), 5)
