@@ -25,7 +25,7 @@ CALL_TIMEOUT = 10.0
 """Seconds that one hot call may take. BatchWriteItem answers in tens of milliseconds: past this it hangs."""
 
 # A namespace may stand before the code, and a URL behind it.
-_CODE = re.compile(r"(?:[^#]*#)?([\w.]{1,64})(?::.*)?", re.ASCII)
+_CODE = re.compile(r"(?:.*#)?([\w.]{1,64})(?::.*)?", re.ASCII)
 
 
 class Lane:
