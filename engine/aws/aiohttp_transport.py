@@ -1,4 +1,4 @@
-"""The general transport, by aiohttp: it costs more than the lean one and knows proxies (``HTTPS_PROXY``)."""
+"""The general transport, built on aiohttp: slower than the lean one, but it supports proxies (``HTTPS_PROXY``)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from engine.aws.http1 import CONNECT_SECONDS, MAX_BODY_BYTES
 from engine.aws.types import Exchange, Fetch, Headers, Reply, Request, Transport
 
 MAX_CONNECTIONS = 160
-"""Connections kept at most; calls in flight are bounded by each `engine.flow.gate.Gate`."""
+"""Maximum number of connections; each `engine.flow.gate.Gate` bounds its calls in flight."""
 
 
 def _session(tls: ssl.SSLContext) -> aiohttp.ClientSession:
-    """Return a session that adds nothing to requests and takes nothing from replies. https is checked with `tls`."""
+    """Return a session that adds no headers, keeps no cookies, and checks https certificates with `tls`."""
     return aiohttp.ClientSession(
         cookie_jar=aiohttp.DummyCookieJar(),
         connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=30, ssl=tls),
@@ -30,16 +30,16 @@ def _session(tls: ssl.SSLContext) -> aiohttp.ClientSession:
 
 @contextmanager
 def _faults() -> Iterator[None]:
-    """Turn what aiohttp raises into `ConnectionError` and `TimeoutError`."""
+    """Turn aiohttp's exceptions into `ConnectionError` and `TimeoutError`."""
     try:
         yield
     except aiohttp.ServerTimeoutError as error:
         raise TimeoutError(str(error)) from error
-    except (aiohttp.ClientError, OSError) as error:  # a certificate's is a ValueError as well
+    except (aiohttp.ClientError, OSError) as error:  # certificate errors are ValueErrors too
         if isinstance(error, TimeoutError):
             raise
         raise ConnectionError(type(error).__name__) from error
-    except ValueError as error:  # such as a password for this host in ~/.netrc, which comes with the proxies
+    except ValueError as error:  # for instance a password for this host in ~/.netrc
         raise ConnectionError(f"aiohttp refuses to send this: {error}") from error
 
 
@@ -84,13 +84,13 @@ class _Exchange:
 
 @asynccontextmanager
 async def fetch(tls: ssl.SSLContext) -> AsyncIterator[Fetch]:
-    """Open what S3's requests are sent by."""
+    """Open the function that sends requests to S3."""
     async with _session(tls) as http:
-        # aiohttp's own limits of time begin anew with each byte.
+        # aiohttp's own read timeout restarts with each byte.
         limit = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
 
         async def send(request: Request, seconds: float) -> Exchange:
-            url = yarl.URL(request.url, encoded=True)  # as it was signed
+            url = yarl.URL(request.url, encoded=True)  # exactly as it was signed
             body = request.body or None
             with _faults():
                 async with asyncio.timeout(seconds):

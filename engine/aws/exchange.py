@@ -1,8 +1,8 @@
-"""Exchanges with S3: one request on a connection of its own, its reply read in pieces while it comes.
+"""Exchanges with S3: each request has its own connection, and its reply is read in pieces as it arrives.
 
-The connection is closed at the end: next to what an object takes to read, opening one is little, and no connection can
-have gone stale. It is this side that closes: uvloop loses what it still holds of a TLS connection when the other side
-does. Memory: the request's body, what one read asks for, and as much again that came meanwhile.
+The connection is closed at the end: opening one is cheap compared with reading an object, and no connection can be
+stale. The client closes first, because uvloop drops data it has buffered for a TLS connection when the server closes.
+Memory: the request's body, what one read asks for, and `AHEAD_BYTES`.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from engine.aws.http1 import Origin, ReplyProtocol, connect
 from engine.aws.types import Request
 
 AHEAD_BYTES = 262_144
-"""What may have come without having been asked for; then the server has to wait."""
+"""Bytes received ahead of reads before the server is made to wait."""
 
 
 class Exchange(ReplyProtocol):
-    """One request and its reply: after `send` there are `status` and `headers`, the body comes by `read`."""
+    """One request and its reply: `send` sets `status` and `headers`, `read` returns the body."""
 
     def __init__(self, patience: float) -> None:
-        """Wait at most `patience` seconds for the head, and for what one read asks for."""
+        """Wait at most `patience` seconds for the head, and for each read."""
         super().__init__()
         self._patience = patience
         self._pieces: deque[bytes] = deque()
         self._held = 0  # bytes in all pieces
-        self._wanted = 0  # bytes that `_enough` waits for; 0: the head
+        self._wanted = 0  # bytes that `_enough` waits for, 0 for the head
         self._enough: asyncio.Future[None] | None = None
-        self._failure: tuple[type[OSError], str] | None = None  # an exception would refer to who raised it
+        self._failure: tuple[type[OSError], str] | None = None  # an exception's traceback would make a cycle
         self._complete = self._paused = False
 
     async def send(self, head: bytes, body: bytes) -> None:
@@ -45,9 +45,9 @@ class Exchange(ReplyProtocol):
             raise kind(reason)
 
     async def read(self, most: int) -> bytes:
-        """Return the next `most` bytes of the body; fewer at its end or before a failure, none behind its end.
+        """Return the next `most` bytes of the body: fewer at its end or before a failure, none after its end.
 
-        Raises `TimeoutError` when they do not come in time, and `ConnectionError` when the connection breaks.
+        Raises `TimeoutError` when they do not arrive in time, and `ConnectionError` when the connection breaks.
         """
         await self._wait(most)
         if not self._held and self._failure is not None:
@@ -65,7 +65,7 @@ class Exchange(ReplyProtocol):
         return b"".join(taken)
 
     def close(self) -> None:
-        """Close the connection without waiting; what was not read is gone."""
+        """Close the connection without waiting and discard unread bytes."""
         self.fail(ConnectionError, "the connection was closed")
         self._pieces.clear()
         self._held = 0
@@ -96,7 +96,7 @@ class Exchange(ReplyProtocol):
             self._enough.set_result(None)
 
     def fail(self, kind: type[OSError], reason: str) -> None:
-        """Note why nothing more comes; what has come can still be read."""
+        """Close the connection and record why; bytes received before can still be read."""
         if not self._complete and self._failure is None:
             self._failure = kind, reason
         if self._transport is not None:
@@ -104,7 +104,7 @@ class Exchange(ReplyProtocol):
         self._wake()
 
     def data_received(self, data: bytes) -> None:
-        """Parse bytes of the reply (called by the event loop)."""
+        """Parse received bytes (called by the event loop)."""
         super().data_received(data)
         if self._complete and self._transport is not None:
             self._transport.abort()
@@ -114,19 +114,19 @@ class Exchange(ReplyProtocol):
         self._wake()
 
     def on_body(self, body: bytes) -> None:
-        """Take a piece of the body (called by the parser)."""
+        """Store a piece of the body (called by the parser)."""
         self._bytes_without_body = 0
         if not self._complete:
             self._pieces.append(body)
             self._held += len(body)
 
     def on_message_complete(self) -> None:
-        """Note the end of the body; what may follow is none of it (called by the parser)."""
+        """Note the end of the body; later bytes are ignored (called by the parser)."""
         self._complete = self.status > 0
 
 
 async def fetch(request: Request, patience: float, tls: ssl.SSLContext) -> Exchange:
-    """Send a request and return its reply as soon as the head is there.
+    """Send a request and return its reply once the head has arrived.
 
     Raises `TimeoutError` when a step takes longer than `patience` seconds, and `ConnectionError`.
     """

@@ -1,7 +1,7 @@
 """S3 objects, read in chunks, from any offset, never mixing two versions.
 
-A read that breaks in the middle goes on with a ranged GET from the byte reached. `If-Match` on the ETag makes S3 refuse
-to go on with another version of the object. Memory: two chunks, whatever the size of the object.
+A read that breaks off is continued by a ranged GET from the byte reached. `If-Match` on the ETag makes S3 refuse to
+continue with another version of the object. Memory: two chunks, whatever the size of the object.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from engine.flow.backoff import NEVER, Deadline
 from engine.identity import ObjectRef, ObjectVersion
 
 CHUNK_BYTES = 262_144
-"""Bytes asked for at a time. Smaller chunks cost the processor more; larger ones gain nothing."""
+"""Bytes per read. Smaller chunks cost more CPU; larger ones gain nothing."""
 
-# At most 18 digits: no object is that large, and Python refuses to convert thousands of them.
+# At most 18 digits: no object is larger, and Python refuses to convert thousands of digits.
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18})")
-_GONE = ("NoSuchKey", "NoSuchVersion", "MethodNotAllowed")  # the last: the version that a deletion leaves
+_GONE = ("NoSuchKey", "NoSuchVersion", "MethodNotAllowed")  # the last one: the version is a delete marker
 
 
 class Objects:
@@ -37,10 +37,10 @@ class Objects:
         self._s3 = s3
 
     async def open(self, ref: ObjectRef, deadline: Deadline = NEVER) -> OpenObject:
-        """Begin to read an object.
+        """Open an object for reading.
 
-        Raises `ObjectGone` if it is not there, `ObjectSuperseded` if it is not the one that `ref` names any more,
-        `ServiceError` when S3 cannot be read after several tries, and `DeadlineExceeded`.
+        Raises `ObjectGone` if it does not exist, `ObjectSuperseded` if it is no longer the one that `ref` names,
+        `ServiceError` if every attempt failed, and `DeadlineExceeded`.
         """
         with _refusals(ref):
             reply = await self._s3.call_with_retries("GetObject", _arguments(ref, 0), deadline)
@@ -54,13 +54,13 @@ class Objects:
     async def resume(self, version: ObjectVersion, size: int, offset: int, deadline: Deadline = NEVER) -> Exchange:
         """Return the body of `version`, which has `size` bytes, from byte `offset` on.
 
-        Raises as `open` does, but tries once.
+        Tries once; raises what `open` raises.
         """
         with _refusals(version.ref):
             reply = await self._s3.call("GetObject", _arguments(version.ref, offset), deadline)
         try:
             _same(version, size, offset, reply)
-            # S3 heeds a range; some that stand in for it send the whole object again, and rows would come twice.
+            # S3 honours ranges. Some emulators send the whole object instead, which would repeat rows.
             await _skip(reply, offset if reply.status == 200 else 0, deadline)
         except BaseException:
             reply.close()
@@ -73,7 +73,7 @@ class Objects:
 
 
 class OpenObject:
-    """An object being read: `version` says which, `size` how many bytes, `chunks` gives them."""
+    """An object being read: its `version`, its `size` in bytes, and its `chunks`."""
 
     def __init__(self, objects: Objects, version: ObjectVersion, size: int, reply: Exchange) -> None:
         self.version, self.size = version, size
@@ -84,9 +84,8 @@ class OpenObject:
     async def chunks(self, deadline: Deadline = NEVER) -> AsyncIterator[bytes]:
         """Yield the bytes in order, in chunks of up to `CHUNK_BYTES`.
 
-        Raises `ObjectGone` or `ObjectSuperseded` when the object changes underneath, `ServiceError` when S3 cannot be
-        read after several tries in a row or the bytes do not have the checksum that S3 has of them,
-        `DeadlineExceeded` when the time is up first.
+        Raises `ObjectGone` or `ObjectSuperseded` if the object is deleted or replaced meanwhile, `ServiceError` if too
+        many attempts in a row fail or the bytes do not match S3's checksum, and `DeadlineExceeded`.
         """
         offset, checksum = 0, 0
         attempts = self._objects.attempts(deadline)
@@ -110,14 +109,14 @@ class OpenObject:
             raise ServiceError("GetObject", "CRC32CheckFailed", 0, "the object was damaged on its way")
 
     def close(self) -> None:
-        """Give the connection up, also if the object was not read to its end."""
+        """Close the connection, even if the object was not read to its end."""
         if self._open:
             self._open = False
             self._body.close()
 
 
 def _arguments(ref: ObjectRef, offset: int) -> dict[str, Any]:
-    """Return what GetObject is asked for: this object, from byte `offset` on."""
+    """Return GetObject's arguments for this object from byte `offset` on."""
     arguments = {"Bucket": ref.bucket, "Key": ref.key}
     if ref.version:
         arguments["VersionId"] = ref.version
@@ -130,7 +129,7 @@ def _arguments(ref: ObjectRef, offset: int) -> dict[str, Any]:
 
 @contextmanager
 def _refusals(ref: ObjectRef) -> Iterator[None]:
-    """Turn an error of S3 that speaks of the object itself into `ObjectGone` or `ObjectSuperseded`."""
+    """Turn errors about the object itself into `ObjectGone` or `ObjectSuperseded`."""
     try:
         yield
     except ServiceError as error:
@@ -160,7 +159,7 @@ def _unreadable(why: str) -> ServiceError:
 
 
 def _version_of(ref: ObjectRef, reply: Exchange) -> tuple[ObjectVersion, int]:
-    """Return which version of the object a reply to a request for all of it holds, and its size in bytes."""
+    """Return the version and the size in bytes of an object from the reply to a request for the whole of it."""
     get = reply.headers.get
     version = get("x-amz-version-id") or ref.version
     etag = (get("etag") or "").strip('"')
@@ -174,7 +173,7 @@ def _version_of(ref: ObjectRef, reply: Exchange) -> tuple[ObjectVersion, int]:
 
 
 def _seconds_of(date: str) -> int | None:
-    """Return the seconds since 1970 of a date in a header, or None if it is not a date with its time zone."""
+    """Return the seconds since 1970 of a date in a header, or None unless it is a valid date with a time zone."""
     try:
         moment = parsedate_to_datetime(date)
         seconds = int(moment.timestamp())
@@ -184,7 +183,7 @@ def _seconds_of(date: str) -> int | None:
 
 
 def _same(version: ObjectVersion, size: int, offset: int, reply: Exchange) -> None:
-    """Raise unless the reply goes on with that version at `offset`, or begins it again."""
+    """Raise unless the reply continues that version at `offset`, or restarts it."""
     get = reply.headers.get
     if (get("etag") or "").strip('"') != version.etag:
         raise ObjectSuperseded(f"s3://{version.bucket}/{version.key} was replaced by a newer upload")
@@ -198,7 +197,7 @@ def _same(version: ObjectVersion, size: int, offset: int, reply: Exchange) -> No
 
 
 def _checksum_of(headers: Headers) -> int | None:
-    """Return the CRC-32 of the whole object, if S3 has one: uploads in parts may have one of the parts' checksums."""
+    """Return the CRC-32 of the whole object if S3 sent it; multipart uploads may have only a checksum of checksums."""
     encoded = headers.get("x-amz-checksum-crc32")
     if encoded is None or headers.get("x-amz-checksum-type") == "COMPOSITE":
         return None

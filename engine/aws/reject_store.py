@@ -1,4 +1,4 @@
-"""Puts reject files into S3: small ones, few, and the same again when the work is done again."""
+"""Puts reject files into S3. They are small and few, and work that is repeated puts the same files again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class RejectStore:
     async def put(self, files: Iterable[RejectFile], bucket: str, deadline: Deadline) -> None:
         """Put each file. Raises `ServiceError` and `DeadlineExceeded`."""
         for file in files:
-            # With a checksum given, botocore adds none behind the body, which would then go in chunks.
+            # Given a checksum, botocore sends the body as it is instead of in chunks with a trailing checksum.
             checksum = base64.b64encode(zlib.crc32(file.body).to_bytes(4)).decode()
             arguments = {
                 "Bucket": bucket,

@@ -1,7 +1,7 @@
-"""Calls to S3: what reading objects and putting files have in common.
+"""Calls to S3: what reading objects and putting reject files have in common.
 
-The request is botocore's own, addressed and signed; `fetch` sends it. A bucket that turns out to be in another region
-is asked there, errors become `ServiceError`, and expired credentials are renewed for the next attempt.
+Botocore addresses and signs each request; `fetch` sends it. If the bucket is in another region, the request goes there
+instead. Errors become `ServiceError`, and expired credentials are renewed before the next attempt.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from engine.flow.attempts import Attempts, pause, until
 from engine.flow.backoff import Backoff, Deadline
 
 MAX_FAILURES = 9
-"""How often in a row S3 may fail without progress before it is given up."""
+"""Failures in a row without progress after which a call is given up."""
 
 PATIENCE = 30.0
-"""Seconds that sending a request and the head of its reply may take, and each chunk of the body. S3 answers in tens of
-milliseconds: past this it hangs."""
+"""Seconds allowed for sending a request and receiving the head of its reply, and for each chunk of the body. S3 answers
+in tens of milliseconds: after this long it hangs."""
 
 MAX_ERROR_BYTES = 65_536
 
@@ -44,10 +44,10 @@ class S3:
     ) -> None:
         self._session, self._fetch = session, fetch
         self._backoff, self._patience = backoff or Backoff(base=0.1), patience
-        self._regions: dict[str, str] = {}  # of buckets that are not in the session's
+        self._regions: dict[str, str] = {}  # of buckets outside the session's region
 
     async def call(self, operation: str, arguments: Mapping[str, Any], deadline: Deadline) -> Exchange:
-        """Call S3 once, or twice where the bucket turns out to be in another region; return a good reply.
+        """Call S3 once, or twice if the bucket turns out to be in another region; return a successful reply.
 
         `arguments` are those of botocore's method for `operation`, such as ``GetObject``. Raises `ServiceError` and
         `DeadlineExceeded`.
@@ -69,7 +69,7 @@ class S3:
             return reply
 
     async def call_with_retries(self, operation: str, arguments: Mapping[str, Any], deadline: Deadline) -> Exchange:
-        """Call S3 until it answers, at most `MAX_FAILURES` times; otherwise as `call`."""
+        """Call S3 until it answers, at most `MAX_FAILURES` times; otherwise like `call`."""
         attempts = self.attempts(operation, deadline)
         while True:
             try:
@@ -79,7 +79,7 @@ class S3:
             await attempts.wait()
 
     def attempts(self, operation: str, deadline: Deadline) -> Attempts:
-        """Return the attempts at one thing, `MAX_FAILURES` in a row without progress."""
+        """Return attempts that end after `MAX_FAILURES` in a row without progress."""
 
         async def wait(attempt: int, deadline: Deadline) -> None:
             await pause(self._backoff, attempt, deadline, operation)
@@ -87,7 +87,7 @@ class S3:
         return Attempts(wait, deadline, MAX_FAILURES)
 
     async def _ask(self, operation: str, arguments: Mapping[str, Any], region: str | None) -> Exchange:
-        """Send one request and return a good reply. Raises `ServiceError`; `_Elsewhere` if S3 names another region."""
+        """Send one request and return a successful reply. Raises `ServiceError`, `_Elsewhere` if S3 names a region."""
         request, used = await self._session.s3_request(operation, arguments, region)
         with connection_errors(operation):
             reply = await self._fetch(request, self._patience)
@@ -113,7 +113,7 @@ class _Elsewhere(ServiceError):
 
 @contextmanager
 def connection_errors(operation: str) -> Iterator[None]:
-    """Turn what a `Fetch` and its replies raise into `ServiceError`."""
+    """Turn exceptions of a `Fetch` and its replies into `ServiceError`."""
     try:
         yield
     except TimeoutError as error:
@@ -123,7 +123,7 @@ def connection_errors(operation: str) -> Iterator[None]:
 
 
 async def _text_of(reply: Exchange) -> str:
-    """Return the body of an error."""
+    """Return the body of an error reply."""
     body = b""
     while len(body) < MAX_ERROR_BYTES and (piece := await reply.read(MAX_ERROR_BYTES)):
         body += piece
@@ -136,7 +136,7 @@ def _first(pattern: re.Pattern[str], text: str) -> str:
 
 
 def _error_of(status: int, body: str) -> tuple[str, int, str]:
-    """Return code, status and message of an error in S3's XML; of a proxy's HTML the status is all there is."""
+    """Return code, status and message of an error in S3's XML; a proxy's HTML has nothing but the status."""
     code = _first(_CODE, body)
     said = html.unescape(_first(_MESSAGE, body)) if code else ""
     return code or f"HTTP{status}", status, said

@@ -17,7 +17,7 @@ class Headers(Protocol):
 
 
 class Reply(NamedTuple):
-    """What came back: the HTTP status, the headers, the body."""
+    """The reply to a hot call: the HTTP status, the headers, the whole body."""
 
     status: int
     headers: Headers
@@ -29,7 +29,7 @@ Transport = Callable[[str, Mapping[str, str], bytes, float], Awaitable[Reply]]
 
 
 class Request(NamedTuple):
-    """A request to S3, ready to be sent: every header but Host is there, the length of the body too."""
+    """A request to S3, complete but for the Host header."""
 
     method: str
     url: str
@@ -38,7 +38,7 @@ class Request(NamedTuple):
 
 
 class Exchange(Protocol):
-    """The reply to one request: the HTTP status, the headers, and the body as it comes."""
+    """The reply to one request: the HTTP status, the headers, and the body as it arrives."""
 
     @property
     def status(self) -> int:
@@ -52,11 +52,11 @@ class Exchange(Protocol):
         """Return up to `most` bytes of the body, none at its end. Raises `ConnectionError` or `TimeoutError`."""
 
     def close(self) -> None:
-        """Close the connection, also in the middle of the body."""
+        """Close the connection, even in the middle of the body."""
 
 
 Fetch = Callable[[Request, float], Awaitable[Exchange]]
-"""(request, seconds that each step may take) -> its reply, once the head is there. Raises as a `Transport` does."""
+"""(request, timeout of each step in seconds) -> reply, once its head has arrived. Raises what a `Transport` raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ SEND_MESSAGE_BATCH = Operation("sqs", "SendMessageBatch", "AmazonSQS.SendMessage
 
 
 class Caller(Protocol):
-    """What the queue and the table need of a lane: anything that answers like one can stand in."""
+    """The part of a lane that the queue and the table use."""
 
     async def call(self, body: bytes, deadline: Deadline) -> bytes:
         """Send once; see `Lane.call`."""

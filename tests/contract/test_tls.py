@@ -78,7 +78,7 @@ Way = Callable[[str], AbstractAsyncContextManager[Call]]
 
 @each
 @both
-async def test_a_trusted_certificate_is_accepted_again_and_again(
+async def test_trusted_certificate_is_accepted_repeatedly(
     way: Way, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with server(tmp_path) as (url, authority):
@@ -90,7 +90,7 @@ async def test_a_trusted_certificate_is_accepted_again_and_again(
 
 @each
 @both
-async def test_an_unknown_authority_is_refused(
+async def test_unknown_authority_is_refused(
     way: Way, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
@@ -101,7 +101,7 @@ async def test_an_unknown_authority_is_refused(
 
 @each
 @both
-async def test_a_certificate_of_another_host_is_refused(
+async def test_certificate_of_another_host_is_refused(
     way: Way, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with server(tmp_path, host="127.0.0.2") as (url, authority):

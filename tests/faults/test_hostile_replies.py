@@ -1,4 +1,4 @@
-"""Servers that are hostile or broken: each step with them is bounded, in bytes and in time."""
+"""Hostile and broken servers: every step of a call is bounded in bytes and in time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Script = Callable[["Answer"], Awaitable[None]]
 
 
 class Answer:
-    """What a script writes its reply to; `sent` counts the bytes, `request` is the head of the request."""
+    """Where a script writes its reply; `sent` counts bytes, `request` is the head of the request."""
 
     def __init__(self, writer: asyncio.StreamWriter, request: bytes) -> None:
         """Begin."""
@@ -36,14 +36,14 @@ class Answer:
         self.sent = 0
 
     async def write(self, data: bytes) -> None:
-        """Write, and wait while the client does not read; raises `ConnectionError` when it has closed."""
+        """Write, and wait until the client reads. Raises `ConnectionError` once the client has closed."""
         self._writer.write(data)
         self.sent += len(data)
         await self._writer.drain()
 
 
 class Scripted:
-    """A server on a free port whose replies are a script's."""
+    """A server on a free port whose replies are written by a script."""
 
     def __init__(self, host: str, script: Script) -> None:
         """Do not listen yet."""
@@ -53,7 +53,7 @@ class Scripted:
 
     async def __aenter__(self) -> Scripted:
         """Listen."""
-        # Small buffers: what the client has not read, the server has not sent.
+        # A small buffer, so that the server cannot send much that the client does not read.
         listening = socket.create_server(("127.0.0.1", 0))
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65_536)
         self._server = await asyncio.start_server(self._serve, sock=listening)
@@ -81,7 +81,7 @@ class Scripted:
 
 
 Call = Callable[[str, float], Awaitable[bytes]]
-"""(url, seconds) -> all of the reply's body."""
+"""(url, seconds) -> the whole body of the reply."""
 
 
 @asynccontextmanager
@@ -113,7 +113,7 @@ either = pytest.mark.parametrize("way", [posting, fetching])
 
 
 async def failure(way: Callable[..., object], kind: str, script: Script, seconds: float) -> tuple[int, float]:
-    """Bytes that were sent and seconds that passed until the call failed."""
+    """Bytes sent by the server, and seconds, until the call failed."""
     clock = asyncio.get_running_loop().time
     async with Scripted("127.0.0.1", script) as server, way(kind) as call:  # type: ignore[attr-defined]
         began = clock()
@@ -145,15 +145,15 @@ def forever(first: bytes, then: bytes) -> Script:
     ],
     ids=["headers", "header", "name", "reason", "trailers", "trailer"],
 )
-async def test_what_is_no_body_is_bounded(way: Callable[..., object], kind: str, script: Script) -> None:
+async def test_head_and_trailers_are_bounded(way: Callable[..., object], kind: str, script: Script) -> None:
     sent, seconds = await failure(way, kind, script, 20)
-    assert sent < 8 * MEGABYTE  # a good part of it is in the buffers in between
+    assert sent < 8 * MEGABYTE  # much of it is in the kernel's buffers
     assert seconds < 15
 
 
 @each
 @either
-async def test_the_frame_of_a_chunk_is_bounded(way: Callable[..., object], kind: str) -> None:
+async def test_chunk_framing_is_bounded(way: Callable[..., object], kind: str) -> None:
     async def endless(answer: Answer) -> None:
         await answer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;ext=")
         while True:
@@ -177,7 +177,7 @@ async def test_interim_replies_are_bounded(way: Callable[..., object], kind: str
 
 
 @each
-async def test_a_body_larger_than_any_service_sends_is_given_up(kind: str) -> None:
+async def test_oversized_body_is_refused(kind: str) -> None:
     script = forever(b"HTTP/1.1 200 OK\r\nContent-Length: 10000000000\r\n\r\n", b"x" * MEGABYTE)
     sent, _ = await failure(posting, kind, script, 30)
     assert sent < 40 * MEGABYTE
@@ -200,9 +200,7 @@ def drip(data: bytes) -> Script:
     [drip(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 10_000), drip(b"HTTP/1.1 100 Continue\r\n\r\n")],
     ids=["x", "100"],
 )
-async def test_a_head_that_drips_is_waited_for_no_longer_than_one_that_does_not_come(
-    way: Callable[..., object], kind: str, script: Script
-) -> None:
+async def test_slowly_dripping_head_times_out(way: Callable[..., object], kind: str, script: Script) -> None:
     _, seconds = await failure(way, kind, script, 0.5)
     assert seconds < 2
 
@@ -222,17 +220,17 @@ async def test_a_head_that_drips_is_waited_for_no_longer_than_one_that_does_not_
     ],
     ids=["length", "hex", "underscore", "status", "negative", "chunk", "negative-chunk"],
 )
-async def test_a_number_that_is_none_is_no_reply(way: Callable[..., object], kind: str, reply: bytes) -> None:
+async def test_invalid_number_is_not_a_reply(way: Callable[..., object], kind: str, reply: bytes) -> None:
     async def script(answer: Answer) -> None:
         await answer.write(reply)
 
     _, seconds = await failure(way, kind, script, 3)
-    assert seconds < 2  # it is seen, not waited out
+    assert seconds < 2  # noticed, not timed out
 
 
 @each
 @either
-async def test_nothing_of_a_reply_is_sent_with_the_next_request(way: Callable[..., object], kind: str) -> None:
+async def test_cookies_are_not_sent_back(way: Callable[..., object], kind: str) -> None:
     async def script(answer: Answer) -> None:
         await answer.write(GOOD % b"Set-Cookie: id=1; Path=/\r\nWWW-Authenticate: Basic realm=x\r\n")
 
@@ -242,7 +240,7 @@ async def test_nothing_of_a_reply_is_sent_with_the_next_request(way: Callable[..
     assert not [answer.request for answer in server.answers if b"cookie" in answer.request.lower()]
 
 
-async def test_a_connection_that_waits_does_not_hold_the_last_reply() -> None:
+async def test_idle_connection_does_not_keep_the_last_reply() -> None:
     size = 8 * MEGABYTE
 
     async def script(answer: Answer) -> None:
@@ -254,7 +252,7 @@ async def test_a_connection_that_waits_does_not_hold_the_last_reply() -> None:
         tracemalloc.start()
         try:
             assert len(await call(server.url, 10)) == size
-            await asyncio.sleep(0)  # until then the loop has it in its hands
+            await asyncio.sleep(0)  # until then the loop holds the reply
             held, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
@@ -274,7 +272,7 @@ def sockets() -> int:
 @each
 @either
 @pytest.mark.parametrize("loops", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-def test_connections_that_fail_leave_no_socket(
+def test_failed_connections_leave_no_socket(
     way: Callable[..., object], kind: str, loops: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

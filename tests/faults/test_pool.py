@@ -1,4 +1,4 @@
-"""The lean transport's pool: which connections are used again, and what is left of those that are not."""
+"""The pool of the lean transport: which connections are reused, and what remains of closed ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TLS = ssl.create_default_context()
 
 
 class Server:
-    """Answers every request, and counts connections and those of them that the client has closed."""
+    """Answers every request; counts connections, and those that the client has closed."""
 
     def __init__(self) -> None:
         """Listen on a free port once entered."""
@@ -46,7 +46,7 @@ class Server:
             while True:
                 await reader.readuntil(b"\r\n\r\nbody")
                 writer.write(REPLY)
-                await asyncio.sleep(0.02)  # so that calls at one time need connections of their own
+                await asyncio.sleep(0.02)  # so that concurrent calls need separate connections
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             self.closed += 1
@@ -54,7 +54,7 @@ class Server:
 
 
 class Clock:
-    """A clock on the wall that a test sets."""
+    """A wall clock set by the test."""
 
     def __init__(self) -> None:
         """Show some time."""
@@ -79,7 +79,7 @@ async def call(pool: Pool, times: int = 1) -> None:
     assert [(status, body) for status, _, body in replies] == [(200, b"abc")] * times
 
 
-async def test_idle_connections_are_used_again_up_to_their_limit() -> None:
+async def test_idle_connections_are_reused_up_to_the_limit() -> None:
     clock = Clock()
     async with Server() as server, pool_to(server, clock) as pool:
         for _ in range(4):
@@ -88,7 +88,7 @@ async def test_idle_connections_are_used_again_up_to_their_limit() -> None:
         assert server.opened == 1
 
 
-async def test_idle_connections_older_than_their_limit_are_closed_and_not_used_again() -> None:
+async def test_connections_idle_for_too_long_are_closed_and_not_reused() -> None:
     clock = Clock()
     async with Server() as server, pool_to(server, clock) as pool:
         await call(pool, 5)
@@ -100,7 +100,7 @@ async def test_idle_connections_older_than_their_limit_are_closed_and_not_used_a
         assert server.closed == 5
 
 
-async def test_the_limit_is_the_callers() -> None:
+async def test_idle_limit_is_an_argument() -> None:
     clock = Clock()
     async with Server() as server:
         pool = Pool(server.url, TLS, max_idle_seconds=1, clock=clock)
@@ -111,23 +111,23 @@ async def test_the_limit_is_the_callers() -> None:
         assert server.opened == 3
 
 
-async def test_a_freeze_is_time_that_passes() -> None:
-    # The clock is the one on the wall unless a test sets another: that of the event loop may stand still in a freeze.
+async def test_time_frozen_counts_as_idle() -> None:
+    # By default the wall clock counts: the event loop's may stop in a freeze.
     async with Server() as server:
         pool = Pool(server.url, TLS, max_idle_seconds=0.5)
         await call(pool)
         await call(pool)
         assert server.opened == 1
-        time.sleep(0.6)  # noqa: ASYNC251 - the whole process stands still
+        time.sleep(0.6)  # noqa: ASYNC251 - the whole process stops
         await call(pool)
         pool.close()
         assert server.opened == 2
 
 
 @pytest.mark.parametrize("closer", ["client", "server"])
-async def test_nothing_is_left_of_a_connection_that_is_closed(closer: str) -> None:
+async def test_closed_connection_leaves_no_reference_cycle(closer: str) -> None:
     gc.collect()
-    gc.disable()  # as good as in the functions: they look for cycles rarely
+    gc.disable()  # in the functions collection is rare
     try:
         async with Server() as server:
             connection = await connect(Connection, Origin.of(server.url), TLS, 5)

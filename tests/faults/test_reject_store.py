@@ -82,17 +82,17 @@ async def test_passing_faults_only_delay(object_server: ObjectServer, kind: str,
 
 
 @pytest.mark.parametrize("fault", [SLOW_DOWN, Reset(), Refuse("Unheard", 500)], ids=repr)
-async def test_an_s3_that_takes_nothing_is_given_up(object_server: ObjectServer, kind: str, fault: ObjectFault) -> None:
+async def test_put_that_keeps_failing_is_given_up(object_server: ObjectServer, kind: str, fault: ObjectFault) -> None:
     object_server.plan = lambda request: fault
     async with store_in(object_server, kind) as store:
         with pytest.raises(ServiceError, match="PutObject failed") as caught:
             await store.put([FILE], "bucket", NEVER)
     assert caught.value.verdict in (Verdict.RETRY, Verdict.THROTTLE)
-    # aiohttp itself sends a PUT once more where a kept-alive connection turns out to be closed.
+    # aiohttp itself repeats a PUT if a kept-alive connection turns out to be closed.
     assert MAX_FAILURES <= len(object_server.requests) <= MAX_FAILURES * (1 if kind == "lean" else 2)
 
 
-async def test_no_permission_fails_at_once(object_server: ObjectServer, kind: str) -> None:
+async def test_denied_access_fails_at_once(object_server: ObjectServer, kind: str) -> None:
     object_server.plan = [S3_DENIED]
     async with store_in(object_server, kind) as store:
         with pytest.raises(ServiceError, match="PutObject failed: AccessDenied") as caught:
@@ -102,7 +102,7 @@ async def test_no_permission_fails_at_once(object_server: ObjectServer, kind: st
 
 
 @pytest.mark.parametrize("status", [301, 307, 400])
-async def test_a_bucket_in_another_region_gets_them_there(object_server: ObjectServer, kind: str, status: int) -> None:
+async def test_bucket_in_another_region_is_written_there(object_server: ObjectServer, kind: str, status: int) -> None:
     def plan(request: ObjectRequest) -> ObjectFault | None:
         return None if region_of(request) == "eu-central-1" else Elsewhere("eu-central-1", status)
 
@@ -127,7 +127,7 @@ async def test_expired_credentials_are_renewed(
     assert len(object_server.requests) == 2
 
 
-async def test_credentials_that_stay_expired_are_given_up(object_server: ObjectServer, kind: str) -> None:
+async def test_credentials_that_stay_expired_end_the_attempts(object_server: ObjectServer, kind: str) -> None:
     object_server.plan = lambda request: S3_EXPIRED
     async with store_in(object_server, kind) as store:
         with pytest.raises(ServiceError, match="PutObject failed: ExpiredToken") as caught:
@@ -136,16 +136,16 @@ async def test_credentials_that_stay_expired_are_given_up(object_server: ObjectS
     assert len(object_server.requests) == MAX_EXPIRIES + 1
 
 
-async def test_the_deadline_ends_waiting_and_trying(object_server: ObjectServer, kind: str) -> None:
+async def test_waiting_and_retries_end_at_deadline(object_server: ObjectServer, kind: str) -> None:
     async with store_in(object_server, kind, backoff=Backoff(base=60, cap=60), patience=60) as store:
-        await store.put([FILE], "bucket", NEVER)  # loads S3's model, which takes its time
+        await store.put([FILE], "bucket", NEVER)  # loads S3's model, which takes a while
         for plan in ([Silent()], [SLOW_DOWN] * 9):
             object_server.plan = plan
             with pytest.raises(DeadlineExceeded, match="PutObject"):
                 await asyncio.wait_for(store.put([FILE], "bucket", Deadline(now() + 0.3)), 5)
 
 
-async def test_past_the_deadline_nothing_is_put(object_server: ObjectServer, kind: str) -> None:
+async def test_nothing_is_put_after_deadline(object_server: ObjectServer, kind: str) -> None:
     async with store_in(object_server, kind) as store:
         with pytest.raises(DeadlineExceeded, match="PutObject"):
             await store.put([FILE], "bucket", Deadline(now() - 1))
@@ -153,11 +153,11 @@ async def test_past_the_deadline_nothing_is_put(object_server: ObjectServer, kin
 
 
 @pytest.mark.parametrize("fault", [None, S3_DENIED, S3_ERROR], ids=repr)
-async def test_nothing_is_left_of_a_file_that_was_put_or_refused(
+async def test_put_leaves_no_reference_to_the_file(
     object_server: ObjectServer, kind: str, fault: ObjectFault | None
 ) -> None:
     gc.collect()
-    gc.disable()  # as good as in the functions: they look for cycles rarely
+    gc.disable()  # in the functions collection is rare
     try:
         async with store_in(object_server, kind) as store:
             await store.put([RejectFile("k", b"loads the model")], "bucket", NEVER)
@@ -173,7 +173,7 @@ async def test_nothing_is_left_of_a_file_that_was_put_or_refused(
         tracemalloc.stop()
         gc.enable()
     assert peak > FILE_BYTES
-    # One may still be the server's, which runs in this process.
+    # The server, in this process, may still hold one.
     assert held < 1.5 * FILE_BYTES
 
 
@@ -196,7 +196,7 @@ print(*sorted({name.split(".")[0] for name in sys.modules} & {"aioboto3", "aiobo
 """
 
 
-def test_the_first_reject_loads_no_general_client(object_server: ObjectServer, kind: str) -> None:
+def test_first_reject_imports_no_general_client(object_server: ObjectServer, kind: str) -> None:
     program = subprocess.run(
         [sys.executable, "-c", _PUT, kind],
         env={**os.environ, "AWS_ENDPOINT_URL_S3": object_server.endpoint},

@@ -1,6 +1,6 @@
-"""Exchanges to the byte: replies in any pieces, read in any pieces, with the server held back, and what is no reply.
+"""Exchanges to the byte: replies and reads in any pieces, back-pressure, and invalid replies.
 
-No sockets: the exchange is given its bytes as an event loop would give them.
+No sockets: the test passes bytes to the exchange as an event loop would.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ REQUEST = b"GET / HTTP/1.1\r\n\r\n"
 
 
 class FakeTransport:
-    """Keeps what was done to it."""
+    """Records the calls made to it."""
 
     def __init__(self) -> None:
         self.written = b""
@@ -63,7 +63,7 @@ def made(patience: float = 5) -> tuple[Exchange, FakeTransport]:
 
 
 async def begun(data: bytes, patience: float = 5) -> tuple[Exchange, FakeTransport]:
-    """An exchange whose first bytes, with the head, have come."""
+    """An exchange whose head has arrived."""
     exchange, transport = made(patience)
     task = asyncio.ensure_future(exchange.send(REQUEST, b""))
     await asyncio.sleep(0)
@@ -82,7 +82,7 @@ async def whole(exchange: Exchange, most: int) -> bytes:
 
 @pytest.mark.parametrize("reply", [PLAIN, CHUNKED, INTERIM], ids=["plain", "chunked", "interim"])
 @given(cuts=st.lists(st.integers(0, 250), max_size=12), most=st.integers(1, 60))
-def test_a_reply_in_any_pieces_is_the_same(reply: bytes, cuts: list[int], most: int) -> None:
+def test_reply_is_the_same_in_any_pieces(reply: bytes, cuts: list[int], most: int) -> None:
     async def run() -> None:
         exchange, transport = made()
         places = sorted({min(cut, len(reply)) for cut in cuts} | {0, len(reply)})
@@ -107,7 +107,7 @@ def test_a_reply_in_any_pieces_is_the_same(reply: bytes, cuts: list[int], most: 
 
 
 @pytest.mark.parametrize("length", range(len(PLAIN)))
-async def test_a_connection_that_ends_early_gives_what_came_and_then_an_error(length: int) -> None:
+async def test_connection_that_ends_early_yields_its_bytes_and_then_an_error(length: int) -> None:
     exchange, _ = made()
 
     async def read() -> bytes:
@@ -129,13 +129,13 @@ async def test_a_connection_that_ends_early_gives_what_came_and_then_an_error(le
         await exchange.read(1)
 
 
-async def test_the_server_is_held_back_while_nobody_reads() -> None:
+async def test_server_is_paused_while_nobody_reads() -> None:
     size, most = 40 * AHEAD_BYTES, 100_000
     exchange, transport = await begun(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
     came = read = most_held = 0
 
     def serve() -> int:
-        """Send as long as it may."""
+        """Send while it may."""
         sent = 0
         while transport.may_send() and came + sent < size:
             exchange.data_received(b"x" * 65_536)
@@ -147,7 +147,7 @@ async def test_the_server_is_held_back_while_nobody_reads() -> None:
         most_held = max(most_held, came - read)
         task = asyncio.ensure_future(exchange.read(most))
         await asyncio.sleep(0)
-        if not task.done():  # it asks for more than there is, and so the server goes on
+        if not task.done():  # it asks for more than was received, so the server continues
             assert transport.may_send()
             came += serve()
         read += len(await task)
@@ -155,14 +155,14 @@ async def test_the_server_is_held_back_while_nobody_reads() -> None:
     assert AHEAD_BYTES <= most_held < most + AHEAD_BYTES + 65_536
 
 
-async def test_a_head_that_does_not_come_is_waited_for_so_long() -> None:
+async def test_missing_head_times_out() -> None:
     exchange, transport = made(patience=0.01)
     with pytest.raises(TimeoutError):
         await exchange.send(REQUEST, b"")
     assert transport.aborted
 
 
-async def test_a_body_that_stops_gives_what_came_and_then_an_error() -> None:
+async def test_body_that_stalls_yields_its_bytes_and_then_an_error() -> None:
     exchange, transport = await begun(PLAIN[:-20], patience=0.01)
     assert await exchange.read(1_000) == BODY[:-20]
     assert transport.aborted
@@ -182,7 +182,7 @@ async def test_a_body_that_stops_gives_what_came_and_then_an_error() -> None:
     ],
     ids=["ssh", "tls", "negative", "two-lengths", "endless", "interim-forever"],
 )
-async def test_what_is_no_reply_is_an_error(garbage: bytes) -> None:
+async def test_invalid_reply_is_an_error(garbage: bytes) -> None:
     exchange, transport = made()
     task = asyncio.ensure_future(exchange.send(REQUEST, b""))
     await asyncio.sleep(0)
@@ -201,15 +201,15 @@ async def test_garbage_between_chunks_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("first", [b"", ANOTHER], ids=["later", "with-it"])
-async def test_what_follows_the_reply_is_none_of_it(first: bytes) -> None:
+async def test_bytes_after_the_reply_are_ignored(first: bytes) -> None:
     exchange, transport = await begun(PLAIN + first)
-    assert transport.aborted  # the reply is all there
+    assert transport.aborted  # the reply is complete
     exchange.data_received(ANOTHER)
     assert exchange.status == 200
     assert await whole(exchange, 10) == BODY
 
 
-async def test_closing_in_the_middle_ends_the_connection_and_the_reading() -> None:
+async def test_closing_early_ends_connection_and_reads() -> None:
     exchange, transport = await begun(PLAIN[:-20])
     exchange.close()
     exchange.close()
@@ -219,8 +219,8 @@ async def test_closing_in_the_middle_ends_the_connection_and_the_reading() -> No
 
 
 @pytest.mark.parametrize("reply", [PLAIN, PLAIN[:-20], PLAIN[:10]], ids=["whole", "cut", "head"])
-async def test_nothing_is_left_of_a_exchange_that_is_over(reply: bytes) -> None:
-    gc.disable()  # as good as in the functions: they look for circles rarely
+async def test_finished_exchange_leaves_no_reference_cycle(reply: bytes) -> None:
+    gc.disable()  # in the functions collection is rare
     try:
         exchange, transport = made()
         task = asyncio.ensure_future(exchange.send(REQUEST, b""))
@@ -231,14 +231,14 @@ async def test_nothing_is_left_of_a_exchange_that_is_over(reply: bytes) -> None:
             await task
         left = weakref.ref(exchange)
         del exchange, task
-        await asyncio.sleep(0)  # until then the loop has the error in its hands
+        await asyncio.sleep(0)  # until then the loop holds the error
         assert transport.aborted
         assert left() is None
     finally:
         gc.enable()
 
 
-async def test_trailers_are_no_headers_and_end_somewhere() -> None:
+async def test_trailers_are_ignored_and_bounded() -> None:
     exchange, transport = await begun(CHUNKED.partition(b"Trailer")[0])
     trailer = b"Trailer: x\r\n"
     for _ in range(100):
@@ -253,7 +253,7 @@ async def test_trailers_are_no_headers_and_end_somewhere() -> None:
         await exchange.read(1_000)
 
 
-async def test_another_protocol_is_none_of_http() -> None:
+async def test_protocol_upgrade_is_an_error() -> None:
     exchange, _ = made()
     task = asyncio.ensure_future(exchange.send(REQUEST, b""))
     await asyncio.sleep(0)
@@ -262,7 +262,7 @@ async def test_another_protocol_is_none_of_http() -> None:
         await task
 
 
-async def test_a_read_that_is_cancelled_takes_nothing() -> None:
+async def test_cancelled_read_consumes_nothing() -> None:
     exchange, _ = await begun(PLAIN[:-20])
     task = asyncio.ensure_future(exchange.read(1_000))
     await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""What S3, or something in its place, may say of an object: numbers and dates that are none are an unreadable reply."""
+"""Headers of objects: invalid lengths, ranges and dates make a reply unreadable."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ REF = ObjectRef("bucket", "k.csv")
 VERSION = ObjectVersion("bucket", "k.csv", None, "e", 1_775_260_800)
 WHOLE = {"etag": '"e"', "last-modified": "Sat, 04 Apr 2026 00:00:00 GMT", "content-length": "3"}
 REST = {"etag": '"e"', "content-length": "2", "content-range": "bytes 1-2/3"}
-SESSION = Session()  # one for all: making its client takes a while
-MANY = "9" * 5_000  # Python refuses to turn so many digits into a number
+SESSION = Session()  # shared, since making its client is slow
+MANY = "9" * 5_000  # Python refuses to convert so many digits
 
 
 class Answer:
@@ -40,7 +40,7 @@ class Answer:
         return body
 
     def close(self) -> None:
-        """Note it."""
+        """Record the call."""
         self.closed = True
 
 
@@ -59,7 +59,7 @@ def opening(headers: Mapping[str, str]) -> tuple[ObjectVersion, int]:
     return asyncio.run(run())
 
 
-def test_an_object_is_what_its_headers_say() -> None:
+def test_version_and_size_come_from_the_headers() -> None:
     assert opening(WHOLE) == (VERSION, 3)
 
 
@@ -82,14 +82,14 @@ def test_an_object_is_what_its_headers_say() -> None:
     ],
     ids=lambda headers: str(headers)[:50],
 )
-def test_a_number_that_is_none_is_an_unreadable_reply(headers: dict[str, str]) -> None:
+def test_invalid_length_or_date_is_unreadable(headers: dict[str, str]) -> None:
     with pytest.raises(ServiceError, match="UnreadableReply") as caught:
         opening({**WHOLE, **headers})
     assert caught.value.verdict is Verdict.RETRY
 
 
 @given(st.text(max_size=60) | st.from_regex(r"[A-Za-z]{3}, [0-9]{1,9} [A-Za-z]{3} [0-9 :+-]{0,40}[A-Z]{0,3}"))
-def test_no_date_is_more_than_an_unreadable_reply(text: str) -> None:
+def test_any_date_is_valid_or_unreadable(text: str) -> None:
     try:
         outcome: object = opening({**WHOLE, "last-modified": text})[0].modified >= 0
     except ServiceError as error:
@@ -112,7 +112,7 @@ def test_no_date_is_more_than_an_unreadable_reply(text: str) -> None:
     ],
     ids=lambda said: said[:20],
 )
-def test_a_range_that_is_not_the_one_asked_for_is_an_unreadable_reply(said: str) -> None:
+def test_wrong_range_is_unreadable(said: str) -> None:
     answer = Answer(206, {**REST, "content-range": said}, b"bc")
     with pytest.raises(ServiceError, match="UnreadableReply") as caught:
         asyncio.run(objects_that_get(answer).resume(VERSION, 3, 1))
@@ -120,14 +120,14 @@ def test_a_range_that_is_not_the_one_asked_for_is_an_unreadable_reply(said: str)
     assert answer.closed
 
 
-def test_the_range_asked_for_is_taken() -> None:
+def test_right_range_is_accepted() -> None:
     async def run() -> bytes:
         return await (await objects_that_get(Answer(206, REST, b"bc")).resume(VERSION, 3, 1)).read(10)
 
     assert asyncio.run(run()) == b"bc"
 
 
-def test_another_etag_is_another_object() -> None:
+def test_another_etag_is_superseded() -> None:
     answer = Answer(206, {**REST, "etag": '"f"'}, b"bc")
     with pytest.raises(ObjectSuperseded):
         asyncio.run(objects_that_get(answer).resume(VERSION, 3, 1))
@@ -135,8 +135,8 @@ def test_another_etag_is_another_object() -> None:
 
 
 @pytest.mark.parametrize("etag", ["€", "größe", "a\r\nX-Evil: 1", "a\0"])
-def test_an_etag_that_no_header_can_hold_is_told_in_one_line(etag: str) -> None:
-    # Events are other people's: what they call an ETag may be anything.
+def test_invalid_etag_is_a_one_line_error(etag: str) -> None:
+    # The ETag comes from the event, which may hold anything.
     sent: list[Request] = []
 
     async def fetch(request: Request, seconds: float) -> Exchange:

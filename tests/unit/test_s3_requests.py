@@ -1,4 +1,4 @@
-"""Requests to S3: botocore's own client is the oracle, caught just before it sends."""
+"""Requests to S3: the oracle is botocore's own client, stopped just before it sends."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ BUCKETS = st.from_regex(r"[a-z0-9][a-z0-9-]{1,40}[a-z0-9]", fullmatch=True) | st
 
 
 class Where(NamedTuple):
-    """Which credentials, which region and which endpoint: making a client for each takes a while, so they are few."""
+    """Credentials, region and endpoint; only a few combinations, since making a client is slow."""
 
     credentials: Credentials
     region: str | None = None
@@ -53,7 +53,7 @@ PLACES = st.sampled_from(
     ]
 )
 SOME = Credentials("a", "b")
-UNLIKE = {"amz-sdk-invocation-id", "user-agent"}  # headers that differ with each request
+UNLIKE = {"amz-sdk-invocation-id", "user-agent"}  # headers that differ between requests
 
 
 def use(env: pytest.MonkeyPatch, credentials: Credentials) -> None:
@@ -67,7 +67,7 @@ def use(env: pytest.MonkeyPatch, credentials: Credentials) -> None:
 
 @contextmanager
 def environment(credentials: Credentials, endpoint_url: str | None = None) -> Iterator[None]:
-    """The settings of a process with these credentials, and with this endpoint for S3."""
+    """A process's settings: these credentials, and this endpoint for S3."""
     with pytest.MonkeyPatch.context() as env:
         use(env, credentials)
         if endpoint_url:
@@ -83,7 +83,7 @@ def client_at(where: Where) -> Any:
 
 @cache
 def session_at(where: Where) -> Session:
-    """A session; it reads its settings when it is first used."""
+    """A session; it reads its settings on first use."""
     return Session()
 
 
@@ -115,14 +115,12 @@ def written(operation: str, region: str | None, arguments: dict[str, Any]) -> Si
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(PLACES, BUCKETS, KEYS, VERSIONS, st.booleans())
-def test_a_get_is_the_one_that_botocore_sends(
-    where: Where, bucket: str, key: str, version: str | None, resumed: bool
-) -> None:
+def test_get_request_equals_botocores(where: Where, bucket: str, key: str, version: str | None, resumed: bool) -> None:
     arguments = {"Bucket": bucket, "Key": key}
     arguments |= {"VersionId": version} if version else {}
     arguments |= {"IfMatch": '"5eb63bbb"', "Range": "bytes=1000-"} if resumed else {}
     with environment(where.credentials, where.endpoint_url):
-        while True:  # until both are of one second, which they are signed for
+        while True:  # until both are signed for the same second
             ours, used = asyncio.run(session_at(where).s3_request("GetObject", arguments, where.region))
             theirs = sent_by_botocore(where, "GetObject", arguments)
             if ours.headers["X-Amz-Date"] == plain(theirs.headers)["x-amz-date"]:
@@ -134,7 +132,7 @@ def test_a_get_is_the_one_that_botocore_sends(
 
 
 def put_by_store(where: Where, bucket: str, key: str, body: bytes) -> Request:
-    """The request by which a reject file is put; a store knows no region but its session's."""
+    """The request that puts a reject file, in the session's region."""
     sent: list[Request] = []
 
     class Stored:
@@ -158,9 +156,7 @@ def put_by_store(where: Where, bucket: str, key: str, body: bytes) -> Request:
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(PLACES, BUCKETS, KEYS, st.binary(max_size=200))
-def test_a_reject_file_is_put_whole_signed_and_with_its_checksum(
-    where: Where, bucket: str, key: str, body: bytes
-) -> None:
+def test_put_request_is_whole_signed_and_has_a_checksum(where: Where, bucket: str, key: str, body: bytes) -> None:
     where = where._replace(region=None)
     checksum = base64.b64encode(zlib.crc32(body).to_bytes(4)).decode()
     arguments = {"Bucket": bucket, "Key": key, "Body": body, "ContentType": "text/csv; charset=utf-8"}
@@ -173,14 +169,14 @@ def test_a_reject_file_is_put_whole_signed_and_with_its_checksum(
             if len({plain(sent.headers)["x-amz-date"] for sent in (ours, theirs, by_default)}) == 1:
                 break
     assert (ours.method, ours.url, ours.body) == ("PUT", theirs.url, body)
-    # The body is sent at once: nobody waits for a go-ahead. That field is not signed.
+    # The body is sent at once, without waiting for 100 Continue. The Expect header is not signed.
     assert plain(ours.headers) == {name: text for name, text in plain(theirs.headers).items() if name != "expect"}
     assert ours.headers["x-amz-checksum-crc32"] == checksum
     assert ours.headers["Content-Length"] == str(len(body))
     assert ours.headers["X-Amz-Content-SHA256"] == hashlib.sha256(body).hexdigest()
     assert not {"transfer-encoding", "content-encoding", "x-amz-trailer"} & set(plain(ours.headers))
     if ours.url.startswith("http:"):
-        # Where botocore, by itself, does not put a checksum behind the body, its request is this very one.
+        # Without TLS, botocore's default is the same request: no trailing checksum.
         assert plain(by_default.headers)["authorization"] == ours.headers["Authorization"]
 
 
@@ -196,7 +192,7 @@ def test_a_reject_file_is_put_whole_signed_and_with_its_checksum(
         ),
     ],
 )
-def test_the_settings_of_aws_tools_hold(settings_: dict[str, str], host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_of_aws_tools_apply(settings_: dict[str, str], host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, SOME)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     for name, value in settings_.items():
@@ -233,7 +229,7 @@ def test_other_credentials_sign_the_next_request(monkeypatch: pytest.MonkeyPatch
         ({"Bucket": "bucket"}, SOME, "localhost:4566", "Invalid endpoint: localhost:4566"),
     ],
 )
-def test_what_no_request_can_be_made_of_is_told_in_one_line(
+def test_invalid_setting_or_name_is_a_one_line_error(
     operation: str, arguments: dict[str, str], credentials: Credentials, endpoint: str, said: str
 ) -> None:
     with (

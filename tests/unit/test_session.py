@@ -1,4 +1,4 @@
-"""The session: what it keeps, and for how many regions."""
+"""The session: the clients that it keeps."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from engine.aws.session import MAX_WRITERS, Session
 
 
 def clients() -> int:
-    """S3 clients that are alive: botocore makes a class of that name for each."""
+    """The number of live S3 clients: botocore makes a class of that name for each."""
     gc.collect()
     return sum(
         type(found).__module__ == "botocore.client" and type(found).__name__ == "S3" for found in gc.get_objects()
     )
 
 
-def test_regions_without_end_keep_no_clients_without_end() -> None:
-    # Which region a bucket is in is what a reply says.
+def test_number_of_clients_is_bounded() -> None:
+    # A reply says which region a bucket is in, so a hostile server can name any number of them.
     async def run() -> None:
         session = Session()
         before = clients()
@@ -25,7 +25,7 @@ def test_regions_without_end_keep_no_clients_without_end() -> None:
             _, used = await session.s3_request("GetObject", {"Bucket": "b", "Key": "k"}, f"eu-north-{number}")
             assert used == f"eu-north-{number}"
         assert clients() - before <= MAX_WRITERS
-        # The last one is still at hand.
+        # The last region still works.
         assert (await session.s3_request("GetObject", {"Bucket": "b", "Key": "k"}, used)).region == used
 
     asyncio.run(run())
