@@ -175,18 +175,27 @@ def verdict_of(code: str, status: int, message: str = "") -> Verdict:
     return Verdict.RETRY if status >= 500 or status in (0, 408) else Verdict.FATAL
 
 
+MAX_CODE, MAX_DETAIL = 64, 300
+"""Characters kept of an error code and of a service's own words: they go to logs, and a reply may say anything."""
+
+
 class ServiceError(MillpondError):
     """A call to an AWS service failed.
 
     `code` is the service's error code, `status` the HTTP status (0 without a reply), `detail` the service's own
-    words. A refusal of content may quote that content, so `detail` is part of the text only for fatal errors, which
-    speak of tables, queues and permissions.
+    words, cut to one short line. A refusal of content may quote that content, so `detail` is part of the text only for
+    fatal errors, which speak of tables, queues and permissions.
     """
 
     def __init__(
         self, operation: str, code: str, status: int, detail: str = "", *, verdict: Verdict | None = None
     ) -> None:
+        code, detail = _one_line(code, MAX_CODE), _one_line(detail, MAX_DETAIL)
         self.operation, self.code, self.status, self.detail = operation, code, status, detail
         self.verdict = verdict or verdict_of(code, status, detail)
         said = f": {detail}" if detail and self.verdict is Verdict.FATAL else ""
         super().__init__(f"{operation} failed: {code} (HTTP {status}){said}")
+
+
+def _one_line(text: str, most: int) -> str:
+    return " ".join(text[: 10 * most].split())[:most]

@@ -1,1 +1,1 @@
-"""Everything that opens sockets: the lane for hot calls, downloads, and one module for each service."""
+"""Everything that opens sockets: transports, the lane for hot calls, calls to S3, and one module for each service."""

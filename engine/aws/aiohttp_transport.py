@@ -1,7 +1,8 @@
-"""The general transport, by aiohttp: it costs more than the lean one and knows proxies (``HTTPS_PROXY``)."""
+"""The general transport, built on aiohttp: slower than the lean one, but it supports proxies (``HTTPS_PROXY``)."""
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -9,13 +10,17 @@ from contextlib import asynccontextmanager, contextmanager
 import aiohttp
 import yarl
 
-from engine.aws.http1 import CONNECT_SECONDS
-from engine.aws.types import MAX_CONNECTIONS, Download, Fetch, Headers, Reply, Transport
+from engine.aws.http1 import CONNECT_SECONDS, MAX_BODY_BYTES
+from engine.aws.types import Exchange, Fetch, Headers, Reply, Request, Transport
+
+MAX_CONNECTIONS = 160
+"""Maximum number of connections; each `engine.flow.gate.Gate` bounds its calls in flight."""
 
 
 def _session(tls: ssl.SSLContext) -> aiohttp.ClientSession:
-    """Return a session that adds nothing to requests and takes nothing from replies. https is checked with `tls`."""
+    """Return a session that adds no headers, keeps no cookies, and checks https certificates with `tls`."""
     return aiohttp.ClientSession(
+        cookie_jar=aiohttp.DummyCookieJar(),
         connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=30, ssl=tls),
         auto_decompress=False,
         skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent"),
@@ -25,16 +30,16 @@ def _session(tls: ssl.SSLContext) -> aiohttp.ClientSession:
 
 @contextmanager
 def _faults() -> Iterator[None]:
-    """Turn what aiohttp raises into `ConnectionError` and `TimeoutError`."""
+    """Turn aiohttp's exceptions into `ConnectionError` and `TimeoutError`."""
     try:
         yield
     except aiohttp.ServerTimeoutError as error:
         raise TimeoutError(str(error)) from error
-    except (aiohttp.ClientError, OSError) as error:  # a certificate's is a ValueError as well
+    except (aiohttp.ClientError, OSError) as error:  # certificate errors are ValueErrors too
         if isinstance(error, TimeoutError):
             raise
         raise ConnectionError(type(error).__name__) from error
-    except ValueError as error:  # such as a password for this host in ~/.netrc, which comes with the proxies
+    except ValueError as error:  # for instance a password for this host in ~/.netrc
         raise ConnectionError(f"aiohttp refuses to send this: {error}") from error
 
 
@@ -47,34 +52,51 @@ async def transport(tls: ssl.SSLContext) -> AsyncIterator[Transport]:
             limit = aiohttp.ClientTimeout(total=seconds)
             with _faults():
                 async with http.post(url, data=body, headers=headers, timeout=limit, allow_redirects=False) as reply:
-                    return Reply(reply.status, reply.headers, await reply.read())
+                    return Reply(reply.status, reply.headers, await _body_of(reply))
 
         yield send
 
 
-class _Download:
-    def __init__(self, reply: aiohttp.ClientResponse) -> None:
-        self._reply = reply
+async def _body_of(reply: aiohttp.ClientResponse) -> bytes:
+    pieces, size = [], 0
+    async for piece in reply.content.iter_any():
+        pieces.append(piece)
+        size += len(piece)
+        if size > MAX_BODY_BYTES:
+            raise ConnectionError("the server sent more than a reply")
+    return b"".join(pieces)
+
+
+class _Exchange:
+    def __init__(self, reply: aiohttp.ClientResponse, seconds: float) -> None:
+        self._reply, self._seconds = reply, seconds
         self.status: int = reply.status
         self.headers: Headers = reply.headers
 
     async def read(self, most: int) -> bytes:
         with _faults():
-            return await self._reply.content.read(most)
+            async with asyncio.timeout(self._seconds):
+                return await self._reply.content.read(most)
 
     def close(self) -> None:
         self._reply.close()
 
 
 @asynccontextmanager
-async def downloads(tls: ssl.SSLContext) -> AsyncIterator[Fetch]:
-    """Open what downloads."""
+async def fetch(tls: ssl.SSLContext) -> AsyncIterator[Fetch]:
+    """Open the function that sends requests to S3."""
     async with _session(tls) as http:
+        # aiohttp's own read timeout restarts with each byte.
+        limit = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
 
-        async def begin(url: str, headers: Mapping[str, str], seconds: float) -> Download:
-            limit = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=seconds)
-            signed = yarl.URL(url, encoded=True)  # as it stands
+        async def send(request: Request, seconds: float) -> Exchange:
+            url = yarl.URL(request.url, encoded=True)  # exactly as it was signed
+            body = request.body or None
             with _faults():
-                return _Download(await http.get(signed, headers=headers, timeout=limit, allow_redirects=False))
+                async with asyncio.timeout(seconds):
+                    reply = await http.request(
+                        request.method, url, data=body, headers=request.headers, timeout=limit, allow_redirects=False
+                    )
+            return _Exchange(reply, seconds)
 
-        yield begin
+        yield send

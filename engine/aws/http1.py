@@ -1,13 +1,13 @@
 """The lean transport: HTTP/1.1 requests over kept-alive connections, parsed by httptools, and nothing else.
 
-It sends POST requests to one origin, one at a time on each connection, and returns status, headers and body. What a
-general client does besides (redirects, cookies, proxies, compression, hooks) costs more than half of a core at the
-rates of the hot calls. `engine.aws.aiohttp_transport` is the general one, behind the same interface, for networks that
-need a proxy.
+It sends POST requests to one origin, one at a time on each connection, and returns status, headers and body. The other
+features of a general client (redirects, cookies, proxies, compression, hooks) cost more than half a core at the rate of
+the hot calls. `engine.aws.aiohttp_transport` is a general client behind the same interface, for networks that need a
+proxy.
 
-A connection that was used before may have been closed by the other side without this one knowing, above all after a
-freeze of the process. A request that finds its connection in that state is sent once more, at once, on a new one. That
-may do the work twice, which all hot calls allow: they put the same items, or send the same messages.
+The server may close an idle connection without the client noticing, especially while the process is frozen. A request
+that fails because its connection was stale is sent again at once, on a new connection. The work may then be done twice,
+which is safe for all hot calls: they put the same items, or send the same messages.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from urllib.parse import urlsplit
 import httptools
 
 MAX_IDLE = 160
-"""Idle connections kept; as many as may be in flight together."""
+"""Idle connections kept: as many as there can be calls in flight."""
 
 MAX_IDLE_SECONDS = 20.0
-"""Older connections are not used again: something in between may have forgotten them without telling either side."""
+"""Connections idle for longer are not reused: a device on the path may have dropped them without a word."""
 
 MAX_HEAD_BYTES = 65_536
 MAX_BODY_BYTES = 32 * 1_048_576
-"""A reply larger than any of the services' (BatchWriteItem can return its 16 MB) is not theirs."""
+"""No service sends larger replies: BatchWriteItem, at most, returns the 16 MB that it was sent."""
 
 CONNECT_SECONDS = 5.0
 
 
 class StaleConnectionError(ConnectionError):
-    """A connection that was used before turned out to be closed before anything of the reply had come."""
+    """A reused connection was closed before any byte of the reply arrived."""
 
 
 class Headers:
-    """Header fields of a reply, looked up without case; decoded only when asked for."""
+    """Header fields of a reply. Lookup ignores case; values are decoded on lookup."""
 
     __slots__ = ("_fields",)
 
@@ -60,40 +60,94 @@ RawReply = tuple[int, Headers, bytes]
 """HTTP status, header fields, body."""
 
 
-class Connection(asyncio.Protocol):
-    """One connection: sends a request and parses its reply, then is free for the next one."""
+class ReplyProtocol(asyncio.Protocol):
+    """Parses the replies on a connection. `status` is 0 until the head of the current reply has arrived.
+
+    Everything but bodies is bounded (heads, interim replies, trailers, chunk framing): more than `MAX_HEAD_BYTES`
+    without a byte of body closes the connection.
+    """
 
     def __init__(self) -> None:
+        self.status = 0
+        self.headers = Headers([])
         self._transport: asyncio.Transport | None = None
-        self._reply: asyncio.Future[RawReply] | None = None
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         self._fields: list[tuple[bytes, bytes]] = []
+        self._bytes_without_body = 0
+
+    def fail(self, kind: type[OSError], reason: str) -> None:
+        """Close the connection; whoever waits for it gets this exception."""
+        raise NotImplementedError
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport (called by the event loop)."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are not subclasses of it
+
+    def data_received(self, data: bytes) -> None:
+        """Parse received bytes (called by the event loop)."""
+        if self._parser is None:
+            return
+        self._bytes_without_body += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self.fail(ConnectionError, f"the reply is not HTTP: {type(error).__name__}")
+            return
+        if self._bytes_without_body > MAX_HEAD_BYTES:
+            self.fail(ConnectionError, "the reply has a head or trailers without end")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Fail whatever is incomplete (called by the event loop)."""
+        self.fail(ConnectionError, type(exc).__name__ if exc else "the server closed the connection")
+        # Both refer to this object. Without this the cycle would stay until garbage collection, which rarely runs here.
+        self._transport = self._parser = None
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Store a header field; trailers are ignored (called by the parser)."""
+        if not self.status:
+            self._fields.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Store status and headers, unless the reply is an interim one (called by the parser)."""
+        if self._parser is not None and not self.status:
+            status = self._parser.get_status_code()
+            if status >= 200:
+                self.status, self.headers = status, Headers(self._fields)
+            self._fields = []
+
+
+class Connection(ReplyProtocol):
+    """One kept-alive connection: sends a request, receives its reply, and is then free for the next request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._reply: asyncio.Future[RawReply] | None = None
         self._body: list[bytes] = []
         self._size = 0
         self._used = False
         self.closed = False
 
-    async def request(self, head: bytes, body: bytes, seconds: float) -> RawReply:
+    async def send(self, head: bytes, body: bytes, seconds: float) -> RawReply:
         """Send a request and wait for its reply.
 
-        Raises `TimeoutError`, `StaleConnectionError`, or `ConnectionError` with what went wrong; the connection is then
-        closed.
+        Raises `TimeoutError`, `StaleConnectionError`, or `ConnectionError` with the reason, and closes the connection.
         """
         if self.closed or self._transport is None:
             raise StaleConnectionError("the connection was closed while idle")
         loop = asyncio.get_running_loop()
         self._reply = loop.create_future()
-        self._fields, self._body, self._size = [], [], 0
+        self.status = self._size = self._bytes_without_body = 0
         timer = loop.call_later(seconds, self._expire)
         try:
             self._transport.write(head + body)
             return await self._reply
         except BaseException:
-            self.close()  # whatever still comes on it would be taken for the next reply
+            self.close()  # bytes that arrive later would be taken for the next reply
             raise
         finally:
             timer.cancel()
             self._reply = None
+            self._body = []
             self._used = True
 
     def close(self) -> None:
@@ -102,76 +156,63 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport (called by the event loop)."""
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's are no subclass of it
+    def fail(self, kind: type[OSError], reason: str) -> None:
+        """Close the connection; the request in flight, if any, gets this exception."""
+        self.close()
+        if self._reply is not None and not self._reply.done():
+            self._reply.set_exception(kind(reason))
 
     def data_received(self, data: bytes) -> None:
         """Parse bytes of a reply (called by the event loop)."""
         self._size += len(data)
         if self._reply is None or self._size > MAX_HEAD_BYTES + MAX_BODY_BYTES:
-            # Bytes that nobody asked for: a server that talks out of turn cannot be trusted with the next request.
-            self._fail(ConnectionError("the server sent more than a reply"))
-            return
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._fail(ConnectionError(f"the reply is not HTTP: {type(error).__name__}"))
+            # Unsolicited bytes: the server is out of step, so the connection must not be reused.
+            self.fail(ConnectionError, "the server sent more than a reply")
+        else:
+            super().data_received(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Fail the request that was under way, if any (called by the event loop)."""
-        self.closed = True
+        """Fail the request in flight, if any (called by the event loop)."""
         if self._used and not self._size:
-            self._fail(StaleConnectionError("the server had closed the connection"))
-        else:
-            self._fail(ConnectionError(type(exc).__name__ if exc else "the server closed the connection"))
+            self.fail(StaleConnectionError, "the server had closed the connection")
+        super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
-        """Refuse a reply that nobody asked for (called by the parser)."""
+        """Refuse an unsolicited reply (called by the parser)."""
         if self._reply is None:
-            self._fail(ConnectionError("the server sent more than a reply"))
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header field (called by the parser)."""
-        self._fields.append((name, value))
+            self.fail(ConnectionError, "the server sent more than a reply")
 
     def on_body(self, body: bytes) -> None:
-        """Take a piece of the body (called by the parser)."""
+        """Store a piece of the body (called by the parser)."""
+        self._bytes_without_body = 0
         self._body.append(body)
 
     def on_message_complete(self) -> None:
-        """Hand the reply over (called by the parser)."""
-        status = self._parser.get_status_code()
-        if status < 200:  # an interim reply: the real one follows
-            self._fields = []
+        """Deliver the reply, unless it is an interim one (called by the parser)."""
+        if not self.status:
             return
-        if not self._parser.should_keep_alive():
+        if self._parser is not None and not self._parser.should_keep_alive():
             self.close()
         reply, self._reply = self._reply, None
         if reply is not None and not reply.done():
-            reply.set_result((status, Headers(self._fields), b"".join(self._body)))
+            reply.set_result((self.status, self.headers, b"".join(self._body)))
 
     def _expire(self) -> None:
-        self._fail(TimeoutError("no reply in time"))
-
-    def _fail(self, error: Exception) -> None:
-        self.close()
-        if self._reply is not None and not self._reply.done():
-            self._reply.set_exception(error)
+        self.fail(TimeoutError, "no reply in time")
 
 
 class Origin(NamedTuple):
-    """Where an http(s) URL leads: its connections and the Host header are the same for all of its paths."""
+    """The origin of an http(s) URL: all its paths share connections and the Host header."""
 
     scheme: str
     host: str
     port: int
     name: str
-    """For the Host header: with the port where it is not the scheme's own, as signatures have it."""
+    """The value of the Host header: it includes the port unless that is the scheme's default, as in signatures."""
 
     @classmethod
     def of(cls, url: str) -> Origin:
-        """Return the origin of a URL. Raises `ValueError` if that is no http(s) URL."""
+        """Return the origin of a URL. Raises `ValueError` unless it is an http(s) URL."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"not an http(s) URL: {url}")
@@ -185,7 +226,7 @@ Protocol = TypeVar("Protocol", bound=asyncio.Protocol)
 
 
 async def connect(factory: Callable[[], Protocol], origin: Origin, tls: ssl.SSLContext, seconds: float) -> Protocol:
-    """Open a connection and return its protocol; https is checked with `tls`.
+    """Open a connection and return its protocol; `tls` checks the certificates of https servers.
 
     Raises `TimeoutError` and `ConnectionError`.
     """
@@ -203,21 +244,32 @@ async def connect(factory: Callable[[], Protocol], origin: Origin, tls: ssl.SSLC
         raise TimeoutError("no connection in time") from None
     except ssl.SSLCertVerificationError as error:
         raise ConnectionError(f"the certificate of {origin.host} is not trusted: {error.verify_message}") from error
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: not a valid host name
         raise ConnectionError(f"{origin.host} cannot be reached: {type(error).__name__}") from error
     return protocol
 
 
 class Pool:
-    """Connections to one origin, opened as they are needed, the most recently used one first."""
+    """Connections to one origin, opened on demand; the most recently used one is reused first."""
 
-    def __init__(self, url: str, tls: ssl.SSLContext) -> None:
-        """Prepare for `url`; `tls` checks certificates."""
+    def __init__(
+        self,
+        url: str,
+        tls: ssl.SSLContext,
+        *,
+        max_idle_seconds: float = MAX_IDLE_SECONDS,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Prepare for `url`; `tls` checks certificates.
+
+        `clock` measures idle time. It is the wall clock, as the monotonic clock may stop while the process is frozen.
+        """
         self._origin, self._tls = Origin.of(url), tls
+        self._max_idle_seconds, self._clock = max_idle_seconds, clock
         self._start = f"POST {urlsplit(url).path or '/'} HTTP/1.1\r\nHost: {self._origin.name}\r\n"
-        self._idle: deque[tuple[float, Connection]] = deque()  # since when; the longest idle first
+        self._idle: deque[tuple[float, Connection]] = deque()  # (idle since, connection), oldest first
 
-    async def post(self, headers: Mapping[str, str], body: bytes, seconds: float) -> RawReply:
+    async def send(self, headers: Mapping[str, str], body: bytes, seconds: float) -> RawReply:
         """Send a POST and return status, headers and body of the reply.
 
         Raises `TimeoutError` after `seconds`, and `ConnectionError`.
@@ -229,20 +281,20 @@ class Pool:
         connection = self._idle_one()
         if connection is not None:
             try:
-                return self._back(connection, await connection.request(head, body, seconds))
+                return self._back(connection, await connection.send(head, body, seconds))
             except StaleConnectionError:
-                self.close()  # what closed this one has closed the others too
+                self.close()  # the others are most likely stale too
             except TimeoutError:
-                self.close()  # if it died without a word, so did the others: one lost wait is enough
+                self.close()  # if this one died silently, so did the others: one timeout is enough
                 raise
         connection = await connect(Connection, self._origin, self._tls, end - clock())
-        return self._back(connection, await connection.request(head, body, end - clock()))
+        return self._back(connection, await connection.send(head, body, end - clock()))
 
     def _back(self, connection: Connection, reply: RawReply) -> RawReply:
-        """Take a connection back after a good reply."""
+        """Return a connection to the pool after a complete reply."""
         if not connection.closed:
             if len(self._idle) < MAX_IDLE:
-                self._idle.append((time.time(), connection))
+                self._idle.append((self._clock(), connection))
             else:
                 connection.close()
         return reply
@@ -253,8 +305,7 @@ class Pool:
             self._idle.pop()[1].close()
 
     def _idle_one(self) -> Connection | None:
-        # By the clock on the wall: the monotonic one may stand still while the process is frozen.
-        oldest = time.time() - MAX_IDLE_SECONDS
+        oldest = self._clock() - self._max_idle_seconds
         while self._idle:
             since, connection = self._idle.pop()
             if not connection.closed and since >= oldest:

@@ -1,11 +1,12 @@
-"""The lane for hot calls: one operation of one service, signed and sent past a general client's serialisers.
+"""The lane for hot calls: one operation of one service, signed and sent without a general client's serialisers.
 
-The caller makes the body once; a retry sends the same bytes again.
+The caller builds the body once; a retry sends the same bytes again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 import zlib
 from collections.abc import Awaitable, Callable
@@ -21,11 +22,14 @@ from engine.flow.attempts import now, pause, until
 from engine.flow.backoff import Backoff, Deadline
 
 CALL_TIMEOUT = 10.0
-"""Seconds that one hot call may take. BatchWriteItem answers in tens of milliseconds: past this it hangs."""
+"""Seconds that one hot call may take. BatchWriteItem answers in tens of milliseconds: after this long it hangs."""
+
+# A namespace may precede the code, and a URL may follow it.
+_CODE = re.compile(r"(?:.*#)?([\w.]{1,64})(?::.*)?", re.ASCII)
 
 
 class Lane:
-    """Sends one operation, and waits between attempts. One for each operation in a process."""
+    """Sends one operation, and waits between attempts. A process has one lane for each operation."""
 
     def __init__(
         self,
@@ -36,8 +40,9 @@ class Lane:
         endpoint_url: str,
         region: str,
         backoff: Backoff | None = None,
+        call_timeout: float = CALL_TIMEOUT,
     ) -> None:
-        self.operation = operation
+        self.operation, self._call_timeout = operation, call_timeout
         self._transport, self._credentials = transport, credentials
         self._url = endpoint_url.rstrip("/") + "/"
         self._signer = Signer(
@@ -52,19 +57,19 @@ class Lane:
     async def call(self, body: bytes, deadline: Deadline) -> bytes:
         """Send `body` once and return the body of the reply.
 
-        Raises `ServiceError` for anything but a good answer (its verdict says what may be done about it), and
-        `DeadlineExceeded` when no time is left to wait for one.
+        Raises `ServiceError` for anything but a successful reply (its verdict says what can be done about it), and
+        `DeadlineExceeded` when no time is left.
         """
         name = self.operation.name
-        timeout = min(CALL_TIMEOUT, deadline.remaining(now()))
+        timeout = min(self._call_timeout, deadline.remaining(now()))
         if timeout <= 0:
             raise DeadlineExceeded(f"no time left for {name}")
         second = int(time.time())
         if second != self._second or self._current is None:
-            # Once a second is often enough to look at the calendar and ask botocore for credentials that expire.
+            # Formatting the date and asking botocore for credentials once a second is enough.
             async with until(deadline, "reading credentials"):
                 found = await self._credentials(False)
-            if found != self._current:  # calls under way know theirs by identity, see below
+            if found != self._current:  # calls in flight compare theirs by identity, see below
                 self._current = found
             self._second, self._amz_date = second, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
         credentials = self._current
@@ -83,35 +88,37 @@ class Lane:
         code, message = _error_of(reply)
         failure = ServiceError(name, code, reply.status, message)
         if failure.verdict is Verdict.EXPIRED:
-            async with self._renewing:
-                if self._current is credentials:  # else another of the calls in flight has renewed them
-                    async with until(deadline, "renewing credentials"):
-                        self._current = await self._credentials(True)
+            async with until(deadline, "renewing credentials"), self._renewing:
+                if self._current is credentials:  # else another call has renewed them
+                    self._current = await self._credentials(True)
         try:
             raise failure
         finally:
-            del failure  # it refers to this frame, and this frame to the rows: nobody would look for that circle soon
+            del failure  # else its traceback, which refers to this frame, would keep the rows alive
 
     async def pause(self, attempt: int, deadline: Deadline) -> None:
         """Sleep before trying again after failure number `attempt` (from 0).
 
-        Raises `DeadlineExceeded` at once when the deadline would come first.
+        Raises `DeadlineExceeded` at once if the deadline would come first.
         """
         await pause(self._backoff, attempt, deadline, self.operation.name)
 
 
 def _error_of(reply: Reply) -> tuple[str, str]:
-    """Return code and message of an error reply; both JSON protocols put them into ``__type`` and ``message``."""
+    """Return code and message of an error reply, which both JSON protocols call ``__type`` and ``message``."""
     try:
         body = orjson.loads(reply.body)
-        code, message = body["__type"], body.get("message") or body.get("Message") or ""
+        code, message = str(body["__type"]), body.get("message") or body.get("Message") or ""
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
-        # A proxy or load balancer in between answers HTML: the status is all there is.
+        code, message = "", ""
+    found = _CODE.fullmatch(code)
+    if found is None:
+        # A proxy or load balancer answered, perhaps with HTML: only the status is known.
         return "UnreadableReply" if reply.status >= 500 else f"HTTP{reply.status}", ""
-    return str(code).rpartition("#")[2].partition(":")[0], str(message)
+    return found[1], str(message)
 
 
 def lane_for(operation: Operation, transport: Transport, using: Session) -> Lane:
-    """Return the lane for `operation`, with the endpoint, region and credentials that `using` gives its service."""
+    """Return the lane for `operation`, with the endpoint, region and credentials of `using`."""
     url, region = using.endpoint(operation.service)
     return Lane(operation, transport, using.credentials, endpoint_url=url, region=region)

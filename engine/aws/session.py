@@ -1,8 +1,7 @@
-"""Whose account: credentials, region, endpoints and trusted authorities, as every AWS tool finds them.
+"""Credentials, region, endpoints, trusted authorities and requests to S3, as every AWS tool finds and makes them.
 
-All of it is botocore's own search through environment, files and services. It is botocore's session and not aioboto3's,
-which looks in the same places: importing that one costs a cold start 200 ms more, for clients that the hot calls do not
-use (`engine.deployment.clients` has those).
+All of it is botocore's own search through environment, files and services. aioboto3's session looks in the same places
+but is not used: importing it slows cold starts by 200 ms. Tools get its clients from `engine.deployment.clients`.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 
 import botocore.exceptions
 import botocore.session
+from botocore import xform_name
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.config import Config
@@ -24,12 +24,13 @@ from botocore.credentials import RefreshableCredentials
 from botocore.httpsession import get_cert_path
 
 from engine.aws.sign import Credentials
+from engine.aws.types import Request
 from engine.errors import ServiceError
 
 
 @contextmanager
 def service_errors(operation: str) -> Iterator[None]:
-    """Turn what botocore raises inside into `ServiceError`."""
+    """Turn botocore's exceptions into `ServiceError`."""
     try:
         yield
     except botocore.exceptions.ClientError as error:
@@ -41,31 +42,40 @@ def service_errors(operation: str) -> Iterator[None]:
     except (botocore.exceptions.BotoCoreError, OSError, TimeoutError) as error:
         raise ServiceError(operation, "ConnectionFailed", 0, type(error).__name__) from error
     except RuntimeError as error:
-        # The one that botocore raises by itself: credentials that it has just renewed have expired already.
+        # Botocore raises this one itself when freshly renewed credentials have already expired.
         raise ServiceError(operation, "ExpiredToken", 403, type(error).__name__) from error
 
 
 class Endpoint(NamedTuple):
-    """Where a service is spoken to, and the region that requests are signed for."""
+    """The URL of a service, and the region that requests to it are signed for."""
 
     url: str
     region: str
 
+
+MAX_WRITERS = 8
+"""Regions whose request-writing client is kept; each client takes 0.4 MB."""
 
 _BREAK = re.compile("[\r\n\0]")
 
 
 class SignedRequest(NamedTuple):
-    """A request without a body as botocore's own client would send it."""
+    """A request to S3 as botocore's own client would send it."""
 
-    url: str
-    headers: Mapping[str, str]
+    request: Request
     region: str
-    """The region that it was made and signed for."""
+    """The region that it is signed for."""
+
+
+class _Nothing(io.BytesIO):
+    """The empty body of the stand-in reply; botocore reads it by `stream`."""
+
+    def stream(self, **_: Any) -> Iterator[bytes]:
+        return iter(())
 
 
 class _Writer:
-    """Writes and signs the GetObject requests of one region, by a client that sends nothing."""
+    """Writes and signs requests to S3 in one region, with a botocore client that sends nothing."""
 
     def __init__(self, settings: botocore.session.Session, credentials: Credentials, region: str | None) -> None:
         self.credentials = credentials
@@ -78,31 +88,34 @@ class _Writer:
             config=Config(parameter_validation=False),
         )
         self._written: Any = None
-        # What a handler of this event returns is taken for the answer: nothing is sent.
-        self._client.meta.events.register("before-send.s3.GetObject", self._keep)
+        # Botocore takes what a handler of this event returns for the reply, and sends nothing.
+        self._client.meta.events.register("before-send.s3", self._keep)
         self._client.meta.events.register("before-call.s3.CreateSession", self._refuse)
 
     def _keep(self, request: Any, **_: Any) -> Any:
         self._written = request
-        return AWSResponse(request.url, 200, HTTPHeaders(), io.BytesIO())
+        return AWSResponse(request.url, 200, HTTPHeaders(), _Nothing())
 
     def _refuse(self, **_: Any) -> None:
-        # Botocore would wait for the answer, and the event loop with it. S3 does not tell of such buckets' objects.
-        raise ValueError("directory buckets (S3 Express) are not read: use a general purpose bucket")
+        # Botocore would block the event loop until it is answered. S3 sends no events for objects in such buckets.
+        raise ValueError("directory buckets (S3 Express) cannot be used: use a general purpose bucket")
 
-    def write(self, arguments: Mapping[str, str]) -> SignedRequest:
-        self._client.get_object(**arguments)
+    def write(self, operation: str, arguments: Mapping[str, Any]) -> SignedRequest:
+        getattr(self._client, xform_name(operation))(**arguments)
+        written, self._written = self._written, None
         headers = {
             name: value.decode("latin-1") if isinstance(value, bytes) else value
-            for name, value in self._written.headers.items()
+            for name, value in written.headers.items()
+            if name.lower() != "expect"  # the body is sent at once; this header is not signed
         }
         if any(_BREAK.search(value) for value in headers.values()):
             raise ValueError("a header field would have a line break, perhaps from the session token")
-        return SignedRequest(self._written.url, headers, self._client.meta.region_name)
+        body = b"" if written.body is None else written.body.read()
+        return SignedRequest(Request(written.method, written.url, headers, body), self._client.meta.region_name)
 
 
 class Session:
-    """One person's or function's settings. Nothing is read before it is asked for."""
+    """The AWS settings of this process, each read on first use."""
 
     def __init__(self) -> None:
         self._settings = botocore.session.Session()
@@ -115,49 +128,49 @@ class Session:
     def endpoint(self, service: str) -> Endpoint:
         """Return the endpoint of a service. Raises botocore's `NoRegionError` where no region is set."""
         if service not in self._endpoints:
-            # Loads the whole model of the service. The credentials are none, so that it does not look for any.
+            # This loads the service's whole model. Dummy credentials keep botocore from searching for real ones.
             client = self._settings.create_client(service, aws_access_key_id="-", aws_secret_access_key="-")  # noqa: S106
             meta = client.meta
             self._endpoints[service] = Endpoint(meta.endpoint_url, meta.region_name)
         return self._endpoints[service]
 
-    @property
-    def models(self) -> Any:
-        """Botocore's loader, with the service models and endpoints that it has read."""
-        return self._settings.get_component("data_loader")
-
     def tls(self) -> ssl.SSLContext:
-        """Return a context that checks certificates against the authorities that AWS tools trust."""
+        """Return a context that checks certificates against the authorities trusted by AWS tools."""
         if self._tls is None:
             authorities = get_cert_path(self._settings.get_config_variable("ca_bundle") or True)
             self._tls = ssl.create_default_context(cafile=authorities)
         return self._tls
 
-    async def get_object(self, arguments: Mapping[str, str], region: str | None = None) -> SignedRequest:
-        """Return the request for an object, with the address and the signature that botocore's client gives it.
+    async def s3_request(
+        self, operation: str, arguments: Mapping[str, Any], region: str | None = None
+    ) -> SignedRequest:
+        """Return a request to S3, addressed and signed by botocore's client.
 
-        `arguments` are those of its ``get_object``; `region` is that of the bucket, if it is not the session's.
-        Raises `ServiceError`.
+        `arguments` are those of the client's method for `operation`, such as ``GetObject``; `region` is the bucket's
+        region if it is not the session's. Raises `ServiceError`.
         """
         credentials = await self.credentials()
         try:
             writer = self._writers.get(region)
             if writer is None or writer.credentials != credentials:
+                self._writers.pop(region, None)
+                if len(self._writers) == MAX_WRITERS:
+                    del self._writers[next(iter(self._writers))]  # the oldest
                 writer = self._writers[region] = _Writer(self._settings, credentials, region)
-            return writer.write(arguments)
+            return writer.write(operation, arguments)
         except (botocore.exceptions.BotoCoreError, ValueError) as error:
-            # Nothing was sent, so it is a setting or a name.
-            raise ServiceError("GetObject", "InvalidParameter", 400, " ".join(str(error).split())) from error
+            # Nothing was sent, so a setting or a name is wrong.
+            raise ServiceError(operation, "InvalidParameter", 400, " ".join(str(error).split())) from error
 
     async def credentials(self, renew: bool = False) -> Credentials:
-        """Return current credentials, renewed in time by botocore where they can expire. Raises `ServiceError`.
+        """Return current credentials; botocore renews them before they expire. Raises `ServiceError`.
 
-        With `renew` the whole search begins again: what a service has just called expired is not used twice.
+        `renew` searches again from the start, so that credentials which a service has just called expired are dropped.
         """
         with service_errors("reading credentials"):
             async with self._loading:
                 if self._credentials is None or renew:
-                    # Both may ask a service, and botocore's session waits for the answer.
+                    # This may call a service, and botocore blocks until it answers; so may the call below.
                     self._credentials = await asyncio.to_thread(botocore.session.Session().get_credentials)
             found = self._credentials
             if found is None:

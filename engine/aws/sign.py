@@ -1,6 +1,6 @@
-"""AWS Signature Version 4 for the hot calls: POST to the root path, no query string, the same few headers each time.
+"""AWS Signature Version 4 for the hot calls: POST to the root path, no query string, always the same few headers.
 
-Pure: the time and the credentials come in as arguments. What is costly and the same all day, the signing key, is kept.
+Pure: time and credentials are arguments. The signing key, costly to derive and valid for a day, is cached.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 """
 
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 
 class Credentials(NamedTuple):
-    """What signs a request; `token` is the session token of temporary credentials."""
+    """Keys that sign a request; `token` is the session token of temporary credentials."""
 
     access_key: str
     secret_key: str

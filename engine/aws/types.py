@@ -8,9 +8,6 @@ from typing import NamedTuple, Protocol
 
 from engine.flow.backoff import Deadline
 
-MAX_CONNECTIONS = 160
-"""Connections that a lane keeps at most; calls in flight are bounded by each `engine.flow.gate.Gate`."""
-
 
 class Headers(Protocol):
     """Header fields of a reply."""
@@ -20,7 +17,7 @@ class Headers(Protocol):
 
 
 class Reply(NamedTuple):
-    """What came back: the HTTP status, the headers, the body."""
+    """The reply to a hot call: the HTTP status, the headers, the whole body."""
 
     status: int
     headers: Headers
@@ -31,8 +28,17 @@ Transport = Callable[[str, Mapping[str, str], bytes, float], Awaitable[Reply]]
 """(url, headers, body, timeout in seconds) -> reply. Raises `ConnectionError` or `TimeoutError`."""
 
 
-class Download(Protocol):
-    """The reply to a GET: the HTTP status, the headers, and the body as it comes."""
+class Request(NamedTuple):
+    """A request to S3, complete but for the Host header."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+class Exchange(Protocol):
+    """The reply to one request: the HTTP status, the headers, and the body as it arrives."""
 
     @property
     def status(self) -> int:
@@ -46,11 +52,11 @@ class Download(Protocol):
         """Return up to `most` bytes of the body, none at its end. Raises `ConnectionError` or `TimeoutError`."""
 
     def close(self) -> None:
-        """Give the connection up, also in the middle of the body."""
+        """Close the connection, even in the middle of the body."""
 
 
-Fetch = Callable[[str, Mapping[str, str], float], Awaitable[Download]]
-"""(url, headers, seconds that each step may take) -> download. Raises `ConnectionError` or `TimeoutError`."""
+Fetch = Callable[[Request, float], Awaitable[Exchange]]
+"""(request, timeout of each step in seconds) -> reply, once its head has arrived. Raises what a `Transport` raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +80,7 @@ SEND_MESSAGE_BATCH = Operation("sqs", "SendMessageBatch", "AmazonSQS.SendMessage
 
 
 class Caller(Protocol):
-    """What the queue and the table need of a lane: anything that answers like one can stand in."""
+    """The part of a lane that the queue and the table use."""
 
     async def call(self, body: bytes, deadline: Deadline) -> bytes:
         """Send once; see `Lane.call`."""

@@ -1,24 +1,18 @@
-"""Ordinary AWS clients, by aioboto3, for everything that is not hot.
+"""Ordinary AWS clients, by aioboto3, for tools: the functions use none.
 
-A module of its own, since importing it takes longer than all else that a worker needs to start.
+A module of its own, since importing aioboto3 takes longer than all else that a worker needs to start.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import aioboto3
-import aiohttp
 from aiobotocore.config import AioConfig
-from aiobotocore.session import AioSession
-
-from engine.aws import session
-from engine.errors import ServiceError
 
 MAX_CONNECTIONS = 160
-"""Connections that a client keeps at most; the engine itself never has that many calls to S3 in flight."""
+"""Connections that a client keeps at most."""
 
 
 def client(
@@ -48,20 +42,3 @@ def client(
         service, region_name=region, endpoint_url=endpoint_url, config=config
     )
     return opened
-
-
-def beside(own: session.Session) -> aioboto3.Session:
-    """Return a session for clients in a function that also has hot calls: what `own` has read is not read again."""
-    botocore_session = AioSession()
-    botocore_session.register_component("data_loader", own.models)
-    return aioboto3.Session(botocore_session=botocore_session)
-
-
-@contextmanager
-def service_errors(operation: str) -> Iterator[None]:
-    """Turn what a client raises inside into `ServiceError`."""
-    try:
-        with session.service_errors(operation):
-            yield
-    except aiohttp.ClientError as error:
-        raise ServiceError(operation, "ConnectionFailed", 0, type(error).__name__) from error

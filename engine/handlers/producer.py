@@ -9,9 +9,10 @@ from typing import Any
 from engine.aws.lane import lane_for
 from engine.aws.objects import Objects
 from engine.aws.queues import QueueSender
-from engine.aws.reject_store import reject_store
+from engine.aws.reject_store import RejectStore
+from engine.aws.s3 import S3
 from engine.aws.session import Session
-from engine.aws.transports import open_downloads, open_transport
+from engine.aws.transports import open_fetch, open_transport
 from engine.aws.types import SEND_MESSAGE_BATCH
 from engine.config import ProducerSettings
 from engine.handlers.runtime import Context, Process, deadline_of
@@ -30,9 +31,8 @@ async def open_producer(env: Mapping[str, str]) -> AsyncIterator[Producer]:
         transport = await stack.enter_async_context(open_transport(settings.transport, session))
         lane = lane_for(SEND_MESSAGE_BATCH, transport, session)
         sender = QueueSender(settings.queue_url, lane, max_batch_bytes=settings.max_batch_bytes)
-        fetch = await stack.enter_async_context(open_downloads(settings.transport, session))
-        store = await stack.enter_async_context(reject_store(session))
-        yield Producer(settings, Objects(session, fetch), sender, store)
+        s3 = S3(session, await stack.enter_async_context(open_fetch(settings.transport, session)))
+        yield Producer(settings, Objects(s3), sender, RejectStore(s3))
 
 
 _process = Process(open_producer)

@@ -9,10 +9,11 @@ from typing import Any
 
 from engine.aws.lane import lane_for
 from engine.aws.queues import QueueSender
-from engine.aws.reject_store import reject_store
+from engine.aws.reject_store import RejectStore
+from engine.aws.s3 import S3
 from engine.aws.session import Session
 from engine.aws.table import TableWriter
-from engine.aws.transports import open_transport
+from engine.aws.transports import open_fetch, open_transport
 from engine.aws.types import BATCH_WRITE_ITEM, DESCRIBE_TABLE, SEND_MESSAGE_BATCH
 from engine.config import SQS_MAX_BYTES, WorkerSettings
 from engine.handlers.runtime import Context, Process, deadline_of
@@ -33,7 +34,7 @@ async def open_worker(env: Mapping[str, str]) -> AsyncIterator[Worker]:
         session = Session()
         transport = await stack.enter_async_context(open_transport(settings.transport, session))
         write, describe = (lane_for(each, transport, session) for each in (BATCH_WRITE_ITEM, DESCRIBE_TABLE))
-        store = await stack.enter_async_context(reject_store(session))
+        s3 = S3(session, await stack.enter_async_context(open_fetch(settings.transport, session)))
 
         @cache
         def queue() -> QueueSender:
@@ -42,7 +43,7 @@ async def open_worker(env: Mapping[str, str]) -> AsyncIterator[Worker]:
             return QueueSender(settings.queue_url or "", lane, max_batch_bytes=SQS_MAX_BYTES)
 
         writer = TableWriter(settings.table, settings.schema, write, describe)
-        yield Worker(settings, writer, store, queue if settings.queue_url else None)
+        yield Worker(settings, writer, RejectStore(s3), queue if settings.queue_url else None)
 
 
 _process = Process(open_worker)

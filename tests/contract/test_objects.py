@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager, closing
 import pytest
 
 from engine.aws.objects import CHUNK_BYTES, Objects, OpenObject
-from engine.aws.reject_store import RejectStore, reject_store
+from engine.aws.reject_store import RejectStore
+from engine.aws.s3 import S3
 from engine.aws.session import Session
-from engine.aws.transports import open_downloads
+from engine.aws.transports import open_fetch
 from engine.errors import ObjectGone, ObjectSuperseded, ServiceError, Verdict
 from engine.flow.backoff import NEVER
 from engine.identity import ObjectRef
@@ -33,15 +34,16 @@ KEYS = [
 async def objects_in(cloud: Cloud) -> AsyncIterator[Objects]:
     with cloud.environment():
         session = Session()
-        async with open_downloads("lean", session) as fetch:
-            yield Objects(session, fetch)
+        async with open_fetch("lean", session) as fetch:
+            yield Objects(S3(session, fetch))
 
 
 @asynccontextmanager
 async def store_in(cloud: Cloud) -> AsyncIterator[RejectStore]:
     with cloud.environment():
-        async with reject_store(Session()) as store:
-            yield store
+        session = Session()
+        async with open_fetch("lean", session) as fetch:
+            yield RejectStore(S3(session, fetch))
 
 
 async def content(opened: OpenObject) -> bytes:
@@ -51,7 +53,7 @@ async def content(opened: OpenObject) -> bytes:
     return b"".join(chunks)
 
 
-async def test_an_object_comes_in_chunks_with_what_s3_says_of_it(cloud: Cloud) -> None:
+async def test_object_is_read_in_chunks_with_its_version(cloud: Cloud) -> None:
     bucket = cloud.bucket()
     cloud.put(bucket, "uploads/users.csv", BODY)
     head = cloud.s3.head_object(Bucket=bucket, Key="uploads/users.csv")
@@ -66,7 +68,7 @@ async def test_an_object_comes_in_chunks_with_what_s3_says_of_it(cloud: Cloud) -
 
 
 @pytest.mark.parametrize("offset", [1, CHUNK_BYTES, len(BODY) - 1])
-async def test_an_object_goes_on_from_any_byte(cloud: Cloud, offset: int) -> None:
+async def test_read_resumes_from_any_byte(cloud: Cloud, offset: int) -> None:
     bucket = cloud.bucket()
     cloud.put(bucket, "k.csv", BODY)
     async with objects_in(cloud) as objects:
@@ -87,7 +89,7 @@ async def test_any_key_is_put_and_read(cloud: Cloud, key: str) -> None:
     assert cloud.s3.head_object(Bucket=bucket, Key=key)["ContentType"] == "text/csv; charset=utf-8"
 
 
-async def test_an_empty_object_has_no_chunks(cloud: Cloud) -> None:
+async def test_empty_object_has_no_chunks(cloud: Cloud) -> None:
     bucket = cloud.bucket()
     cloud.put(bucket, "empty.csv", b"")
     async with objects_in(cloud) as objects:
@@ -96,7 +98,7 @@ async def test_an_empty_object_has_no_chunks(cloud: Cloud) -> None:
         assert await content(opened) == b""
 
 
-async def test_an_object_that_was_replaced_before_is_superseded(cloud: Cloud) -> None:
+async def test_object_replaced_before_opening_is_superseded(cloud: Cloud) -> None:
     bucket = cloud.bucket()
     etag = cloud.put(bucket, "k.csv", b"old")["ETag"].strip('"')
     async with objects_in(cloud) as objects:
@@ -107,7 +109,7 @@ async def test_an_object_that_was_replaced_before_is_superseded(cloud: Cloud) ->
             await objects.open(ObjectRef(bucket, "k.csv", etag=etag))
 
 
-async def test_an_object_that_is_replaced_in_the_middle_is_superseded(cloud: Cloud) -> None:
+async def test_object_replaced_before_resuming_is_superseded(cloud: Cloud) -> None:
     bucket = cloud.bucket()
     cloud.put(bucket, "k.csv", BODY)
     async with objects_in(cloud) as objects:
@@ -118,7 +120,7 @@ async def test_an_object_that_is_replaced_in_the_middle_is_superseded(cloud: Clo
             await objects.resume(opened.version, opened.size, 5)
 
 
-async def test_an_object_that_is_deleted_is_gone(cloud: Cloud) -> None:
+async def test_deleted_object_is_gone(cloud: Cloud) -> None:
     bucket = cloud.bucket()
     cloud.put(bucket, "k.csv", BODY)
     async with objects_in(cloud) as objects:
@@ -131,7 +133,7 @@ async def test_an_object_that_is_deleted_is_gone(cloud: Cloud) -> None:
             await objects.open(ObjectRef(bucket, "k.csv", etag=opened.version.etag))
 
 
-async def test_a_version_is_read_whatever_came_after_it(cloud: Cloud) -> None:
+async def test_version_is_read_whatever_came_later(cloud: Cloud) -> None:
     bucket = cloud.bucket(versioned=True)
     first = cloud.put(bucket, "k.csv", b"first")
     second = cloud.put(bucket, "k.csv", b"second")
@@ -148,7 +150,7 @@ async def test_a_version_is_read_whatever_came_after_it(cloud: Cloud) -> None:
             await objects.open(ObjectRef(bucket, "k.csv"))
 
 
-async def test_the_version_is_known_also_when_the_event_did_not_say(cloud: Cloud) -> None:
+async def test_version_is_known_even_if_the_event_omits_it(cloud: Cloud) -> None:
     bucket = cloud.bucket(versioned=True)
     put = cloud.put(bucket, "k.csv", b"first")
     async with objects_in(cloud) as objects:
@@ -157,7 +159,7 @@ async def test_the_version_is_known_also_when_the_event_did_not_say(cloud: Cloud
     assert opened.version.version == put["VersionId"]
 
 
-async def test_a_version_that_was_deleted_is_gone(cloud: Cloud) -> None:
+async def test_deleted_version_is_gone(cloud: Cloud) -> None:
     bucket = cloud.bucket(versioned=True)
     put = cloud.put(bucket, "k.csv", b"first")
     cloud.put(bucket, "k.csv", b"second")
@@ -169,7 +171,7 @@ async def test_a_version_that_was_deleted_is_gone(cloud: Cloud) -> None:
                 await objects.open(ObjectRef(bucket, "k.csv", version))
 
 
-async def test_a_bucket_that_is_not_there_is_a_wrong_setting(cloud: Cloud) -> None:
+async def test_missing_bucket_is_fatal(cloud: Cloud) -> None:
     async with store_in(cloud) as store, objects_in(cloud) as objects:
         reading = objects.open(ObjectRef("no-such-bucket", "k.csv"))
         putting = store.put([RejectFile("k", b"")], "no-such-bucket", NEVER)
@@ -179,7 +181,7 @@ async def test_a_bucket_that_is_not_there_is_a_wrong_setting(cloud: Cloud) -> No
             assert caught.value.verdict is Verdict.FATAL
 
 
-async def test_objects_left_in_the_middle_stop_nothing(cloud: Cloud) -> None:
+async def test_objects_closed_early_block_nothing(cloud: Cloud) -> None:
     bucket = cloud.bucket()
     cloud.put(bucket, "k.csv", BODY)
     async with objects_in(cloud) as objects:

@@ -11,7 +11,8 @@ import pytest
 
 from benchmarks.sink.tls import make
 from engine.aws.session import Session
-from engine.aws.transports import open_downloads, open_transport
+from engine.aws.transports import open_fetch, open_transport
+from engine.aws.types import Request
 from engine.config import TRANSPORTS
 
 REPLY = b'HTTP/1.1 200 OK\r\nContent-Length: 23\r\n\r\n{"UnprocessedItems":{}}'
@@ -61,10 +62,10 @@ async def posting(kind: str) -> AsyncIterator[Call]:
 
 @asynccontextmanager
 async def downloading(kind: str) -> AsyncIterator[Call]:
-    async with open_downloads(kind, Session()) as fetch:
+    async with open_fetch(kind, Session()) as fetch:
 
         async def call(url: str) -> tuple[int, bytes]:
-            with closing(await fetch(url, {"X-Test": "1"}, 5)) as reply:
+            with closing(await fetch(Request("GET", url, {"X-Test": "1"}), 5)) as reply:
                 return reply.status, await reply.read(1_000)
 
         yield call
@@ -77,7 +78,7 @@ Way = Callable[[str], AbstractAsyncContextManager[Call]]
 
 @each
 @both
-async def test_a_trusted_certificate_is_accepted_again_and_again(
+async def test_trusted_certificate_is_accepted_repeatedly(
     way: Way, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with server(tmp_path) as (url, authority):
@@ -89,7 +90,7 @@ async def test_a_trusted_certificate_is_accepted_again_and_again(
 
 @each
 @both
-async def test_an_unknown_authority_is_refused(
+async def test_unknown_authority_is_refused(
     way: Way, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
@@ -100,7 +101,7 @@ async def test_an_unknown_authority_is_refused(
 
 @each
 @both
-async def test_a_certificate_of_another_host_is_refused(
+async def test_certificate_of_another_host_is_refused(
     way: Way, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with server(tmp_path, host="127.0.0.2") as (url, authority):

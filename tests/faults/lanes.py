@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from engine.aws.lane import Lane
+from engine.aws.lane import CALL_TIMEOUT, Lane
 from engine.aws.session import Session
 from engine.aws.sign import Credentials
 from engine.aws.transports import open_transport
@@ -15,9 +15,19 @@ QUICK = Backoff(base=0.001, cap=0.01)
 
 
 @asynccontextmanager
-async def lane_to(server: FaultServer, operation: Operation, transport_kind: str = "lean") -> AsyncIterator[Lane]:
+async def lane_to(
+    server: FaultServer, operation: Operation, transport_kind: str = "lean", call_timeout: float = CALL_TIMEOUT
+) -> AsyncIterator[Lane]:
     async def credentials(_renew: bool) -> Credentials:
         return Credentials("test", "test")
 
     async with open_transport(transport_kind, Session()) as transport:
-        yield Lane(operation, transport, credentials, endpoint_url=server.endpoint, region="us-east-1", backoff=QUICK)
+        yield Lane(
+            operation,
+            transport,
+            credentials,
+            endpoint_url=server.endpoint,
+            region="us-east-1",
+            backoff=QUICK,
+            call_timeout=call_timeout,
+        )

@@ -12,14 +12,13 @@ from typing import Any
 import orjson
 import pytest
 
-from engine.aws import lane as lanes
 from engine.aws.lane import CALL_TIMEOUT, Lane, lane_for
 from engine.aws.session import Session
 from engine.aws.sign import Credentials
 from engine.aws.transports import open_transport
 from engine.aws.types import BATCH_WRITE_ITEM, SEND_MESSAGE_BATCH
 from engine.config import TRANSPORTS
-from engine.errors import DeadlineExceeded, ServiceError, Verdict
+from engine.errors import MAX_DETAIL, DeadlineExceeded, ServiceError, Verdict
 from engine.flow.attempts import MAX_EXPIRIES, Attempts, now
 from engine.flow.backoff import NEVER, Deadline
 from tests.faults.lanes import QUICK, lane_to
@@ -65,9 +64,11 @@ def md5(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
-async def failure(server: FaultServer, kind: str, fault: Fault, deadline: Deadline = NEVER) -> ServiceError:
+async def failure(
+    server: FaultServer, kind: str, fault: Fault, deadline: Deadline = NEVER, call_timeout: float = CALL_TIMEOUT
+) -> ServiceError:
     """What one call with this fault raises; the lane is as good as new after it."""
-    async with lane_to(server, BATCH_WRITE_ITEM, kind) as lane:
+    async with lane_to(server, BATCH_WRITE_ITEM, kind, call_timeout) as lane:
         await lane.call(put(1), NEVER)
         server.plan = always(fault)
         with pytest.raises(ServiceError) as caught:
@@ -104,7 +105,7 @@ REPLIES: list[tuple[Fault, str, int, Verdict]] = [
     REPLIES,
     ids=[f"{type(fault).__name__}-{code}-{status}" for fault, code, status, _ in REPLIES],
 )
-async def test_each_bad_reply_is_known_for_what_it_is(
+async def test_bad_reply_becomes_its_error_code(
     fault_server: FaultServer, kind: str, fault: Fault, code: str, status: int, verdict: Verdict
 ) -> None:
     error = await failure(fault_server, kind, fault)
@@ -112,7 +113,7 @@ async def test_each_bad_reply_is_known_for_what_it_is(
     assert error.operation == "BatchWriteItem"
 
 
-async def test_the_services_words_are_told_only_when_they_are_no_content(fault_server: FaultServer, kind: str) -> None:
+async def test_error_message_is_shown_only_if_it_cannot_quote_content(fault_server: FaultServer, kind: str) -> None:
     poison = await failure(fault_server, kind, Poison(lambda item: True, "the value of user2@example.com is wrong"))
     assert poison.detail == "the value of user2@example.com is wrong"
     assert "user2" not in str(poison)
@@ -120,7 +121,7 @@ async def test_the_services_words_are_told_only_when_they_are_no_content(fault_s
     assert "User x is not authorized" in str(denied)
 
 
-async def test_a_reset_before_anything_is_known_of_is_a_broken_connection(fault_server: FaultServer, kind: str) -> None:
+async def test_reset_of_first_call_is_connection_failure(fault_server: FaultServer, kind: str) -> None:
     async with lane_to(fault_server, BATCH_WRITE_ITEM, kind) as lane:
         fault_server.plan = always(Reset())
         with pytest.raises(ServiceError) as caught:
@@ -128,7 +129,7 @@ async def test_a_reset_before_anything_is_known_of_is_a_broken_connection(fault_
     assert (caught.value.code, caught.value.verdict) == ("ConnectionFailed", Verdict.RETRY)
 
 
-async def test_nobody_there_is_a_broken_connection(fault_server: FaultServer, kind: str) -> None:
+async def test_refused_connection_is_connection_failure(fault_server: FaultServer, kind: str) -> None:
     async with FaultServer() as gone:
         pass
     async with lane_to(gone, BATCH_WRITE_ITEM, kind) as lane:
@@ -137,22 +138,21 @@ async def test_nobody_there_is_a_broken_connection(fault_server: FaultServer, ki
     assert (caught.value.code, caught.value.status, caught.value.verdict) == ("ConnectionFailed", 0, Verdict.RETRY)
 
 
-async def test_no_answer_times_out(fault_server: FaultServer, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lanes, "CALL_TIMEOUT", 0.2)
-    error = await failure(fault_server, kind, Silent())
+async def test_silent_server_times_out(fault_server: FaultServer, kind: str) -> None:
+    error = await failure(fault_server, kind, Silent(), call_timeout=0.2)
     assert (error.code, error.verdict) == ("CallTimedOut", Verdict.RETRY)
-    error = await failure(fault_server, kind, Slow(5))
+    error = await failure(fault_server, kind, Slow(5), call_timeout=0.2)
     assert error.code == "CallTimedOut"
 
 
-async def test_no_answer_before_the_deadline_is_not_waited_for(fault_server: FaultServer, kind: str) -> None:
+async def test_timeout_ends_at_deadline(fault_server: FaultServer, kind: str) -> None:
     began = now()
     error = await failure(fault_server, kind, Silent(), Deadline(now() + 1.0))
     assert error.code == "CallTimedOut"
     assert now() - began < CALL_TIMEOUT - 1
 
 
-async def test_past_the_deadline_nothing_is_sent_nor_waited_for(fault_server: FaultServer, kind: str) -> None:
+async def test_nothing_is_sent_after_deadline(fault_server: FaultServer, kind: str) -> None:
     async with lane_to(fault_server, BATCH_WRITE_ITEM, kind) as lane:
         with pytest.raises(DeadlineExceeded, match="BatchWriteItem"):
             await lane.call(put(1), Deadline(now() - 1))
@@ -161,7 +161,7 @@ async def test_past_the_deadline_nothing_is_sent_nor_waited_for(fault_server: Fa
     assert not fault_server.calls
 
 
-async def test_64_calls_at_a_time_each_get_their_own_answer(fault_server: FaultServer, kind: str) -> None:
+async def test_64_concurrent_calls_get_their_own_replies(fault_server: FaultServer, kind: str) -> None:
     async with lane_to(fault_server, SEND_MESSAGE_BATCH, kind) as lane:
         for wave in range(3):
             fault_server.plan = always(Slow(0.1)) if wave == 0 else []
@@ -172,11 +172,8 @@ async def test_64_calls_at_a_time_each_get_their_own_answer(fault_server: FaultS
     assert fault_server.connections == 64  # kept alive from wave to wave
 
 
-async def test_an_answer_that_comes_too_late_is_not_the_next_ones(
-    fault_server: FaultServer, kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lanes, "CALL_TIMEOUT", 0.5)
-    async with lane_to(fault_server, SEND_MESSAGE_BATCH, kind) as lane:
+async def test_late_reply_is_not_taken_for_the_next(fault_server: FaultServer, kind: str) -> None:
+    async with lane_to(fault_server, SEND_MESSAGE_BATCH, kind, call_timeout=0.5) as lane:
         fault_server.plan = [None, Slow(0.6), None, Slow(0.7), None]
         for number in range(5):
             if number in (1, 3):
@@ -187,7 +184,7 @@ async def test_an_answer_that_comes_too_late_is_not_the_next_ones(
             await asyncio.sleep(0.05 * number)
 
 
-async def test_a_call_that_was_cancelled_leaves_no_answer_behind(fault_server: FaultServer, kind: str) -> None:
+async def test_cancelled_call_leaves_no_reply_behind(fault_server: FaultServer, kind: str) -> None:
     async with lane_to(fault_server, SEND_MESSAGE_BATCH, kind) as lane:
         await lane.call(message(fault_server, "first"), NEVER)
         fault_server.plan = [Slow(0.1)]
@@ -201,13 +198,12 @@ async def test_a_call_that_was_cancelled_leaves_no_answer_behind(fault_server: F
             assert digest_in(await lane.call(message(fault_server, "next"), NEVER)) == md5("next")
 
 
-async def test_connections_that_died_without_a_word_cost_one_wait(
-    fault_server: FaultServer, kind: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+async def test_silently_dead_connections_cost_one_timeout(
+    fault_server: FaultServer, kind: str, request: pytest.FixtureRequest
 ) -> None:
     if kind == "aiohttp":
         request.applymarker(pytest.mark.xfail(reason="aiohttp gives up one connection at a time", strict=True))
-    monkeypatch.setattr(lanes, "CALL_TIMEOUT", 0.5)
-    async with lane_to(fault_server, BATCH_WRITE_ITEM, kind) as lane:
+    async with lane_to(fault_server, BATCH_WRITE_ITEM, kind, call_timeout=0.5) as lane:
         fault_server.plan = always(Slow(0.05))
         await asyncio.gather(*(lane.call(put(row), NEVER) for row in range(20)))
         before = fault_server.connections
@@ -217,7 +213,7 @@ async def test_connections_that_died_without_a_word_cost_one_wait(
         await lane.call(put(1), NEVER)
 
 
-async def test_connections_that_were_closed_meanwhile_cost_no_failed_call(fault_server: FaultServer, kind: str) -> None:
+async def test_connections_closed_while_idle_cost_no_failed_call(fault_server: FaultServer, kind: str) -> None:
     async with lane_to(fault_server, BATCH_WRITE_ITEM, kind) as lane:
         for number in range(3):
             fault_server.plan = [CloseAfter()]
@@ -249,7 +245,7 @@ def signer(call: Call) -> str:
     return call.headers["authorization"].partition("Credential=")[2].partition("/")[0]
 
 
-async def test_many_calls_at_once_renew_expired_credentials_once(fault_server: FaultServer, kind: str) -> None:
+async def test_concurrent_calls_renew_expired_credentials_once(fault_server: FaultServer, kind: str) -> None:
     purse = Purse()
     fault_server.plan = lambda call: EXPIRED_TOKEN if signer(call) == "KEY0" else None
 
@@ -294,7 +290,7 @@ async def test_region_endpoint_and_credentials_come_from_the_environment(
     assert call.headers["content-type"] == "application/x-amz-json-1.0"
 
 
-async def test_nothing_is_sent_that_was_not_asked_for(fault_server: FaultServer, kind: str) -> None:
+async def test_no_unexpected_headers_are_sent(fault_server: FaultServer, kind: str) -> None:
     async with lane_to(fault_server, BATCH_WRITE_ITEM, kind) as lane:
         await lane.call(put(1), NEVER)
     (call,) = fault_server.calls
@@ -308,9 +304,7 @@ class Rows:
     """Stands for what a caller holds."""
 
 
-async def test_a_failed_call_leaves_nothing_behind_that_only_the_collector_would_find(
-    fault_server: FaultServer, kind: str
-) -> None:
+async def test_failed_call_leaves_no_reference_cycle(fault_server: FaultServer, kind: str) -> None:
     # The collector looks rarely, and a traceback that holds on to itself holds on to the rows.
     fault_server.plan = lambda call: THROTTLED
     async with lane_to(fault_server, BATCH_WRITE_ITEM, kind) as lane:
@@ -331,3 +325,39 @@ async def test_a_failed_call_leaves_nothing_behind_that_only_the_collector_would
         finally:
             gc.enable()
     assert len(fault_server.calls) == 1
+
+
+async def test_error_text_is_one_short_line(fault_server: FaultServer, kind: str) -> None:
+    denied = await failure(fault_server, kind, Refuse("AccessDeniedException", 400, "no\r\naccess " + "x" * 100_000))
+    assert "no access xxx" in str(denied)
+    assert len(str(denied)) < 400
+    assert len(denied.detail) <= MAX_DETAIL
+
+
+@pytest.mark.parametrize("code", ["x" * 100_000, "Two\nlines", "", "no name"], ids=lambda code: code[:10])
+async def test_invalid_error_code_is_dropped(fault_server: FaultServer, kind: str, code: str) -> None:
+    body = orjson.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "said"})
+    error = await failure(fault_server, kind, Garbage(400, body))
+    assert (error.code, error.verdict) == ("HTTP400", Verdict.FATAL)
+
+
+async def test_huge_number_in_reply_is_an_ordinary_error(fault_server: FaultServer, kind: str) -> None:
+    error = await failure(fault_server, kind, Garbage(400, b'{"__type":' + b"9" * 5_000 + b"}"))
+    assert error.code == "HTTP400"
+
+
+async def test_waiting_for_another_calls_renewal_ends_at_deadline(fault_server: FaultServer, kind: str) -> None:
+    async def credentials(renew: bool) -> Credentials:
+        await asyncio.sleep(30 if renew else 0)
+        return Credentials("KEY", "secret")
+
+    fault_server.plan = always(EXPIRED_TOKEN)
+    async with open_transport(kind, Session()) as transport:
+        lane = Lane(BATCH_WRITE_ITEM, transport, credentials, endpoint_url=fault_server.endpoint, region="us-east-1")
+        patient = asyncio.ensure_future(lane.call(put(1), NEVER))
+        await asyncio.sleep(0.3)
+        with pytest.raises(DeadlineExceeded):
+            await asyncio.wait_for(lane.call(put(2), Deadline(now() + 0.3)), 5)
+        patient.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await patient

@@ -7,10 +7,11 @@ from contextlib import asynccontextmanager, closing
 
 import pytest
 
-from engine.aws.objects import MAX_FAILURES, Objects, OpenObject
+from engine.aws.aiohttp_transport import MAX_CONNECTIONS
+from engine.aws.objects import Objects, OpenObject
+from engine.aws.s3 import MAX_FAILURES, S3
 from engine.aws.session import Session
-from engine.aws.transports import open_downloads
-from engine.aws.types import MAX_CONNECTIONS
+from engine.aws.transports import open_fetch
 from engine.config import TRANSPORTS
 from engine.errors import DeadlineExceeded, ObjectGone, ObjectSuperseded, ServiceError, Verdict
 from engine.flow.attempts import MAX_EXPIRIES, now
@@ -55,8 +56,8 @@ async def objects_in(
     with pytest.MonkeyPatch.context() as env:
         env.setenv("AWS_ENDPOINT_URL_S3", server.endpoint)
         session = Session()
-        async with open_downloads(kind, session) as fetch:
-            yield Objects(session, fetch, backoff=backoff, patience=patience)
+        async with open_fetch(kind, session) as fetch:
+            yield Objects(S3(session, fetch, backoff=backoff, patience=patience))
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ async def content(opened: OpenObject, deadline: Deadline = NEVER) -> bytes:
         return b"".join([chunk async for chunk in opened.chunks(deadline)])
 
 
-async def test_all_goes_well(stored: ObjectServer, kind: str) -> None:
+async def test_objects_are_read_whole(stored: ObjectServer, kind: str) -> None:
     async with objects_in(stored, kind) as objects:
         for _ in range(3):
             opened = await objects.open(REF)
@@ -91,9 +92,7 @@ FAULTS: list[ObjectFault] = [
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=repr)
-async def test_a_read_that_breaks_goes_on_at_the_byte_it_reached(
-    stored: ObjectServer, kind: str, fault: ObjectFault
-) -> None:
+async def test_broken_read_resumes_at_the_byte_reached(stored: ObjectServer, kind: str, fault: ObjectFault) -> None:
     stored.plan = [fault, fault, Reset(), Slow(0.05), fault]
     async with objects_in(stored, kind, patience=0.5 if isinstance(fault, Stall) else 10) as objects:
         opened = await objects.open(REF)
@@ -106,7 +105,7 @@ async def test_a_read_that_breaks_goes_on_at_the_byte_it_reached(
     assert [request.start for request in stored.requests] == sorted(request.start for request in stored.requests)
 
 
-async def test_a_read_may_break_as_often_as_it_likes_while_it_gets_on(stored: ObjectServer) -> None:
+async def test_read_may_break_any_number_of_times_while_it_progresses(stored: ObjectServer) -> None:
     stored.plan = lambda request: Cut(100_000, by_reset=request.number % 2 == 0)
     async with objects_in(stored) as objects:
         opened = await objects.open(REF)
@@ -115,7 +114,7 @@ async def test_a_read_may_break_as_often_as_it_likes_while_it_gets_on(stored: Ob
 
 
 @pytest.mark.parametrize("fault", [Cut(0), Reset(), SLOW_DOWN, S3_ERROR, Refuse("Unheard", 500)], ids=repr)
-async def test_a_read_that_gets_nowhere_is_given_up(stored: ObjectServer, kind: str, fault: ObjectFault) -> None:
+async def test_read_without_progress_is_given_up(stored: ObjectServer, kind: str, fault: ObjectFault) -> None:
     stored.plan = lambda request: Cut(100_000) if request.number == 1 else fault
     async with objects_in(stored, kind) as objects:
         opened = await objects.open(REF)
@@ -128,14 +127,14 @@ async def test_a_read_that_gets_nowhere_is_given_up(stored: ObjectServer, kind: 
 
 
 @pytest.mark.parametrize("fault", [SLOW_DOWN, S3_ERROR, Reset()], ids=repr)
-async def test_slowing_down_in_the_middle_only_delays(stored: ObjectServer, fault: ObjectFault) -> None:
+async def test_throttling_in_the_middle_only_delays(stored: ObjectServer, fault: ObjectFault) -> None:
     stored.plan = [Cut(100_000), fault, fault, Cut(100_000), fault]
     async with objects_in(stored) as objects:
         assert await content(await objects.open(REF)) == BODY
 
 
 @pytest.mark.parametrize("fault", [SLOW_DOWN, S3_ERROR, Reset(), Silent(), Refuse("", 503)], ids=repr)
-async def test_slowing_down_at_the_beginning_only_delays(stored: ObjectServer, kind: str, fault: ObjectFault) -> None:
+async def test_throttling_at_the_beginning_only_delays(stored: ObjectServer, kind: str, fault: ObjectFault) -> None:
     stored.plan = [fault, fault]
     async with objects_in(stored, kind, patience=1 if fault == Silent() else 10) as objects:
         assert await content(await objects.open(REF)) == BODY
@@ -143,7 +142,7 @@ async def test_slowing_down_at_the_beginning_only_delays(stored: ObjectServer, k
 
 
 @pytest.mark.parametrize("fault", [SLOW_DOWN, S3_ERROR, Reset()], ids=repr)
-async def test_an_object_that_cannot_be_opened_is_given_up(stored: ObjectServer, fault: ObjectFault) -> None:
+async def test_opening_that_keeps_failing_is_given_up(stored: ObjectServer, fault: ObjectFault) -> None:
     stored.plan = lambda request: fault
     async with objects_in(stored) as objects:
         with pytest.raises(ServiceError, match="GetObject failed"):
@@ -151,7 +150,7 @@ async def test_an_object_that_cannot_be_opened_is_given_up(stored: ObjectServer,
     assert len(stored.requests) == MAX_FAILURES
 
 
-async def test_a_range_that_is_not_heeded_mixes_nothing(stored: ObjectServer) -> None:
+async def test_ignored_range_repeats_no_bytes(stored: ObjectServer) -> None:
     stored.plan = [Cut(300_000), Whole(), Cut(1_000_000), Whole(cut=5), Whole(cut=1_200_000), Whole()]
     async with objects_in(stored) as objects:
         opened = await objects.open(REF)
@@ -167,7 +166,7 @@ def change(server: ObjectServer, *, delete: bool = False) -> ObjectFault | None:
     return None
 
 
-async def test_an_object_replaced_underneath_is_superseded(stored: ObjectServer) -> None:
+async def test_object_replaced_while_being_read_is_superseded(stored: ObjectServer) -> None:
     def plan(request: ObjectRequest) -> ObjectFault | None:
         return Cut(300_000) if request.number == 1 else change(stored)
 
@@ -179,7 +178,7 @@ async def test_an_object_replaced_underneath_is_superseded(stored: ObjectServer)
     assert len(stored.requests) == 2
 
 
-async def test_an_object_deleted_underneath_is_gone(stored: ObjectServer) -> None:
+async def test_object_deleted_while_being_read_is_gone(stored: ObjectServer) -> None:
     def plan(request: ObjectRequest) -> ObjectFault | None:
         return Cut(300_000) if request.number == 1 else change(stored, delete=True)
 
@@ -191,7 +190,7 @@ async def test_an_object_deleted_underneath_is_gone(stored: ObjectServer) -> Non
     assert len(stored.requests) == 2
 
 
-async def test_no_access_fails_at_once(stored: ObjectServer) -> None:
+async def test_denied_access_fails_at_once(stored: ObjectServer) -> None:
     stored.plan = [S3_DENIED]
     async with objects_in(stored) as objects:
         with pytest.raises(ServiceError, match="AccessDenied") as caught:
@@ -200,7 +199,7 @@ async def test_no_access_fails_at_once(stored: ObjectServer) -> None:
     assert len(stored.requests) == 1
 
 
-async def test_a_bucket_that_cannot_be_fails_at_once(stored: ObjectServer) -> None:
+async def test_invalid_bucket_name_fails_at_once(stored: ObjectServer) -> None:
     async with objects_in(stored) as objects:
         with pytest.raises(ServiceError, match=r"InvalidParameter.*no bucket") as caught:
             await objects.open(ObjectRef("no bucket", "k.csv"))
@@ -208,7 +207,7 @@ async def test_a_bucket_that_cannot_be_fails_at_once(stored: ObjectServer) -> No
     assert not stored.requests
 
 
-async def test_the_deadline_ends_the_trying(stored: ObjectServer) -> None:
+async def test_retries_end_at_deadline(stored: ObjectServer) -> None:
     stored.plan = lambda request: Cut(100_000) if request.number == 1 else SLOW_DOWN
     async with objects_in(stored, backoff=Backoff()) as objects:
         opened = await objects.open(REF)
@@ -216,7 +215,7 @@ async def test_the_deadline_ends_the_trying(stored: ObjectServer) -> None:
             await content(opened, Deadline(now() + 0.2))
 
 
-async def test_the_deadline_ends_the_waiting(stored: ObjectServer, kind: str) -> None:
+async def test_waiting_ends_at_deadline(stored: ObjectServer, kind: str) -> None:
     async with objects_in(stored, kind, patience=60) as objects:
         (await objects.open(REF)).close()  # loads S3's model, which takes its time
         stored.plan = [Silent(), Stall(300_000)]
@@ -227,7 +226,7 @@ async def test_the_deadline_ends_the_waiting(stored: ObjectServer, kind: str) ->
             await content(opened, Deadline(now() + 0.2))
 
 
-async def test_an_object_left_in_the_middle_leaves_no_connection(stored: ObjectServer, kind: str) -> None:
+async def test_object_closed_early_frees_its_connection(stored: ObjectServer, kind: str) -> None:
     async with objects_in(stored, kind) as objects:
         for _ in range(MAX_CONNECTIONS + 10):
             opened = await objects.open(REF)
@@ -237,7 +236,7 @@ async def test_an_object_left_in_the_middle_leaves_no_connection(stored: ObjectS
         assert await content(await objects.open(REF)) == BODY
 
 
-async def test_a_reply_that_is_not_s3s_is_no_object(stored: ObjectServer) -> None:
+async def test_page_of_a_proxy_is_not_an_object(stored: ObjectServer) -> None:
     stored.plan = lambda request: Page()
     async with objects_in(stored) as objects:
         with pytest.raises(ServiceError, match="UnreadableReply"):
@@ -259,9 +258,7 @@ def checksum(body: bytes) -> str:
         ({"x-amz-checksum-crc64nvme": "AAAAAAAAAAA="}, True),
     ],
 )
-async def test_what_was_read_must_have_the_objects_checksum(
-    stored: ObjectServer, headers: dict[str, str], good: bool
-) -> None:
+async def test_bytes_read_must_match_the_checksum(stored: ObjectServer, headers: dict[str, str], good: bool) -> None:
     stored.headers = headers
     stored.plan = [Cut(300_000)]  # in several reads, too
     async with objects_in(stored) as objects:
@@ -280,7 +277,7 @@ def region_of(request: ObjectRequest) -> str:
 
 
 @pytest.mark.parametrize("status", [301, 307, 400])
-async def test_a_bucket_in_another_region_is_read_there(stored: ObjectServer, kind: str, status: int) -> None:
+async def test_bucket_in_another_region_is_read_there(stored: ObjectServer, kind: str, status: int) -> None:
     def plan(request: ObjectRequest) -> ObjectFault | None:
         return None if region_of(request) == "eu-central-1" else Elsewhere("eu-central-1", status)
 
@@ -292,7 +289,7 @@ async def test_a_bucket_in_another_region_is_read_there(stored: ObjectServer, ki
     assert [region_of(request) for request in stored.requests] == ["us-east-1", "eu-central-1", "eu-central-1"]
 
 
-async def test_a_bucket_that_is_in_no_region_is_looked_for_once(stored: ObjectServer) -> None:
+async def test_redirect_is_followed_once(stored: ObjectServer) -> None:
     stored.plan = lambda request: Elsewhere("eu-central-1")
     async with objects_in(stored) as objects:
         with pytest.raises(ServiceError, match="PermanentRedirect"):
@@ -300,7 +297,7 @@ async def test_a_bucket_that_is_in_no_region_is_looked_for_once(stored: ObjectSe
     assert len(stored.requests) == 2
 
 
-async def test_credentials_that_expire_in_the_middle_are_renewed(
+async def test_credentials_that_expire_while_reading_are_renewed(
     stored: ObjectServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def plan(request: ObjectRequest) -> ObjectFault | None:
@@ -315,7 +312,7 @@ async def test_credentials_that_expire_in_the_middle_are_renewed(
     assert len(stored.requests) == 3
 
 
-async def test_credentials_that_stay_expired_are_given_up(stored: ObjectServer) -> None:
+async def test_credentials_that_stay_expired_end_the_attempts(stored: ObjectServer) -> None:
     stored.plan = lambda request: S3_EXPIRED
     async with objects_in(stored) as objects:
         with pytest.raises(ServiceError, match="ExpiredToken"):
@@ -331,9 +328,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("headers", WRONG.values(), ids=WRONG.keys())
-async def test_other_bytes_than_were_asked_for_are_not_taken(
-    stored: ObjectServer, kind: str, headers: dict[str, str]
-) -> None:
+async def test_wrong_range_is_refused(stored: ObjectServer, kind: str, headers: dict[str, str]) -> None:
     stored.plan = lambda request: Cut(300_000) if request.start == 0 else Says(headers)
     async with objects_in(stored, kind) as objects:
         with pytest.raises(ServiceError, match="UnreadableReply"):
@@ -344,9 +339,7 @@ async def test_other_bytes_than_were_asked_for_are_not_taken(
 
 
 @pytest.mark.parametrize("fault", [None, Whole()], ids=repr)
-async def test_another_version_is_not_taken_even_if_the_server_sends_it(
-    stored: ObjectServer, kind: str, fault: Whole | None
-) -> None:
+async def test_another_version_is_refused_even_if_sent(stored: ObjectServer, kind: str, fault: Whole | None) -> None:
     stored.plan = lambda request: (
         Cut(300_000) if request.number == 1 else Says({"ETag": '"another"'}, fault is not None)
     )
@@ -365,7 +358,7 @@ async def test_another_version_is_not_taken_even_if_the_server_sends_it(
     ],
     ids=repr,
 )
-async def test_an_object_without_what_s3_says_is_none(stored: ObjectServer, headers: dict[str, str]) -> None:
+async def test_reply_without_etag_or_date_is_unreadable(stored: ObjectServer, headers: dict[str, str]) -> None:
     stored.plan = lambda request: Says(headers)
     async with objects_in(stored) as objects:
         with pytest.raises(ServiceError, match="UnreadableReply"):
@@ -373,13 +366,13 @@ async def test_an_object_without_what_s3_says_is_none(stored: ObjectServer, head
 
 
 @pytest.mark.parametrize("encoded", ["abc", "!!!!", "größe", "AAAA", ""])
-async def test_a_checksum_that_is_none_is_not_heeded(stored: ObjectServer, encoded: str) -> None:
+async def test_invalid_checksum_is_ignored(stored: ObjectServer, encoded: str) -> None:
     stored.plan = [Says({"x-amz-checksum-crc32": encoded})]
     async with objects_in(stored) as objects:
         assert await content(await objects.open(REF)) == BODY
 
 
-async def test_an_error_in_pieces_is_read_to_its_end(stored: ObjectServer, kind: str) -> None:
+async def test_error_body_in_pieces_is_read_whole(stored: ObjectServer, kind: str) -> None:
     stored.plan = lambda request: InPieces(Refuse("NoSuchBucket", 404))
     async with objects_in(stored, kind) as objects:
         with pytest.raises(ServiceError, match="NoSuchBucket") as caught:
@@ -387,14 +380,14 @@ async def test_an_error_in_pieces_is_read_to_its_end(stored: ObjectServer, kind:
     assert caught.value.verdict is Verdict.FATAL
 
 
-async def test_an_error_that_breaks_off_says_nothing(stored: ObjectServer, kind: str) -> None:
+async def test_error_body_that_breaks_off_is_a_connection_failure(stored: ObjectServer, kind: str) -> None:
     stored.plan = [InPieces(Refuse("NoSuchKey", 404), cut=True)]
     async with objects_in(stored, kind) as objects:
         assert await content(await objects.open(REF)) == BODY
 
 
 @pytest.mark.parametrize("status", [404, 405])
-async def test_a_page_that_is_not_found_is_not_an_object_that_is_gone(stored: ObjectServer, status: int) -> None:
+async def test_404_of_a_proxy_is_not_a_deleted_object(stored: ObjectServer, status: int) -> None:
     stored.plan = lambda request: Page(status)
     async with objects_in(stored) as objects:
         with pytest.raises(ServiceError, match=f"HTTP{status}") as caught:
@@ -402,7 +395,7 @@ async def test_a_page_that_is_not_found_is_not_an_object_that_is_gone(stored: Ob
     assert caught.value.verdict is Verdict.FATAL
 
 
-async def test_what_an_error_says_is_one_short_line(stored: ObjectServer) -> None:
+async def test_error_text_is_one_short_line(stored: ObjectServer) -> None:
     stored.plan = [Refuse("AccessDenied", 403, "no\naccess " + "x" * 60_000)]
     async with objects_in(stored) as objects:
         with pytest.raises(ServiceError, match="no access xxx") as caught:
@@ -411,7 +404,7 @@ async def test_what_an_error_says_is_one_short_line(stored: ObjectServer) -> Non
 
 
 @pytest.mark.parametrize("region", ["", "no region!", "us-east-1"])
-async def test_a_region_that_is_none_or_the_same_is_not_asked(stored: ObjectServer, region: str) -> None:
+async def test_redirect_to_no_or_the_same_region_is_not_followed(stored: ObjectServer, region: str) -> None:
     stored.plan = [Elsewhere(region)]
     async with objects_in(stored) as objects:
         with pytest.raises(ServiceError, match="PermanentRedirect"):
@@ -420,7 +413,7 @@ async def test_a_region_that_is_none_or_the_same_is_not_asked(stored: ObjectServ
     assert len(stored.requests) == 2
 
 
-async def test_the_region_may_stand_in_the_body_alone(stored: ObjectServer) -> None:
+async def test_region_named_only_in_the_body_is_found(stored: ObjectServer) -> None:
     def plan(request: ObjectRequest) -> ObjectFault | None:
         return None if region_of(request) == "eu-central-1" else Elsewhere("eu-central-1", 400, in_body=True)
 
@@ -429,7 +422,7 @@ async def test_the_region_may_stand_in_the_body_alone(stored: ObjectServer) -> N
         assert await content(await objects.open(REF)) == BODY
 
 
-async def test_a_region_that_turns_out_wrong_is_not_remembered(stored: ObjectServer) -> None:
+async def test_region_that_fails_is_not_remembered(stored: ObjectServer) -> None:
     def plan(request: ObjectRequest) -> ObjectFault | None:
         return Elsewhere("eu-central-1") if request.number == 1 else S3_DENIED if request.number == 2 else None
 

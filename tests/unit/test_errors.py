@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 from engine import errors
-from engine.errors import MillpondError, ServiceError, Verdict, verdict_of
+from engine.errors import MAX_DETAIL, MillpondError, ServiceError, Verdict, verdict_of
 
 KEY_MISMATCHES = [
     "The provided key element does not match the schema",
@@ -119,3 +119,11 @@ def test_what_becomes_of_an_ingestion() -> None:
 def test_a_bad_request_has_its_status() -> None:
     error = errors.BadRequest(405, "no", allow="GET")
     assert (str(error), error.status, error.allow) == ("no", 405, "GET")
+
+
+def test_what_a_service_says_is_kept_as_one_short_line() -> None:
+    error = ServiceError("SendMessageBatch", "Bad\nCode" * 50, 400, "no\r\naccess " + "x" * 100_000)
+    assert len(str(error)) < 450
+    assert "\n" not in str(error)
+    assert error.detail.startswith("no access xxx")
+    assert len(error.detail) == MAX_DETAIL

@@ -1,11 +1,12 @@
-"""The lean transport to the byte: replies in any pieces, in every shape HTTP/1.1 allows, and what is no reply at all.
+"""The lean transport to the byte: replies in any pieces, in every form that HTTP/1.1 allows, and invalid replies.
 
-No sockets: the connection is given its bytes as an event loop would give them.
+No sockets: the test passes bytes to the connection as an event loop would.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, cast
@@ -14,7 +15,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.aws.http1 import MAX_BODY_BYTES, MAX_HEAD_BYTES, Connection, Headers, Origin, RawReply, StaleConnectionError
+from engine.aws.http1 import (
+    MAX_BODY_BYTES,
+    MAX_HEAD_BYTES,
+    Connection,
+    Headers,
+    Origin,
+    RawReply,
+    StaleConnectionError,
+    connect,
+)
 
 BODY = b'{"UnprocessedItems":{}}'
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 23\r\nx-amz-crc32: 123\r\n\r\n" + BODY
@@ -27,7 +37,7 @@ ERROR = b'HTTP/1.1 400 Bad Request\r\nContent-Length: 23\r\nx-amz-crc32: 123\r\n
 
 
 class FakeTransport:
-    """Keeps what was written, and whether it was closed."""
+    """Records what was written, and whether it was closed."""
 
     def __init__(self) -> None:
         self.written = b""
@@ -41,14 +51,14 @@ class FakeTransport:
 
 
 async def begun() -> tuple[Connection, FakeTransport, asyncio.Task[RawReply]]:
-    """A connection with a request under way."""
+    """A connection with a request in flight."""
     connection, transport = Connection(), FakeTransport()
     connection.connection_made(cast(Any, transport))
     return connection, transport, await again(connection)
 
 
 async def again(connection: Connection, seconds: float = 5) -> asyncio.Task[RawReply]:
-    task = asyncio.ensure_future(connection.request(b"POST / HTTP/1.1\r\n\r\n", b"body", seconds))
+    task = asyncio.ensure_future(connection.send(b"POST / HTTP/1.1\r\n\r\n", b"body", seconds))
     await asyncio.sleep(0)
     return task
 
@@ -61,7 +71,7 @@ def pieces(data: bytes, cuts: list[int]) -> Iterator[bytes]:
 
 @pytest.mark.parametrize("reply", [PLAIN, CHUNKED, INTERIM, ERROR], ids=["plain", "chunked", "interim", "error"])
 @given(cuts=st.lists(st.integers(0, 250), max_size=12))
-def test_a_reply_in_any_pieces_is_the_same(reply: bytes, cuts: list[int]) -> None:
+def test_reply_is_the_same_in_any_pieces(reply: bytes, cuts: list[int]) -> None:
     async def run() -> None:
         connection, transport, task = await begun()
         for piece in pieces(reply, cuts):
@@ -73,7 +83,7 @@ def test_a_reply_in_any_pieces_is_the_same(reply: bytes, cuts: list[int]) -> Non
         assert headers.get("absent") is None
         assert transport.written == b"POST / HTTP/1.1\r\n\r\nbody"
         assert not connection.closed
-        # The same connection is good for another request.
+        # The connection can be reused.
         second = await again(connection)
         connection.data_received(PLAIN)
         assert (await second)[2] == BODY
@@ -82,18 +92,18 @@ def test_a_reply_in_any_pieces_is_the_same(reply: bytes, cuts: list[int]) -> Non
 
 
 @pytest.mark.parametrize("length", range(len(PLAIN)))
-async def test_a_connection_closed_in_the_middle_is_an_error(length: int) -> None:
+async def test_connection_closed_during_the_first_reply_is_an_error(length: int) -> None:
     connection, _, task = await begun()
     if length:
         connection.data_received(PLAIN[:length])
     connection.connection_lost(None)
     with pytest.raises(ConnectionError) as caught:
         await task
-    # It was new: nobody closed it while it was idle, so this is no reason to send again at once.
+    # It was new, so it was not closed while idle: the request must not be sent again at once.
     assert not isinstance(caught.value, StaleConnectionError)
 
 
-async def test_a_connection_closed_before_any_byte_of_a_later_reply_is_stale() -> None:
+async def test_connection_closed_before_a_later_reply_is_stale() -> None:
     connection, _, task = await begun()
     connection.data_received(PLAIN)
     await task
@@ -103,7 +113,7 @@ async def test_a_connection_closed_before_any_byte_of_a_later_reply_is_stale() -
         await task
 
 
-async def test_a_connection_closed_within_a_later_reply_is_not_stale() -> None:
+async def test_connection_closed_during_a_later_reply_is_not_stale() -> None:
     connection, _, task = await begun()
     connection.data_received(PLAIN)
     await task
@@ -127,7 +137,7 @@ async def test_a_connection_closed_within_a_later_reply_is_not_stale() -> None:
         b"HTTP/1.1 200 OK\r\nBad Header\x00: x\r\n\r\n",
     ],
 )
-async def test_what_is_no_http_is_an_error_and_ends_the_connection(garbage: bytes) -> None:
+async def test_invalid_reply_is_an_error_and_closes_the_connection(garbage: bytes) -> None:
     connection, transport, task = await begun()
     connection.data_received(garbage)
     with pytest.raises(ConnectionError):
@@ -139,14 +149,14 @@ async def test_what_is_no_http_is_an_error_and_ends_the_connection(garbage: byte
 @pytest.mark.parametrize(
     "reply", [PLAIN + PLAIN, PLAIN + b"x", PLAIN + b"HTTP/1.1 200 OK\r\n"], ids=["two", "x", "half"]
 )
-async def test_bytes_behind_a_reply_end_the_connection(reply: bytes) -> None:
+async def test_bytes_after_a_reply_close_the_connection(reply: bytes) -> None:
     connection, _, task = await begun()
     connection.data_received(reply)
     assert (await task)[2] == BODY
     assert connection.closed
 
 
-async def test_bytes_that_nobody_asked_for_end_the_connection() -> None:
+async def test_unsolicited_bytes_close_the_connection() -> None:
     connection, _, task = await begun()
     connection.data_received(PLAIN)
     await task
@@ -154,14 +164,14 @@ async def test_bytes_that_nobody_asked_for_end_the_connection() -> None:
     assert connection.closed
 
 
-async def test_a_server_that_closes_is_taken_at_its_word() -> None:
+async def test_connection_close_header_is_obeyed() -> None:
     connection, _, task = await begun()
     connection.data_received(PLAIN.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1))
     assert (await task)[0] == 200
     assert connection.closed
 
 
-async def test_a_reply_without_end_is_given_up() -> None:
+async def test_endless_reply_is_an_error() -> None:
     connection, _, task = await begun()
     connection.data_received(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
     megabyte = b"100000\r\n" + b"x" * 0x100000 + b"\r\n"
@@ -171,7 +181,7 @@ async def test_a_reply_without_end_is_given_up() -> None:
         await task
 
 
-async def test_no_reply_in_time() -> None:
+async def test_missing_reply_times_out() -> None:
     connection, transport, task = await begun()
     connection.data_received(PLAIN)
     await task
@@ -181,7 +191,7 @@ async def test_no_reply_in_time() -> None:
     assert transport.aborted
 
 
-async def test_a_cancelled_request_leaves_no_connection_with_a_reply_to_come() -> None:
+async def test_cancelled_request_closes_the_connection() -> None:
     _, transport, task = await begun()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -189,13 +199,13 @@ async def test_a_cancelled_request_leaves_no_connection_with_a_reply_to_come() -
     assert transport.aborted
 
 
-def test_headers_are_found_in_any_case() -> None:
+def test_header_lookup_ignores_case() -> None:
     headers = Headers([(b"X-Amzn-RequestId", b"one"), (b"x-amzn-requestid", b"two")])
     assert headers.get("x-AMZN-requestid") == "one"
 
 
 @pytest.mark.parametrize("url", ["ftp://x/", "https:///", "nonsense"])
-def test_a_url_that_is_none_is_refused(url: str) -> None:
+def test_invalid_url_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="not an http"):
         Origin.of(url)
 
@@ -212,5 +222,11 @@ def test_a_url_that_is_none_is_refused(url: str) -> None:
         ("http://[::1]:9000/", "::1", 9000, "[::1]:9000"),
     ],
 )
-def test_the_host_header_has_the_port_that_is_not_the_usual_one(url: str, host: str, port: int, name: str) -> None:
+def test_host_header_has_a_port_unless_it_is_the_default(url: str, host: str, port: int, name: str) -> None:
     assert Origin.of(url)[1:] == (host, port, name)
+
+
+@pytest.mark.parametrize("url", ["http://a..b/", f"http://{'x' * 64}.example/"])
+async def test_invalid_host_name_is_a_connection_error(url: str) -> None:
+    with pytest.raises(ConnectionError, match="cannot be reached"):
+        await connect(Connection, Origin.of(url), ssl.create_default_context(), 5)

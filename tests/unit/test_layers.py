@@ -42,10 +42,10 @@ PURE: dict[str, set[str]] = {
 _FLOW = {"errors", "flow.backoff", "flow.window", "flow.pace"}
 _SERVICE = {*PURE, "aws.types", "flow"}
 SERVICES: dict[str, set[str]] = {
-    "aws.objects": _SERVICE | {"aws.session"},
+    "aws.objects": _SERVICE | {"aws.s3"},
     "aws.queues": _SERVICE,
     "aws.table": _SERVICE,
-    "aws.reject_store": _SERVICE | {"aws.session", "deployment.clients"},
+    "aws.reject_store": _SERVICE | {"aws.s3"},
 }
 RUNTIME: dict[str, set[str]] = {
     "config": {"errors", "schema"},
@@ -53,10 +53,11 @@ RUNTIME: dict[str, set[str]] = {
     "flow": _FLOW,
     "aws.types": {"flow.backoff"},
     "aws.http1": set(),
-    "aws.download": {"aws.http1"},
-    "aws.session": {"errors", "aws.sign"},
+    "aws.exchange": {"aws.types", "aws.http1"},
+    "aws.session": {"errors", "aws.sign", "aws.types"},
+    "aws.s3": {"errors", "flow", "aws.types", "aws.session"},
     "aws.aiohttp_transport": {"aws.types", "aws.http1"},
-    "aws.transports": {"aws.types", "aws.session", "aws.http1", "aws.download", "aws.aiohttp_transport"},
+    "aws.transports": {"aws.types", "aws.session", "aws.http1", "aws.exchange", "aws.aiohttp_transport"},
     "aws.lane": {"errors", "flow", "aws.types", "aws.session", "aws.sign", "aws.http1"},
     "aws": set(),
     **SERVICES,
@@ -74,8 +75,8 @@ LAYERS = PURE | RUNTIME | TOOLS
 RESERVED = {
     "aioboto3": {"deployment.clients"},
     "aiobotocore": {"deployment.clients"},
-    "aiohttp": {"deployment.clients", "aws.aiohttp_transport"},
-    "httptools": {"aws.http1", "aws.download"},
+    "aiohttp": {"aws.aiohttp_transport"},
+    "httptools": {"aws.http1"},
 }
 IMPURE = set(RESERVED) | {
     "asyncio",
@@ -234,9 +235,11 @@ def test_import_cycle_is_caught() -> None:
         ("engine.jobs.write", "from engine.aws.session import Session", "imports aws.session"),
         ("engine.config", "from engine.cli import main", "imports cli"),
         ("engine.handlers.worker", "from ..local import server", "imports local.server"),
-        ("engine.aws.objects", "import aiohttp", "only aws.aiohttp_transport and deployment.clients imports aiohttp"),
+        ("engine.aws.objects", "import aiohttp", "only aws.aiohttp_transport imports aiohttp"),
+        ("engine.aws.reject_store", "def f():\n    import aioboto3", "only deployment.clients imports aioboto3"),
+        ("engine.aws.reject_store", "from engine.deployment.clients import client", "imports deployment.clients"),
         ("engine.aws.table", "from engine.aws.http1 import Pool", "imports aws.http1"),
-        ("engine.aws.lane", "import httptools", "only aws.download and aws.http1 imports httptools"),
+        ("engine.aws.lane", "import httptools", "only aws.http1 imports httptools"),
         ("engine.handlers.worker", "from aioboto3 import Session", "only deployment.clients imports aioboto3"),
         ("engine.cli.demo", "import aiobotocore.session", "only deployment.clients imports aiobotocore"),
         ("engine.aws.table", "import os\nname = os.environ['X']", "the environment is read past config: environ"),
@@ -258,7 +261,7 @@ def test_module_that_breaks_a_rule_is_caught(module: str, source: str, fault: st
             False,
         ),
         ("engine.aws.table", "import asyncio\nfrom .types import Caller\nfrom ..flow.gate import Gate", False),
-        ("engine.deployment.clients", "import aiohttp\nfrom ..errors import Fault", False),
+        ("engine.deployment.clients", "import aioboto3\nfrom ..errors import Fault", False),
         ("engine.handlers.runtime", "import os\nfrom ..config import from_env\nfrom_env(os.environ)", False),
         ("engine.local.server", "import os\nos.environ['PATH']\nfrom ..deployment import stacks", False),
         ("engine", "from importlib.metadata import version", True),

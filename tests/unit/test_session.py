@@ -1,0 +1,31 @@
+"""The session: the clients that it keeps."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+
+from engine.aws.session import MAX_WRITERS, Session
+
+
+def clients() -> int:
+    """The number of live S3 clients: botocore makes a class of that name for each."""
+    gc.collect()
+    return sum(
+        type(found).__module__ == "botocore.client" and type(found).__name__ == "S3" for found in gc.get_objects()
+    )
+
+
+def test_number_of_clients_is_bounded() -> None:
+    # A reply says which region a bucket is in, so a hostile server can name any number of them.
+    async def run() -> None:
+        session = Session()
+        before = clients()
+        for number in range(MAX_WRITERS + 4):
+            _, used = await session.s3_request("GetObject", {"Bucket": "b", "Key": "k"}, f"eu-north-{number}")
+            assert used == f"eu-north-{number}"
+        assert clients() - before <= MAX_WRITERS
+        # The last region still works.
+        assert (await session.s3_request("GetObject", {"Bucket": "b", "Key": "k"}, used)).region == used
+
+    asyncio.run(run())
