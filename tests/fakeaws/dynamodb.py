@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 from tests.fakeaws.attributes import check_value, invalid, key_text
 from tests.fakeaws.capacity import TokenBucket
 from tests.fakeaws.errors import Refusal, not_modelled
-from tests.fakeaws.protocol import document_of
+from tests.fakeaws.protocol import document_of, only
+from tests.fakeaws.reads import query, scan
 
 Json = dict[str, Any]
 Key = tuple[str, ...]
@@ -95,12 +96,12 @@ class Table:
         """Return which writes of one batch there is capacity for, and use that up. Raises `Refusal` if for none."""
         if self.capacity is None or not writes:
             return [True] * len(writes)
-        whole = self.whole_share > 0 and self.draw.random() < self.whole_share
-        if whole:
-            taken = [self.capacity.take(sum(write.units for write in writes), now)] * len(writes)
-        else:
-            taken = [self.capacity.take(write.units, now) for write in writes]
-        self.throttled += not all(taken)
+        if self.capacity.take(sum(write.units for write in writes), now):
+            return [True] * len(writes)
+        self.throttled += 1
+        if self.draw.random() < self.whole_share:
+            raise EXCEEDED
+        taken = [self.capacity.take(write.units, now) for write in writes]
         if not any(taken):
             raise EXCEEDED
         return taken
@@ -112,6 +113,21 @@ class Table:
         else:
             self.items[write.key] = write.item
         self.writes[write.key] += 1
+
+    def described(self, name: str) -> Json:
+        """Return what DescribeTable says of the table."""
+        roles = zip(self.key.items(), ("HASH", "RANGE"), strict=False)
+        return {
+            "TableName": name,
+            "TableStatus": "ACTIVE",
+            "TableArn": f"arn:aws:dynamodb:us-east-1:123456789012:table/{name}",
+            "KeySchema": [{"AttributeName": attribute, "KeyType": role} for (attribute, _), role in roles],
+            "AttributeDefinitions": [
+                {"AttributeName": attribute, "AttributeType": kind} for attribute, kind in self.key.items()
+            ],
+            "ItemCount": len(self.items),
+            "BillingModeSummary": {"BillingMode": "PAY_PER_REQUEST" if self.capacity is None else "PROVISIONED"},
+        }
 
 
 class Write(NamedTuple):
@@ -135,8 +151,15 @@ class DynamoDB:
     def call(self, operation: str, body: bytes, now: float) -> Json:
         """Answer a call of the JSON protocol. Raises `Refusal`."""
         request = document_of(body)
-        if operation == "BatchWriteItem":
-            return self.write(self.checked(request, len(body)), now)
+        match operation:
+            case "BatchWriteItem":
+                return self.write(self.checked(request, len(body)), now)
+            case "Query":
+                return query(self.table(request.get("TableName")), request)
+            case "Scan":
+                return scan(self.table(request.get("TableName")), request)
+            case "DescribeTable":
+                return {"Table": self.table(request.get("TableName")).described(request["TableName"])}
         raise not_modelled(f"operation {operation} of DynamoDB")
 
     def table(self, name: Any) -> Table:
@@ -149,8 +172,8 @@ class DynamoDB:
         """Return the writes of a BatchWriteItem request of `size` bytes, all of them valid. Raises `Refusal`."""
         if size > MAX_REQUEST_BYTES:
             raise Refusal("RequestEntityTooLargeException", "Request size exceeds 16 MB", 413)
-        by_table = _known(request, "RequestItems", "ReturnConsumedCapacity", "ReturnItemCollectionMetrics")
-        requests = by_table["RequestItems"]
+        only(request, "RequestItems", "ReturnConsumedCapacity", "ReturnItemCollectionMetrics")
+        requests = request["RequestItems"]
         if not 1 <= sum(map(len, requests.values())) <= MAX_WRITES:
             raise invalid("Too many items requested for the BatchWriteItem call")
         writes = [self._write(name, each) for name, puts in requests.items() for each in puts]
@@ -183,10 +206,3 @@ class DynamoDB:
                 else:
                     unprocessed.setdefault(name, []).append(write.request)
         return {"UnprocessedItems": unprocessed}
-
-
-def _known(request: Json, *names: str) -> Json:
-    """Return the request. Raises `Refusal` if it has parameters other than those: they would be ignored."""
-    if unknown := sorted(set(request) - set(names)):
-        raise not_modelled(f"parameter {unknown[0]} of this operation of DynamoDB")
-    return request
