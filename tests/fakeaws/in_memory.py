@@ -15,33 +15,10 @@ from engine.aws.lane import Lane
 from engine.aws.sign import Credentials
 from engine.aws.types import Operation, Reply, Transport
 from engine.flow.backoff import Backoff
-from tests.fakeaws.dynamodb import DynamoDB
-from tests.fakeaws.errors import Refusal
-from tests.fakeaws.protocol import JsonReply, error_reply, json_reply
-from tests.fakeaws.sqs import Sqs
+from tests.fakeaws.backend import Backend
 
 ENDPOINT = "http://127.0.0.1:1"
 """Where nobody listens: what goes through `InMemory` never gets there."""
-
-
-class Backend:
-    """The services with a JSON protocol behind one endpoint."""
-
-    def __init__(self, dynamodb: DynamoDB | None = None, sqs: Sqs | None = None) -> None:
-        self.dynamodb = dynamodb or DynamoDB({})
-        self.sqs = sqs or Sqs({})
-
-    def answer(self, target: str, body: bytes, now: float) -> JsonReply:
-        """Answer a request: `target` is its X-Amz-Target."""
-        service, _, operation = target.partition(".")
-        try:
-            if service == "DynamoDB_20120810":
-                return json_reply(target, 200, self.dynamodb.call(operation, body, now))
-            if service == "AmazonSQS":
-                return json_reply(target, 200, self.sqs.call(operation, body, now))
-            raise Refusal("UnknownOperationException", "")
-        except Refusal as refusal:
-            return error_reply(target, refusal)
 
 
 @dataclass

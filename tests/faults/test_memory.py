@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from tests.faults.objects import ObjectServer
-from tests.faults.plans import Slow, always
-from tests.faults.server import FaultServer
+from tests.fakeaws.fault_objects import ObjectServer
+from tests.fakeaws.fault_server import FaultServer
+from tests.fakeaws.plans import Slow, always
 
 SMALL, LARGE = 20, 100
 """Megabytes. What is in flight is bounded by 16: so the smaller object already fills whatever there is to fill."""

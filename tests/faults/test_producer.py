@@ -8,7 +8,7 @@ import pytest
 
 from engine.errors import DeadlineExceeded, ServiceError
 from engine.handlers import producer
-from tests.faults.objects import (
+from tests.fakeaws.fault_objects import (
     S3_DENIED,
     S3_EXPIRED,
     SLOW_DOWN,
@@ -18,7 +18,8 @@ from tests.faults.objects import (
     ObjectServer,
     Stall,
 )
-from tests.faults.plans import (
+from tests.fakeaws.fault_server import FaultServer
+from tests.fakeaws.plans import (
     ACCESS_DENIED,
     EXPIRED_TOKEN,
     NO_QUEUE,
@@ -34,7 +35,6 @@ from tests.faults.plans import (
     Unmentioned,
     always,
 )
-from tests.faults.server import FaultServer
 from tests.functions import Context, Json, event_of, s3_record
 
 HEADER = "name,mail,phone\n"
@@ -169,7 +169,7 @@ def test_a_retry_after_a_crash_sends_the_same_messages(file: ObjectServer, fault
         produce("a.csv")
     before = taken()
     assert 0 < len(before) < 200
-    fault_server.queues["user-csv-queue"].messages.clear()
+    fault_server.queues["user-csv-queue"].purge()
     fault_server.plan = []
     file.plan = [Cut(123_456)]
     produce("a.csv")

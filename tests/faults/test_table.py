@@ -15,8 +15,8 @@ from engine.flow.backoff import NEVER, Deadline
 from engine.items import Items
 from engine.messages.message import Message
 from engine.schema.parse import parse_schema
-from tests.faults.lanes import lane_to
-from tests.faults.plans import (
+from tests.fakeaws.fault_server import FaultServer
+from tests.fakeaws.plans import (
     ACCESS_DENIED,
     BAD_JSON,
     EXPIRED_TOKEN,
@@ -39,7 +39,7 @@ from tests.faults.plans import (
     WrongChecksum,
     always,
 )
-from tests.faults.server import FaultServer
+from tests.faults.lanes import lane_to
 
 USERS = parse_schema(PACKAGED_SCHEMA.read_text(), "users.toml")
 

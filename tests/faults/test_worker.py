@@ -10,8 +10,9 @@ import pytest
 from engine.config import TRANSPORTS
 from engine.errors import ServiceError
 from engine.handlers import worker
-from tests.faults.objects import S3_DENIED, S3_EXPIRED, ObjectServer
-from tests.faults.plans import (
+from tests.fakeaws.fault_objects import S3_DENIED, S3_EXPIRED, ObjectServer
+from tests.fakeaws.fault_server import FaultServer
+from tests.fakeaws.plans import (
     ACCESS_DENIED,
     EXPIRED_TOKEN,
     NO_TABLE,
@@ -31,7 +32,6 @@ from tests.faults.plans import (
     WrongChecksum,
     always,
 )
-from tests.faults.server import FaultServer
 from tests.functions import Context, Json, event_of, failures, packed, sqs_record, users
 
 

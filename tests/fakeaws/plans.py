@@ -7,10 +7,9 @@ list does as a plan too: one fault a call in the order of arrival, and no more f
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 Json = dict[str, Any]
-Operation = Literal["BatchWriteItem", "SendMessageBatch"]
 # A share (0.5: the later half), or a predicate on a DynamoDB item or on an SQS batch entry.
 Which = float | Callable[[Json], bool]
 
@@ -20,7 +19,7 @@ class Call:
     """One request as it arrived: `number` from 1, `at` in seconds of the server's monotonic clock."""
 
     number: int
-    operation: Operation
+    operation: str
     body: Json
     headers: Mapping[str, str]  # names in lower case
     connection: int  # from 1, in the order of opening

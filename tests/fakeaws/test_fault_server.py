@@ -14,7 +14,8 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from tests.faults.plans import (
+from tests.fakeaws.fault_server import FaultServer
+from tests.fakeaws.plans import (
     ACCESS_DENIED,
     BAD_JSON,
     EXPIRED_TOKEN,
@@ -39,7 +40,6 @@ from tests.faults.plans import (
     WrongChecksum,
     always,
 )
-from tests.faults.server import FaultServer
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
