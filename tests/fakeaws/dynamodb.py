@@ -101,7 +101,8 @@ class Table:
         self.throttled += 1
         if self.draw.random() < self.whole_share:
             raise EXCEEDED
-        taken = [self.capacity.take(write.units, now) for write in writes]
+        # An item that is larger than the bucket takes all that it can hold, or could never be written.
+        taken = [self.capacity.take(min(write.units, self.capacity.most), now) for write in writes]
         if not any(taken):
             raise EXCEEDED
         return taken

@@ -179,7 +179,7 @@ class S3:
         raise not_modelled(f"{method} in S3")
 
     def _put(self, bucket: str, key: str, headers: Mapping[str, str], body: bytes, now: float) -> S3Reply:
-        if "aws-chunked" in headers.get("content-encoding", ""):
+        if "aws-chunked" in headers.get("content-encoding", "") or "transfer-encoding" in headers:
             body = unchunked(body)
         _check_digests(headers, body)
         kind = headers.get("content-type", "binary/octet-stream")
@@ -227,7 +227,7 @@ def _check_digests(headers: Mapping[str, str], body: bytes) -> None:
 
 
 def unchunked(body: bytes) -> bytes:
-    """Return what an ``aws-chunked`` body carries; its trailers are dropped."""
+    """Return what a chunked body carries, by HTTP's framing or by ``aws-chunked``; its trailers are dropped."""
     parts: list[bytes] = []
     at = 0
     while (end := body.find(b"\r\n", at)) >= 0:

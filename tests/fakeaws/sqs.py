@@ -14,12 +14,12 @@ import hashlib
 import heapq
 import itertools
 import re
-import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from tests.fakeaws.errors import Refusal, not_modelled
+from tests.fakeaws.message_attributes import attribute_bytes, attributes_md5
 from tests.fakeaws.protocol import document_of, only
 
 Json = dict[str, Any]
@@ -388,25 +388,6 @@ def check_ids(entries: Sequence[Json]) -> None:
         raise Refusal("BatchEntryIdsNotDistinct", "Two or more batch entries in the request have the same Id.")
     if not all(map(ENTRY_ID.fullmatch, ids)):
         raise Refusal("InvalidBatchEntryId", "The Id of a batch entry can only contain alphanumeric characters.")
-
-
-def attribute_bytes(attributes: Json) -> int:
-    """Return the bytes that message attributes count for in the limits: name, type and value."""
-    return sum(
-        len(name.encode()) + len(value["DataType"].encode()) + len(value.get("StringValue", "").encode())
-        for name, value in attributes.items()
-    )
-
-
-def attributes_md5(attributes: Json) -> str:
-    """Return the digest that SQS gives back: by name, each field with its length before it, 1 for a textual value."""
-    digest = hashlib.md5(usedforsecurity=False)
-    for name, value in sorted(attributes.items()):
-        kind, text = value["DataType"].encode(), value["StringValue"].encode()
-        digest.update(struct.pack(">I", len(name.encode())) + name.encode())
-        digest.update(struct.pack(">I", len(kind)) + kind + b"\x01")
-        digest.update(struct.pack(">I", len(text)) + text)
-    return digest.hexdigest()
 
 
 def _md5(text: str) -> str:

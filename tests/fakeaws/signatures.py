@@ -18,7 +18,7 @@ from botocore.credentials import Credentials
 
 ACCESS_KEY = "bench"
 """Access keys that begin so are known, and all have the same secret; what follows tells workers apart."""
-SECRET_KEY = "bench-secret"  # noqa: S105 - made up
+SECRET_KEY = "bench-secret"
 REGION = "us-east-1"
 
 MAX_SKEW = 900
