@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from tests.fakeaws.attributes import check_value, invalid, key_text
+from tests.fakeaws.attributes import check_value, invalid, item_bytes, key_text
 from tests.fakeaws.capacity import TokenBucket
 from tests.fakeaws.errors import Refusal, not_modelled
 from tests.fakeaws.protocol import document_of, only
@@ -30,6 +30,8 @@ MAX_ITEM_BYTES = 400 * 1024
 MAX_KEY_BYTES = (2048, 1024)
 UNIT_BYTES = 1024
 """One write capacity unit pays for each KiB of an item begun."""
+
+_BATCH_WRITE = frozenset({"RequestItems", "ReturnConsumedCapacity", "ReturnItemCollectionMetrics"})
 
 EXCEEDED = Refusal(
     "ProvisionedThroughputExceededException",
@@ -79,14 +81,14 @@ class Table:
                     "One or more parameter values are not valid. The AttributeValue for a key attribute "
                     f"cannot contain an empty {what} value. Key: {name}"
                 )
-            if kind != "N" and check_value(item[name]) > most:
+            if kind != "N" and len(content) * 4 > most and check_value(item[name]) > most:
                 raise invalid(f"One or more parameter values were invalid: Size of {name} has exceeded {most} bytes")
             parts.append(key_text(kind, content))
         return tuple(parts)
 
     def checked(self, item: Mapping[str, Any]) -> tuple[Key, int]:
         """Return the key of an item to put, and the capacity units it costs. Raises `Refusal` if it breaks a rule."""
-        size = sum(len(name.encode()) + check_value(value) for name, value in item.items())
+        size = item_bytes(item)
         key = self.key_of(item)
         if size > MAX_ITEM_BYTES:
             raise invalid("Item size has exceeded the maximum allowed size")
@@ -173,7 +175,7 @@ class DynamoDB:
         """Return the writes of a BatchWriteItem request of `size` bytes, all of them valid. Raises `Refusal`."""
         if size > MAX_REQUEST_BYTES:
             raise Refusal("RequestEntityTooLargeException", "Request size exceeds 16 MB", 413)
-        only(request, "RequestItems", "ReturnConsumedCapacity", "ReturnItemCollectionMetrics")
+        only(request, _BATCH_WRITE)
         requests = request["RequestItems"]
         if not 1 <= sum(map(len, requests.values())) <= MAX_WRITES:
             raise invalid("Too many items requested for the BatchWriteItem call")
@@ -184,12 +186,12 @@ class DynamoDB:
 
     def _write(self, name: str, request: Json) -> Write:
         table = self.table(name)
-        match request:
-            case {"PutRequest": {"Item": dict(item)}}:
-                key, units = table.checked(item)
-                return Write(name, key, units, item, request)
-            case {"DeleteRequest": {"Key": dict(key)}} if set(key) == set(table.key):
-                return Write(name, table.key_of(key), 1, None, request)
+        if len(request) == 1 and "PutRequest" in request:
+            item = request["PutRequest"]["Item"]
+            key, units = table.checked(item)
+            return Write(name, key, units, item, request)
+        if len(request) == 1 and "DeleteRequest" in request and set(request["DeleteRequest"]["Key"]) == set(table.key):
+            return Write(name, table.key_of(request["DeleteRequest"]["Key"]), 1, None, request)
         raise invalid("The provided key element does not match the schema")
 
     def write(self, writes: Iterable[Write], now: float) -> Json:

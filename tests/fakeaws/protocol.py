@@ -58,10 +58,10 @@ def document_of(body: bytes) -> dict[str, Any]:
     return document
 
 
-def only(request: Mapping[str, Any], *names: str) -> None:
+def only(request: Mapping[str, Any], names: frozenset[str]) -> None:
     """Raise `Refusal` if a request has other parameters than those: what they ask for would not be done."""
-    if unknown := sorted(set(request) - set(names)):
-        raise not_modelled(f"parameter {unknown[0]} in this operation")
+    if not request.keys() <= names:
+        raise not_modelled(f"parameter {min(request.keys() - names)} in this operation")
 
 
 def json_reply(

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from tests.fakeaws.attributes import check_value, comparable, invalid, key_text
+from tests.fakeaws.attributes import check_value, comparable, invalid, item_bytes, key_text
 from tests.fakeaws.errors import not_modelled
 from tests.fakeaws.protocol import only
 
@@ -16,8 +16,13 @@ Key = tuple[str, ...]
 
 MAX_PAGE_BYTES = 1024 * 1024
 
-_COMMON = ("TableName", "Limit", "ExclusiveStartKey", "ConsistentRead", "ReturnConsumedCapacity")
-_QUERY = ("KeyConditionExpression", "ExpressionAttributeNames", "ExpressionAttributeValues", "ScanIndexForward")
+_SCAN = frozenset({"TableName", "Limit", "ExclusiveStartKey", "ConsistentRead", "ReturnConsumedCapacity"})
+_QUERY = _SCAN | {
+    "KeyConditionExpression",
+    "ExpressionAttributeNames",
+    "ExpressionAttributeValues",
+    "ScanIndexForward",
+}
 _EQUALS = re.compile(r"\s*([#\w]+)\s*=\s*(:\w+)\s*(?:AND\s+(.+))?", re.IGNORECASE | re.DOTALL)
 _COMPARES = re.compile(r"([#\w]+)\s*(=|<=?|>=?)\s*(:\w+)\s*")
 _BETWEEN = re.compile(r"([#\w]+)\s+BETWEEN\s+(:\w+)\s+AND\s+(:\w+)\s*", re.IGNORECASE)
@@ -44,7 +49,7 @@ class Readable(Protocol):
 
 def query(table: Readable, request: Json) -> Json:
     """Answer a Query: one partition key, and perhaps a condition on the sort key. Raises `Refusal`."""
-    only(request, *_COMMON, *_QUERY)
+    only(request, _QUERY)
     partition, matches = _condition(table, request)
     start = request.get("ExclusiveStartKey")
     if start is not None and _start_key(table, start)[0] != partition:
@@ -62,7 +67,7 @@ def query(table: Readable, request: Json) -> Json:
 
 def scan(table: Readable, request: Json) -> Json:
     """Answer a Scan: items of a partition key come together, partition keys in an order of their own."""
-    only(request, *_COMMON)
+    only(request, _SCAN)
 
     def place(item: Json) -> Any:
         partition = table.key_of(item)[0]
@@ -146,7 +151,7 @@ def _page(table: Readable, items: list[Json], limit: int | None) -> Json:
     page: list[Json] = []
     size = 0
     for item in items:
-        size += sum(len(name.encode()) + check_value(value) for name, value in item.items())
+        size += item_bytes(item)
         if page and (len(page) == limit or size > MAX_PAGE_BYTES):
             break
         page.append(_returned(item))

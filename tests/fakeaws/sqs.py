@@ -14,7 +14,7 @@ import hashlib
 import heapq
 import itertools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -31,8 +31,20 @@ MAX_DELAY = 900
 MAX_VISIBILITY = 43_200
 ENTRY_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 _LEGAL_ASCII = bytes([9, 10, 13, *range(32, 128)])
-_MESSAGE = ("MessageBody", "MessageAttributes", "DelaySeconds")
-_VISIBILITY = ("ReceiptHandle", "VisibilityTimeout")
+_MESSAGE = frozenset({"MessageBody", "MessageAttributes", "DelaySeconds"})
+_ENTRY = _MESSAGE | {"Id"}
+_BATCH = frozenset({"QueueUrl", "Entries"})
+_RECEIVE = frozenset(
+    {
+        "QueueUrl",
+        "MaxNumberOfMessages",
+        "VisibilityTimeout",
+        "WaitTimeSeconds",
+        "AttributeNames",
+        "MessageSystemAttributeNames",
+        "MessageAttributeNames",
+    }
+)
 ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -236,11 +248,11 @@ class Sqs:
             case "ReceiveMessage":
                 return self._receive(request, now)
             case "DeleteMessage":
-                only(request, "QueueUrl", "ReceiptHandle")
+                only(request, frozenset({"QueueUrl", "ReceiptHandle"}))
                 self.queue(request["QueueUrl"]).delete(request["ReceiptHandle"])
                 return {}
             case "ChangeMessageVisibility":
-                only(request, "QueueUrl", *_VISIBILITY)
+                only(request, frozenset({"QueueUrl", "ReceiptHandle", "VisibilityTimeout"}))
                 _change_visibility(self.queue(request["QueueUrl"]), request, now)
                 return {}
             case "DeleteMessageBatch":
@@ -248,7 +260,7 @@ class Sqs:
             case "ChangeMessageVisibilityBatch":
                 return self._each(request, lambda queue, entry: _change_visibility(queue, entry, now))
             case "GetQueueAttributes":
-                only(request, "QueueUrl", "AttributeNames")
+                only(request, frozenset({"QueueUrl", "AttributeNames"}))
                 return {"Attributes": self.queue(request["QueueUrl"]).described(request.get("AttributeNames", []), now)}
         raise not_modelled(f"operation {operation} of SQS")
 
@@ -261,7 +273,7 @@ class Sqs:
 
     def checked(self, request: Json) -> list[Entry]:
         """Return the entries of a SendMessageBatch request that is valid as a whole. Raises `Refusal`."""
-        only(request, "QueueUrl", "Entries")
+        only(request, _BATCH)
         self.queue(request["QueueUrl"])
         check_ids(request["Entries"])
         entries = [_entry(entry, entry["Id"]) for entry in request["Entries"]]
@@ -269,12 +281,12 @@ class Sqs:
             raise Refusal("BatchRequestTooLong", f"Batch requests cannot be longer than {MAX_BATCH_BYTES} bytes.")
         return entries
 
-    def send(self, queue: Queue, entries: Sequence[Entry], now: float, *, trusted: bool = False) -> Json:
+    def send(self, queue: Queue, entries: Iterable[Entry], now: float, *, trusted: bool = False) -> Json:
         """Take checked entries; one that breaks a rule of messages fails alone, by the sender's fault.
 
-        The rules of single messages are not checked where the sender is `trusted`.
+        Where the sender is `trusted`, the rules of single messages are not checked, and the reply has no digest of
+        attributes.
         """
-        queue.batches.append(len(entries))
         successful, failed = [], []
         for entry in entries:
             try:
@@ -283,11 +295,13 @@ class Sqs:
                 said = {"Message": refusal.message} if refusal.message else {}
                 failed.append({"Id": entry.id, "Code": refusal.code, **said, "SenderFault": True})
             else:
-                successful.append({"Id": entry.id, **receipt})
+                receipt["Id"] = entry.id
+                successful.append(receipt)
+        queue.batches.append(len(successful) + len(failed))
         return _results(successful, failed)
 
     def _send_one(self, request: Json, now: float) -> Json:
-        only(request, "QueueUrl", *_MESSAGE)
+        only(request, _MESSAGE | {"QueueUrl"})
         queue = self.queue(request["QueueUrl"])
         entry = _entry({name: request[name] for name in _MESSAGE if name in request})
         if entry.size > MAX_BATCH_BYTES:
@@ -298,8 +312,7 @@ class Sqs:
 
     def _receive(self, request: Json, now: float) -> Json:
         # Waiting for messages is the client's affair here: the clock is not this model's. All attributes are told.
-        names = ("AttributeNames", "MessageSystemAttributeNames", "MessageAttributeNames")
-        only(request, "QueueUrl", "MaxNumberOfMessages", "VisibilityTimeout", "WaitTimeSeconds", *names)
+        only(request, _RECEIVE)
         queue, most = self.queue(request["QueueUrl"]), request.get("MaxNumberOfMessages", 1)
         if not 1 <= most <= MAX_ENTRIES:
             raise _invalid("Value for parameter MaxNumberOfMessages is invalid. Reason: Must be between 1 and 10.")
@@ -308,7 +321,7 @@ class Sqs:
 
     def _each(self, request: Json, do: Callable[[Queue, Json], None]) -> Json:
         """Answer a batch of receipt handles, each of which may fail alone."""
-        only(request, "QueueUrl", "Entries")
+        only(request, _BATCH)
         queue = self.queue(request["QueueUrl"])
         check_ids(request["Entries"])
         successful, failed = [], []
@@ -334,7 +347,7 @@ def _change_visibility(queue: Queue, request: Json, now: float) -> None:
 
 
 def _entry(message: Json, entry_id: str = "") -> Entry:
-    only(message, "Id", *_MESSAGE)
+    only(message, _ENTRY)
     text: str = message["MessageBody"]
     attributes = message.get("MessageAttributes") or {}
     encoded = text.encode()
@@ -349,7 +362,7 @@ def _take(queue: Queue, entry: Entry, now: float, *, trusted: bool = False) -> J
         _check_message(entry)
     message = queue.send(entry.text, entry.attributes, now, entry.delay)
     digests = {"MD5OfMessageBody": hashlib.md5(entry.encoded, usedforsecurity=False).hexdigest()}
-    if entry.attributes:
+    if entry.attributes and not trusted:
         digests["MD5OfMessageAttributes"] = attributes_md5(entry.attributes)
     return {"MessageId": message.message_id, **digests}
 

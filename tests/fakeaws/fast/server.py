@@ -90,9 +90,8 @@ class StandIn:
             self.reset()
         return _json(200, self.counts.report())
 
-    def answer(self, head: bytes, body: bytes) -> bytes | Body | None:
-        """Return what to send for a request, or None to reset the connection."""
-        low = head.lower()
+    def answer(self, head: bytes, low: bytes, body: bytes) -> bytes | Body | None:
+        """Return what to send for a request, or None to reset the connection; `low` is the head in lower case."""
         at = low.find(b"\r\nx-amz-target:")
         end = low.find(b"\r", at + 2)
         target = low[at + 15 : end if end > 0 else None].strip() if at >= 0 else b""
@@ -219,11 +218,11 @@ class Connection(asyncio.Protocol):
                     self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 return
             self._told = False
-            self._answer(data[:end], data[end + 4 : total])
+            self._answer(data[:end], low, data[end + 4 : total])
             data = data[total:]
 
-    def _answer(self, head: bytes, body: bytes) -> None:
-        answer = self._stand_in.answer(head, body)
+    def _answer(self, head: bytes, low: bytes, body: bytes) -> None:
+        answer = self._stand_in.answer(head, low, body)
         latency = self._stand_in.latency
         if latency is None or b" /_" in head[:8]:
             self._send(answer)

@@ -5,6 +5,7 @@ Every call is parsed: the bodies that are billed are inside, and MD5 sums of the
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from tests.fakeaws.errors import Refusal
@@ -23,7 +24,7 @@ class PassingQueue(Queue):
     def send(self, body: str, attributes: Json, now: float, delay: float | None = None) -> Message:
         """Take a message."""
         self.taken += 1
-        return Message(body, attributes, f"message-{self.taken}", now)
+        return Message("", {}, f"message-{self.taken}")
 
 
 class Queues:
@@ -54,11 +55,24 @@ class Queues:
 
     def _send(self, request: Json, now: float, *, check: bool) -> Json:
         entries = self._model.checked(request)
-        reply = self._model.send(self._model.queue(request["QueueUrl"]), entries, now, trusted=not check)
-        self._count(entries, check=check)
+        payload = sum(entry.size for entry in entries)
+        queue = self._model.queue(request["QueueUrl"])
+        reply = self._model.send(queue, self._counted(entries, check=check), now, trusted=not check)
+        self._counts.messages += len(entries)
+        self._counts.message_bytes += payload
+        self._counts.sqs_units += self._contents.units(payload)
         for failed in reply.get("Failed", ()):
             self._counts.violation(f"a message that is refused: {failed['Code']}")
         return reply
+
+    def _counted(self, entries: list[Entry], *, check: bool) -> Iterator[Entry]:
+        """Yield the entries, each of them counted: one by one, while the processor's cache still holds it."""
+        for entry in entries:
+            # What the messages say of themselves is not believed.
+            self._counts.records += self._contents.records(entry.encoded)
+            if check:
+                self._look_inside(entry)
+            yield entry
 
     def _send_one(self, request: Json, now: float, *, check: bool) -> Json:
         """Answer a SendMessage as a batch of one."""
@@ -68,18 +82,6 @@ class Queues:
             raise Refusal(reply["Failed"][0]["Code"], reply["Failed"][0].get("Message", ""))
         return {name: value for name, value in reply["Successful"][0].items() if name != "Id"}
 
-    def _count(self, entries: list[Entry], *, check: bool) -> None:
-        counts, contents = self._counts, self._contents
-        payload = sum(entry.size for entry in entries)
-        counts.messages += len(entries)
-        # Counted here, and what the messages say of themselves is not believed.
-        counts.records += sum(contents.records(entry.encoded) for entry in entries)
-        counts.message_bytes += payload
-        counts.sqs_units += contents.units(payload)
-        if check:
-            for entry in entries:
-                self._look_inside(entry)
-
     def _look_inside(self, entry: Entry) -> None:
         """Check that there are as many records as the message says, and note which if asked for."""
         try:
@@ -87,6 +89,8 @@ class Queues:
         except ValueError:
             self._counts.violation("a message that is not of records")
             return
+        if len(numbers) != (counted := self._contents.records(entry.encoded)):
+            self._counts.violation(f"a message of {len(numbers)} rows was counted as {counted}")
         said = entry.attributes.get("records")
         if said is not None and len(numbers) != int(said["StringValue"]):
             self._counts.violation(f"a message of {len(numbers)} rows says that it has {said['StringValue']}")
