@@ -89,6 +89,9 @@ class FaultServer(Listener):
         except Refusal as refusal:
             return await deliver(on_the_wire(error_reply(target, refusal)), None, reader, writer)
         operation = target.partition(".")[2]
+        if operation == "DescribeTable":  # of no interest to any plan
+            reply = self._backend.answer(target, request.body, request.at)
+            return await deliver(on_the_wire(reply), None, reader, writer)
         call = Call(len(self.calls) + 1, operation, document, headers, request.connection, request.at)
         self.calls.append(call)
         fault = self._plan(call)

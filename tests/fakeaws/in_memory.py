@@ -10,12 +10,14 @@ import heapq
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from engine.aws.lane import Lane
 from engine.aws.sign import Credentials
 from engine.aws.types import Operation, Reply, Transport
 from engine.flow.backoff import Backoff
 from tests.fakeaws.backend import Backend
+from tests.fakeaws.s3 import S3, S3Reply
 
 ENDPOINT = "http://127.0.0.1:1"
 """Where nobody listens: what goes through `InMemory` never gets there."""
@@ -71,6 +73,43 @@ class InMemory:
         loop.call_at(self.server.done_at(loop.time()), work)
         async with asyncio.timeout(timeout):
             return await reply
+
+
+class InMemoryObject:
+    """An object on its way: what a `Fetch` returns."""
+
+    def __init__(self, reply: S3Reply) -> None:
+        self.status = reply.status
+        self.headers = {
+            **{name.lower(): value for name, value in reply.headers.items()},
+            "content-length": str(reply.length),
+        }
+        self._body = memoryview(reply.body())
+
+    async def read(self, most: int) -> bytes:
+        """Return up to `most` bytes of the body, none at its end."""
+        piece, self._body = self._body[:most], self._body[most:]
+        return bytes(piece)
+
+    def close(self) -> None:
+        """Give the rest up."""
+        self._body = memoryview(b"")
+
+
+class InMemoryObjects:
+    """A `Fetch` from a model of S3, whose head comes after so many seconds."""
+
+    def __init__(self, s3: S3, seconds: float = 0.03) -> None:
+        self._s3, self._seconds = s3, seconds
+
+    async def __call__(self, url: str, headers: Mapping[str, str], patience: float) -> InMemoryObject:
+        """Send a GET; see `Fetch`."""
+        parts = urlsplit(url)
+        async with asyncio.timeout(patience):
+            await asyncio.sleep(self._seconds)
+        lower = {name.lower(): value for name, value in headers.items()}
+        target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        return InMemoryObject(self._s3.answer("GET", target, lower, b"", asyncio.get_running_loop().time()))
 
 
 def lane_to(transport: Transport, operation: Operation, backoff: Backoff | None = None) -> Lane:
