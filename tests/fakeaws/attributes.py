@@ -41,8 +41,7 @@ def check_number(text: Any) -> None:
     if not number:
         return
     if len(number.as_tuple().digits) > MAX_DIGITS:
-        # As the service says it, but for the value, which it repeats here too.
-        raise invalid(f"Attempting to store more than 38 significant digits in a Number (numeric value {text})")
+        raise invalid("Attempting to store more than 38 significant digits in a Number")
     if number.adjusted() > MAX_EXPONENT:
         raise invalid("Number overflow. Attempting to store a number with magnitude larger than supported range")
     if number.adjusted() < MIN_EXPONENT:

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 from tests.fakeaws.errors import Refusal
 from tests.fakeaws.listener import Listener, Reply, Request, reset
-from tests.fakeaws.plans import Refuse, Reset, Silent, Slow
+from tests.fakeaws.plans import Refuse, Reset, Silent, Slow, access_key_in
 from tests.fakeaws.s3 import MODIFIED, S3, S3Reply, Stored, error_reply
 
 PIECE_BYTES = 65_536
@@ -92,6 +92,11 @@ class ObjectRequest:
     start: int
     headers: Mapping[str, str]  # names in lower case
     connection: int
+
+    @property
+    def access_key(self) -> str:
+        """The access key that the request is signed with."""
+        return access_key_in(self.headers)
 
 
 ObjectPlan = Callable[[ObjectRequest], ObjectFault | None]

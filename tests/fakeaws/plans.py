@@ -14,6 +14,11 @@ Json = dict[str, Any]
 Which = float | Callable[[Json], bool]
 
 
+def access_key_in(headers: Mapping[str, str]) -> str:
+    """The access key that a request with these headers is signed with."""
+    return headers["authorization"].partition("Credential=")[2].partition("/")[0]
+
+
 @dataclass(frozen=True)
 class Call:
     """One request as it arrived: `number` from 1, `at` in seconds of the server's monotonic clock."""
@@ -24,6 +29,11 @@ class Call:
     headers: Mapping[str, str]  # names in lower case
     connection: int  # from 1, in the order of opening
     at: float
+
+    @property
+    def access_key(self) -> str:
+        """The access key that the request is signed with."""
+        return access_key_in(self.headers)
 
     @property
     def entries(self) -> list[Json]:

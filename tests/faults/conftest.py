@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.builders.invocations import fresh_processes
 from tests.fakeaws.fault_objects import ObjectServer
 from tests.fakeaws.fault_server import FaultServer
 from tests.fakeaws.fixtures import fault_server, object_server
-from tests.functions import fresh_processes
 
 __all__ = ["fault_server", "object_server"]
 

@@ -21,7 +21,7 @@ MOST_GROWTH = 32
 PROBE = """
 import json
 from engine.handlers import producer
-from tests.functions import Context, event_of, s3_record
+from tests.builders.invocations import Context, event_of, s3_record
 
 def peak():
     with open("/proc/self/status") as status:

@@ -7,15 +7,11 @@ from typing import Any
 import pytest
 
 from engine.handlers import query
+from tests.builders.invocations import Context, Json, api_event
 from tests.fakeaws.fault_server import FaultServer
-from tests.fakeaws.plans import EXPIRED_TOKEN, Call, Silent, always
-from tests.functions import Context, Json, api_event
+from tests.fakeaws.plans import EXPIRED_TOKEN, Silent, always
 
 USER = {"email": {"S": "a@x.org"}, "createdAt": {"N": "1775260800.000000000001"}}
-
-
-def access_key(call: Call) -> str:
-    return call.headers["authorization"].partition("Credential=")[2].partition("/")[0]
 
 
 @pytest.fixture
@@ -66,7 +62,7 @@ def test_connections_gone_stale_in_a_freeze_are_replaced(table: FaultServer) -> 
 def test_credentials_that_expire_are_replaced_at_once(table: FaultServer, env: pytest.MonkeyPatch) -> None:
     env.setenv("AWS_ACCESS_KEY_ID", "OLD")
     assert get("/users")[0] == 200
-    table.plan = lambda call: EXPIRED_TOKEN if access_key(call) == "OLD" else None
+    table.plan = lambda call: EXPIRED_TOKEN if call.access_key == "OLD" else None
     env.setenv("AWS_ACCESS_KEY_ID", "NEW")
     assert get("/users")[0] == 200
-    assert [access_key(call) for call in table.calls][-2:] == ["OLD", "NEW"]
+    assert [call.access_key for call in table.calls][-2:] == ["OLD", "NEW"]

@@ -13,12 +13,12 @@ from engine.flow.attempts import now
 from engine.flow.backoff import Deadline
 from engine.jobs.write import Worker, work
 from engine.rejects import RejectFile
+from tests.builders.messages import packed, users
 from tests.fakeaws.backend import Backend
 from tests.fakeaws.capacity import TokenBucket
 from tests.fakeaws.dynamodb import DynamoDB, Table
 from tests.fakeaws.in_memory import InMemory, Server, lane_to
 from tests.fakeaws.sqs import Queue, Sqs
-from tests.functions import packed, users
 
 QUEUE_URL = "https://sqs.us-east-1.amazonaws.com/123456789012/user-csv-queue"
 # The template's defaults.

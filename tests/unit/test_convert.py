@@ -16,8 +16,8 @@ from engine.messages.message import Outgoing
 from engine.reading import delimited
 from engine.reading.block import Reject
 from engine.schema.model import Schema
-from tests.unit.csv_text import RUBBISH, SIZES, cut, read
-from tests.unit.samples import PROCESSED_AT, PRODUCTS, SOURCE, USERS
+from tests.builders.csv_text import RUBBISH, SIZES, cut, read
+from tests.builders.samples import PROCESSED_AT, PRODUCTS, SOURCE, USERS
 
 ROOM = 61_440
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from engine.queries import Lister, Listing, parse_request
 from engine.schema.model import Schema
-from tests.unit.samples import PRODUCTS, USERS, version_of
+from tests.builders.samples import PRODUCTS, USERS, version_of
 
 Items = list[dict[str, dict[str, Any]]]
 

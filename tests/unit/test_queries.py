@@ -15,7 +15,7 @@ from engine.errors import BadRequest
 from engine.identity import split_version
 from engine.queries import History, Latest, Listing, encode_cursor, key_of, parse_request, to_json
 from engine.schema.model import Schema
-from tests.unit.samples import PRODUCTS, USERS, schema_of, texts, version_of
+from tests.builders.samples import PRODUCTS, USERS, schema_of, texts, version_of
 
 NUMBERED = schema_of(
     '[key]\npartition = "id"\nsort = "s"\n[columns.id]\ntype = "N"\nrequired = true\n[columns.s]\nrequired = true'

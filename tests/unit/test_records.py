@@ -12,7 +12,7 @@ from engine.reading import block as blocks_of
 from engine.reading import delimited
 from engine.reading.block import Reject
 from engine.reading.delimited import BAD_QUOTES, NEVER_CLOSED, NOT_UTF8, TOO_BROKEN, TOO_LONG, CsvReader
-from tests.unit.csv_text import BOUNDS, ROOMY, RUBBISH, SIZES, Bounds, Valid, cut, read, read_plainly, valid_files
+from tests.builders.csv_text import BOUNDS, ROOMY, RUBBISH, SIZES, Bounds, Valid, cut, read, read_plainly, valid_files
 
 HEADER = b"name,mail\n"
 

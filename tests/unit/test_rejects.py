@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from engine import rejects
 from engine.reading.block import Reject
 from engine.rejects import OTHER_REASONS, RejectFile, RejectFiles, folder_of
-from tests.unit.samples import SOURCE, texts
+from tests.builders.samples import SOURCE, texts
 
 REJECTS = st.lists(
     st.builds(Reject, st.integers(1, 10**9), st.none() | st.integers(0, 10**12), st.sampled_from("abc"), texts(40)),
