@@ -94,7 +94,7 @@ def ceiling(running: Sinks, *, tls: bool, seconds: float) -> dict[str, Any]:
     """Ask what the stand-in itself can take, with the load generator on the contender's core."""
     at = running.at(tls=tls)
     at.control("/_config", {})
-    command = [sys.executable, "-m", "benchmarks.sink.load", at.url, "--seconds", str(seconds)]
+    command = [sys.executable, "-m", "benchmarks.load", at.url, "--seconds", str(seconds)]
     command += ["--authority", at.authority] if at.authority else []
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, preexec_fn=lambda: os.sched_setaffinity(0, cores()[1])

@@ -22,7 +22,7 @@ from benchmarks.figures import Summary, summarise
 from benchmarks.model import Entry, Figures, Json, Options, Question, Run, Usual
 from benchmarks.prices import Usage, dollars_per_million
 from benchmarks.processes import RunFailed, SinkProcess, environment, run, sink
-from benchmarks.sink.signatures import ACCESS_KEY
+from tests.fakeaws.signatures import ACCESS_KEY
 
 MAX_REPEAT = 1_000_000
 MAX_CHECKED = 1_000_000

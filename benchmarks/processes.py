@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from benchmarks import data
 from benchmarks.model import Contender, Json, Run
-from benchmarks.sink.signatures import ACCESS_KEY, REGION, SECRET_KEY
+from tests.fakeaws.signatures import ACCESS_KEY, REGION, SECRET_KEY
 
 ROOT = Path(__file__).parent.parent
 TIMEOUT = 900.0
@@ -66,7 +66,7 @@ class Target(Protocol):
 @contextlib.contextmanager
 def sink(*, tls: bool = False) -> Iterator[SinkProcess]:
     """Run a stand-in on its core."""
-    command = [sys.executable, "-m", "benchmarks.sink", *(["--tls"] if tls else [])]
+    command = [sys.executable, "-m", "benchmarks.stand_in", *(["--tls"] if tls else [])]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         os.sched_setaffinity(process.pid, cores()[0])

@@ -6,7 +6,7 @@ from benchmarks import rivals
 from benchmarks.figures import steady
 from benchmarks.model import Entry, Figures, Options, Question, Run
 from benchmarks.questions.common import worker
-from benchmarks.sink.state import SLOTS_PER_SECOND
+from tests.fakeaws.fast.state import SLOTS_PER_SECOND
 
 SECONDS = 12
 SETTLED = 3

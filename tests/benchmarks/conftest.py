@@ -11,8 +11,10 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from benchmarks.sink.server import Connection, Sink
-from benchmarks.sink.signatures import ACCESS_KEY, REGION, SECRET_KEY
+from benchmarks import data
+from benchmarks.contents import CONTENTS
+from tests.fakeaws.fast.server import Connection, StandIn
+from tests.fakeaws.signatures import ACCESS_KEY, REGION, SECRET_KEY
 
 
 class Stand:
@@ -46,14 +48,14 @@ class Stand:
     def put(self, *keys: str) -> Any:
         """Write items with these mail addresses."""
         items = [{"email": {"S": key}, "createdAt": {"N": "1"}} for key in keys]
-        return self.dynamodb.batch_write_item(RequestItems={"users": [{"PutRequest": {"Item": i}} for i in items]})
+        return self.dynamodb.batch_write_item(RequestItems={data.TABLE: [{"PutRequest": {"Item": i}} for i in items]})
 
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Stand]:
     """One stand-in for the tests of a file."""
     loop = asyncio.new_event_loop()
-    sink = Sink()
+    stand_in = StandIn(CONTENTS)
     opened: list[asyncio.BaseTransport] = []
 
     class Noted(Connection):
@@ -61,7 +63,7 @@ def running() -> Iterator[Stand]:
             opened.append(transport)
             super().connection_made(transport)
 
-    server = loop.run_until_complete(loop.create_server(lambda: Noted(sink), "127.0.0.1", 0))
+    server = loop.run_until_complete(loop.create_server(lambda: Noted(stand_in), "127.0.0.1", 0))
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     stand = Stand(server.sockets[0].getsockname()[1])

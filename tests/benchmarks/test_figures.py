@@ -11,7 +11,7 @@ from benchmarks.model import Contender, Entry, Options, Run, Usual
 from benchmarks.processes import RunFailed
 from benchmarks.questions import QUESTIONS
 from benchmarks.report import BEGIN, END, as_json, as_markdown, between_markers
-from benchmarks.sink.limits import Bucket, Latency
+from tests.fakeaws.latency import Latency
 
 
 def test_median_and_spread() -> None:
@@ -40,16 +40,6 @@ def test_steady_and_fairness() -> None:
 )
 def test_three_digits(value: float, text: str) -> None:
     assert short(value) == text
-
-
-def test_a_bucket_fills_and_saves_up_no_more_than_its_burst() -> None:
-    bucket = Bucket(rate=100, burst_seconds=0.5, now=10.0)
-    assert bucket.available(10.0) == 50
-    bucket.take(50)
-    assert bucket.available(10.0) == 0
-    assert bucket.available(10.25) == 25
-    bucket.take(5)
-    assert bucket.available(99.0) == 50
 
 
 def test_latency_has_the_median_and_percentile_asked_for() -> None:

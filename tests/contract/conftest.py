@@ -7,11 +7,11 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from engine.local.server import LocalServer
+from tests.builders.invocations import fresh_processes
 from tests.contract.clouds import EMULATORS, Cloud, places
 from tests.emulators.dynamodb_local import dynamodb_local
 from tests.emulators.localstack import localstack
 from tests.emulators.process import Unavailable
-from tests.functions import fresh_processes
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from engine.flow.backoff import NEVER, Deadline
 from engine.handlers import query
+from tests.builders.invocations import Context, Json, api_event
 from tests.contract.clouds import Cloud
-from tests.functions import Context, Json, api_event
 
 pytestmark = pytest.mark.uses("dynamodb")
 

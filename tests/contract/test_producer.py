@@ -8,8 +8,8 @@ import pytest
 
 from engine.errors import ConfigError, ServiceError, UnknownEvent
 from engine.handlers import producer
+from tests.builders.invocations import Context, Json, event_of, metrics_in, s3_record
 from tests.contract.clouds import Cloud
-from tests.functions import Context, Json, event_of, metrics_in, s3_record
 
 HEADER = "name,mail,phone\n"
 CSV = HEADER + "John Doe, John@Gmail.com ,9876543210\nAlice Smith,alice@gmail.com,\n"

@@ -23,7 +23,7 @@ from engine.messages.plain import PlainPacker
 from engine.schema.parse import parse_schema
 from tests.contract.clouds import Cloud
 from tests.contract.lanes import lane_to
-from tests.faults.services import attributes_md5
+from tests.fakeaws.message_attributes import attributes_md5
 
 pytestmark = pytest.mark.uses("sqs")
 

@@ -1,7 +1,7 @@
 """Writing to a real table and reading it: items byte for byte, and each refusal understood for what it is."""
 
 import json
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -9,51 +9,21 @@ import pytest
 
 from engine.aws.table import TableReader, TableWriter
 from engine.aws.types import BATCH_WRITE_ITEM, DESCRIBE_TABLE, QUERY, SCAN
-from engine.config import PACKAGED_SCHEMA
 from engine.errors import ConfigError, ServiceError, Verdict
 from engine.flow.backoff import NEVER
-from engine.identity import ObjectVersion, split_version
-from engine.items import Items, batch_body
-from engine.messages.message import Message
-from engine.messages.parse import parse_message
+from engine.identity import split_version
+from engine.items import batch_body
 from engine.schema.model import Schema
 from engine.schema.parse import parse_schema
+from tests.builders.messages import MODIFIED, UPLOAD, items_of, received, user_items, user_message
+from tests.builders.samples import USERS, version_of
 from tests.contract.clouds import Cloud, same_numbers
 from tests.contract.lanes import lane_to
-from tests.functions import MODIFIED, packed
-from tests.unit.samples import version_of
-
-INGESTION = ObjectVersion(**packed([])["object"]).ingestion
 
 pytestmark = pytest.mark.uses("dynamodb")
 
-USERS = parse_schema(PACKAGED_SCHEMA.read_text(), "users.toml")
-COLUMNS = ("name", "email", "phone")
 # Every character that JSON, Python or SQS treat in a way of their own.
 ODD = [chr(code) for code in (*range(0x81), 0xA0, 0x2028, 0xFEFF, 0xFFFD, 0xFFFE, 0xFFFF, 0x1F600, 0x10FFFF)]
-
-
-def read(rows: Sequence[Sequence[Any]], schema: Schema = USERS, columns: Sequence[str] = COLUMNS) -> Message:
-    """The message of these rows as the worker reads it."""
-    found = parse_message(json.dumps(packed(rows, columns=columns), ensure_ascii=False), {}, "id", 0, schema)
-    assert isinstance(found, Message)
-    return found
-
-
-def message(rows: Iterable[tuple[int, str, str]]) -> Message:
-    """Users by row number, name and address."""
-    return read([[*row, "N/A"] for row in rows])
-
-
-def made(*messages: Message, schema: Schema = USERS) -> Items:
-    found = Items(schema, ttl_days=30)
-    for each in messages:
-        found.add(each)
-    return found
-
-
-def items(count: int, *, name: str = "Name") -> Items:
-    return made(message((row, name, f"user{row}@example.com") for row in range(1, count + 1)))
 
 
 def put_request(**attributes: Any) -> str:
@@ -91,9 +61,9 @@ async def test_items_are_read_back_as_they_were_written(cloud: Cloud) -> None:
     table = cloud.table()
     rows = [(row, f"Name {row}", f"user{row}@example.com") for row in range(1, 61)] + [(61, "", "größe+€ @example.com")]
     odd = [(100 + i, f"{character}x", f"{character}@x.org") for i, character in enumerate(ODD)]
-    each_alone = [message([row]) for row in odd]
+    each_alone = [user_message([row]) for row in odd]
     async with writer(cloud, table) as users:
-        outcome = await users.write(made(message(rows), *each_alone), NEVER)
+        outcome = await users.write(items_of(user_message(rows), *each_alone, ttl_days=30), NEVER)
     assert all(outcome.written)
     found = {row_of(item): same_numbers(item) for item in cloud.items(table)}
     assert found == {
@@ -102,7 +72,7 @@ async def test_items_are_read_back_as_they_were_written(cloud: Cloud) -> None:
                 "name": {"S": name},
                 "email": {"S": email},
                 "phone": {"S": "N/A"},
-                "createdAt": {"N": version_of(MODIFIED, row, INGESTION)},
+                "createdAt": {"N": version_of(MODIFIED, row, UPLOAD.ingestion)},
                 "processedAt": {"S": "2026-04-04T00:00:01.234Z"},
                 "expirationTime": {"N": str(MODIFIED + 30 * 86_400)},
             }
@@ -121,7 +91,9 @@ async def test_numbers_keep_all_their_digits(cloud: Cloud) -> None:
     rows = [[row, str(row), number, row % 2 == 0] for row, number in enumerate(numbers, 1)]
     table = cloud.table({"sku": "N"})
     async with writer(cloud, table, schema) as products:
-        outcome = await products.write(made(read(rows, schema, ("sku", "price", "sold")), schema=schema), NEVER)
+        outcome = await products.write(
+            items_of(received(rows, ("sku", "price", "sold"), schema=schema), schema=schema), NEVER
+        )
     assert all(outcome.written)
     found = {item["sku"]["N"]: same_numbers(item) for item in cloud.items(table)}
     assert found == {
@@ -133,9 +105,9 @@ async def test_numbers_keep_all_their_digits(cloud: Cloud) -> None:
 async def test_writing_twice_changes_nothing(cloud: Cloud) -> None:
     table = cloud.table()
     async with writer(cloud, table) as users:
-        await users.write(items(77), NEVER)
+        await users.write(user_items(77), NEVER)
         before = cloud.items(table)
-        await users.write(items(77), NEVER)
+        await users.write(user_items(77), NEVER)
     assert len(before) == 77
     assert cloud.items(table) == before
 
@@ -143,14 +115,14 @@ async def test_writing_twice_changes_nothing(cloud: Cloud) -> None:
 async def test_large_items_are_sent_in_fewer_than_25(cloud: Cloud) -> None:
     table = cloud.table()
     async with writer(cloud, table) as users:
-        outcome = await users.write(items(45, name="x" * 390_000), NEVER)
+        outcome = await users.write(user_items(45, name="x" * 390_000), NEVER)
     assert all(outcome.written)
     assert len(cloud.items(table)) == 45
 
 
 @pytest.mark.gaps(moto="takes more than 25")
 async def test_26_items_are_refused(cloud: Cloud) -> None:
-    error = await refusal(cloud, items(26).text(range(26)))
+    error = await refusal(cloud, user_items(26).text(range(26)))
     assert error.verdict is Verdict.POISON
 
 
@@ -196,14 +168,14 @@ async def test_a_table_with_other_keys_is_a_wrong_setting(cloud: Cloud, keys: di
     table = cloud.table(keys)
     async with writer(cloud, table) as users:
         with pytest.raises(ConfigError, match="TABLE_NAME: the key of the table"):
-            await users.write(items(60), NEVER)
+            await users.write(user_items(60), NEVER)
     assert cloud.items(table) == []
 
 
 async def test_a_table_that_is_not_there_is_a_wrong_setting(cloud: Cloud) -> None:
     async with writer(cloud, "no-such-table") as users:
         with pytest.raises(ServiceError, match="ResourceNotFoundException") as caught:
-            await users.write(items(60), NEVER)
+            await users.write(user_items(60), NEVER)
     assert caught.value.verdict is Verdict.FATAL
     async with reader(cloud, "no-such-table") as found:
         with pytest.raises(ServiceError, match="ResourceNotFoundException"):
@@ -213,7 +185,7 @@ async def test_a_table_that_is_not_there_is_a_wrong_setting(cloud: Cloud) -> Non
 async def test_a_poison_item_stands_alone_at_the_end(cloud: Cloud) -> None:
     table = cloud.table()
     rows = [(row, "x" * 410_000 if row == 34 else f"Name {row}", f"user{row}@x.org") for row in range(1, 61)]
-    some = made(message(rows))
+    some = items_of(user_message(rows))
     async with writer(cloud, table) as users:
         outcome = await users.write(some, NEVER)
     assert set(outcome.refused) == {33}
@@ -225,7 +197,7 @@ async def test_a_query_gives_the_newest_first_by_pages(cloud: Cloud) -> None:
     table = cloud.table()
     async with writer(cloud, table) as users:
         versions = [(row, f"Name {row}", "ab"[row > 25] + "@example.com") for row in range(1, 29)]
-        await users.write(made(message(versions)), NEVER)
+        await users.write(items_of(user_message(versions)), NEVER)
     async with reader(cloud, table) as found:
         rows: list[str] = []
         start = None
@@ -248,7 +220,7 @@ async def test_a_scan_keeps_the_items_of_a_partition_together_oldest_first(cloud
     table = cloud.table()
     shuffled = [(row * 7 % 60 + 1, f"Name {row}", f"user{row % 5}@example.com") for row in range(60)]
     async with writer(cloud, table) as users:
-        await users.write(made(message(shuffled)), NEVER)
+        await users.write(items_of(user_message(shuffled)), NEVER)
     seen: list[tuple[str, int]] = []
     start = None
     async with reader(cloud, table) as found:

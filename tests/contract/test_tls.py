@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.sink.tls import make
 from engine.aws.session import Session
 from engine.aws.transports import open_fetch, open_transport
 from engine.aws.types import Request
 from engine.config import TRANSPORTS
+from tests.fakeaws.tls import make
 
 REPLY = b'HTTP/1.1 200 OK\r\nContent-Length: 23\r\n\r\n{"UnprocessedItems":{}}'
 

@@ -12,21 +12,10 @@ import pytest
 from engine.errors import ConfigError, ServiceError
 from engine.handlers import producer, worker
 from engine.identity import ObjectVersion
+from tests.builders.invocations import SENT_MS, Context, Json, event_of, failures, metrics_in, s3_record, sqs_record
+from tests.builders.messages import MODIFIED, packed, users
+from tests.builders.samples import version_of
 from tests.contract.clouds import Cloud, same_numbers
-from tests.functions import (
-    MODIFIED,
-    SENT_MS,
-    Context,
-    Json,
-    event_of,
-    failures,
-    metrics_in,
-    packed,
-    s3_record,
-    sqs_record,
-    users,
-)
-from tests.unit.samples import version_of
 
 pytestmark = pytest.mark.uses("s3", "sqs", "dynamodb")
 

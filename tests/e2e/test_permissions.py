@@ -19,8 +19,8 @@ import pytest
 
 from engine.local.packaging import read_template
 from engine.local.stack import TEMPLATE
+from tests.builders.invocations import Json, api_event, event_of, s3_record, sqs_record
 from tests.e2e.conftest import LocalStack
-from tests.functions import Json, api_event, event_of, s3_record, sqs_record
 
 BEYOND = {
     "logs:CreateLogStream",

@@ -7,27 +7,24 @@ class TokenBucket:
     Holds `tokens` at the time `start`; full if not given.
     """
 
-    __slots__ = ("_at", "_most", "_tokens", "rate")
+    __slots__ = ("_at", "_tokens", "most", "rate")
 
     def __init__(
         self, rate: float, *, burst_seconds: float = 300.0, tokens: float | None = None, start: float = 0.0
     ) -> None:
-        self.rate, self._most, self._at = rate, rate * burst_seconds, start
-        self._tokens = self._most if tokens is None else tokens
+        self.rate, self.most, self._at = rate, rate * burst_seconds, start
+        self._tokens = self.most if tokens is None else tokens
 
     def available(self, now: float) -> float:
         """Return the units that can be taken at `now`."""
         if now > self._at:
-            self._tokens = min(self._most, self._tokens + (now - self._at) * self.rate)
+            self._tokens = min(self.most, self._tokens + (now - self._at) * self.rate)
             self._at = now
         return self._tokens
 
     def take(self, units: float, now: float) -> bool:
-        """Take so many units if they are there; return whether they were.
-
-        More than the bucket can ever hold is given when it is full, and paid back from what comes in afterwards.
-        """
-        if self.available(now) < min(units, self._most):
+        """Take so many units if they are there; return whether they were."""
+        if self.available(now) < units:
             return False
         self._tokens -= units
         return True

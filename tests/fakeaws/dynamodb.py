@@ -15,10 +15,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from tests.fakeaws.attributes import check_value, invalid, key_text
+from tests.fakeaws.attributes import check_value, invalid, item_bytes, key_text
 from tests.fakeaws.capacity import TokenBucket
 from tests.fakeaws.errors import Refusal, not_modelled
-from tests.fakeaws.protocol import document_of
+from tests.fakeaws.protocol import document_of, only
+from tests.fakeaws.reads import query, scan
 
 Json = dict[str, Any]
 Key = tuple[str, ...]
@@ -29,6 +30,8 @@ MAX_ITEM_BYTES = 400 * 1024
 MAX_KEY_BYTES = (2048, 1024)
 UNIT_BYTES = 1024
 """One write capacity unit pays for each KiB of an item begun."""
+
+_BATCH_WRITE = frozenset({"RequestItems", "ReturnConsumedCapacity", "ReturnItemCollectionMetrics"})
 
 EXCEEDED = Refusal(
     "ProvisionedThroughputExceededException",
@@ -78,14 +81,14 @@ class Table:
                     "One or more parameter values are not valid. The AttributeValue for a key attribute "
                     f"cannot contain an empty {what} value. Key: {name}"
                 )
-            if kind != "N" and check_value(item[name]) > most:
+            if kind != "N" and len(content) * 4 > most and check_value(item[name]) > most:
                 raise invalid(f"One or more parameter values were invalid: Size of {name} has exceeded {most} bytes")
             parts.append(key_text(kind, content))
         return tuple(parts)
 
     def checked(self, item: Mapping[str, Any]) -> tuple[Key, int]:
         """Return the key of an item to put, and the capacity units it costs. Raises `Refusal` if it breaks a rule."""
-        size = sum(len(name.encode()) + check_value(value) for name, value in item.items())
+        size = item_bytes(item)
         key = self.key_of(item)
         if size > MAX_ITEM_BYTES:
             raise invalid("Item size has exceeded the maximum allowed size")
@@ -95,12 +98,13 @@ class Table:
         """Return which writes of one batch there is capacity for, and use that up. Raises `Refusal` if for none."""
         if self.capacity is None or not writes:
             return [True] * len(writes)
-        whole = self.whole_share > 0 and self.draw.random() < self.whole_share
-        if whole:
-            taken = [self.capacity.take(sum(write.units for write in writes), now)] * len(writes)
-        else:
-            taken = [self.capacity.take(write.units, now) for write in writes]
-        self.throttled += not all(taken)
+        if self.capacity.take(sum(write.units for write in writes), now):
+            return [True] * len(writes)
+        self.throttled += 1
+        if self.draw.random() < self.whole_share:
+            raise EXCEEDED
+        # An item that is larger than the bucket takes all that it can hold, or could never be written.
+        taken = [self.capacity.take(min(write.units, self.capacity.most), now) for write in writes]
         if not any(taken):
             raise EXCEEDED
         return taken
@@ -112,6 +116,21 @@ class Table:
         else:
             self.items[write.key] = write.item
         self.writes[write.key] += 1
+
+    def described(self, name: str) -> Json:
+        """Return what DescribeTable says of the table."""
+        roles = zip(self.key.items(), ("HASH", "RANGE"), strict=False)
+        return {
+            "TableName": name,
+            "TableStatus": "ACTIVE",
+            "TableArn": f"arn:aws:dynamodb:us-east-1:123456789012:table/{name}",
+            "KeySchema": [{"AttributeName": attribute, "KeyType": role} for (attribute, _), role in roles],
+            "AttributeDefinitions": [
+                {"AttributeName": attribute, "AttributeType": kind} for attribute, kind in self.key.items()
+            ],
+            "ItemCount": len(self.items),
+            "BillingModeSummary": {"BillingMode": "PAY_PER_REQUEST" if self.capacity is None else "PROVISIONED"},
+        }
 
 
 class Write(NamedTuple):
@@ -135,8 +154,15 @@ class DynamoDB:
     def call(self, operation: str, body: bytes, now: float) -> Json:
         """Answer a call of the JSON protocol. Raises `Refusal`."""
         request = document_of(body)
-        if operation == "BatchWriteItem":
-            return self.write(self.checked(request, len(body)), now)
+        match operation:
+            case "BatchWriteItem":
+                return self.write(self.checked(request, len(body)), now)
+            case "Query":
+                return query(self.table(request.get("TableName")), request)
+            case "Scan":
+                return scan(self.table(request.get("TableName")), request)
+            case "DescribeTable":
+                return {"Table": self.table(request.get("TableName")).described(request["TableName"])}
         raise not_modelled(f"operation {operation} of DynamoDB")
 
     def table(self, name: Any) -> Table:
@@ -149,8 +175,8 @@ class DynamoDB:
         """Return the writes of a BatchWriteItem request of `size` bytes, all of them valid. Raises `Refusal`."""
         if size > MAX_REQUEST_BYTES:
             raise Refusal("RequestEntityTooLargeException", "Request size exceeds 16 MB", 413)
-        by_table = _known(request, "RequestItems", "ReturnConsumedCapacity", "ReturnItemCollectionMetrics")
-        requests = by_table["RequestItems"]
+        only(request, _BATCH_WRITE)
+        requests = request["RequestItems"]
         if not 1 <= sum(map(len, requests.values())) <= MAX_WRITES:
             raise invalid("Too many items requested for the BatchWriteItem call")
         writes = [self._write(name, each) for name, puts in requests.items() for each in puts]
@@ -160,12 +186,12 @@ class DynamoDB:
 
     def _write(self, name: str, request: Json) -> Write:
         table = self.table(name)
-        match request:
-            case {"PutRequest": {"Item": dict(item)}}:
-                key, units = table.checked(item)
-                return Write(name, key, units, item, request)
-            case {"DeleteRequest": {"Key": dict(key)}} if set(key) == set(table.key):
-                return Write(name, table.key_of(key), 1, None, request)
+        if len(request) == 1 and "PutRequest" in request:
+            item = request["PutRequest"]["Item"]
+            key, units = table.checked(item)
+            return Write(name, key, units, item, request)
+        if len(request) == 1 and "DeleteRequest" in request and set(request["DeleteRequest"]["Key"]) == set(table.key):
+            return Write(name, table.key_of(request["DeleteRequest"]["Key"]), 1, None, request)
         raise invalid("The provided key element does not match the schema")
 
     def write(self, writes: Iterable[Write], now: float) -> Json:
@@ -183,10 +209,3 @@ class DynamoDB:
                 else:
                     unprocessed.setdefault(name, []).append(write.request)
         return {"UnprocessedItems": unprocessed}
-
-
-def _known(request: Json, *names: str) -> Json:
-    """Return the request. Raises `Refusal` if it has parameters other than those: they would be ignored."""
-    if unknown := sorted(set(request) - set(names)):
-        raise not_modelled(f"parameter {unknown[0]} of this operation of DynamoDB")
-    return request

@@ -10,38 +10,17 @@ import heapq
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from engine.aws.lane import Lane
 from engine.aws.sign import Credentials
 from engine.aws.types import Operation, Reply, Transport
 from engine.flow.backoff import Backoff
-from tests.fakeaws.dynamodb import DynamoDB
-from tests.fakeaws.errors import Refusal
-from tests.fakeaws.protocol import JsonReply, error_reply, json_reply
-from tests.fakeaws.sqs import Sqs
+from tests.fakeaws.backend import Backend
+from tests.fakeaws.s3 import S3, S3Reply
 
 ENDPOINT = "http://127.0.0.1:1"
 """Where nobody listens: what goes through `InMemory` never gets there."""
-
-
-class Backend:
-    """The services with a JSON protocol behind one endpoint."""
-
-    def __init__(self, dynamodb: DynamoDB | None = None, sqs: Sqs | None = None) -> None:
-        self.dynamodb = dynamodb or DynamoDB({})
-        self.sqs = sqs or Sqs({})
-
-    def answer(self, target: str, body: bytes, now: float) -> JsonReply:
-        """Answer a request: `target` is its X-Amz-Target."""
-        service, _, operation = target.partition(".")
-        try:
-            if service == "DynamoDB_20120810":
-                return json_reply(target, 200, self.dynamodb.call(operation, body, now))
-            if service == "AmazonSQS":
-                return json_reply(target, 200, self.sqs.call(operation, body, now))
-            raise Refusal("UnknownOperationException", "")
-        except Refusal as refusal:
-            return error_reply(target, refusal)
 
 
 @dataclass
@@ -94,6 +73,43 @@ class InMemory:
         loop.call_at(self.server.done_at(loop.time()), work)
         async with asyncio.timeout(timeout):
             return await reply
+
+
+class InMemoryObject:
+    """An object on its way: what a `Fetch` returns."""
+
+    def __init__(self, reply: S3Reply) -> None:
+        self.status = reply.status
+        self.headers = {
+            **{name.lower(): value for name, value in reply.headers.items()},
+            "content-length": str(reply.length),
+        }
+        self._body = memoryview(reply.body())
+
+    async def read(self, most: int) -> bytes:
+        """Return up to `most` bytes of the body, none at its end."""
+        piece, self._body = self._body[:most], self._body[most:]
+        return bytes(piece)
+
+    def close(self) -> None:
+        """Give the rest up."""
+        self._body = memoryview(b"")
+
+
+class InMemoryObjects:
+    """A `Fetch` from a model of S3, whose head comes after so many seconds."""
+
+    def __init__(self, s3: S3, seconds: float = 0.03) -> None:
+        self._s3, self._seconds = s3, seconds
+
+    async def __call__(self, url: str, headers: Mapping[str, str], patience: float) -> InMemoryObject:
+        """Send a GET; see `Fetch`."""
+        parts = urlsplit(url)
+        async with asyncio.timeout(patience):
+            await asyncio.sleep(self._seconds)
+        lower = {name.lower(): value for name, value in headers.items()}
+        target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        return InMemoryObject(self._s3.answer("GET", target, lower, b"", asyncio.get_running_loop().time()))
 
 
 def lane_to(transport: Transport, operation: Operation, backoff: Backoff | None = None) -> Lane:

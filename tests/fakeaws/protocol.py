@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from tests.fakeaws.errors import Refusal
+from tests.fakeaws.errors import Refusal, not_modelled
 
 JSON_TYPE = "application/x-amz-json-1.0"
 
@@ -56,6 +56,12 @@ def document_of(body: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise Refusal("SerializationException", "the body is no JSON object")
     return document
+
+
+def only(request: Mapping[str, Any], names: frozenset[str]) -> None:
+    """Raise `Refusal` if a request has other parameters than those: what they ask for would not be done."""
+    if not request.keys() <= names:
+        raise not_modelled(f"parameter {min(request.keys() - names)} in this operation")
 
 
 def json_reply(

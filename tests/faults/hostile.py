@@ -21,7 +21,7 @@ from engine.messages.message import Message
 from engine.messages.parse import parse_message
 from engine.rejects import RejectFiles
 from engine.schema.model import Schema
-from tests.unit.samples import PROCESSED_AT, PRODUCTS, SOURCE, USERS, schema_of
+from tests.builders.samples import PROCESSED_AT, PRODUCTS, SOURCE, USERS, schema_of
 
 CHUNK_BYTES = 262_144
 FILE_BYTES = 300_000

@@ -9,7 +9,7 @@ from engine.aws.sign import Credentials
 from engine.aws.transports import open_transport
 from engine.aws.types import Operation
 from engine.flow.backoff import Backoff
-from tests.faults.server import FaultServer
+from tests.fakeaws.fault_server import FaultServer
 
 QUICK = Backoff(base=0.001, cap=0.01)
 

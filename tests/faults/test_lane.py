@@ -21,8 +21,8 @@ from engine.config import TRANSPORTS
 from engine.errors import MAX_DETAIL, DeadlineExceeded, ServiceError, Verdict
 from engine.flow.attempts import MAX_EXPIRIES, Attempts, now
 from engine.flow.backoff import NEVER, Deadline
-from tests.faults.lanes import QUICK, lane_to
-from tests.faults.plans import (
+from tests.fakeaws.fault_server import FaultServer
+from tests.fakeaws.plans import (
     ACCESS_DENIED,
     EXPIRED_TOKEN,
     SERVER_ERROR,
@@ -41,7 +41,7 @@ from tests.faults.plans import (
     WrongChecksum,
     always,
 )
-from tests.faults.server import FaultServer
+from tests.faults.lanes import QUICK, lane_to
 
 pytestmark = pytest.mark.parametrize("kind", TRANSPORTS)
 

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from tests.faults.objects import ObjectServer
-from tests.faults.plans import Slow, always
-from tests.faults.server import FaultServer
+from tests.fakeaws.fault_objects import ObjectServer
+from tests.fakeaws.fault_server import FaultServer
+from tests.fakeaws.plans import Slow, always
 
 SMALL, LARGE = 20, 100
 """Megabytes. What is in flight is bounded by 16: so the smaller object already fills whatever there is to fill."""
@@ -21,7 +21,7 @@ MOST_GROWTH = 32
 PROBE = """
 import json
 from engine.handlers import producer
-from tests.functions import Context, event_of, s3_record
+from tests.builders.invocations import Context, event_of, s3_record
 
 def peak():
     with open("/proc/self/status") as status:

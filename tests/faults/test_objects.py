@@ -17,9 +17,7 @@ from engine.errors import DeadlineExceeded, ObjectGone, ObjectSuperseded, Servic
 from engine.flow.attempts import MAX_EXPIRIES, now
 from engine.flow.backoff import NEVER, Backoff, Deadline
 from engine.identity import ObjectRef
-from tests.faults.lanes import QUICK
-from tests.faults.objects import (
-    MODIFIED,
+from tests.fakeaws.fault_objects import (
     S3_DENIED,
     S3_ERROR,
     S3_EXPIRED,
@@ -35,7 +33,9 @@ from tests.faults.objects import (
     Stall,
     Whole,
 )
-from tests.faults.plans import Refuse, Reset, Silent, Slow
+from tests.fakeaws.plans import Refuse, Reset, Silent, Slow
+from tests.fakeaws.s3 import MODIFIED
+from tests.faults.lanes import QUICK
 
 BODY = bytes(range(256)) * 8_192 + b"the end"  # 2 MiB and a little
 REF = ObjectRef("bucket", "uploads/users.csv")

@@ -8,7 +8,8 @@ import pytest
 
 from engine.errors import DeadlineExceeded, ServiceError
 from engine.handlers import producer
-from tests.faults.objects import (
+from tests.builders.invocations import Context, Json, event_of, s3_record
+from tests.fakeaws.fault_objects import (
     S3_DENIED,
     S3_EXPIRED,
     SLOW_DOWN,
@@ -18,7 +19,8 @@ from tests.faults.objects import (
     ObjectServer,
     Stall,
 )
-from tests.faults.plans import (
+from tests.fakeaws.fault_server import FaultServer
+from tests.fakeaws.plans import (
     ACCESS_DENIED,
     EXPIRED_TOKEN,
     NO_QUEUE,
@@ -34,8 +36,6 @@ from tests.faults.plans import (
     Unmentioned,
     always,
 )
-from tests.faults.server import FaultServer
-from tests.functions import Context, Json, event_of, s3_record
 
 HEADER = "name,mail,phone\n"
 
@@ -169,7 +169,7 @@ def test_a_retry_after_a_crash_sends_the_same_messages(file: ObjectServer, fault
         produce("a.csv")
     before = taken()
     assert 0 < len(before) < 200
-    fault_server.queues["user-csv-queue"].messages.clear()
+    fault_server.queues["user-csv-queue"].purge()
     fault_server.plan = []
     file.plan = [Cut(123_456)]
     produce("a.csv")
@@ -214,11 +214,6 @@ def test_connections_gone_stale_in_a_freeze_are_replaced(file: ObjectServer, fau
     assert produce("a.csv")["messagesSent"] == 200
 
 
-def access_key(headers: Any) -> str:
-    key: str = headers["authorization"].partition("Credential=")[2].partition("/")[0]
-    return key
-
-
 def test_credentials_that_the_queue_calls_expired_are_renewed(
     file: ObjectServer, fault_server: FaultServer, env: pytest.MonkeyPatch
 ) -> None:
@@ -228,21 +223,21 @@ def test_credentials_that_the_queue_calls_expired_are_renewed(
     produce("a.csv")
     env.setenv("AWS_ACCESS_KEY_ID", "NEW")
     env.setenv("AWS_SESSION_TOKEN", "new-token")
-    fault_server.plan = lambda call: EXPIRED_TOKEN if access_key(call.headers) == "OLD" else None
+    fault_server.plan = lambda call: EXPIRED_TOKEN if call.access_key == "OLD" else None
     state = producer._process._state
     assert produce("a.csv")["messagesSent"] == 5
     assert producer._process._state is state  # within the same run, on the same lane
-    last = fault_server.calls[-1].headers
-    assert (access_key(last), last["x-amz-security-token"]) == ("NEW", "new-token")
+    last = fault_server.calls[-1]
+    assert (last.access_key, last.headers["x-amz-security-token"]) == ("NEW", "new-token")
 
 
 def test_credentials_that_s3_calls_expired_are_new_the_next_time(
     file: ObjectServer, fault_server: FaultServer, env: pytest.MonkeyPatch
 ) -> None:
     env.setenv("AWS_ACCESS_KEY_ID", "OLD")
-    file.plan = lambda request: S3_EXPIRED if access_key(request.headers) == "OLD" else None
+    file.plan = lambda request: S3_EXPIRED if request.access_key == "OLD" else None
     with pytest.raises(ServiceError, match="ExpiredToken"):
         produce("a.csv")
     env.setenv("AWS_ACCESS_KEY_ID", "NEW")
     assert produce("a.csv")["totalRows"] == 20_000
-    assert access_key(file.requests[-1].headers) == access_key(fault_server.calls[-1].headers) == "NEW"
+    assert file.requests[-1].access_key == fault_server.calls[-1].access_key == "NEW"

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import pytest
 
 from engine.handlers import query
-from tests.faults.listener import Listener, Request, in_thread
-from tests.faults.server import json_reply
-from tests.functions import Context, Json, api_event
+from tests.builders.invocations import Context, Json, api_event
+from tests.fakeaws.listener import Listener, Reply, Request, in_thread
+from tests.fakeaws.protocol import json_reply
 
 EXPIRED, UNEXPIRED = int(time.time()) - 60, int(time.time()) + 3_600
 
@@ -49,7 +49,7 @@ class Partition(Listener):
         if len(page) == asked["Limit"]:
             found["LastEvaluatedKey"] = keys[start + len(page) - 1]
         reply = json_reply(request.headers["x-amz-target"], 200, found)
-        writer.write(reply.head() + reply.body)
+        writer.write(Reply(reply.status, reply.body, reply.headers).head() + reply.body)
         await writer.drain()
         return True
 

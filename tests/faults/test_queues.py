@@ -11,8 +11,8 @@ from engine.errors import BadFile, DeadlineExceeded, ServiceError
 from engine.flow.attempts import now
 from engine.flow.backoff import NEVER, Deadline
 from engine.messages.message import Outgoing
-from tests.faults.lanes import lane_to
-from tests.faults.plans import (
+from tests.fakeaws.fault_server import FaultServer
+from tests.fakeaws.plans import (
     ACCESS_DENIED,
     BAD_JSON,
     EXPIRED_TOKEN,
@@ -32,7 +32,7 @@ from tests.faults.plans import (
     Unmentioned,
     always,
 )
-from tests.faults.server import FaultServer
+from tests.faults.lanes import lane_to
 
 BATCH_BYTES = 1_048_576
 

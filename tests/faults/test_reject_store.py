@@ -22,8 +22,7 @@ from engine.errors import DeadlineExceeded, ServiceError, Verdict
 from engine.flow.attempts import MAX_EXPIRIES, now
 from engine.flow.backoff import NEVER, Backoff, Deadline
 from engine.rejects import FILE_BYTES, RejectFile
-from tests.faults.lanes import QUICK
-from tests.faults.objects import (
+from tests.fakeaws.fault_objects import (
     S3_DENIED,
     S3_ERROR,
     S3_EXPIRED,
@@ -34,7 +33,8 @@ from tests.faults.objects import (
     ObjectServer,
     Page,
 )
-from tests.faults.plans import Refuse, Reset, Silent, Slow
+from tests.fakeaws.plans import Refuse, Reset, Silent, Slow
+from tests.faults.lanes import QUICK
 
 BODY = b"row,offset,reason,record\r\n" + bytes(range(256)) * (FILE_BYTES // 256)
 FILE = RejectFile("rejects/größe/1 2+3.csv", BODY)

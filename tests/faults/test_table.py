@@ -1,6 +1,6 @@
 """Writing to a table that throttles, breaks, lies and refuses: each item is written, refused or given back."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -8,15 +8,15 @@ import pytest
 
 from engine.aws.table import MAX_IN_FLIGHT, TableWriter
 from engine.aws.types import BATCH_WRITE_ITEM, DESCRIBE_TABLE
-from engine.config import PACKAGED_SCHEMA, TRANSPORTS
+from engine.config import TRANSPORTS
 from engine.errors import ConfigError, ServiceError
 from engine.flow.attempts import now
 from engine.flow.backoff import NEVER, Deadline
-from engine.items import Items
-from engine.messages.message import Message
 from engine.schema.parse import parse_schema
-from tests.faults.lanes import lane_to
-from tests.faults.plans import (
+from tests.builders.messages import items_of, received, user_items, user_message
+from tests.builders.samples import USERS
+from tests.fakeaws.fault_server import FaultServer
+from tests.fakeaws.plans import (
     ACCESS_DENIED,
     BAD_JSON,
     EXPIRED_TOKEN,
@@ -39,32 +39,7 @@ from tests.faults.plans import (
     WrongChecksum,
     always,
 )
-from tests.faults.server import FaultServer
-
-USERS = parse_schema(PACKAGED_SCHEMA.read_text(), "users.toml")
-
-
-def items(count: int, *, start: int = 1, big: int | None = None) -> Items:
-    """Users with the rows from `start` on; the one at index `big` is larger than an item may be."""
-    numbers = range(start, start + count)
-    names = ["x" * 410_000 if i == big else f"Name {row}" for i, row in enumerate(numbers)]
-    made = Items(USERS)
-    made.add(message([("name", names), ("email", [f"user{row}@example.com" for row in numbers])], numbers))
-    return made
-
-
-def message(columns: list[tuple[str, list[str]]], numbers: Sequence[int]) -> Message:
-    return Message(
-        source=None,
-        modified=1_775_260_800,
-        processed_at="2026-04-04T00:00:01.234Z",
-        columns=tuple(name for name, _ in columns),
-        numbers=numbers,
-        values=[values for _, values in columns],
-        ingestion="i",
-        name="m",
-        clean=True,
-    )
+from tests.faults.lanes import lane_to
 
 
 @asynccontextmanager
@@ -82,7 +57,7 @@ def soon(seconds: float) -> Deadline:
 
 async def test_all_goes_well(fault_server: FaultServer) -> None:
     async with writer(fault_server) as table:
-        outcome = await table.write(items(1_003), NEVER)
+        outcome = await table.write(user_items(1_003), NEVER)
     assert all(outcome.written)
     assert not outcome.refused
     assert set(fault_server.tables["users"].writes.values()) == {1}
@@ -93,7 +68,7 @@ async def test_all_goes_well(fault_server: FaultServer) -> None:
 
 async def test_nothing_to_write_makes_no_call(fault_server: FaultServer) -> None:
     async with writer(fault_server) as table:
-        assert not (await table.write(items(0), NEVER)).written
+        assert not (await table.write(user_items(0), NEVER)).written
     assert not fault_server.calls
 
 
@@ -122,7 +97,7 @@ FAULTS: list[Fault] = [
 async def test_a_passing_fault_only_delays(fault_server: FaultServer, fault: Fault, transport_kind: str) -> None:
     fault_server.plan = [fault, None, fault, fault]
     async with writer(fault_server, transport_kind) as table:
-        outcome = await table.write(items(120), NEVER)
+        outcome = await table.write(user_items(120), NEVER)
     assert all(outcome.written)
     assert not outcome.refused
     assert len(fault_server.tables["users"].items) == 120
@@ -132,7 +107,7 @@ async def test_a_passing_fault_only_delays(fault_server: FaultServer, fault: Fau
 async def test_a_storm_of_faults_loses_nothing(fault_server: FaultServer, seed: int) -> None:
     fault_server.plan = Sometimes(0.5, [fault for fault in FAULTS if fault is not EXPIRED_TOKEN], seed=seed)
     async with writer(fault_server) as table:
-        outcome = await table.write(items(1_500), NEVER)
+        outcome = await table.write(user_items(1_500), NEVER)
     assert all(outcome.written)
     assert len(fault_server.tables["users"].items) == 1_500
 
@@ -140,7 +115,7 @@ async def test_a_storm_of_faults_loses_nothing(fault_server: FaultServer, seed: 
 async def test_only_the_unprocessed_items_are_sent_again(fault_server: FaultServer) -> None:
     fault_server.plan = [Unprocessed(0.4), Unprocessed(0.5)]
     async with writer(fault_server) as table:
-        await table.write(items(25), NEVER)
+        await table.write(user_items(25), NEVER)
     assert [len(call.entries) for call in fault_server.calls] == [25, 10, 5]
     assert set(fault_server.tables["users"].writes.values()) == {1}
 
@@ -148,7 +123,7 @@ async def test_only_the_unprocessed_items_are_sent_again(fault_server: FaultServ
 async def test_a_resend_is_the_same_bytes(fault_server: FaultServer) -> None:
     fault_server.plan = [THROTTLED]
     async with writer(fault_server) as table:
-        await table.write(items(25), NEVER)
+        await table.write(user_items(25), NEVER)
     first, second = fault_server.calls
     assert first.body == second.body
 
@@ -156,13 +131,13 @@ async def test_a_resend_is_the_same_bytes(fault_server: FaultServer) -> None:
 async def test_throttling_narrows_the_window_and_success_widens_it(fault_server: FaultServer) -> None:
     async with writer(fault_server) as table:
         fault_server.plan = always(Slow(0.01))
-        await table.write(items(2_500), NEVER)
+        await table.write(user_items(2_500), NEVER)
         wide = fault_server.most_in_flight
         fault_server.plan = [THROTTLED] * 12
-        await table.write(items(25), NEVER)
+        await table.write(user_items(25), NEVER)
         fault_server.most_in_flight = 0
         fault_server.plan = always(Slow(0.01))
-        await table.write(items(50), NEVER)
+        await table.write(user_items(50), NEVER)
         narrow = fault_server.most_in_flight
     assert wide > 8
     assert narrow <= 2  # the one success has begun to widen it again
@@ -173,7 +148,7 @@ async def test_poison_is_isolated_and_the_rest_is_written(fault_server: FaultSer
     emails = {f"user{index + 1}@example.com" for index in bad}
     fault_server.plan = always(Poison(lambda item: item["email"]["S"] in emails))
     async with writer(fault_server) as table:
-        outcome = await table.write(items(25), NEVER)
+        outcome = await table.write(user_items(25), NEVER)
     assert set(outcome.refused) == bad
     assert all("ValidationException" in reason for reason in outcome.refused.values())
     assert {index for index in range(25) if outcome.written[index]} == set(range(25)) - bad
@@ -182,17 +157,17 @@ async def test_poison_is_isolated_and_the_rest_is_written(fault_server: FaultSer
 
 async def test_an_item_over_400_kb_is_refused_alone(fault_server: FaultServer) -> None:
     async with writer(fault_server) as table:
-        outcome = await table.write(items(10, big=4), NEVER)
+        outcome = await table.write(user_items(10, large=4), NEVER)
     assert set(outcome.refused) == {4}
     assert sum(outcome.written) == 9
 
 
 async def test_one_key_twice_is_never_in_one_call(fault_server: FaultServer) -> None:
     # The service itself refuses such a call: the server's duplicate check would make these poison.
-    same = Items(USERS)
-    for numbers in (range(1, 61), range(60, 0, -1), range(1, 4)):
-        names = [f"Name {row}" for row in numbers]
-        same.add(message([("name", names), ("email", [f"user{row}@example.com" for row in numbers])], numbers))
+    orders = (range(1, 61), range(60, 0, -1), range(1, 4))
+    same = items_of(
+        *(user_message((row, f"Name {row}", f"user{row}@example.com") for row in numbers) for numbers in orders)
+    )
     async with writer(fault_server) as table:
         outcome = await table.write(same, NEVER)
     assert all(outcome.written)
@@ -208,8 +183,8 @@ async def test_without_a_sort_key_the_latest_version_wins() -> None:
         '[columns.email]\nrequired = true\n[columns.name]\n[generated]\nrow = "row_number"\n',
         "c.toml",
     )
-    made = Items(schema)
-    made.add(message([("email", ["a@example.com"] * 3), ("name", ["third", "first", "second"])], [3, 1, 2]))
+    rows = [[3, "third", "a@example.com"], [1, "first", "a@example.com"], [2, "second", "a@example.com"]]
+    made = items_of(received(rows, ("name", "email"), schema=schema), schema=schema)
     async with (
         FaultServer(tables={"users": {"email": "S"}}) as server,
         lane_to(server, BATCH_WRITE_ITEM) as lane,
@@ -225,14 +200,14 @@ async def test_what_cannot_pass_fails_at_once(fault_server: FaultServer, fault: 
     fault_server.plan = always(fault)
     async with writer(fault_server) as table:
         with pytest.raises(ServiceError, match=fault.code):  # type: ignore[union-attr]
-            await table.write(items(2_000), NEVER)
+            await table.write(user_items(2_000), NEVER)
     assert len(fault_server.calls) <= MAX_IN_FLIGHT
 
 
 async def test_a_table_with_other_keys_is_a_wrong_setting_not_poison() -> None:
     async with FaultServer(tables={"users": {"sku": "S"}}) as server, writer(server) as table:
         with pytest.raises(ConfigError, match=r"key of the table users is sku \(S\), that of the schema email \(S\)"):
-            await table.write(items(100), NEVER)
+            await table.write(user_items(100), NEVER)
         assert not server.calls
 
 
@@ -240,14 +215,14 @@ async def test_credentials_that_stay_expired_fail(fault_server: FaultServer) -> 
     fault_server.plan = always(EXPIRED_TOKEN)
     async with writer(fault_server) as table:
         with pytest.raises(ServiceError, match="ExpiredToken"):
-            await table.write(items(25), NEVER)
+            await table.write(user_items(25), NEVER)
 
 
 @pytest.mark.parametrize("fault", [THROTTLED, Unprocessed(1.0), Silent(), SERVER_ERROR, Reset(), Slow(30)], ids=repr)
 async def test_the_deadline_ends_it_and_nothing_is_called_written(fault_server: FaultServer, fault: Fault) -> None:
     fault_server.plan = always(fault)
     async with writer(fault_server) as table:
-        outcome = await table.write(items(100), soon(0.4))
+        outcome = await table.write(user_items(100), soon(0.4))
     assert outcome.out_of_time
     assert not any(outcome.written)
     assert not outcome.refused
@@ -260,7 +235,7 @@ async def test_what_was_written_before_the_deadline_counts(fault_server: FaultSe
 
     fault_server.plan = slow_after(10)
     async with writer(fault_server) as table:
-        outcome = await table.write(items(1_000), soon(0.5))
+        outcome = await table.write(user_items(1_000), soon(0.5))
     assert outcome.out_of_time
     written = {f"user{index + 1}@example.com" for index in range(1_000) if outcome.written[index]}
     assert len(written) == 250
@@ -270,7 +245,7 @@ async def test_what_was_written_before_the_deadline_counts(fault_server: FaultSe
 async def test_items_are_written_in_their_order(fault_server: FaultServer) -> None:
     # A deadline must find as few messages as possible half-written, so the first calls hold the first items.
     async with writer(fault_server) as table:
-        await table.write(items(500), NEVER)
+        await table.write(user_items(500), NEVER)
     first_rows = [call.entries[0]["createdAt"]["N"] for call in fault_server.calls]
     for place, row in enumerate(first_rows):
         assert abs(sorted(first_rows).index(row) - place) <= MAX_IN_FLIGHT
@@ -279,9 +254,9 @@ async def test_items_are_written_in_their_order(fault_server: FaultServer) -> No
 @pytest.mark.parametrize("transport_kind", TRANSPORTS)
 async def test_connections_gone_stale_in_a_freeze_are_replaced(fault_server: FaultServer, transport_kind: str) -> None:
     async with writer(fault_server, transport_kind) as table:
-        await table.write(items(500), NEVER)
+        await table.write(user_items(500), NEVER)
         fault_server.drop_connections()
-        outcome = await table.write(items(500, start=501), NEVER)
+        outcome = await table.write(user_items(500, start=501), NEVER)
     assert all(outcome.written)
     assert len(fault_server.tables["users"].items) == 1_000
 
@@ -297,6 +272,6 @@ async def test_a_stale_connection_is_replaced_at_once_without_a_back_off(fault_s
         table = TableWriter("users", USERS, lane, describe)
         fault_server.plan = [CloseAfter()] * 20
         for start in range(1, 500, 25):
-            assert all((await table.write(items(25, start=start), NEVER)).written)
+            assert all((await table.write(user_items(25, start=start), NEVER)).written)
     assert not pauses
     assert len(fault_server.tables["users"].items) == 500

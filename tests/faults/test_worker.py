@@ -10,8 +10,11 @@ import pytest
 from engine.config import TRANSPORTS
 from engine.errors import ServiceError
 from engine.handlers import worker
-from tests.faults.objects import S3_DENIED, S3_EXPIRED, ObjectServer
-from tests.faults.plans import (
+from tests.builders.invocations import Context, Json, event_of, failures, sqs_record
+from tests.builders.messages import packed, users
+from tests.fakeaws.fault_objects import S3_DENIED, S3_EXPIRED, ObjectServer
+from tests.fakeaws.fault_server import FaultServer
+from tests.fakeaws.plans import (
     ACCESS_DENIED,
     EXPIRED_TOKEN,
     NO_TABLE,
@@ -31,8 +34,6 @@ from tests.faults.plans import (
     WrongChecksum,
     always,
 )
-from tests.faults.server import FaultServer
-from tests.functions import Context, Json, event_of, failures, packed, sqs_record, users
 
 
 @pytest.fixture(autouse=True)
@@ -236,25 +237,20 @@ def test_connections_gone_stale_in_a_freeze_are_replaced(
     assert fault_server.connections > 1
 
 
-def access_key(headers: Any) -> str:
-    key: str = headers["authorization"].partition("Credential=")[2].partition("/")[0]
-    return key
-
-
 def test_credentials_that_expire_are_renewed(fault_server: FaultServer, env: pytest.MonkeyPatch) -> None:
     env.setenv("AWS_ACCESS_KEY_ID", "OLD")
     env.setenv("AWS_SESSION_TOKEN", "old-token")
     assert work(*batch()) == []
-    assert {access_key(call.headers) for call in fault_server.calls} == {"OLD"}
+    assert {call.access_key for call in fault_server.calls} == {"OLD"}
     env.setenv("AWS_ACCESS_KEY_ID", "NEW")
     env.setenv("AWS_SESSION_TOKEN", "new-token")
-    fault_server.plan = lambda call: EXPIRED_TOKEN if access_key(call.headers) == "OLD" else None
+    fault_server.plan = lambda call: EXPIRED_TOKEN if call.access_key == "OLD" else None
     state = worker._process._state
     assert work(*batch()) == []
     assert worker._process._state is state
-    last = fault_server.calls[-1].headers
-    assert (access_key(last), last["x-amz-security-token"]) == ("NEW", "new-token")
-    assert "x-amz-security-token" in last["authorization"]
+    last = fault_server.calls[-1]
+    assert (last.access_key, last.headers["x-amz-security-token"]) == ("NEW", "new-token")
+    assert "x-amz-security-token" in last.headers["authorization"]
 
 
 def test_credentials_that_stay_expired_are_loud_and_read_anew_the_next_time(
@@ -266,7 +262,7 @@ def test_credentials_that_stay_expired_are_loud_and_read_anew_the_next_time(
     fault_server.plan = []
     env.setenv("AWS_ACCESS_KEY_ID", "NEW")
     assert work(*batch()) == []
-    assert access_key(fault_server.calls[-1].headers) == "NEW"
+    assert fault_server.calls[-1].access_key == "NEW"
 
 
 def test_credentials_that_expire_for_the_bucket_alone_are_read_anew(
@@ -274,7 +270,7 @@ def test_credentials_that_expire_for_the_bucket_alone_are_read_anew(
 ) -> None:
     fault_server.plan = always(Poison(has_row(7)))
     env.setenv("AWS_ACCESS_KEY_ID", "OLD")
-    object_server.plan = lambda request: S3_EXPIRED if access_key(request.headers) == "OLD" else None
+    object_server.plan = lambda request: S3_EXPIRED if request.access_key == "OLD" else None
     with pytest.raises(ServiceError, match="ExpiredToken"):
         work(*batch(1))
     env.setenv("AWS_ACCESS_KEY_ID", "NEW")

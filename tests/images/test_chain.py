@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.builders.invocations import api_event, event_of, s3_record, sqs_record
 from tests.e2e.conftest import LocalStack, local_stack
-from tests.functions import api_event, event_of, s3_record, sqs_record
 from tests.images.conftest import Function, Images, function
 
 __all__ = ["local_stack"]  # a fixture of another folder

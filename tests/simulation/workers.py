@@ -2,56 +2,28 @@
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Any
 
 import orjson
 
 from engine.aws.queues import QueueSender
 from engine.aws.table import TableWriter
-from engine.aws.types import BATCH_WRITE_ITEM, SEND_MESSAGE_BATCH
+from engine.aws.types import BATCH_WRITE_ITEM, DESCRIBE_TABLE, SEND_MESSAGE_BATCH
 from engine.config import WorkerSettings
 from engine.flow.attempts import now
 from engine.flow.backoff import Deadline
 from engine.jobs.write import Worker, work
 from engine.rejects import RejectFile
+from tests.builders.messages import packed, users
+from tests.fakeaws.backend import Backend
 from tests.fakeaws.capacity import TokenBucket
 from tests.fakeaws.dynamodb import DynamoDB, Table
-from tests.fakeaws.in_memory import Backend, InMemory, Server, lane_to
+from tests.fakeaws.in_memory import InMemory, Server, lane_to
 from tests.fakeaws.sqs import Queue, Sqs
-from tests.functions import packed, users
 
 QUEUE_URL = "https://sqs.us-east-1.amazonaws.com/123456789012/user-csv-queue"
 # The template's defaults.
 WORKERS, BATCH_SIZE, TIMEOUT, VISIBILITY, MAX_RECEIVES = 10, 10, 60.0, 360.0, 5
 RESERVE, ANSWER = 3.0, 0.5
-
-
-class Described:
-    """The lane of DescribeTable: the key of the users table."""
-
-    async def call(self, body: bytes, deadline: Deadline) -> bytes:
-        """Answer at once."""
-        return orjson.dumps(describe())
-
-    async def pause(self, attempt: int, deadline: Deadline) -> None:
-        """Never needed."""
-        raise AssertionError
-
-
-def describe() -> dict[str, Any]:
-    """The key of the users table."""
-    return {
-        "Table": {
-            "KeySchema": [
-                {"AttributeName": "email", "KeyType": "HASH"},
-                {"AttributeName": "createdAt", "KeyType": "RANGE"},
-            ],
-            "AttributeDefinitions": [
-                {"AttributeName": "email", "AttributeType": "S"},
-                {"AttributeName": "createdAt", "AttributeType": "N"},
-            ],
-        }
-    }
 
 
 class NoRejects:
@@ -101,7 +73,9 @@ class Pond:
         sender = QueueSender(QUEUE_URL, lane_to(self.sqs, SEND_MESSAGE_BATCH), max_batch_bytes=1_048_576)
         lane = lane_to(self.dynamodb, BATCH_WRITE_ITEM)
         # The processor's time is not virtual, so it is left out of account.
-        writer = TableWriter("users", self._settings.schema, lane, Described(), is_busy=lambda: False)
+        writer = TableWriter(
+            "users", self._settings.schema, lane, lane_to(self.dynamodb, DESCRIBE_TABLE), is_busy=lambda: False
+        )
         return Worker(self._settings, writer, NoRejects(), (lambda: sender) if self.hands_on else None)  # type: ignore[arg-type]
 
     async def _poll(self) -> None:

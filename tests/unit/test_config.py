@@ -9,7 +9,7 @@ import pytest
 
 from engine.config import ProducerSettings, QuerySettings, WorkerSettings
 from engine.errors import ConfigError
-from tests.unit.samples import PRODUCTS_TOML
+from tests.builders.samples import PRODUCTS_TOML
 
 QUEUE = {"QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/1/q"}
 

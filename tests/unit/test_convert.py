@@ -17,8 +17,8 @@ from engine.messages.message import Outgoing
 from engine.reading.block import FILE_START, Position, Reject
 from engine.reading.limits import USUAL_LIMITS, Limits
 from engine.schema.model import Schema
-from tests.unit.csv_text import RUBBISH, SIZES, cut, read
-from tests.unit.samples import PROCESSED_AT, PRODUCTS, SOURCE, USERS
+from tests.builders.csv_text import RUBBISH, SIZES, cut, read
+from tests.builders.samples import PROCESSED_AT, PRODUCTS, SOURCE, USERS
 
 ROOM = 61_440
 

@@ -15,11 +15,10 @@ from engine.identity import split_version
 from engine.items import MAX_BATCH_BYTES, MAX_BATCH_ITEMS, Items, batch_body, batches, canonical_key
 from engine.messages.message import Message
 from engine.messages.parse import parse_message
-from engine.schema.model import Schema
-from tests.unit.samples import PROCESSED_AT, PRODUCTS, SOURCE, USERS, texts, version_of
+from tests.builders.messages import UPLOAD, USER_COLUMNS, items_of, puts, received
+from tests.builders.samples import PROCESSED_AT, PRODUCTS, USERS, texts, version_of
 
-DIGITS = version_of(0, 0, SOURCE.ingestion)[-10:]
-USER_COLUMNS = ("name", "email", "phone")
+DIGITS = version_of(0, 0, UPLOAD.ingestion)[-10:]
 PLAIN_TEXTS = st.text("abcé€\U0001f600 ,'{}[]:", max_size=8)
 NUMBERS = st.integers(0, 10**12 - 1)
 
@@ -34,36 +33,6 @@ PRODUCT_ROWS = st.lists(
     st.tuples(st.integers(0, 99), st.sampled_from("ABCDE"), st.just("1.5"), st.booleans() | st.none()).map(list),
     max_size=35,
 )
-
-
-def received(
-    rows: list[list[Any]],
-    columns: tuple[str, ...] = USER_COLUMNS,
-    *,
-    schema: Schema = USERS,
-    modified: int = SOURCE.modified,
-) -> Message:
-    """A packed message as the worker reads it."""
-    about = SOURCE._replace(modified=modified)._asdict()
-    body = {"v": 1, "object": about, "span": 0, "message": 0, "processedAt": PROCESSED_AT}
-    body |= {"columns": columns, "rows": rows}
-    message = parse_message(json.dumps(body, ensure_ascii=False), {}, "id", 5, schema)
-    assert isinstance(message, Message)
-    return message
-
-
-def items_of(*messages: Message, schema: Schema = USERS, ttl_days: int | None = None) -> Items:
-    items = Items(schema, ttl_days)
-    for message in messages:
-        items.add(message)
-    return items
-
-
-def puts(items: Items) -> list[dict[str, Any]]:
-    """The items that the put requests carry."""
-    requests = json.loads(f"[{items.text(range(len(items)))}]")
-    assert all(set(request) == {"PutRequest"} and set(request["PutRequest"]) == {"Item"} for request in requests)
-    return [request["PutRequest"]["Item"] for request in requests]
 
 
 def products(*tables: list[list[Any]]) -> Items:
@@ -103,8 +72,8 @@ def test_an_item_of_the_products_table() -> None:
             "row": {"N": "3"},
             "changed": {"N": f"1775260800.000000000003{DIGITS}"},
             "uploaded": {"N": "1775260800"},
-            "origin": {"S": "s3://b/uploads/users.csv"},
-            "run": {"S": SOURCE.ingestion},
+            "origin": {"S": "s3://uploads-bucket/uploads/users.csv"},
+            "run": {"S": UPLOAD.ingestion},
         }
     ]
     assert items.key(0) == ("A-1",)
@@ -143,10 +112,10 @@ def test_what_goes_into_an_item_is_in_it(blocks: list[list[list[Any]]]) -> None:
     assert len(items) == len(rows)
     for i, ((number, *values), attributes) in enumerate(zip(rows, puts(items), strict=True)):
         given_values = {name: {"S": v} for name, v in zip(USER_COLUMNS, values, strict=True) if v is not None}
-        version = version_of(SOURCE.modified, number, SOURCE.ingestion)
+        version = version_of(UPLOAD.modified, number, UPLOAD.ingestion)
         assert attributes == {**given_values, "createdAt": {"N": version}, "processedAt": {"S": PROCESSED_AT}}
         assert items.key(i) == (values[1], version)
-        assert items.version(i) == (SOURCE.modified, number, DIGITS)
+        assert items.version(i) == (UPLOAD.modified, number, DIGITS)
 
 
 @settings(max_examples=200)

@@ -15,7 +15,7 @@ from engine.messages.parse import parse_message
 from engine.messages.plain import PlainPacker
 from engine.schema.columns import RowPlan
 from engine.schema.model import Schema
-from tests.unit.samples import LEGAL, PROCESSED_AT, PRODUCTS, SOURCE, USERS, rows_of, schema_of, texts
+from tests.builders.samples import LEGAL, PROCESSED_AT, PRODUCTS, SOURCE, USERS, rows_of, schema_of, texts
 
 SENT = 1_800_000_000
 

@@ -14,7 +14,7 @@ from engine.http_events import MAX_RESPONSE_BYTES, HttpRequest
 from engine.pages import ENVELOPE_BYTES, Conditions, HistoryPage, ListPage, latest, wire_bytes
 from engine.queries import Listing, parse_request, to_json
 from engine.schema.model import Schema
-from tests.unit.samples import PRODUCTS, USERS, version_of
+from tests.builders.samples import PRODUCTS, USERS, version_of
 
 Items = list[dict[str, dict[str, Any]]]
 Key = dict[str, Any]

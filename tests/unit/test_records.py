@@ -12,7 +12,7 @@ from engine.reading.block import MAX_RECORD_BYTES, Reject
 from engine.reading.delimited import CsvReader
 from engine.reading.limits import USUAL_LIMITS, Limits
 from engine.reading.records import BAD_QUOTES, NEVER_CLOSED, NOT_UTF8, TOO_BROKEN
-from tests.unit.csv_text import (
+from tests.builders.csv_text import (
     LIMITS,
     ROOMY,
     RUBBISH,

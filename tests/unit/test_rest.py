@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.items import Items
 from engine.messages.message import Message, Outgoing
 from engine.messages.parse import parse_message
 from engine.messages.rest import rest_of, times_handed_on
-from tests.functions import packed, sqs_record, users
-from tests.unit.samples import LEGAL, USERS, texts
+from tests.builders.invocations import sqs_record
+from tests.builders.messages import items_of, packed, puts, users
+from tests.builders.samples import LEGAL, USERS, texts
 
 
 def received(outgoing: Outgoing) -> dict[str, Any]:
@@ -30,12 +30,6 @@ def parsed(body: str, attributes: dict[str, Any], message_id: str = "id", sent: 
     return message
 
 
-def puts(message: Message) -> list[Any]:
-    items = Items(USERS)
-    items.add(message)
-    return list(json.loads(f"[{items.text(range(len(items)))}]"))
-
-
 ROWS = st.lists(st.tuples(texts(), texts(min_size=1), texts() | st.none()).map(list), min_size=1, max_size=8)
 
 
@@ -46,7 +40,7 @@ def test_rest_becomes_the_same_items_under_the_same_name(rows: list[list[Any]], 
     left = sorted(data.draw(st.sets(st.integers(0, len(rows) - 1), min_size=1)))
     rest = rest_of(body, {}, message, left)
     again = parsed(rest.body.decode(), received(rest), "another", 99)
-    assert puts(again) == [puts(message)[i] for i in left]
+    assert puts(items_of(again)) == [puts(items_of(message))[i] for i in left]
     assert (again.name, again.ingestion) == (message.name, message.ingestion)
     assert rest.records == len(left) == int(rest.attributes["records"]["StringValue"])
     assert LEGAL.fullmatch(rest.body.decode()) or not LEGAL.fullmatch(body)
@@ -66,14 +60,14 @@ def test_plain_message_keeps_its_identity(sender: dict[str, str]) -> None:
     message = parsed(record["body"], record["messageAttributes"], "first", 1_775_260_801)
     rest = rest_of(record["body"], record["messageAttributes"], message, [0])
     again = parsed(rest.body.decode(), received(rest), "second", 1_775_999_999)
-    assert puts(again) == puts(message)
+    assert puts(items_of(again)) == puts(items_of(message))
     twice = rest_of(rest.body.decode(), received(rest), again, [0])
-    assert puts(parsed(twice.body.decode(), received(twice), "third", 1)) == puts(message)
+    assert puts(items_of(parsed(twice.body.decode(), received(twice), "third", 1))) == puts(items_of(message))
 
 
 def test_plain_messages_of_one_second_stay_apart() -> None:
     body = '{"name":"Jo","email":"j@x"}'
-    assert puts(parsed(body, {}, "one", 77)) != puts(parsed(body, {}, "other", 77))
+    assert puts(items_of(parsed(body, {}, "one", 77))) != puts(items_of(parsed(body, {}, "other", 77)))
 
 
 def test_handing_on_is_counted() -> None:

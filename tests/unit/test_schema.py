@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from engine.errors import BadFile
 from engine.schema.parse import parse_schema
-from tests.unit.samples import PRODUCTS, USERS, schema_of
+from tests.builders.samples import PRODUCTS, USERS, schema_of
 
 DOCS = Path(__file__).parents[2] / "docs" / "schema.md"
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.faults.plans import NO_QUEUE, SQS_ERROR, SQS_THROTTLED, Failed, Json, Refuse, Unmentioned
-from tests.faults.server import FaultServer
+from tests.fakeaws.fault_server import FaultServer
+from tests.fakeaws.plans import NO_QUEUE, SQS_ERROR, SQS_THROTTLED, Failed, Json, Refuse, Unmentioned
 
 if TYPE_CHECKING:
     from types_aiobotocore_sqs import SQSClient
@@ -40,21 +40,21 @@ async def test_entries_fail_or_are_not_mentioned(fault_server: FaultServer, sqs:
         Unmentioned(0.5),
         Unmentioned(0.5, accepted=True),
     ]
-    messages = fault_server.queues["user-csv-queue"].messages
+    queue = fault_server.queues["user-csv-queue"]
 
     async def send() -> Any:
         return await sqs.send_message_batch(QueueUrl=fault_server.queue_url(), Entries=entries("a", "b"))
 
     reply = await send()
-    assert (ids(reply, "Successful"), len(messages)) == (["0"], 1)
+    assert (ids(reply, "Successful"), len(queue.messages)) == (["0"], 1)
     assert reply["Failed"] == [{"Id": "1", "Code": "InternalError", "SenderFault": False}]
     reply = await send()
-    assert (ids(reply, "Successful"), len(messages)) == (["1"], 2)
+    assert (ids(reply, "Successful"), len(queue.messages)) == (["1"], 2)
     assert reply["Failed"] == [{"Id": "0", "Code": "AccessDenied", "SenderFault": True}]
     reply = await send()
-    assert (ids(reply, "Successful"), ids(reply, "Failed"), len(messages)) == (["0"], [], 3)
+    assert (ids(reply, "Successful"), ids(reply, "Failed"), len(queue.messages)) == (["0"], [], 3)
     reply = await send()
-    assert (ids(reply, "Successful"), ids(reply, "Failed"), len(messages)) == (["0"], [], 5)
+    assert (ids(reply, "Successful"), ids(reply, "Failed"), len(queue.messages)) == (["0"], [], 5)
 
 
 @pytest.mark.parametrize(

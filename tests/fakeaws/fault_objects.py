@@ -1,26 +1,22 @@
 """An S3 on a loopback port, going wrong on purpose: GET and PUT of objects as far as the engine needs them.
 
-It keeps the last version of each key, heeds Range and If-Match, and is asked with AWS's own client. Plans are as in
-`plans`, but are asked about requests.
+What it keeps and what it understands of requests is in `s3`. Plans are as in `plans`, but are asked about requests.
 
     with in_thread(ObjectServer([Cut(100_000), SLOW_DOWN])) as server:
         server.put("bucket", "uploads/users.csv", body)
 """
 
 import asyncio
-import hashlib
+import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from typing import assert_never
 from urllib.parse import unquote
-from xml.sax.saxutils import escape
 
-from tests.faults.listener import Listener, Reply, Request, reset
-from tests.faults.plans import Refuse, Reset, Silent, Slow
-
-MODIFIED = 1_775_260_800
-"""2026-04-04T00:00:00Z: LastModified of every object that does not say otherwise."""
+from tests.fakeaws.errors import Refusal
+from tests.fakeaws.listener import Listener, Reply, Request, reset
+from tests.fakeaws.plans import Refuse, Reset, Silent, Slow, access_key_in
+from tests.fakeaws.s3 import MODIFIED, S3, S3Reply, Stored, error_reply
 
 PIECE_BYTES = 65_536
 
@@ -97,22 +93,13 @@ class ObjectRequest:
     headers: Mapping[str, str]  # names in lower case
     connection: int
 
+    @property
+    def access_key(self) -> str:
+        """The access key that the request is signed with."""
+        return access_key_in(self.headers)
+
 
 ObjectPlan = Callable[[ObjectRequest], ObjectFault | None]
-
-
-@dataclass
-class Stored:
-    """An object as it is kept."""
-
-    body: bytes
-    modified: int = MODIFIED
-    content_type: str = "text/csv"
-    etag: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Work out the ETag."""
-        self.etag = hashlib.md5(self.body, usedforsecurity=False).hexdigest()
 
 
 SLOW_DOWN = Refuse("SlowDown", 503)
@@ -121,12 +108,16 @@ S3_DENIED = Refuse("AccessDenied", 403)
 S3_EXPIRED = Refuse("ExpiredToken", 400)
 
 
-def error_reply(code: str, status: int, message: str = "made to fail") -> Reply:
-    """An error in S3's own format."""
-    text = f"<Error><Code>{code}</Code><Message>{escape(message)}</Message><RequestId>0</RequestId></Error>"
-    return Reply(
-        status, f'<?xml version="1.0" encoding="UTF-8"?>\n{text}'.encode(), {"Content-Type": "application/xml"}
-    )
+def refused(code: str, status: int, message: str = "made to fail") -> Reply:
+    """Return an error in S3's own format."""
+    reply = error_reply(Refusal(code, message, status))
+    return Reply(status, reply.body(), reply.headers)
+
+
+def on_the_wire(reply: S3Reply, method: str = "GET") -> Reply:
+    """Return a reply as the listener sends it: to HEAD without the body."""
+    body = b"" if method == "HEAD" else reply.body()
+    return Reply(reply.status, body, {**reply.headers, "Content-Length": str(reply.length)})
 
 
 class ObjectServer(Listener):
@@ -136,7 +127,7 @@ class ObjectServer(Listener):
         """Have no objects; any bucket is there."""
         super().__init__()
         self.plan = plan
-        self.objects: dict[tuple[str, str], Stored] = {}
+        self._s3 = S3()
         self.headers: Mapping[str, str] = {}  # what else S3 says of every object
         self.requests: list[ObjectRequest] = []
 
@@ -155,8 +146,12 @@ class ObjectServer(Listener):
 
     def put(self, bucket: str, key: str, body: bytes, *, modified: int = MODIFIED) -> Stored:
         """Put an object, behind the client's back."""
-        stored = self.objects[bucket, key] = Stored(body, modified)
-        return stored
+        return self._s3.put(bucket, key, body, modified=modified)
+
+    @property
+    def objects(self) -> dict[tuple[str, str], Stored]:
+        """The objects by bucket and key."""
+        return self._s3.objects
 
     def gets(self) -> list[ObjectRequest]:
         """The GETs so far."""
@@ -166,7 +161,7 @@ class ObjectServer(Listener):
         """Do what is asked, as far as the fault lets it."""
         _, bucket, key = unquote(request.target.partition("?")[0]).split("/", 2)
         range_ = request.headers.get("range", "bytes=0-")
-        start = int(range_.removeprefix("bytes=").removesuffix("-"))
+        start = int(range_.removeprefix("bytes=").partition("-")[0])
         asked = ObjectRequest(
             len(self.requests) + 1, request.method, bucket, key, start, request.headers, request.connection
         )
@@ -176,11 +171,11 @@ class ObjectServer(Listener):
             await asyncio.sleep(fault.seconds)
             fault = None
         if isinstance(fault, InPieces):
-            reply = error_reply(fault.refuse.code, fault.refuse.status)
+            reply = refused(fault.refuse.code, fault.refuse.status)
         elif isinstance(fault, Refuse):
-            reply = error_reply(fault.code, fault.status, fault.message)
+            reply = refused(fault.code, fault.status, fault.message)
         elif isinstance(fault, Elsewhere):
-            reply = error_reply("PermanentRedirect", fault.status)
+            reply = refused("PermanentRedirect", fault.status)
             if fault.in_body:
                 region = f"<Region>{fault.region}</Region></Error>".encode()
                 reply = replace(reply, body=reply.body.replace(b"</Error>", region))
@@ -189,37 +184,22 @@ class ObjectServer(Listener):
         elif isinstance(fault, Page):
             reply = Reply(fault.status, b"<html>Sign in</html>", {"Content-Type": "text/html"})
         elif isinstance(fault, Says):
-            reply = self._work(asked, request.body, heed_range=not fault.whole)
+            reply = self._work(request, heed_range=not fault.whole)
             reply = replace(reply, headers={**reply.headers, **fault.headers})
         elif fault is None or isinstance(fault, Cut | Stall | Whole):
-            reply = self._work(asked, request.body, heed_range=not isinstance(fault, Whole))
+            reply = self._work(request, heed_range=not isinstance(fault, Whole))
         else:
             reply = Reply(200, b"", {})
         return await deliver(reply, fault, reader, writer)
 
-    def _work(self, asked: ObjectRequest, body: bytes, *, heed_range: bool) -> Reply:
-        if asked.method == "PUT":
-            stored = Stored(body, content_type=asked.headers.get("content-type", ""))
-            self.objects[asked.bucket, asked.key] = stored
-            return Reply(200, b"", {"ETag": f'"{stored.etag}"'})
-        found = self.objects.get((asked.bucket, asked.key))
-        if found is None:
-            return error_reply("NoSuchKey", 404)
-        if asked.headers.get("if-match", f'"{found.etag}"') != f'"{found.etag}"':
-            return error_reply("PreconditionFailed", 412)
-        headers = {
-            "ETag": f'"{found.etag}"',
-            "Content-Type": found.content_type,
-            **self.headers,
-            "Last-Modified": datetime.fromtimestamp(found.modified, UTC).strftime("%a, %d %b %Y %H:%M:%S GMT"),
-        }
-        if "range" not in asked.headers or not heed_range:
-            return Reply(200, found.body, headers)
-        size = len(found.body)
-        if asked.start >= size:
-            return error_reply("InvalidRange", 416)
-        headers["Content-Range"] = f"bytes {asked.start}-{size - 1}/{size}"
-        return Reply(206, found.body[asked.start :], headers)
+    def _work(self, request: Request, *, heed_range: bool) -> Reply:
+        headers = request.headers
+        if not heed_range:
+            headers = {name: value for name, value in headers.items() if name != "range"}
+        reply = self._s3.answer(request.method, request.target, headers, request.body, time.time())
+        if request.method == "GET" and reply.status < 300:
+            reply = replace(reply, headers={**reply.headers, **self.headers})
+        return on_the_wire(reply, request.method)
 
 
 async def deliver(

@@ -7,8 +7,8 @@ import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 
 from benchmarks import data
-from benchmarks.sink.server import _chunked_length
 from tests.benchmarks.conftest import Stand
+from tests.fakeaws.fast.http import chunked_length
 
 
 def test_counts_items_calls_and_keys(stand: Stand) -> None:
@@ -40,8 +40,8 @@ def test_reset_and_configuration(stand: Stand) -> None:
 @pytest.mark.parametrize(("secret", "access"), [("wrong", "bench"), ("bench-secret", "somebody")])
 def test_a_wrong_signature_is_refused(stand: Stand, secret: str, access: str) -> None:
     calls: list[tuple[str, str, dict[str, str]]] = [
-        ("dynamodb", "query", {"TableName": "users"}),
-        ("sqs", "send_message", {"QueueUrl": f"{stand.url}/0/q", "MessageBody": "x"}),
+        ("dynamodb", "query", {"TableName": data.TABLE}),
+        ("sqs", "send_message", {"QueueUrl": f"{stand.url}/0/{data.QUEUE}", "MessageBody": "x"}),
         ("s3", "get_object", {"Bucket": "bench", "Key": data.key_of(10)}),
     ]
     for service, operation, arguments in calls:
@@ -67,7 +67,7 @@ def test_batch_limits_and_duplicates_are_violations(stand: Stand) -> None:
 
 
 def test_messages_are_counted_and_billed(stand: Stand) -> None:
-    url = f"{stand.url}/0/q"
+    url = f"{stand.url}/0/{data.QUEUE}"
     records = {"DataType": "Number", "StringValue": "500"}
     bodies = [data.packed_body(i * 500 + 1, 500, i) for i in range(10)]
     entries = [
@@ -88,7 +88,7 @@ def test_messages_are_counted_and_billed(stand: Stand) -> None:
 
 
 def test_limits_of_messages(stand: Stand) -> None:
-    url = f"{stand.url}/0/q"
+    url = f"{stand.url}/0/{data.QUEUE}"
     many = [{"Id": str(i), "MessageBody": "{}"} for i in range(11)]
     with pytest.raises(ClientError, match="TooManyEntries"):
         stand.sqs.send_message_batch(QueueUrl=url, Entries=many)
@@ -103,7 +103,7 @@ def test_limits_of_messages(stand: Stand) -> None:
 
 def test_messages_come_back_once_if_they_are_kept(stand: Stand) -> None:
     stand.control("/_config", {"keep_messages": True})
-    url = f"{stand.url}/0/q"
+    url = f"{stand.url}/0/{data.QUEUE}"
     for number in range(12):
         stand.sqs.send_message(QueueUrl=url, MessageBody=data.plain_body(number))
     got = [len(stand.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])) for _ in range(3)]
@@ -146,7 +146,7 @@ def test_capacity_throttles_in_both_forms(stand: Stand) -> None:
     # So little is added in the time of a test that only what was saved up is there.
     stand.control("/_config", {"sample": 0, "wcu": 0.01, "burst_seconds": 1_000, "exception_share": 0})
     assert stand.put("a", "b", "c", "d")["UnprocessedItems"] == {}
-    left = stand.put(*"efghijkl")["UnprocessedItems"]["users"]
+    left = stand.put(*"efghijkl")["UnprocessedItems"][data.TABLE]
     assert [put["PutRequest"]["Item"]["email"]["S"] for put in left] == ["k", "l"]
     with pytest.raises(ClientError, match="ProvisionedThroughputExceededException"):
         stand.put("m")
@@ -164,7 +164,7 @@ def test_what_was_written_when_and_by_whom(stand: Stand) -> None:
     other = stand.client("dynamodb", access="bench-2")
     stand.put("a", "b")
     put = {"PutRequest": {"Item": {"email": {"S": "c"}, "createdAt": {"N": "1"}}}}
-    other.batch_write_item(RequestItems={"users": [put]})
+    other.batch_write_item(RequestItems={data.TABLE: [put]})
     other.close()
     slots = stand.counts()["slots"]
     assert {key: sum(count for _, count in counted) for key, counted in slots.items()} == {"bench": 2, "bench-2": 1}
@@ -192,6 +192,6 @@ def test_delays_are_added(stand: Stand) -> None:
 
 def test_the_length_of_a_chunked_body() -> None:
     body = b"5\r\nhello\r\n0\r\nx-amz-checksum-crc32:abc\r\n\r\n"
-    assert _chunked_length(b"head" + body + b"next", 4) == len(body)
+    assert chunked_length(b"head" + body + b"next", 4) == len(body)
     for cut in range(len(body)):
-        assert _chunked_length(b"head" + body[:cut], 4) > cut
+        assert chunked_length(b"head" + body[:cut], 4) > cut

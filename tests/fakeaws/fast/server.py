@@ -14,33 +14,59 @@ from typing import cast
 
 import orjson
 
-from benchmarks.sink import dynamodb, s3, signatures, sqs
-from benchmarks.sink.limits import Latency
-from benchmarks.sink.state import Counts, Settings
+from tests.fakeaws import signatures
+from tests.fakeaws.backend import Backend
+from tests.fakeaws.errors import Refusal
+from tests.fakeaws.fast.contents import Contents
+from tests.fakeaws.fast.dynamodb import BATCH_WRITE_ITEM, Tables
+from tests.fakeaws.fast.http import Body, chunked_length, json_bytes, object_bytes
+from tests.fakeaws.fast.sqs import Queues
+from tests.fakeaws.fast.state import Counts, Settings
+from tests.fakeaws.latency import Latency
+from tests.fakeaws.protocol import JSON_TYPE, JsonReply, error_reply
+from tests.fakeaws.s3 import S3
+from tests.fakeaws.s3 import error_reply as s3_error
 
 _HIGH_WATER = 4 * 1024 * 1024
 """Bytes of an object that may wait for a slow reader."""
 
 _CONTROL = {"/_stats", "/_reset", "/_config"}
+_TARGETS = {
+    f"{prefix}.{name}".lower(): f"{prefix}.{name}"
+    for prefix, names in {
+        "DynamoDB_20120810": ("BatchWriteItem", "Query", "Scan", "DescribeTable"),
+        "AmazonSQS": (
+            "SendMessageBatch",
+            "SendMessage",
+            "ReceiveMessage",
+            "DeleteMessageBatch",
+            "DeleteMessage",
+            "ChangeMessageVisibility",
+            "ChangeMessageVisibilityBatch",
+            "GetQueueAttributes",
+        ),
+    }.items()
+    for name in names
+}
+_BATCH_WRITE_ITEM = BATCH_WRITE_ITEM.lower().encode()
 
 
-class Sink:
+class StandIn:
     """Everything that connections share. `scheme` is what clients sign with: http or https."""
 
-    def __init__(self, scheme: str = "http") -> None:
-        self.scheme = scheme
+    def __init__(self, contents: Contents, scheme: str = "http") -> None:
+        self.contents, self.scheme = contents, scheme
         self.settings = Settings()
-        self._verified = 0
         self.reset()
 
     def reset(self) -> None:
-        """Count from nothing, with capacity and queue as new."""
+        """Count from nothing, with capacity and queues as new."""
+        settings, contents = self.settings, self.contents
         self.counts = Counts(slots=defaultdict(Counter))
-        self.table = dynamodb.Table(self.settings, self.counts, time.monotonic())
-        self.queue = sqs.Queue(self.settings, self.counts)
-        self.query, self.description = dynamodb.canned_query(), dynamodb.canned_description()
-        settings = self.settings
-        draw = random.Random(settings.seed).random  # noqa: S311 - no secret
+        self.tables = Tables(contents, settings, self.counts, time.monotonic())
+        self.queues = Queues(contents, settings, self.counts)
+        self.objects = S3(generated=contents.generated)
+        draw = random.Random(settings.seed).random
         self.draw = draw if settings.error_share or settings.reset_share else None
         self.latency = (
             Latency(settings.latency_median_ms, settings.latency_p99_ms, settings.seed)
@@ -58,22 +84,17 @@ class Sink:
                 if changed.latency_median_ms:
                     Latency(changed.latency_median_ms, changed.latency_p99_ms, 1)
             except (KeyError, TypeError, ValueError) as error:
-                return sqs.reply_of(400, orjson.dumps({"error": f"{type(error).__name__}: {error}"}))
+                return _json(400, {"error": f"{type(error).__name__}: {error}"})
             self.settings = changed
         if path != "/_stats":
             self.reset()
-        return sqs.reply_of(200, orjson.dumps(self.counts.report()))
+        return _json(200, self.counts.report())
 
-    def answer(self, head: bytes, body: bytes) -> bytes | s3.Body | None:
-        """Return what to send for a request, or None to reset the connection."""
-        low = head.lower()
-        at = low.find(b"x-amz-target: ")
-        if at < 0:
-            at = low.find(b"x-amz-target:")
-            target = low[at + 13 : low.find(b"\r", at)] if at >= 0 else b""
-        else:
-            end = low.find(b"\r", at)
-            target = low[at + 14 : end if end > 0 else None]
+    def answer(self, head: bytes, low: bytes, body: bytes) -> bytes | Body | None:
+        """Return what to send for a request, or None to reset the connection; `low` is the head in lower case."""
+        at = low.find(b"\r\nx-amz-target:")
+        end = low.find(b"\r", at + 2)
+        target = low[at + 15 : end if end > 0 else None].strip() if at >= 0 else b""
         if not target and head.split(b" ", 2)[1].decode() in _CONTROL:
             return self.control(head.split(b" ", 2)[1].decode(), body)
         counts, settings = self.counts, self.settings
@@ -85,87 +106,74 @@ class Sink:
             if fault := signatures.fault_of(head, body, self.scheme, time.time()):
                 counts.violation(f"signature: {fault}")
                 counts.errors["InvalidSignatureException"] += 1
-                return (
-                    dynamodb.error_of(400, "InvalidSignatureException", fault)
-                    if target
-                    else s3.error_of(403, "SignatureDoesNotMatch", fault)
-                )
+                return _error(target, "InvalidSignatureException", "SignatureDoesNotMatch", fault, 400, 403)
             counts.signatures += 1
         if self.draw is not None and (drawn := self.draw()) < settings.error_share + settings.reset_share:
             return self._spoil(target, drawn)
-        if target == b"dynamodb_20120810.batchwriteitem":
+        if target == _BATCH_WRITE_ITEM:
             counts.calls["BatchWriteItem"] += 1
             key = signatures.access_key_of(head) if settings.timeline else ""
-            return self.table.batch_write(body, key, time.monotonic(), check=check)
-        return self._rarely(target.decode("latin-1"), head, body, check=check)
+            return self.tables.batch_write(body, key, time.monotonic(), check=check)
+        if target:
+            return self._call(target.decode("latin-1"), body, check=check)
+        return self._object(head, body)
 
     def _spoil(self, target: bytes, drawn: float) -> bytes | None:
         if drawn >= self.settings.error_share:
             self.counts.errors["reset"] += 1
             return None
         self.counts.errors["500"] += 1
-        if target.startswith(dynamodb.PREFIX):
-            return dynamodb.error_of(500, "InternalServerError", "Internal server error")
-        if target:
-            return sqs.error_of(500, "InternalFailure", "Internal failure")
-        return s3.error_of(500, "InternalError", "We encountered an internal error. Please try again.")
+        return _error(target, "InternalServerError", "InternalError", "Internal server error", 500, 500)
 
-    def _rarely(self, target: str, head: bytes, body: bytes, *, check: bool) -> bytes | s3.Body:
-        operation = target.partition(".")[2]
-        if target.startswith("amazonsqs."):
-            self.counts.calls[_SQS_NAMES.get(operation, operation)] += 1
-            return self.queue.answer(operation, body, check=check)
-        if target:
-            self.counts.calls[_DYNAMODB_NAMES.get(operation, operation)] += 1
-            if operation == "describetable":
-                return self.description
-            return self.query if operation in ("query", "scan") else dynamodb.EMPTY
+    def _call(self, target: str, body: bytes, *, check: bool) -> bytes:
+        target = _TARGETS.get(target, target)
+        service, _, operation = target.partition(".")
+        self.counts.calls[operation] += 1
+        if service == "AmazonSQS":
+            return self.queues.answer(target, body, time.time(), check=check)
+        reply = Backend(self.tables.model).answer(target, body, time.monotonic())
+        if reply.status != 200:
+            self.counts.violation(f"{operation}: {reply.body.decode()}")
+        return json_bytes(target, reply)
+
+    def _object(self, head: bytes, body: bytes) -> bytes | Body:
         request_line, _, rest = head.decode("latin-1").partition("\r\n")
         method, path, _ = request_line.split(" ", 2)
-        path = path.partition("?")[0]
-        if method in ("GET", "HEAD"):
-            self.counts.calls["GetObject" if method == "GET" else "HeadObject"] += 1
-            fields = (line.partition(":") for line in rest.split("\r\n"))
-            answer = s3.get(path, {name.strip().lower(): value.strip() for name, _, value in fields})
-            return answer.head if isinstance(answer, s3.Body) and method == "HEAD" else answer
-        if method == "PUT":
-            self.counts.calls["PutObject"] += 1
+        operation = {"GET": "GetObject", "HEAD": "HeadObject", "PUT": "PutObject"}.get(method, method)
+        self.counts.calls[operation] += 1
+        fields = (line.partition(":") for line in rest.split("\r\n"))
+        headers = {name.strip().lower(): value.strip() for name, _, value in fields}
+        reply = self.objects.answer(method, path, headers, body, time.time())
+        self.objects.objects.clear()  # nothing is stored
+        if method == "PUT" and reply.status == 200:
             self.counts.objects_put += 1
-            return s3.put()
-        self.counts.violation(f"unknown request {request_line!r}")
-        return s3.error_of(400, "InvalidRequest", "unknown request")
+        if reply.status in (400, 501):
+            self.counts.violation(f"{request_line!r}: {reply.text.decode()}")
+        return object_bytes(method, reply)
 
 
-_SQS_NAMES = {
-    name.lower(): name
-    for name in ("SendMessageBatch", "SendMessage", "ReceiveMessage", "DeleteMessageBatch", "DeleteMessage")
-}
-_DYNAMODB_NAMES = {name.lower(): name for name in ("Query", "Scan", "PutItem", "UpdateItem", "DescribeTable")}
+def _json(status: int, document: object) -> bytes:
+    return json_bytes("", JsonReply(status, orjson.dumps(document), {"Content-Type": JSON_TYPE}))
 
 
-def _chunked_length(data: bytes, start: int) -> int:
-    """Return the length of the chunked body that begins at `start`, or more than there is while it is not complete.
-
-    Only PutObject over TLS comes so, and what was put is not looked at: the body is passed on with its framing.
-    """
-    at = start
-    while (end := data.find(b"\r\n", at)) >= 0:
-        size = int(data[at:end].partition(b";")[0], 16)
-        if size == 0:
-            closed = data.find(b"\r\n\r\n", end)
-            return closed + 4 - start if closed >= 0 else len(data) - start + 1
-        at = end + 2 + size + 2
-    return len(data) - start + 1
+def _error(target: bytes, code: str, s3_code: str, message: str, status: int, s3_status: int) -> bytes:
+    """Return an error in the format of the service that was asked."""
+    if target:
+        name = _TARGETS.get(target.decode("latin-1"), "")
+        return json_bytes(name, error_reply(name, Refusal(code, message, status)))
+    reply = object_bytes("GET", s3_error(Refusal(s3_code, message, s3_status)))
+    assert isinstance(reply, bytes)  # an error is sent as a whole
+    return reply
 
 
 class Connection(asyncio.Protocol):
     """One connection."""
 
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
+    def __init__(self, stand_in: StandIn) -> None:
+        self._stand_in = stand_in
         self._held = bytearray()
         self._need = 0
-        self._pieces: Iterator[memoryview] | None = None
+        self._pieces: Iterator[bytes | memoryview] | None = None
         self._paused = False
         self._told = False
 
@@ -173,7 +181,7 @@ class Connection(asyncio.Protocol):
         """Begin."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one, but not by inheritance
         self._transport.set_write_buffer_limits(high=_HIGH_WATER)
-        self._sink.counts.connections += 1
+        self._stand_in.counts.connections += 1
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End; what was being sent is dropped."""
@@ -200,7 +208,7 @@ class Connection(asyncio.Protocol):
                 stop = low.find(b"\r\n", at + 17)
                 length = int(low[at + 17 : stop if stop > 0 else None])
             elif b"\r\ntransfer-encoding:" in low:
-                length = _chunked_length(data, end + 4)
+                length = chunked_length(data, end + 4)
             total = end + 4 + length
             if len(data) < total:
                 self._held += data
@@ -210,25 +218,25 @@ class Connection(asyncio.Protocol):
                     self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 return
             self._told = False
-            self._answer(data[:end], data[end + 4 : total])
+            self._answer(data[:end], low, data[end + 4 : total])
             data = data[total:]
 
-    def _answer(self, head: bytes, body: bytes) -> None:
-        answer = self._sink.answer(head, body)
-        latency = self._sink.latency
+    def _answer(self, head: bytes, low: bytes, body: bytes) -> None:
+        answer = self._stand_in.answer(head, low, body)
+        latency = self._stand_in.latency
         if latency is None or b" /_" in head[:8]:
             self._send(answer)
         else:
             asyncio.get_running_loop().call_later(latency.next(), self._send, answer)
 
-    def _send(self, answer: bytes | s3.Body | None) -> None:
+    def _send(self, answer: bytes | Body | None) -> None:
         if answer is None:
             self._transport.abort()
         elif isinstance(answer, bytes):
             self._transport.write(answer)
         else:
             self._transport.write(answer.head)
-            self._pieces = answer.pieces()
+            self._pieces = answer.pieces
             self._pump()
 
     def _pump(self) -> None:
@@ -237,7 +245,7 @@ class Connection(asyncio.Protocol):
             if piece is None:
                 self._pieces = None
                 return
-            self._sink.counts.bytes_out += len(piece)
+            self._stand_in.counts.bytes_out += len(piece)
             self._transport.write(piece)
 
     def pause_writing(self) -> None:

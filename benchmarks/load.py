@@ -1,7 +1,7 @@
 """How much the stand-in itself can take: requests signed beforehand, sent by what costs next to nothing.
 
 By wrk where it is installed, else by a client process of our own, which takes large replies faster than wrk does.
-``python -m benchmarks.sink.load URL`` prints JSON; requests a second by operation, and what is in them.
+``python -m benchmarks.load URL`` prints JSON; requests a second by operation, and what is in them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from benchmarks import data
-from benchmarks.sink.signatures import ACCESS_KEY, REGION, SECRET_KEY
+from tests.fakeaws.signatures import ACCESS_KEY, REGION, SECRET_KEY
 
 CONNECTIONS = 16
 
@@ -188,7 +188,7 @@ def ceilings(url: str, seconds: float, authority: str = "") -> dict[str, Any]:
 
 def main() -> None:
     """Read the command line, measure, print JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.sink.load", description="the ceiling of a stand-in")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description="the ceiling of a stand-in")
     parser.add_argument("url")
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--authority", default="", help="certificate of the authority to trust (PEM)")

@@ -14,7 +14,8 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from tests.faults.plans import (
+from tests.fakeaws.fault_server import FaultServer
+from tests.fakeaws.plans import (
     ACCESS_DENIED,
     BAD_JSON,
     EXPIRED_TOKEN,
@@ -39,7 +40,6 @@ from tests.faults.plans import (
     WrongChecksum,
     always,
 )
-from tests.faults.server import FaultServer
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
@@ -133,8 +133,8 @@ async def test_modeled_errors_are_the_clients_own_classes(
         ([{**item(1), "email": {"N": "1"}}], "ValidationException", "Type mismatch for key email"),
         ([{**item(1), "email": {"S": ""}}], "ValidationException", "cannot contain an empty string"),
         ([{**item(1), "email": {"S": "x" * 2049}}], "ValidationException", "exceeded 2048 bytes"),
-        ([item(1, age={"N": "1" * 39})], "ValidationException", "numeric value"),
-        ([item(1, age={"N": "0.1" + "0" * 37 + "1"})], "ValidationException", "numeric value"),
+        ([item(1, age={"N": "1" * 39})], "ValidationException", "38 significant digits"),
+        ([item(1, age={"N": "0.1" + "0" * 37 + "1"})], "ValidationException", "38 significant digits"),
         ([item(1, age={"N": "old"})], "ValidationException", "numeric value"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -7,12 +7,16 @@ list does as a plan too: one fault a call in the order of arrival, and no more f
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 Json = dict[str, Any]
-Operation = Literal["BatchWriteItem", "SendMessageBatch"]
 # A share (0.5: the later half), or a predicate on a DynamoDB item or on an SQS batch entry.
 Which = float | Callable[[Json], bool]
+
+
+def access_key_in(headers: Mapping[str, str]) -> str:
+    """The access key that a request with these headers is signed with."""
+    return headers["authorization"].partition("Credential=")[2].partition("/")[0]
 
 
 @dataclass(frozen=True)
@@ -20,11 +24,16 @@ class Call:
     """One request as it arrived: `number` from 1, `at` in seconds of the server's monotonic clock."""
 
     number: int
-    operation: Operation
+    operation: str
     body: Json
     headers: Mapping[str, str]  # names in lower case
     connection: int  # from 1, in the order of opening
     at: float
+
+    @property
+    def access_key(self) -> str:
+        """The access key that the request is signed with."""
+        return access_key_in(self.headers)
 
     @property
     def entries(self) -> list[Json]:

@@ -2,21 +2,17 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote, quote_plus
 
 from engine.handlers import producer, query, worker
-from engine.identity import ObjectVersion
 
 Json = dict[str, Any]
 
 SENT_MS = 1_775_260_899_123
-"""When SQS took the messages of `sqs_record`: one millisecond-precise moment, 99 s after `MODIFIED`."""
-
-MODIFIED = 1_775_260_800
-"""2026-04-04T00:00:00Z, the LastModified of made-up objects."""
+"""When SQS took the messages of `sqs_record`: to the millisecond, 99 s after `MODIFIED` of messages."""
 
 
 class Context:
@@ -81,31 +77,6 @@ def sqs_record(
         },
         "eventSource": "aws:sqs",
     }
-
-
-def packed(
-    rows: Sequence[Sequence[Any]],
-    *,
-    bucket: str = "uploads-bucket",
-    columns: Sequence[str] = ("name", "email", "phone"),
-    number: int = 0,
-    modified: int = MODIFIED,
-) -> Json:
-    """A packed message of these rows, which begin with their row numbers."""
-    return {
-        "v": 1,
-        "object": ObjectVersion(bucket, "uploads/users.csv", None, "5eb63bbb", modified)._asdict(),
-        "span": 0,
-        "message": number,
-        "processedAt": "2026-04-04T00:00:01.234Z",
-        "columns": list(columns),
-        "rows": [list(row) for row in rows],
-    }
-
-
-def users(first: int, last: int) -> list[list[Any]]:
-    """Rows of users, by row number."""
-    return [[row, f"Name {row}", f"user{row}@example.com", "N/A"] for row in range(first, last + 1)]
 
 
 def failures(answer: Json) -> list[str]:
