@@ -82,7 +82,9 @@ def front_end_of(event: Any) -> FrontEnd:
 
 def method_of(event: Any) -> Any:
     """Return the HTTP method that any event names; None if it names none."""
-    return _get(event, "httpMethod") or _get(event, "requestContext", "http", "method")
+    if not isinstance(event, dict):
+        return None
+    return event.get("httpMethod") or _get(event, "requestContext", "http", "method")
 
 
 def read_request(event: Any) -> HttpRequest:

@@ -231,23 +231,26 @@ class TableReader:
         Raises `ServiceError` and `DeadlineExceeded`.
         """
         key = self._schema.partition_key
-        request = {
+        request: dict[str, Any] = {
+            "TableName": self._table,
             "KeyConditionExpression": "#key = :key",
             "ExpressionAttributeNames": {"#key": key},
             "ExpressionAttributeValues": {":key": {self._schema.types[key]: partition}},
             "ScanIndexForward": not newest_first,
+            "Limit": limit,
         }
-        return await self._page(self._query, request, limit, start_key, deadline)
+        return await self._page(self._query, request, start_key, deadline)
 
     async def scan(self, deadline: Deadline, *, limit: int, start_key: Attributes | None = None) -> Page:
         """Return up to `limit` items of the table, those of one partition key next to each other. Raises as `query`."""
-        return await self._page(self._scan, {}, limit, start_key, deadline)
+        return await self._page(self._scan, {"TableName": self._table, "Limit": limit}, start_key, deadline)
 
     async def _page(
-        self, lane: Caller, request: dict[str, Any], limit: int, start_key: Attributes | None, deadline: Deadline
+        self, lane: Caller, request: dict[str, Any], start_key: Attributes | None, deadline: Deadline
     ) -> Page:
-        start = {"ExclusiveStartKey": start_key} if start_key else {}
-        body = orjson.dumps({"TableName": self._table, "Limit": limit, **request, **start})
+        if start_key:
+            request["ExclusiveStartKey"] = start_key
+        body = orjson.dumps(request)
         attempts = Attempts(lane.pause, deadline, MAX_READ_ATTEMPTS)
         while True:
             try:

@@ -54,7 +54,6 @@ async def answer(query: Query, request: HttpRequest, moment: int, deadline: Dead
 
 async def _latest(reader: TableReader, request: Latest, conditions: Conditions, last: Deadline) -> bytes:
     start = None
-    key = conditions.schema.partition_key
     for limit in LATEST_READS:
         found = await reader.query(request.partition, last, newest_first=True, limit=limit, start_key=start)
         document = latest(found.items, conditions)
@@ -62,10 +61,10 @@ async def _latest(reader: TableReader, request: Latest, conditions: Conditions, 
             return document
         start = found.last_key
         if start is None:
-            raise BadRequest(404, f"no such {key}")
+            raise BadRequest(404, f"no such {conditions.schema.partition_key}")
     raise BadRequest(
         503,
-        f"the newest versions of this {key} have expired and are not deleted yet: "
+        f"the newest versions of this {conditions.schema.partition_key} have expired and are not deleted yet: "
         "try again later, or page through its history",
     )
 
