@@ -22,7 +22,7 @@ from engine.flow.attempts import now, pause, until
 from engine.flow.backoff import Backoff, Deadline
 
 CALL_TIMEOUT = 10.0
-"""Seconds that one hot call may take. BatchWriteItem answers in tens of milliseconds: after this long it hangs."""
+"""Seconds that a call may take, unless the caller adapts that to the service and gives a deadline for each call."""
 
 # A namespace may precede the code, and a URL may follow it.
 _CODE = re.compile(r"(?:.*#)?([\w.]{1,64})(?::.*)?", re.ASCII)
@@ -118,7 +118,7 @@ def _error_of(reply: Reply) -> tuple[str, str]:
     return found[1], str(message)
 
 
-def lane_for(operation: Operation, transport: Transport, using: Session) -> Lane:
+def lane_for(operation: Operation, transport: Transport, using: Session, *, call_timeout: float = CALL_TIMEOUT) -> Lane:
     """Return the lane for `operation`, with the endpoint, region and credentials of `using`."""
     url, region = using.endpoint(operation.service)
-    return Lane(operation, transport, using.credentials, endpoint_url=url, region=region)
+    return Lane(operation, transport, using.credentials, endpoint_url=url, region=region, call_timeout=call_timeout)

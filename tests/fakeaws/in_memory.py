@@ -16,6 +16,7 @@ from engine.aws.lane import Lane
 from engine.aws.sign import Credentials
 from engine.aws.types import Operation, Reply, Transport
 from engine.flow.backoff import Backoff
+from engine.flow.gate import MAX_PATIENCE
 from tests.fakeaws.backend import Backend
 from tests.fakeaws.s3 import S3, S3Reply
 
@@ -118,4 +119,12 @@ def lane_to(transport: Transport, operation: Operation, backoff: Backoff | None 
     async def credentials(_renew: bool) -> Credentials:
         return Credentials("test", "test")
 
-    return Lane(operation, transport, credentials, endpoint_url=ENDPOINT, region="us-east-1", backoff=backoff)
+    return Lane(
+        operation,
+        transport,
+        credentials,
+        endpoint_url=ENDPOINT,
+        region="us-east-1",
+        backoff=backoff,
+        call_timeout=MAX_PATIENCE,
+    )

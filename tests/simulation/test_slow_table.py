@@ -72,6 +72,12 @@ def test_server_that_answers_one_call_at_a_time_does_little_work_twice(seconds: 
     assert 200 * seconds / took >= 0.95  # the server was busy nearly all the time
 
 
+def test_server_slower_than_the_usual_patience_is_waited_for() -> None:
+    pond = Pond(Table({"email": "S", "createdAt": "N"}), Server(12.0, workers=1))
+    drained(pond, 1)
+    assert (len(pond.dead.held), pond.returned) == (0, 0)
+
+
 def test_server_that_answers_slowly_but_many_at_a_time_gets_many_calls() -> None:
     pond = Pond(Table({"email": "S", "createdAt": "N"}), Server(1.5))
     took = drained(pond, 40)
