@@ -13,6 +13,7 @@ from benchmarks.questions import (
     query,
     share,
     sign,
+    slow_table,
     work,
 )
 
@@ -25,6 +26,7 @@ QUESTIONS = (
     latency.QUESTION,
     capacity.QUESTION,
     share.QUESTION,
+    slow_table.QUESTION,
     memory.QUESTION,
     coldstart.QUESTION,
     sign.QUESTION,

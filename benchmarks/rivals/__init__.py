@@ -75,4 +75,5 @@ GO = Contender(
     _lacks_go,
 )
 GO_ENV = {"GOMAXPROCS": "1", "GOGC": "400"}
+SLOW_TABLE = Contender("slow-table", "Millpond", _module("slow_table"), "nothing is sent; virtual time")
 PARTS = Contender("parts", "part", _module("parts"), "nothing is sent")
