@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 ERRORS_BEFORE_SPLIT = 3
@@ -48,37 +48,31 @@ class Outcome:
 
 
 class Parts:
-    """What is left to do of a batch: parts that each fit one call, the next one on top.
+    """What is left to do of a batch: parts that each fit one call, the next one last.
 
     A part is cut in halves when the service refuses it, or answers with server errors only.
     """
 
+    __slots__ = ("_errors", "_outcome", "todo")
+
     def __init__(self, batch: Sequence[int], outcome: Outcome) -> None:
-        self._parts, self._outcome = [batch], outcome
-        self._body = b""  # of the part on top, made when it is first asked for
-        self._errors = 0  # server errors in a row, to the part on top
+        self.todo = [batch]
+        self._outcome = outcome
+        self._errors = 0  # server errors in a row, to the next part
 
-    def __bool__(self) -> bool:
-        """Return whether anything is left to do."""
-        return bool(self._parts)
-
-    def top(self, write: Callable[[Sequence[int]], bytes]) -> tuple[Sequence[int], bytes]:
-        """Return the next part and its body, which is the same until something changes."""
-        part = self._parts[-1]
-        self._body = self._body or write(part)
-        return part, self._body
-
-    def answered(self, left: Sequence[int]) -> None:
+    def written(self, left: Sequence[int]) -> None:
         """Note that the next part is written, apart from the items in `left`."""
-        part = self._parts[-1]
+        todo = self.todo
+        self._outcome.note_written(todo[-1], left)
         self._errors = 0
-        if len(left) < len(part):
-            self._outcome.note_written(part, left)
-            self._replace(left)
+        if left:
+            todo[-1] = left
+        else:
+            todo.pop()
 
     def refused(self, reason: str) -> None:
         """Note that the service refuses the content of the next part."""
-        part = self._parts[-1]
+        part = self.todo[-1]
         if len(part) == 1:
             self._outcome.refused[part[0]] = reason
             self._replace()
@@ -87,7 +81,7 @@ class Parts:
 
     def failed(self, *, server_error: bool) -> None:
         """Note that the next part was not taken, through no fault of its own unless that happens over and over."""
-        part, outcome = self._parts[-1], self._outcome
+        part, outcome = self.todo[-1], self._outcome
         self._errors = self._errors + 1 if server_error else 0
         if not self._errors:
             return
@@ -99,10 +93,10 @@ class Parts:
             self._replace()
 
     def _halve(self) -> None:
-        part = self._parts[-1]
+        part = self.todo[-1]
         middle = len(part) // 2
         self._replace(part[middle:], part[:middle])
 
     def _replace(self, *parts: Sequence[int]) -> None:
-        self._parts[-1:] = [part for part in parts if part]
-        self._body, self._errors = b"", 0
+        self.todo[-1:] = parts
+        self._errors = 0

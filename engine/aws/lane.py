@@ -22,7 +22,7 @@ from engine.flow.attempts import now, pause, until
 from engine.flow.backoff import Backoff, Deadline
 
 CALL_TIMEOUT = 10.0
-"""Seconds that a call may take, unless the caller adapts that to the service and gives a deadline for each call."""
+"""Seconds that a call may take, unless its caller knows the service to be slower. Answers take tens of milliseconds."""
 
 # A namespace may precede the code, and a URL may follow it.
 _CODE = re.compile(r"(?:.*#)?([\w.]{1,64})(?::.*)?", re.ASCII)
@@ -54,14 +54,14 @@ class Lane:
         self._current: Credentials | None = None
         self._renewing = asyncio.Lock()
 
-    async def call(self, body: bytes, deadline: Deadline) -> bytes:
-        """Send `body` once and return the body of the reply.
+    async def call(self, body: bytes, deadline: Deadline, seconds: float | None = None) -> bytes:
+        """Send `body` once and return the body of the reply, which may take so many `seconds` (the lane's own if None).
 
         Raises `ServiceError` for anything but a successful reply (its verdict says what can be done about it), and
         `DeadlineExceeded` when no time is left.
         """
         name = self.operation.name
-        timeout = min(self._call_timeout, deadline.remaining(now()))
+        timeout = min(seconds or self._call_timeout, deadline.remaining(now()))
         if timeout <= 0:
             raise DeadlineExceeded(f"no time left for {name}")
         second = int(time.time())
@@ -118,7 +118,7 @@ def _error_of(reply: Reply) -> tuple[str, str]:
     return found[1], str(message)
 
 
-def lane_for(operation: Operation, transport: Transport, using: Session, *, call_timeout: float = CALL_TIMEOUT) -> Lane:
+def lane_for(operation: Operation, transport: Transport, using: Session) -> Lane:
     """Return the lane for `operation`, with the endpoint, region and credentials of `using`."""
     url, region = using.endpoint(operation.service)
-    return Lane(operation, transport, using.credentials, endpoint_url=url, region=region, call_timeout=call_timeout)
+    return Lane(operation, transport, using.credentials, endpoint_url=url, region=region)

@@ -95,7 +95,7 @@ class QueueSender:
         async with gate:
             sent = await gate.sent()
             try:
-                reply = await self._lane.call(body, deadline.at_most(sent.at + gate.patience))
+                reply = await self._lane.call(body, deadline, gate.patience)
             except ServiceError as error:
                 if error.verdict is Verdict.THROTTLE:
                     gate.throttled(sent)
@@ -105,10 +105,7 @@ class QueueSender:
             finally:
                 gate.ended()
             accepted, failed = _read_reply(reply)
-            if any(verdict_of(code, 0) is Verdict.THROTTLE for code in failed):
-                gate.throttled(sent)
-            else:
-                gate.succeeded(sent)
+            gate.answered(sent, len(accepted), sum(verdict_of(code, 0) is Verdict.THROTTLE for code in failed))
             return accepted
 
 

@@ -15,7 +15,7 @@ import orjson
 
 from engine.aws.types import Caller
 from engine.errors import ConfigError, DeadlineExceeded, ServiceError, Verdict, table_at_fault
-from engine.flow.attempts import Attempts, now
+from engine.flow.attempts import Attempts
 from engine.flow.backoff import Deadline
 from engine.flow.gate import Gate
 from engine.flow.window import Window
@@ -130,8 +130,12 @@ class TableWriter:
     async def _write_batch(self, items: Items, batch: Sequence[int], outcome: Outcome, deadline: Deadline) -> None:
         parts = Parts(batch, outcome)
         attempts = Attempts(self._lane.pause, deadline)
-        while parts:
-            part, body = parts.top(lambda part: batch_body(self._table, items.text(part)))
+        part: Sequence[int] = ()
+        body = b""
+        while parts.todo:
+            if parts.todo[-1] is not part:  # else the same bytes again
+                part = parts.todo[-1]
+                body = batch_body(self._table, items.text(part))
             try:
                 left = await self._put(items, part, body, deadline)
             except ServiceError as error:
@@ -143,11 +147,12 @@ class TableWriter:
             else:
                 if len(left) == len(part):
                     attempts.refused()
+                    parts.failed(server_error=False)
                 else:
                     attempts.progressed()
-                parts.answered(left)
-                if not left:
-                    continue
+                    parts.written(left)
+                    if not left:
+                        continue
             if attempts.failures < STUCK:
                 await attempts.wait()
             else:
@@ -161,7 +166,7 @@ class TableWriter:
         gate = self._gate
         sent = await gate.turn(len(part), deadline)
         try:
-            reply = await self._lane.call(body, deadline.at_most(sent.at + gate.patience))
+            reply = await self._lane.call(body, deadline, gate.patience)
         except ServiceError as error:
             if error.verdict is Verdict.THROTTLE:
                 gate.throttled(sent)
@@ -171,12 +176,7 @@ class TableWriter:
         finally:
             gate.ended()
         left = () if reply == _ALL_PROCESSED else self._unprocessed(reply, items, part)
-        if len(left) < len(part):
-            gate.pace.accepted(now(), sent.at, len(part) - len(left))
-        if left:
-            gate.throttled(sent)
-        else:
-            gate.succeeded(sent)
+        gate.answered(sent, len(part) - len(left), len(left))
         return left
 
     def _unprocessed(self, reply: bytes, items: Items, part: Sequence[int]) -> list[int]:

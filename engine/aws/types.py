@@ -82,7 +82,7 @@ SEND_MESSAGE_BATCH = Operation("sqs", "SendMessageBatch", "AmazonSQS.SendMessage
 class Caller(Protocol):
     """The part of a lane that the queue and the table use."""
 
-    async def call(self, body: bytes, deadline: Deadline) -> bytes:
+    async def call(self, body: bytes, deadline: Deadline, seconds: float | None = None) -> bytes:
         """Send once; see `Lane.call`."""
 
     async def pause(self, attempt: int, deadline: Deadline) -> None:

@@ -9,7 +9,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import NamedTuple
 
 from engine.errors import DeadlineExceeded
 from engine.flow.attempts import now
@@ -49,19 +48,16 @@ class Processor:
         return self._busy
 
 
-class Sent(NamedTuple):
-    """A call under way: when it was sent, and the window's epoch at that time."""
-
-    at: float
-    epoch: int
+Sent = tuple[float, int]
+"""A call under way: when it was sent, and the window's epoch at that time."""
 
 
 class Gate:
     """Lets as many batches in at a time as its `Window` allows, and as many calls: ``async with gate``.
 
     A batch keeps its place until it is done, retries included, so that what was begun first is finished first and the
-    others wait untouched. Inside, each call is announced by `turn` or `sent`, its outcome by one of `succeeded`,
-    `throttled` and `timed_out`, and its end by `ended`.
+    others wait untouched. Inside, each call is announced by `turn` or `sent`, its outcome by `answered`, `throttled`
+    or `timed_out`, and its end by `ended`.
     """
 
     def __init__(self, window: Window, is_busy: Callable[[], bool] | None = None) -> None:
@@ -70,14 +66,12 @@ class Gate:
         self.pace = Pace()
         self._turn = asyncio.Lock()
         # Two counts: where the window shrinks, the batches that are inside already share fewer calls.
-        self._batches, self._calls = Places(self._limit), Places(self._limit)
-
-    def _limit(self) -> int:
-        return self._window.limit
+        self._batches, self._calls = Places(window), Places(window)
 
     async def __aenter__(self) -> None:
         """Wait for a place."""
-        await self._batches.take()
+        if not self._batches.take_free():
+            await self._batches.take()
 
     async def __aexit__(self, *_: object) -> None:
         """Give the place up."""
@@ -100,12 +94,14 @@ class Gate:
     @property
     def patience(self) -> float:
         """Seconds to wait for an answer."""
-        return min(MAX_PATIENCE, max(MIN_PATIENCE, PATIENCE_RATIO * self._window.alone))
+        patience = PATIENCE_RATIO * self._window.alone
+        return MIN_PATIENCE if patience < MIN_PATIENCE else min(patience, MAX_PATIENCE)
 
     async def sent(self) -> Sent:
         """Wait until another call may be under way, and announce it."""
-        await self._calls.take()
-        return Sent(now(), self._window.epoch)
+        if not self._calls.take_free():
+            await self._calls.take()
+        return now(), self._window.epoch
 
     async def turn(self, items: int, deadline: Deadline) -> Sent:
         """Wait until another call may be under way and the pace allows to send so many items; announce the call.
@@ -113,7 +109,8 @@ class Gate:
         Raises `DeadlineExceeded` at once when there would be no time left for the answer, as far as answers to
         earlier calls tell: a call that is abandoned is often done all the same, and then done twice.
         """
-        await self._calls.take()
+        if not self._calls.take_free():
+            await self._calls.take()
         try:
             if self.pace.rate < float("inf"):
                 # One after the other, so that each waits as long as the pace says when its turn comes.
@@ -124,27 +121,35 @@ class Gate:
                     if wait > 0:
                         await asyncio.sleep(wait)
                     self.pace.take(now(), items)  # only now: a call that was given up above has sent nothing
-            sent = Sent(now(), self._window.epoch)
-            if self._window.latency >= deadline.remaining(sent.at):
+            at = now()
+            if self._window.latency >= deadline.remaining(at):
                 raise DeadlineExceeded("no time left for an answer")
         except BaseException:
             self.ended()
             raise
-        return sent
+        return at, self._window.epoch
 
     def ended(self) -> None:
         """Note that a call is over."""
         self._calls.give_back()
 
-    def succeeded(self, sent: Sent) -> None:
-        """Note a call that the service took without complaint."""
-        self._window.succeeded(sent.epoch, now() - sent.at, busy=self._is_busy())
+    def answered(self, sent: Sent, taken: int, left: int) -> None:
+        """Note a call of which the service took so many items, and left others because it came too fast."""
+        at, epoch = sent
+        time = now()
+        if taken:
+            self.pace.accepted(time, at, taken)
+        if left:
+            self._window.throttled(epoch)
+            self.pace.throttled(time, at)
+        else:
+            self._window.succeeded(epoch, time - at, busy=self._is_busy())
 
     def throttled(self, sent: Sent) -> None:
-        """Note a call that the service refused in part or whole because it came too fast."""
-        self._window.throttled(sent.epoch)
-        self.pace.throttled(now(), sent.at)
+        """Note a call that the service refused as a whole because it came too fast."""
+        self.answered(sent, 0, 1)
 
     def timed_out(self, sent: Sent) -> None:
         """Note a call that was not answered in time."""
-        self._window.lagged(sent.epoch, now() - sent.at)
+        at, epoch = sent
+        self._window.lagged(epoch, now() - at)

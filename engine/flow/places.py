@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from typing import Protocol
+
+
+class Limit(Protocol):
+    """Says how many places there are, which may change at any time."""
+
+    limit: int
 
 
 class Places:
-    """As many places as `limit` says, which may change at any time. First come, first served."""
+    """As many places as a limit says. First come, first served."""
 
-    __slots__ = ("_limit", "_taken", "_waiting")
+    __slots__ = ("_of", "_taken", "_waiting")
 
-    def __init__(self, limit: Callable[[], int]) -> None:
-        self._limit = limit
+    def __init__(self, of: Limit) -> None:
+        self._of = of
         self._taken = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
@@ -22,9 +28,16 @@ class Places:
         """Places taken at present; more than the limit after it has shrunk."""
         return self._taken
 
+    def take_free(self) -> bool:
+        """Take a place if one is free and nobody waits; return whether that was so. Spares a coroutine where it is."""
+        if self._taken < self._of.limit and not self._waiting:
+            self._taken += 1
+            return True
+        return False
+
     async def take(self, *, first: bool = False) -> None:
         """Wait for a place, behind those who wait already or, with `first`, before them."""
-        if self._taken < self._limit() and (first or not self._waiting):
+        if self._taken < self._of.limit and (first or not self._waiting):
             self._taken += 1
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -46,7 +59,7 @@ class Places:
     def give_back(self) -> None:
         """Give a place back."""
         self._taken -= 1
-        while self._waiting and self._taken < self._limit():
+        while self._waiting and self._taken < self._of.limit:
             turn = self._waiting.popleft()
             if not turn.done():
                 self._taken += 1

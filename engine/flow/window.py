@@ -9,8 +9,9 @@ class Window:
     Until the service throttles or slows down for the first time, each success adds a call, which doubles the window
     with each round trip. After that a whole round of successes adds one. A throttled call takes away a third, a slow
     one as much as brings its latency back to the limit; either counts once for all the calls that were in flight
-    together, since these carry the same news. Nothing is added while the processor is busy throughout: more calls in
-    flight would not be faster, and their bodies would push each other out of its cache.
+    together, since these carry the same news. Nothing is added
+    to `BUSY_LIMIT` while the processor is busy throughout: more calls in flight would not be faster, and their bodies
+    would push each other out of its cache.
 
     A call is slow when it takes more than `SLOW_SECONDS` and more than `SLOW_RATIO` times what a call takes alone:
     then calls wait in the server's queue, and more of them would only wait longer, until they time out although the
@@ -19,7 +20,7 @@ class Window:
     still gets many calls at a time.
     """
 
-    __slots__ = ("_credit", "_finding", "alone", "ceiling", "epoch", "floor", "latency", "limit")
+    __slots__ = ("_credit", "_finding", "alone", "ceiling", "epoch", "floor", "latency", "limit", "slow")
 
     DECREASE = 0.67
 
@@ -28,6 +29,8 @@ class Window:
     SLOW_SECONDS = 1.0
     SLOW_RATIO = 2.0
     SLIGHTEST_DECREASE, STEEPEST_DECREASE = 0.8, 0.25
+
+    BUSY_LIMIT = 32  # enough for a whole processor where calls take no longer than writing and reading them
 
     LATENCY_GAIN = 0.2  # weight of the latest call in the running mean
 
@@ -41,13 +44,10 @@ class Window:
         """Running mean of the seconds that a call takes."""
         self.alone = 0.0
         """Seconds that a call takes with nothing else under way; 0 while there was no reason to find out."""
+        self.slow = self.SLOW_SECONDS
+        """Seconds from which on a call counts as slow."""
         self._finding = True
         self._credit = 0
-
-    @property
-    def slow(self) -> float:
-        """Seconds from which on a call counts as slow."""
-        return max(self.SLOW_SECONDS, self.SLOW_RATIO * self.alone)
 
     def succeeded(self, epoch: int, seconds: float, *, busy: bool = False) -> None:
         """Note a call that the service took without complaint, begun in `epoch` and answered after `seconds`.
@@ -56,13 +56,13 @@ class Window:
         """
         self.latency += self.LATENCY_GAIN * (seconds - self.latency)
         if seconds < self.alone:
-            self.alone = seconds
+            self._takes_alone(seconds)
         slow = self.slow
         if seconds > slow:
             self.lagged(epoch, seconds)
             return
         self._credit += 1
-        if busy or self.limit >= self.ceiling or seconds > slow / 2:
+        if self.limit >= self.ceiling or seconds > slow / 2 or (busy and self.limit >= self.BUSY_LIMIT):
             return
         if self._finding or self._credit >= self.limit:
             self.limit += 1
@@ -75,9 +75,13 @@ class Window:
     def lagged(self, epoch: int, seconds: float) -> None:
         """Note a call that began in `epoch` and has taken `seconds`, answered or not."""
         if epoch == self.epoch and self.limit == self.floor:
-            self.alone = seconds
+            self._takes_alone(seconds)
         if seconds > self.slow:
             self._decrease(epoch, max(self.STEEPEST_DECREASE, min(self.SLIGHTEST_DECREASE, self.slow / seconds)))
+
+    def _takes_alone(self, seconds: float) -> None:
+        self.alone = seconds
+        self.slow = max(self.SLOW_SECONDS, self.SLOW_RATIO * seconds)
 
     def _decrease(self, epoch: int, factor: float) -> None:
         if epoch != self.epoch:

@@ -15,7 +15,6 @@ from engine.aws.session import Session
 from engine.aws.transports import open_fetch, open_transport
 from engine.aws.types import SEND_MESSAGE_BATCH
 from engine.config import ProducerSettings
-from engine.flow.gate import MAX_PATIENCE
 from engine.handlers.runtime import Context, Process, deadline_of
 from engine.jobs.ingest import Producer, produce
 
@@ -30,7 +29,7 @@ async def open_producer(env: Mapping[str, str]) -> AsyncIterator[Producer]:
     async with AsyncExitStack() as stack:
         session = Session()
         transport = await stack.enter_async_context(open_transport(settings.transport, session))
-        lane = lane_for(SEND_MESSAGE_BATCH, transport, session, call_timeout=MAX_PATIENCE)
+        lane = lane_for(SEND_MESSAGE_BATCH, transport, session)
         sender = QueueSender(settings.queue_url, lane, max_batch_bytes=settings.max_batch_bytes)
         s3 = S3(session, await stack.enter_async_context(open_fetch(settings.transport, session)))
         yield Producer(settings, Objects(s3), sender, RejectStore(s3))

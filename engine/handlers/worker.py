@@ -16,7 +16,6 @@ from engine.aws.table import TableWriter
 from engine.aws.transports import open_fetch, open_transport
 from engine.aws.types import BATCH_WRITE_ITEM, DESCRIBE_TABLE, SEND_MESSAGE_BATCH
 from engine.config import SQS_MAX_BYTES, WorkerSettings
-from engine.flow.gate import MAX_PATIENCE
 from engine.handlers.runtime import Context, Process, deadline_of
 from engine.jobs.write import Worker, work
 
@@ -34,14 +33,14 @@ async def open_worker(env: Mapping[str, str]) -> AsyncIterator[Worker]:
     async with AsyncExitStack() as stack:
         session = Session()
         transport = await stack.enter_async_context(open_transport(settings.transport, session))
-        write = lane_for(BATCH_WRITE_ITEM, transport, session, call_timeout=MAX_PATIENCE)
+        write = lane_for(BATCH_WRITE_ITEM, transport, session)
         describe = lane_for(DESCRIBE_TABLE, transport, session)
         s3 = S3(session, await stack.enter_async_context(open_fetch(settings.transport, session)))
 
         @cache
         def queue() -> QueueSender:
             """Open the queue when it is first needed: reading the model of SQS slows cold starts."""
-            lane = lane_for(SEND_MESSAGE_BATCH, transport, session, call_timeout=MAX_PATIENCE)
+            lane = lane_for(SEND_MESSAGE_BATCH, transport, session)
             return QueueSender(settings.queue_url or "", lane, max_batch_bytes=SQS_MAX_BYTES)
 
         writer = TableWriter(settings.table, settings.schema, write, describe)

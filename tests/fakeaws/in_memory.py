@@ -16,7 +16,6 @@ from engine.aws.lane import Lane
 from engine.aws.sign import Credentials
 from engine.aws.types import Operation, Reply, Transport
 from engine.flow.backoff import Backoff
-from engine.flow.gate import MAX_PATIENCE
 from tests.fakeaws.backend import Backend
 from tests.fakeaws.s3 import S3, S3Reply
 
@@ -126,5 +125,4 @@ def lane_to(transport: Transport, operation: Operation, backoff: Backoff | None 
         endpoint_url=ENDPOINT,
         region="us-east-1",
         backoff=backoff,
-        call_timeout=MAX_PATIENCE,
     )

@@ -13,7 +13,7 @@ class Crowd:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.places = Places(lambda: self.limit)
+        self.places = Places(self)
         self.inside: list[int] = []
         self.came: list[int] = []
         self.go: dict[int, asyncio.Event] = {}
