@@ -17,7 +17,7 @@ from engine.aws.types import Caller
 from engine.errors import ConfigError, DeadlineExceeded, ServiceError, Verdict, table_at_fault
 from engine.flow.attempts import Attempts
 from engine.flow.backoff import Deadline
-from engine.flow.gate import Gate
+from engine.flow.gate import MAX_PATIENCE, Gate
 from engine.flow.window import Window
 from engine.items import MAX_BATCH_BYTES, MAX_BATCH_ITEMS, Items, batch_body, batches, canonical_key
 from engine.outcome import Outcome, Parts
@@ -93,7 +93,7 @@ class TableWriter:
         attempts = Attempts(self._describe.pause, deadline)
         while True:
             try:
-                keys = _keys_of(await self._describe.call(body, deadline))
+                keys = _keys_of(await self._describe.call(body, deadline, MAX_PATIENCE))
                 break
             except ServiceError as error:
                 attempts.failed(error)

@@ -94,13 +94,13 @@ def test_afterwards_a_window_of_successes_adds_one_call() -> None:
     assert limits == [3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 5, 5, 5, 5]
 
 
-def test_a_busy_process_adds_no_calls() -> None:
-    window = Window(2, 9)
-    for _ in range(9):
+def test_busy_process_adds_no_calls_beyond_what_keeps_it_busy() -> None:
+    window = Window(2, 99)
+    for _ in range(99):
         window.succeeded(window.epoch, 0.01, busy=True)
-    assert window.limit == 2
+    assert window.limit == Window.BUSY_LIMIT
     window.succeeded(window.epoch, 0.01)
-    assert window.limit == 3
+    assert window.limit == Window.BUSY_LIMIT + 1
 
 
 def test_a_throttled_call_takes_back_what_successes_had_gathered() -> None:
