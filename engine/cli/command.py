@@ -93,6 +93,12 @@ def parser() -> argparse.ArgumentParser:
         "among the rejects. Or give the s3:// address of an object: its rows are read once more, from where it is.",
     )
     ingest.add_argument("source", metavar="FILE|s3://BUCKET/KEY", help="a .csv file, here or in S3")
+    ingest.add_argument(
+        "--timeout",
+        type=_count,
+        metavar="SECONDS",
+        help="stop following when nothing has changed for so long (default: 60; with --endpoint-url 20)",
+    )
     images = commands.add_parser(
         "images",
         help="build the three container images",

@@ -14,6 +14,7 @@ from engine.cli.display import Display
 from engine.cli.errors import CliError
 from engine.cli.follow import Follower, Outcome, Upload
 from engine.cli.generate import people
+from engine.cli.schema import schema_in_use
 from engine.cli.words import command_as_called, counted
 from engine.local import stack as stacks
 from engine.local.server import CHECKOUT, LocalServer, local_credentials
@@ -63,7 +64,8 @@ async def _deployed(
 async def _show(
     display: Display, stack: stacks.Stack, endpoint_url: str, region: str | None, *, rows: int, seed: int
 ) -> int:
-    async with Follower(stack, endpoint_url=endpoint_url, region=region) as follower:
+    schema = schema_in_use()
+    async with Follower(stack, schema, endpoint_url=endpoint_url, region=region) as follower:
         sample = await _sample(display, follower)
         if not sample.complete:
             return 1
@@ -88,7 +90,7 @@ async def _show(
     display.heading("Where the rejects are")
     for key in generated.reject_keys:
         display.line(f"s3://{generated.upload.source.bucket}/{key}", style="cyan")
-    display.note("CSV with row, offset, reason and record: mend the records and upload them again.")
+    display.note("CSV with row, offset, reason and record: correct the records and upload them again.")
     display.line()
     return _verdict(display, outcomes, expected={"users.csv": SAMPLE_ROWS, "people.csv": valid})
 

@@ -88,10 +88,22 @@ class Display:
             f"{name}: of {counted(outcome.rows, 'row')} {outcome.written:,} in the table, {len(outcome.rejects):,} "
             f"rejected, {missing:,} not accounted for"
         )
-        if outcome.failed_files > 0:
-            self.note("The producer gave up on the file; its event is in the queue of failures.")
-        if outcome.dead_letters:
-            self.note(f"In the dead-letter queue: {counted(outcome.dead_letters, 'message')}.")
+        source = outcome.upload.source
+        if outcome.ended:
+            self.note(f"The producer ended it as {outcome.ended}")
+        else:
+            self.note(
+                "Nothing has changed for a while, so following has stopped; the ingestion has not. "
+                f"`millpond ingest s3://{source.bucket}/{source.key}` reads it once more, which writes the same items, "
+                "and counts again."
+            )
+        for count, queue in (
+            (outcome.queued, "record queue"),
+            (outcome.dead_letters, "dead-letter queue"),
+            (outcome.failed_files, "failure queue"),
+        ):
+            if count:
+                self.note(f"In the {queue}, of all files: {counted(count, 'message')}.")
         for log_line in outcome.log_lines:
             self.line(f"  {_printable(log_line[:_LOG_LINE_CHARACTERS])}", style="dim")
 
@@ -129,7 +141,7 @@ class Display:
 
             def update(snapshot: Snapshot) -> None:
                 text = shortened(_progress_text(snapshot), room)
-                bar.update(task, completed=snapshot.written or 0, description=text)
+                bar.update(task, completed=snapshot.written + snapshot.rejected, description=text)
 
             yield update
 
@@ -218,10 +230,8 @@ def _printable(text: str) -> str:
 
 
 def _progress_text(snapshot: Snapshot) -> str:
-    if snapshot.counting:
-        return "counting the rows in the table"
     if not snapshot.written and not snapshot.queued:
         return "waiting for the first rows"
-    waiting = f"{counted(snapshot.queued, 'message')} waiting"
-    rows = counted(snapshot.rows, "row")
-    return f"{rows} · {waiting}" if snapshot.written is None else f"{snapshot.written:,} of {rows} · {waiting}"
+    queue = f"{counted(snapshot.queued, 'message')} in the queue"
+    rejected = f" · {snapshot.rejected:,} rejected" if snapshot.rejected else ""
+    return f"{snapshot.written:,} of {counted(snapshot.rows, 'row')}{rejected} · {queue}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,27 +14,39 @@ from botocore.exceptions import ClientError
 
 from engine.cli.display import Display
 from engine.cli.errors import CliError
-from engine.cli.follow import Follower, count_rows
+from engine.cli.follow import Follower, Upload, count_rows
+from engine.cli.schema import schema_in_use
 from engine.cli.words import counted
-from engine.config import QuerySettings
 from engine.deployment import clients
 from engine.errors import BadFile
+from engine.identity import ObjectVersion
 from engine.local import stack as stacks
+from engine.schema.model import Schema
 
 _SUFFIX = ".csv"
 
 
-def run_ingest(display: Display, source: str, *, stack_name: str, endpoint_url: str | None, region: str | None) -> int:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which stack, and how long to wait while nothing changes (seconds; None: as usual)."""
+
+    stack: str
+    endpoint_url: str | None
+    region: str | None
+    timeout: float | None = None
+
+
+def run_ingest(display: Display, source: str, place: Place) -> int:
     """Ingest `source`, a path or an `s3://bucket/key`; exit code 0 when each row is accounted for, 1 when not."""
     if not source.lower().endswith(_SUFFIX):
         raise CliError(f"{source} is not a {_SUFFIX} file, and only CSV files are allowed.")
     if address := s3_address(source):
-        return asyncio.run(_object(display, *address, stack_name, endpoint_url, region))
+        return asyncio.run(_object(display, *address, place))
     path = Path(source)
     if not path.is_file():
         what = "is a directory, not a file" if path.is_dir() else "does not exist"
         raise CliError(f"{source} {what}.")
-    return asyncio.run(_file(display, path, stack_name, endpoint_url, region))
+    return asyncio.run(_file(display, path, place))
 
 
 def s3_address(source: str) -> tuple[str, str] | None:
@@ -47,10 +59,8 @@ def s3_address(source: str) -> tuple[str, str] | None:
     return bucket, key
 
 
-def _count_rows(path: Path) -> int:
+def _count_rows(path: Path, schema: Schema) -> int:
     """The rows of a file that the producer will take; raises `CliError` now rather than wait for it to refuse."""
-    # The settings of the query function read SCHEMA, or else the packaged schema, and ask for nothing besides.
-    schema = QuerySettings.from_env({"SCHEMA": os.environ.get("SCHEMA", "")}).schema
     try:
         return count_rows(path, schema)
     except BadFile as error:
@@ -59,20 +69,65 @@ def _count_rows(path: Path) -> int:
         raise CliError(f"{path} cannot be read: {error.strerror or error}.") from None
 
 
-async def _file(display: Display, path: Path, stack_name: str, endpoint_url: str | None, region: str | None) -> int:
-    rows = await asyncio.to_thread(_count_rows, path)
-    stack = await stacks.find(stack_name, endpoint_url=endpoint_url, region=region)
+def _follower(stack: stacks.Stack, schema: Schema, place: Place) -> Follower:
+    return Follower(stack, schema, endpoint_url=place.endpoint_url, region=place.region, patience=place.timeout)
+
+
+async def _file(display: Display, path: Path, place: Place) -> int:
+    schema = schema_in_use()
+    rows = await asyncio.to_thread(_count_rows, path, schema)
+    stack = await stacks.find(place.stack, endpoint_url=place.endpoint_url, region=place.region)
     key = f"uploads/{path.name}"
     display.heading(f"{path.name} to {stack.name}")
-    async with Follower(stack, endpoint_url=endpoint_url, region=region) as follower:
+    async with _follower(stack, schema, place) as follower:
         with display.step("uploading", f"uploaded as {key}: {counted(rows, 'row')}"):
             upload = await follower.upload(path, key)
-        with display.progress(rows) as report:
-            outcome = await follower.follow(upload, rows, report)
+        return await _follow(display, follower, upload, rows, stack)
+
+
+async def _object(display: Display, bucket: str, key: str, place: Place) -> int:
+    schema = schema_in_use()
+    stack = await stacks.find(place.stack, endpoint_url=place.endpoint_url, region=place.region)
+    display.heading(f"s3://{bucket}/{key} to {stack.name}")
+    async with _follower(stack, schema, place) as follower:
+        try:
+            upload = await follower.existing(bucket, key)
+        except ClientError as error:
+            if error.response["Error"].get("Code") in ("404", "NoSuchKey", "NoSuchBucket", "NotFound"):
+                raise CliError(f"There is no object s3://{bucket}/{key}.") from None
+            raise
+        # The producer may take its whole 900 s, and asking again would start it again.
+        patient = clients.client(
+            "lambda", endpoint_url=place.endpoint_url, region=place.region, attempts=1, read_timeout=905
+        )
+        async with patient as functions:
+            with display.step("the producer reads it", f"{stack.producer} has answered"):
+                payload = json.dumps(notification(upload.source)).encode()
+                reply = await functions.invoke(FunctionName=stack.producer, Payload=payload)
+                result = json.loads(await reply["Payload"].read())
+        if "FunctionError" in reply:
+            message = result.get("errorMessage", "") if isinstance(result, dict) else result
+            raise CliError(f"The producer failed: {message} (its logs are in /aws/lambda/{stack.producer}).")
+        failed = [entry for entry in result["objects"] if entry["status"] != "complete"]
+        for entry in failed:
+            display.failed(f"s3://{bucket}/{key}: {entry['status']}: {entry.get('reason') or ''}")
+        return 1 if failed else await _follow(display, follower, upload, result["totalRows"], stack)
+
+
+async def _follow(display: Display, follower: Follower, upload: Upload, rows: int, stack: stacks.Stack) -> int:
+    """Follow an upload to its end, show what came of it, and return the exit code."""
+    name = upload.source.key.rpartition("/")[2]
+    with display.progress(rows) as report:
+        outcome = await follower.follow(upload, rows, report)
     if outcome.complete:
         display.done(f"{counted(outcome.written, 'row')} in table {stack.table}", outcome.seconds)
     display.line()
-    display.summary([(path.name, outcome)])
+    display.summary([(name, outcome)])
+    if not outcome.certain:
+        display.note(
+            "The schema has no version: for each row an item with its key is there, but nobody can tell from which "
+            "file it is."
+        )
     if outcome.rejects:
         display.line()
         display.reasons(outcome.rejects)
@@ -81,39 +136,12 @@ async def _file(display: Display, path: Path, stack_name: str, endpoint_url: str
             display.line(f"rejects: s3://{stack.bucket}/{reject_key}", style="cyan")
     display.line()
     if not outcome.complete:
-        display.missing(path.name, outcome)
+        display.missing(name, outcome)
     return 0 if outcome.complete else 1
 
 
-async def _object(
-    display: Display, bucket: str, key: str, stack_name: str, endpoint_url: str | None, region: str | None
-) -> int:
-    stack = await stacks.find(stack_name, endpoint_url=endpoint_url, region=region)
-    display.heading(f"s3://{bucket}/{key} to {stack.name}")
-    async with clients.client("s3", endpoint_url=endpoint_url, region=region) as s3:
-        try:
-            head = await s3.head_object(Bucket=bucket, Key=key)
-        except ClientError as error:
-            if error.response["Error"].get("Code") in ("404", "NoSuchKey", "NoSuchBucket", "NotFound"):
-                raise CliError(f"There is no object s3://{bucket}/{key}.") from None
-            raise
-    # The producer may take its whole 900 s, and asking again would start it again.
-    patient = clients.client("lambda", endpoint_url=endpoint_url, region=region, attempts=1, read_timeout=905)
-    async with patient as functions:
-        with display.step("the producer reads it", f"{stack.producer} has answered"):
-            reply = await functions.invoke(
-                FunctionName=stack.producer, Payload=json.dumps(notification(bucket, key, head)).encode()
-            )
-            result = json.loads(await reply["Payload"].read())
-    if "FunctionError" in reply:
-        message = result.get("errorMessage", "") if isinstance(result, dict) else result
-        raise CliError(f"The producer failed: {message} (its logs are in /aws/lambda/{stack.producer}).")
-    return _show_result(display, result)
-
-
-def notification(bucket: str, key: str, head: dict[str, Any]) -> dict[str, Any]:
-    """What S3 would have sent the producer when the object was put; `head` is the reply to HeadObject."""
-    version = head.get("VersionId")
+def notification(source: ObjectVersion) -> dict[str, Any]:
+    """What S3 would have sent the producer when the object was put."""
     return {
         "Records": [
             {
@@ -123,27 +151,13 @@ def notification(bucket: str, key: str, head: dict[str, Any]) -> dict[str, Any]:
                 "eventTime": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
                 "s3": {
                     "s3SchemaVersion": "1.0",
-                    "bucket": {"name": bucket, "arn": f"arn:aws:s3:::{bucket}"},
+                    "bucket": {"name": source.bucket, "arn": f"arn:aws:s3:::{source.bucket}"},
                     "object": {
-                        "key": quote_plus(key, safe="/"),
-                        "size": head["ContentLength"],
-                        "eTag": head["ETag"].strip('"'),
-                        # An object of a bucket without versions has none, or the text "null".
-                        **({"versionId": version} if version and version != "null" else {}),
+                        "key": quote_plus(source.key, safe="/"),
+                        "eTag": source.etag,
+                        **({"versionId": source.version} if source.version else {}),
                     },
                 },
             }
         ]
     }
-
-
-def _show_result(display: Display, result: dict[str, Any]) -> int:
-    display.line()
-    for name in ("totalRows", "validRows", "rejectedRows", "messagesSent", "seconds"):
-        value = result.get(name, 0)
-        display.pairs([(f"{name:<12}", f"{value:,}" if isinstance(value, int) else f"{value:.2f}")])
-    display.line()
-    failed = [entry for entry in result.get("objects", []) if entry["status"] != "complete"]
-    for entry in failed:
-        display.failed(f"s3://{entry['bucket']}/{entry['key']}: {entry['status']}: {entry.get('reason') or ''}")
-    return 1 if failed or result["statusCode"] != 200 else 0

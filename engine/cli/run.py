@@ -12,7 +12,7 @@ from engine.cli.destroy import run_destroy
 from engine.cli.display import Display
 from engine.cli.errors import EXPECTED, explain
 from engine.cli.images import run_base_image, run_images
-from engine.cli.ingest import run_ingest
+from engine.cli.ingest import Place, run_ingest
 from engine.cli.local import run_local
 from engine.cli.target import local_defaults
 from engine.deployment.images import own_architecture
@@ -70,9 +70,7 @@ def _dispatch(options: argparse.Namespace) -> int:
         return run_ingest(
             display,
             options.source,
-            stack_name=options.stack,
-            endpoint_url=options.endpoint_url,
-            region=options.region,
+            Place(options.stack, options.endpoint_url, options.region, options.timeout),
         )
 
 
