@@ -155,8 +155,8 @@ class Write(NamedTuple):
 class DynamoDB:
     """Tables by name, behind one endpoint."""
 
-    def __init__(self, tables: Mapping[str, Table]) -> None:
-        self.tables = dict(tables)
+    def __init__(self, tables: dict[str, Table]) -> None:
+        self.tables = tables
 
     def call(self, operation: str, body: bytes, now: float) -> Json:
         """Answer a call of the JSON protocol. Raises `Refusal`."""
@@ -164,6 +164,8 @@ class DynamoDB:
         match operation:
             case "BatchWriteItem":
                 return self.write(self.checked(request, len(body)), now)
+            case "PutItem" | "DeleteItem":
+                return self._write_one(request, "Item" if operation == "PutItem" else "Key", now)
             case "Query":
                 return query(self.table(request.get("TableName")), request)
             case "Scan":
@@ -201,6 +203,13 @@ class DynamoDB:
             key, _ = table.checked(request["DeleteRequest"]["Key"])
             return Write(name, key, 1, None, request)
         raise invalid("The provided key element does not match the schema")
+
+    def _write_one(self, request: Json, what: str, now: float) -> Json:
+        """Put the item, or delete that of the key: a batch of one, which is never left unprocessed."""
+        only(request, frozenset({"TableName", what}))
+        one = {"PutRequest": {"Item": request[what]}} if what == "Item" else {"DeleteRequest": {"Key": request[what]}}
+        self.write([self._write(request["TableName"], one)], now)
+        return {}
 
     def write(self, writes: Iterable[Write], now: float) -> Json:
         """Do what there is capacity for, and return the reply, which names the rest. Raises `Refusal`."""

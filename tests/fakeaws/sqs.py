@@ -14,7 +14,7 @@ import hashlib
 import heapq
 import itertools
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -86,13 +86,15 @@ class Message:
 
     def received(self) -> Json:
         """Return what ReceiveMessage says of it."""
+        digest = {"MD5OfMessageAttributes": attributes_md5(self.attributes)} if self.attributes else {}
+        attributes = {"MessageAttributes": self.attributes, **digest} if self.attributes else {}
         return {
             "MessageId": self.message_id,
             "ReceiptHandle": self.receipt,
             "MD5OfBody": _md5(self.body),
             "Body": self.body,
             "Attributes": self.system_attributes(),
-            **({"MessageAttributes": self.attributes} if self.attributes else {}),
+            **attributes,
         }
 
     def system_attributes(self) -> dict[str, str]:
@@ -233,8 +235,8 @@ class Entry(NamedTuple):
 class Sqs:
     """Queues by name, behind one endpoint."""
 
-    def __init__(self, queues: Mapping[str, Queue]) -> None:
-        self.queues = dict(queues)
+    def __init__(self, queues: dict[str, Queue]) -> None:
+        self.queues = queues
 
     def call(self, operation: str, body: bytes, now: float) -> Json:
         """Answer a call of the JSON protocol. Raises `Refusal`."""
