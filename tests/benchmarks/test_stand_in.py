@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
@@ -195,3 +197,10 @@ def test_the_length_of_a_chunked_body() -> None:
     assert chunked_length(b"head" + body + b"next", 4) == len(body)
     for cut in range(len(body)):
         assert chunked_length(b"head" + body[:cut], 4) > cut
+
+
+def test_the_stand_in_loads_neither_test_tools_nor_the_engine() -> None:
+    """The benchmarks' environment has no pytest, and what is measured must not share code with its other side."""
+    program = "import sys, benchmarks.stand_in; print(*{name.partition('.')[0] for name in sys.modules})"
+    printed = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    assert not {"pytest", "hypothesis", "moto", "engine"} & set(printed.split())

@@ -15,7 +15,7 @@ from tests.emulators import dynamodb_local, localstack
 from tests.fakeaws.dynamodb import Table
 from tests.fakeaws.fault_objects import ObjectServer
 from tests.fakeaws.fault_server import FaultServer
-from tests.fakeaws.sqs import Queue
+from tests.fakeaws.queues import Queue
 
 EVERYTHING = frozenset({"s3", "sqs", "dynamodb", "iam", "sts"})
 

@@ -12,8 +12,9 @@ from engine.flow.backoff import NEVER, Deadline
 from tests.fakeaws.backend import Backend
 from tests.fakeaws.dynamodb import DynamoDB, Table
 from tests.fakeaws.in_memory import InMemory, InMemoryObjects, Server, lane_to
+from tests.fakeaws.queues import Queue
 from tests.fakeaws.s3 import S3
-from tests.fakeaws.sqs import Queue, Sqs
+from tests.fakeaws.sqs import Sqs
 from tests.fakeaws.virtual_time import Deadlock, now, run
 
 

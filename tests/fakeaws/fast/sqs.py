@@ -13,7 +13,8 @@ from tests.fakeaws.fast.contents import Contents
 from tests.fakeaws.fast.http import json_bytes
 from tests.fakeaws.fast.state import Counts, Settings
 from tests.fakeaws.protocol import document_of, error_reply, json_reply
-from tests.fakeaws.sqs import Entry, Message, Queue, Sqs
+from tests.fakeaws.queues import Message, Queue
+from tests.fakeaws.sqs import Entry, Sqs
 
 Json = dict[str, Any]
 
