@@ -199,8 +199,20 @@ def test_the_length_of_a_chunked_body() -> None:
         assert chunked_length(b"head" + body[:cut], 4) > cut
 
 
-def test_the_stand_in_loads_neither_test_tools_nor_the_engine() -> None:
-    """The benchmarks' environment has no pytest, and what is measured must not share code with its other side."""
-    program = "import sys, benchmarks.stand_in; print(*{name.partition('.')[0] for name in sys.modules})"
-    printed = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
-    assert not {"pytest", "hypothesis", "moto", "engine"} & set(printed.split())
+@pytest.mark.parametrize("module", ["benchmarks.stand_in", "benchmarks.contenders.slow_table"])
+def test_benchmarks_load_no_test_tools(module: str) -> None:
+    """Their environment has none."""
+    assert not {"pytest", "hypothesis", "moto"} & loaded_by(module)
+
+
+def test_the_stand_in_loads_nothing_of_the_engine() -> None:
+    """What is measured must not be what measures."""
+    assert "engine" not in loaded_by("benchmarks.stand_in")
+
+
+def loaded_by(module: str) -> set[str]:
+    """The packages that importing a module loads."""
+    program = f"import sys, {module}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    return set(
+        subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.split()
+    )
