@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any
 
 from benchmarks import data, endpoint, machine, plots, report
-from benchmarks.harness import Sinks, ask, sinks
+from benchmarks.harness import StandIns, ask, stand_ins
 from benchmarks.model import Options
 from benchmarks.processes import ROOT, cores
 from benchmarks.questions import QUESTIONS
@@ -90,7 +90,7 @@ def _url(text: str) -> str:
     return text
 
 
-def ceiling(running: Sinks, *, tls: bool, seconds: float) -> dict[str, Any]:
+def ceiling(running: StandIns, *, tls: bool, seconds: float) -> dict[str, Any]:
     """Ask what the stand-in itself can take, with the load generator on the contender's core."""
     at = running.at(tls=tls)
     at.control("/_config", {})
@@ -139,7 +139,7 @@ def measure(options: Options, only: list[str] | None, out: Path) -> str:
     about: dict[str, Any] = {**machine.describe(options), "pulse_ms": {}}
     began = time.monotonic()
     answers = []
-    with sinks() as running:
+    with stand_ins() as running:
         say("the stand-in's own ceiling")
         ceilings = {"HTTP": ceiling(running, tls=False, seconds=0.5 if quick else 3.0)}
         if any(question.name == "work-tls" for question in questions):

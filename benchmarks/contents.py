@@ -99,5 +99,6 @@ CONTENTS = Contents(
     records=records_of,
     numbers=numbers_of,
     units=data.sqs_units,
+    sent=data.MODIFIED,
     items={data.TABLE: [user()]},
 )

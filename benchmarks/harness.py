@@ -21,7 +21,7 @@ from typing import Any
 from benchmarks.figures import Summary, summarise
 from benchmarks.model import Entry, Figures, Json, Options, Question, Run, Usual
 from benchmarks.prices import Usage, dollars_per_million
-from benchmarks.processes import RunFailed, SinkProcess, environment, run, sink
+from benchmarks.processes import RunFailed, StandInProcess, environment, run, stand_in
 from tests.fakeaws.signatures import ACCESS_KEY
 
 MAX_REPEAT = 1_000_000
@@ -49,28 +49,28 @@ class Line:
     missing: str = ""
 
 
-class Sinks:
+class StandIns:
     """The stand-ins, started when they are first wanted."""
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
-        self._running: dict[bool, SinkProcess] = {}
+        self._running: dict[bool, StandInProcess] = {}
 
-    def at(self, *, tls: bool) -> SinkProcess:
+    def at(self, *, tls: bool) -> StandInProcess:
         """Return the stand-in with or without TLS."""
         if tls not in self._running:
-            self._running[tls] = self._stack.enter_context(sink(tls=tls))
+            self._running[tls] = self._stack.enter_context(stand_in(tls=tls))
         return self._running[tls]
 
 
 @contextlib.contextmanager
-def sinks() -> Iterator[Sinks]:
+def stand_ins() -> Iterator[StandIns]:
     """Open the stand-ins; they end with the context."""
     with ExitStack() as stack:
-        yield Sinks(stack)
+        yield StandIns(stack)
 
 
-def ask(question: Question, options: Options, running: Sinks, say: Say) -> list[Line]:
+def ask(question: Question, options: Options, running: StandIns, say: Say) -> list[Line]:
     """Run a question to its end and return one line for each entry."""
     entries = question.entries(options)
     lines = []
@@ -98,7 +98,7 @@ def ask(question: Question, options: Options, running: Sinks, say: Say) -> list[
     return lines
 
 
-def _prepare(entry: Entry, folder: Path, options: Options, running: Sinks) -> Json:
+def _prepare(entry: Entry, folder: Path, options: Options, running: StandIns) -> Json:
     """Write the files of an entry, check it in full, and return the specification of a measured run."""
     folder.mkdir()
     spec = dict(entry.spec, warmup=entry.warmup, records_per_call=entry.records_per_call)
@@ -112,7 +112,7 @@ def _prepare(entry: Entry, folder: Path, options: Options, running: Sinks) -> Js
         return spec
     if entry.repeat is not None and (options.quick or not entry.counted or entry.records_per_call > MAX_CHECKED):
         return {**spec, "repeat": entry.repeat}
-    checked = dict(entry.sink, sample=1, keys=True) if entry.counted else entry.sink
+    checked = dict(entry.stand_in, sample=1, keys=True) if entry.counted else entry.stand_in
     result = _run(entry, {**spec, "repeat": 1}, checked, running)
     _hold(entry, result)
     if entry.distinct and result.counts["keys"] != entry.distinct:
@@ -122,14 +122,14 @@ def _prepare(entry: Entry, folder: Path, options: Options, running: Sinks) -> Js
     # The checks take longer than the work, on the other core: the processor time tells more than the clock.
     once = max(result.results[0]["cpu"], 1e-6) if entry.counted else max(result.results[0]["wall"], 1e-6)
     wanted = options.seconds * entry.share
-    if not entry.counted or entry.sink.get("latency_median_ms"):
+    if not entry.counted or entry.stand_in.get("latency_median_ms"):
         once = max(once, result.results[0]["wall"] / 4)
     return {**spec, "repeat": min(MAX_REPEAT, max(1, math.ceil(wanted / once)))}
 
 
-def _round(question: Question, entry: Entry, line: Line, spec: Json, running: Sinks, say: Say) -> None:
+def _round(question: Question, entry: Entry, line: Line, spec: Json, running: StandIns, say: Say) -> None:
     try:
-        result = _run(entry, spec, entry.sink, running)
+        result = _run(entry, spec, entry.stand_in, running)
         _hold(entry, result)
     except RunFailed as error:
         line.void.append(str(error))
@@ -143,7 +143,7 @@ def _round(question: Question, entry: Entry, line: Line, spec: Json, running: Si
     say(f"  {entry.label}: {shown}")
 
 
-def _run(entry: Entry, spec: Json, settings: Json, running: Sinks) -> Run:
+def _run(entry: Entry, spec: Json, settings: Json, running: StandIns) -> Run:
     at = running.at(tls=entry.tls)
     at.control("/_config", settings)
     specs: list[Json] = [spec]

@@ -21,8 +21,10 @@ _PACKAGES = ("uvloop", "orjson", "aiobotocore", "aioboto3", "boto3", "aws-lambda
 
 def describe(options: Options) -> dict[str, Any]:
     """Return processor, cores, memory, system, versions, and where the processes were put."""
-    of_sink, of_contender = cores()
-    apart = "The stand-in has one core, the contender another." if of_sink != of_contender else "Both share one core."
+    of_stand_in, of_contender = cores()
+    apart = (
+        "The stand-in has one core, the contender another." if of_stand_in != of_contender else "Both share one core."
+    )
     return {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "processor": _processor(),

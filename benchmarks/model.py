@@ -52,7 +52,7 @@ class Entry:
     event: Any = None
     content: bytes | None = None
     """Bytes to be read from a file."""
-    sink: Json = field(default_factory=dict)
+    stand_in: Json = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     tls: bool = False
     processes: int = 1

@@ -40,7 +40,7 @@ def cores() -> tuple[set[int], set[int]]:
 
 
 @dataclass(slots=True)
-class SinkProcess:
+class StandInProcess:
     """A stand-in that runs. `authority`: certificate to trust, empty without TLS."""
 
     url: str
@@ -64,7 +64,7 @@ class Target(Protocol):
 
 
 @contextlib.contextmanager
-def sink(*, tls: bool = False) -> Iterator[SinkProcess]:
+def stand_in(*, tls: bool = False) -> Iterator[StandInProcess]:
     """Run a stand-in on its core."""
     command = [sys.executable, "-m", "benchmarks.stand_in", *(["--tls"] if tls else [])]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
@@ -74,7 +74,7 @@ def sink(*, tls: bool = False) -> Iterator[SinkProcess]:
         about = json.loads(process.stdout.readline() or "{}")
         if "url" not in about:
             raise RunFailed("the stand-in did not start")
-        yield SinkProcess(about["url"], about["authority"])
+        yield StandInProcess(about["url"], about["authority"])
     finally:
         process.terminate()
         process.wait(10)

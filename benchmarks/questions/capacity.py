@@ -20,7 +20,7 @@ def _entry(wcu: int, form: str, exceptions: float, options: Options) -> Entry:
         row_bytes=options.row_bytes,
         per_message=100,
         spec={"seconds": SECONDS},
-        sink={
+        stand_in={
             "wcu": wcu,
             "exception_share": exceptions,
             "timeline": True,
@@ -51,7 +51,7 @@ def figures(entry: Entry, run: Run) -> Figures:
     refused = counts["errors"].get("ProvisionedThroughputExceededException", 0)
     sent = counts["rows_written"] + counts["rows_refused"]
     return {
-        "used": settled / entry.sink["wcu"],
+        "used": settled / entry.stand_in["wcu"],
         "refused_calls": refused / calls,
         "throttled_calls": (refused + counts["partial"]) / calls,
         "refused_rows": counts["rows_refused"] / sent,

@@ -16,7 +16,7 @@ def _entry(contender: Contender, rows: int, per_message: int, options: Options, 
         label=f"{contender.label} ({rows:,} rows)",
         spec={"task": "chain", **(spec or {})},
         event=data.s3_event(data.key_of(rows, size)),
-        sink={"keep_messages": True},
+        stand_in={"keep_messages": True},
         records_per_call=rows,
         counted="rows_written",
         distinct=2 * rows,  # in the queue, and in the table

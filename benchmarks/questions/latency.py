@@ -22,7 +22,7 @@ def entries(options: Options) -> list[Entry]:
             f"{workers} workers, {messages} messages an event, 10/50 ms",
             row_bytes=size,
             messages=messages,
-            sink=SLOW,
+            stand_in=SLOW,
             processes=workers,
             share=1 / workers,
         )
@@ -30,14 +30,14 @@ def entries(options: Options) -> list[Entry]:
     ]
     return [
         worker(rivals.MILLPOND, "worker, at once", row_bytes=size),
-        worker(rivals.MILLPOND, "worker, 10/50 ms", row_bytes=size, sink=SLOW),
+        worker(rivals.MILLPOND, "worker, 10/50 ms", row_bytes=size, stand_in=SLOW),
         worker(rivals.MILLPOND, "worker, 100 messages an event, at once", row_bytes=size, messages=100),
-        worker(rivals.MILLPOND, "worker, 100 messages an event, 10/50 ms", row_bytes=size, messages=100, sink=SLOW),
+        worker(rivals.MILLPOND, "worker, 100 messages an event, 10/50 ms", row_bytes=size, messages=100, stand_in=SLOW),
         *together,
         producer(rivals.MILLPOND, 1_000_000, "producer, at once", row_bytes=size),
-        producer(rivals.MILLPOND, 1_000_000, "producer, 10/50 ms", row_bytes=size, sink=SLOW),
-        worker(rivals.THREADS, "boto3, 32 threads, 10/50 ms", row_bytes=size, spec={"way": "threads"}, sink=SLOW),
-        worker(rivals.GO, "Go, 10/50 ms", row_bytes=size, env=rivals.GO_ENV, sink=SLOW),
+        producer(rivals.MILLPOND, 1_000_000, "producer, 10/50 ms", row_bytes=size, stand_in=SLOW),
+        worker(rivals.THREADS, "boto3, 32 threads, 10/50 ms", row_bytes=size, spec={"way": "threads"}, stand_in=SLOW),
+        worker(rivals.GO, "Go, 10/50 ms", row_bytes=size, env=rivals.GO_ENV, stand_in=SLOW),
     ]
 
 

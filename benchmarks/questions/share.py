@@ -22,7 +22,7 @@ def entries(options: Options) -> list[Entry]:
             row_bytes=options.row_bytes,
             per_message=100,
             spec={"seconds": SECONDS},
-            sink={"wcu": wcu, "timeline": True, "latency_median_ms": 5, "latency_p99_ms": 15},
+            stand_in={"wcu": wcu, "timeline": True, "latency_median_ms": 5, "latency_p99_ms": 15},
             warmup=0,
             processes=WORKERS,
             rounds=3,
@@ -39,7 +39,7 @@ def figures(entry: Entry, run: Run) -> Figures:
     seconds = (behind - first) / SLOTS_PER_SECOND
     return {
         "unfairness": fairness(shares),
-        "used": sum(shares) / seconds / entry.sink["wcu"],
+        "used": sum(shares) / seconds / entry.stand_in["wcu"],
         "least": min(shares) / seconds,
         "most": max(shares) / seconds,
     }

@@ -35,7 +35,7 @@ async def open_producer(env: Mapping[str, str]) -> AsyncIterator[Producer]:
         yield Producer(settings, Objects(s3), sender, RejectStore(s3))
 
 
-_process = Process(open_producer)
+process = Process(open_producer)
 
 
 def handler(event: Any, context: Context) -> dict[str, Any]:
@@ -44,4 +44,4 @@ def handler(event: Any, context: Context) -> dict[str, Any]:
     async def work(producer: Producer) -> dict[str, Any]:
         return await produce(producer, event, deadline_of(context, RESERVE_SECONDS))
 
-    return _process.run(work)
+    return process.run(work)

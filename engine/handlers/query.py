@@ -40,7 +40,7 @@ async def open_query(env: Mapping[str, str]) -> AsyncIterator[Query]:
         yield Query(settings.schema, TableReader(settings.table, settings.schema, query, scan))
 
 
-_process = Process(open_query)
+process = Process(open_query)
 
 
 def handler(event: Any, context: Context) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def _answered(event: Any, context: Context) -> tuple[int, bytes, dict[str, str]]
 
     try:
         request = read_request(event)
-        body = _process.run(work)
+        body = process.run(work)
     except BadRequest as error:
         return error.status, orjson.dumps({"error": str(error)}), {"Allow": error.allow} if error.allow else {}
     except Exception as error:

@@ -47,7 +47,7 @@ async def open_worker(env: Mapping[str, str]) -> AsyncIterator[Worker]:
         yield Worker(settings, writer, RejectStore(s3), queue if settings.queue_url else None)
 
 
-_process = Process(open_worker)
+process = Process(open_worker)
 
 
 def handler(event: Any, context: Context) -> dict[str, Any]:
@@ -57,4 +57,4 @@ def handler(event: Any, context: Context) -> dict[str, Any]:
         deadline, last = deadline_of(context, RESERVE_SECONDS), deadline_of(context, ANSWER_SECONDS)
         return await work(worker, event, deadline, last)
 
-    return _process.run(run)
+    return process.run(run)

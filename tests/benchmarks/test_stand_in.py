@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
@@ -106,8 +108,11 @@ def test_messages_come_back_once_if_they_are_kept(stand: Stand) -> None:
     url = f"{stand.url}/0/{data.QUEUE}"
     for number in range(12):
         stand.sqs.send_message(QueueUrl=url, MessageBody=data.plain_body(number))
-    got = [len(stand.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])) for _ in range(3)]
-    assert got == [10, 2, 0]
+    received = [stand.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []) for _ in range(3)]
+    assert [len(messages) for messages in received] == [10, 2, 0]
+    # A rival makes keys of it: repeated runs are to write the same.
+    sent = {each["Attributes"]["SentTimestamp"] for messages in received for each in messages}
+    assert sent == {f"{data.MODIFIED}000"}
 
 
 def test_objects_are_the_rows(stand: Stand) -> None:
@@ -195,3 +200,22 @@ def test_the_length_of_a_chunked_body() -> None:
     assert chunked_length(b"head" + body + b"next", 4) == len(body)
     for cut in range(len(body)):
         assert chunked_length(b"head" + body[:cut], 4) > cut
+
+
+@pytest.mark.parametrize("module", ["benchmarks.stand_in", "benchmarks.contenders.slow_table"])
+def test_benchmarks_load_no_test_tools(module: str) -> None:
+    """Their environment has none."""
+    assert not {"pytest", "hypothesis", "moto"} & loaded_by(module)
+
+
+def test_the_stand_in_loads_nothing_of_the_engine() -> None:
+    """What is measured must not be what measures."""
+    assert "engine" not in loaded_by("benchmarks.stand_in")
+
+
+def loaded_by(module: str) -> set[str]:
+    """The packages that importing a module loads."""
+    program = f"import sys, {module}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    return set(
+        subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.split()
+    )

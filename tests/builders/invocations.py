@@ -35,7 +35,7 @@ def fresh_processes() -> Iterator[None]:
         yield
     finally:
         for module in (producer, worker, query):
-            module._process.close()
+            module.process.close()
 
 
 def s3_record(

@@ -12,6 +12,10 @@ import pytest
 from botocore.config import Config
 
 from tests.emulators import dynamodb_local, localstack
+from tests.fakeaws.dynamodb import Table
+from tests.fakeaws.fault_objects import ObjectServer
+from tests.fakeaws.fault_server import FaultServer
+from tests.fakeaws.queues import Queue
 
 EVERYTHING = frozenset({"s3", "sqs", "dynamodb", "iam", "sts"})
 
@@ -20,6 +24,8 @@ PLACES = {
     "ministack": EVERYTHING,
     "dynamodb_local": frozenset({"dynamodb"}),
     "localstack": frozenset({"s3", "sqs", "dynamodb"}),
+    "stand_in": frozenset({"dynamodb", "sqs"}),
+    "stand_in_s3": frozenset({"s3"}),
 }
 """Where contract tests run, and the services that are there. A test runs at each place that has what it uses."""
 
@@ -131,6 +137,46 @@ class Cloud:
             if "LastEvaluatedKey" not in reply:
                 return sorted(items, key=lambda item: json.dumps(item, sort_keys=True))
             more = {"ExclusiveStartKey": reply["LastEvaluatedKey"]}
+
+
+class StandIn(Cloud):
+    """The stand-in that the other tests use: it is held to the same contract as what others have made."""
+
+    def __init__(self, server: FaultServer) -> None:
+        """Make clients of a running server."""
+        super().__init__("stand_in", server.endpoint)
+        self._server = server
+
+    def queue(self) -> str:
+        """The URL of a new queue."""
+        name = f"queue-{uuid.uuid4().hex[:12]}"
+        self._server.queues[name] = Queue()
+        return self._server.queue_url(name)
+
+    def table(self, keys: Mapping[str, str] | None = None) -> str:
+        """The name of a new table."""
+        name = f"table-{uuid.uuid4().hex[:12]}"
+        self._server.tables[name] = Table(keys or {"email": "S", "createdAt": "N"})
+        return name
+
+
+class StandInS3(Cloud):
+    """The stand-in for S3."""
+
+    def __init__(self, server: ObjectServer) -> None:
+        """Make clients of a running server."""
+        super().__init__("stand_in_s3", server.endpoint)
+        self._server = server
+
+    def bucket(self, *, versioned: bool = False) -> str:
+        """A new bucket."""
+        name = f"bucket-{uuid.uuid4().hex[:12]}"
+        self._server.make_bucket(name, versioned=versioned)
+        return name
+
+    def keys(self, bucket: str) -> list[str]:
+        """The keys in a bucket, in order."""
+        return sorted(key for name, key in self._server.objects if name == bucket)
 
 
 def same_numbers(item: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -8,10 +8,13 @@ from moto.server import ThreadedMotoServer
 
 from engine.local.server import LocalServer
 from tests.builders.invocations import fresh_processes
-from tests.contract.clouds import EMULATORS, Cloud, places
+from tests.contract.clouds import EMULATORS, Cloud, StandIn, StandInS3, places
 from tests.emulators.dynamodb_local import dynamodb_local
 from tests.emulators.localstack import localstack
 from tests.emulators.process import Unavailable
+from tests.fakeaws.fault_objects import ObjectServer
+from tests.fakeaws.fault_server import FaultServer
+from tests.fakeaws.listener import in_thread
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -91,6 +94,24 @@ def localstack_cloud() -> Iterator[Cloud]:
     """LocalStack with clients. Never emptied: a test uses names of its own."""
     with localstack() as url:
         cloud = Cloud("localstack", url)
+        yield cloud
+        cloud.close()
+
+
+@pytest.fixture(scope="session")
+def stand_in_cloud() -> Iterator[Cloud]:
+    """The stand-in for DynamoDB and SQS with clients. Never emptied: a test uses names of its own."""
+    with in_thread(FaultServer()) as server:
+        cloud = StandIn(server)
+        yield cloud
+        cloud.close()
+
+
+@pytest.fixture(scope="session")
+def stand_in_s3_cloud() -> Iterator[Cloud]:
+    """The stand-in for S3 with clients. Never emptied: a test uses names of its own."""
+    with in_thread(ObjectServer(buckets=set())) as server:
+        cloud = StandInS3(server)
         yield cloud
         cloud.close()
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from engine.handlers import query
+from tests.builders.http_events import FRONT_ENDS, rest
 from tests.builders.invocations import Context, Json, api_event, encoded
 from tests.contract.clouds import Cloud
-from tests.http_events import FRONT_ENDS, rest
 
 pytestmark = pytest.mark.uses("dynamodb")
 

@@ -13,7 +13,7 @@ from engine.errors import ConfigError, ServiceError
 from engine.handlers import producer, worker
 from engine.identity import ObjectVersion
 from tests.builders.invocations import SENT_MS, Context, Json, event_of, failures, metrics_in, s3_record, sqs_record
-from tests.builders.messages import MODIFIED, packed, users
+from tests.builders.messages import MODIFIED, UPLOAD, packed, users
 from tests.builders.samples import version_of
 from tests.contract.clouds import Cloud, same_numbers
 
@@ -73,7 +73,7 @@ def test_packed_and_plain_messages_go_together(cloud: Cloud, table: str) -> None
             "name": {"S": "Name 60"},
             "email": {"S": "user60@example.com"},
             "phone": {"S": "N/A"},
-            "createdAt": {"N": version_of(MODIFIED, 60, ObjectVersion(**packed([])["object"]).ingestion)},
+            "createdAt": {"N": version_of(MODIFIED, 60, UPLOAD.ingestion)},
             "processedAt": {"S": "2026-04-04T00:00:01.234Z"},
         }
     )

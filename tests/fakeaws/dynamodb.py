@@ -63,17 +63,24 @@ class Table:
     throttled: int = 0
     """Batches that were refused in part or whole for want of capacity."""
 
+    def __post_init__(self) -> None:
+        """Look up what each key attribute must be, once and not for each item."""
+        self._key_parts = [
+            (name, kind, most) for (name, kind), most in zip(self.key.items(), MAX_KEY_BYTES, strict=False)
+        ]
+
     def key_of(self, item: Mapping[str, Any]) -> Key:
-        """Return the item's key. Raises `Refusal` for one that is missing or wrong."""
+        """Return the key of an item whose values are valid. Raises `Refusal` if it is missing or wrong."""
         parts = []
-        for (name, kind), most in zip(self.key.items(), MAX_KEY_BYTES, strict=False):
-            if name not in item:
+        for name, kind, most in self._key_parts:
+            value = item.get(name)
+            if value is None:
                 raise invalid(f"One or more parameter values were invalid: Missing the key {name} in the item")
-            ((actual, content),) = item[name].items()
-            if actual != kind:
+            content = value.get(kind)
+            if content is None:
                 raise invalid(
                     "One or more parameter values were invalid: "
-                    f"Type mismatch for key {name} expected: {kind} actual: {actual}"
+                    f"Type mismatch for key {name} expected: {kind} actual: {min(value, default='nothing')}"
                 )
             if content == "":
                 what = "string" if kind == "S" else "binary"
@@ -81,7 +88,7 @@ class Table:
                     "One or more parameter values are not valid. The AttributeValue for a key attribute "
                     f"cannot contain an empty {what} value. Key: {name}"
                 )
-            if kind != "N" and len(content) * 4 > most and check_value(item[name]) > most:
+            if kind != "N" and len(content) * 4 > most and check_value(value) > most:
                 raise invalid(f"One or more parameter values were invalid: Size of {name} has exceeded {most} bytes")
             parts.append(key_text(kind, content))
         return tuple(parts)
@@ -148,8 +155,8 @@ class Write(NamedTuple):
 class DynamoDB:
     """Tables by name, behind one endpoint."""
 
-    def __init__(self, tables: Mapping[str, Table]) -> None:
-        self.tables = dict(tables)
+    def __init__(self, tables: dict[str, Table]) -> None:
+        self.tables = tables
 
     def call(self, operation: str, body: bytes, now: float) -> Json:
         """Answer a call of the JSON protocol. Raises `Refusal`."""
@@ -157,6 +164,8 @@ class DynamoDB:
         match operation:
             case "BatchWriteItem":
                 return self.write(self.checked(request, len(body)), now)
+            case "PutItem" | "DeleteItem":
+                return self._write_one(request, "Item" if operation == "PutItem" else "Key", now)
             case "Query":
                 return query(self.table(request.get("TableName")), request)
             case "Scan":
@@ -191,8 +200,16 @@ class DynamoDB:
             key, units = table.checked(item)
             return Write(name, key, units, item, request)
         if len(request) == 1 and "DeleteRequest" in request and set(request["DeleteRequest"]["Key"]) == set(table.key):
-            return Write(name, table.key_of(request["DeleteRequest"]["Key"]), 1, None, request)
+            key, _ = table.checked(request["DeleteRequest"]["Key"])
+            return Write(name, key, 1, None, request)
         raise invalid("The provided key element does not match the schema")
+
+    def _write_one(self, request: Json, what: str, now: float) -> Json:
+        """Put the item, or delete that of the key: a batch of one, which is never left unprocessed."""
+        only(request, frozenset({"TableName", what}))
+        one = {"PutRequest": {"Item": request[what]}} if what == "Item" else {"DeleteRequest": {"Key": request[what]}}
+        self.write([self._write(request["TableName"], one)], now)
+        return {}
 
     def write(self, writes: Iterable[Write], now: float) -> Json:
         """Do what there is capacity for, and return the reply, which names the rest. Raises `Refusal`."""

@@ -123,11 +123,13 @@ def on_the_wire(reply: S3Reply, method: str = "GET") -> Reply:
 class ObjectServer(Listener):
     """An S3 that does as the plan says; `plan` may be set anew at any time."""
 
-    def __init__(self, plan: ObjectPlan | Iterable[ObjectFault | None] = ()) -> None:
-        """Have no objects; any bucket is there."""
+    def __init__(
+        self, plan: ObjectPlan | Iterable[ObjectFault | None] = (), *, buckets: set[str] | None = None
+    ) -> None:
+        """Have no objects; any bucket is there, unless some are named."""
         super().__init__()
         self.plan = plan
-        self._s3 = S3()
+        self._s3 = S3(buckets=buckets)
         self.headers: Mapping[str, str] = {}  # what else S3 says of every object
         self.requests: list[ObjectRequest] = []
 
@@ -147,6 +149,13 @@ class ObjectServer(Listener):
     def put(self, bucket: str, key: str, body: bytes, *, modified: int = MODIFIED) -> Stored:
         """Put an object, behind the client's back."""
         return self._s3.put(bucket, key, body, modified=modified)
+
+    def make_bucket(self, bucket: str, *, versioned: bool) -> None:
+        """Make a bucket; one that is not `versioned` forgets replaced objects."""
+        if self._s3.buckets is not None:
+            self._s3.buckets.add(bucket)
+        if versioned:
+            self._s3.versioned.add(bucket)
 
     @property
     def objects(self) -> dict[tuple[str, str], Stored]:

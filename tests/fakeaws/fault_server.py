@@ -41,7 +41,8 @@ from tests.fakeaws.plans import (
     chosen,
 )
 from tests.fakeaws.protocol import JsonReply, document_of, error_reply, json_reply
-from tests.fakeaws.sqs import Queue, Sqs
+from tests.fakeaws.queues import Queue
+from tests.fakeaws.sqs import Sqs
 
 
 class FaultServer(Listener):

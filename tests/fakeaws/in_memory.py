@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from engine.aws.lane import Lane
 from engine.aws.sign import Credentials
-from engine.aws.types import Operation, Reply, Transport
+from engine.aws.types import Operation, Reply, Request, Transport
 from engine.flow.backoff import Backoff
 from tests.fakeaws.backend import Backend
 from tests.fakeaws.s3 import S3, S3Reply
@@ -102,14 +102,16 @@ class InMemoryObjects:
     def __init__(self, s3: S3, seconds: float = 0.03) -> None:
         self._s3, self._seconds = s3, seconds
 
-    async def __call__(self, url: str, headers: Mapping[str, str], patience: float) -> InMemoryObject:
-        """Send a GET; see `Fetch`."""
-        parts = urlsplit(url)
+    async def __call__(self, request: Request, patience: float) -> InMemoryObject:
+        """Send a request; see `Fetch`."""
+        parts = urlsplit(request.url)
         async with asyncio.timeout(patience):
             await asyncio.sleep(self._seconds)
-        lower = {name.lower(): value for name, value in headers.items()}
+        lower = {name.lower(): value for name, value in request.headers.items()}
         target = f"{parts.path}?{parts.query}" if parts.query else parts.path
-        return InMemoryObject(self._s3.answer("GET", target, lower, b"", asyncio.get_running_loop().time()))
+        return InMemoryObject(
+            self._s3.answer(request.method, target, lower, request.body, asyncio.get_running_loop().time())
+        )
 
 
 def lane_to(transport: Transport, operation: Operation, backoff: Backoff | None = None) -> Lane:

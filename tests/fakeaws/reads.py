@@ -84,6 +84,7 @@ def scan(table: Readable, request: Json) -> Json:
 def _start_key(table: Readable, start: Json) -> Key:
     if set(start) != set(table.key):
         raise invalid("The provided starting key is invalid")
+    item_bytes(start)
     return table.key_of(start)
 
 

@@ -1,10 +1,10 @@
-"""A model of S3: objects and their versions; GET and HEAD with ranges and conditions, PUT. No clock of its own.
+"""A model of S3: objects and their versions; GET and HEAD with ranges and conditions, PUT, DELETE. It has no clock.
 
     s3 = S3()
     s3.put("bucket", "uploads/users.csv", b"name,mail,phone\\n")
     reply = s3.answer("GET", "/bucket/uploads/users.csv", {"range": "bytes=5-"}, b"", now)
 
-Requests name the bucket in the path. Any bucket exists.
+Requests name the bucket in the path.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import base64
 import hashlib
 import re
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
@@ -120,34 +120,62 @@ def error_reply(refusal: Refusal) -> S3Reply:
 class S3:
     """Objects by bucket and key. In `versioned` buckets those that were replaced can still be read by their version.
 
-    `generated` names objects that were never put, by bucket and key.
+    `generated` names objects that were never put, by bucket and key. Any bucket exists, unless `buckets` are given.
     """
 
     def __init__(
-        self, *, versioned: bool = False, generated: Callable[[str, str], Content | None] | None = None
+        self,
+        *,
+        versioned: Iterable[str] = (),
+        generated: Callable[[str, str], Content | None] | None = None,
+        buckets: set[str] | None = None,
     ) -> None:
         self.objects: dict[tuple[str, str], Stored] = {}
         self.replaced: dict[tuple[str, str, str], Stored] = {}
-        self._versioned, self._generated = versioned, generated
-        self._puts = 0
+        self.versioned, self._generated = set(versioned), generated
+        self.buckets = buckets
+        self._markers: set[tuple[str, str, str]] = set()
+        self._versions = 0
 
     def put(
         self, bucket: str, key: str, body: bytes, *, modified: int = MODIFIED, content_type: str = "text/csv"
     ) -> Stored:
         """Put an object past the protocol."""
-        self._puts += 1
-        version = f"version-{self._puts}" if self._versioned else None
+        self._set_aside(bucket, key)
+        stored = self.objects[bucket, key] = Stored(body, modified, content_type, self._new_version(bucket))
+        return stored
+
+    def delete(self, bucket: str, key: str, version: str | None = None) -> str | None:
+        """Delete an object or one of its versions; returns the version id of what was deleted or of the marker."""
+        if version is not None:
+            if (found := self.objects.get((bucket, key))) is not None and found.version == version:
+                del self.objects[bucket, key]
+            self.replaced.pop((bucket, key, version), None)
+            return version
+        self._set_aside(bucket, key)
+        self.objects.pop((bucket, key), None)
+        marker = self._new_version(bucket)
+        if marker is not None:
+            self._markers.add((bucket, key, marker))
+        return marker
+
+    def _set_aside(self, bucket: str, key: str) -> None:
+        """Keep the current object under its version, if it has one."""
         old = self.objects.get((bucket, key))
         if old is not None and old.version is not None:
             self.replaced[bucket, key, old.version] = old
-        stored = self.objects[bucket, key] = Stored(body, modified, content_type, version)
-        return stored
+
+    def _new_version(self, bucket: str) -> str | None:
+        self._versions += 1
+        return f"version-{self._versions}" if bucket in self.versioned else None
 
     def find(self, bucket: str, key: str, version: str | None = None) -> Content:
         """Return an object. Raises `Refusal`."""
         found: Content | None = self.objects.get((bucket, key))
         if found is None and self._generated is not None:
             found = self._generated(bucket, key)
+        if version is not None and (bucket, key, version) in self._markers:
+            raise Refusal("MethodNotAllowed", "The specified method is not allowed against this resource.", 405)
         if version is not None and (found is None or found.version != version):
             found = self.replaced.get((bucket, key, version))
             if found is None:
@@ -170,12 +198,17 @@ class S3:
         bucket, _, key = unquote(path).removeprefix("/").partition("/")
         if unknown := sorted((set(parameters) - _PARAMETERS) | (set(headers) & _CONDITIONS)):
             raise not_modelled(f"{unknown[0]} in requests to S3")
+        if self.buckets is not None and bucket not in self.buckets:
+            raise Refusal("NoSuchBucket", "The specified bucket does not exist", 404)
         if not key:
             raise not_modelled(f"{method} of a bucket in S3")
         if method in ("GET", "HEAD"):
             return _get(self.find(bucket, key, parameters.get("versionId")), headers)
         if method == "PUT":
             return self._put(bucket, key, headers, body, now)
+        if method == "DELETE":
+            deleted = self.delete(bucket, key, parameters.get("versionId"))
+            return S3Reply(204, {"x-amz-version-id": deleted} if deleted else {})
         raise not_modelled(f"{method} in S3")
 
     def _put(self, bucket: str, key: str, headers: Mapping[str, str], body: bytes, now: float) -> S3Reply:

@@ -15,7 +15,8 @@ from tests.fakeaws.fast.contents import Contents
 from tests.fakeaws.fast.dynamodb import BATCH_WRITE_ITEM, Tables
 from tests.fakeaws.fast.sqs import Queues
 from tests.fakeaws.fast.state import Counts, Settings
-from tests.fakeaws.sqs import Queue, Sqs
+from tests.fakeaws.queues import Queue
+from tests.fakeaws.sqs import Sqs
 
 Json = dict[str, Any]
 

@@ -6,7 +6,8 @@ import orjson
 import pytest
 
 from tests.fakeaws.errors import Refusal
-from tests.fakeaws.sqs import Message, Queue, Sqs
+from tests.fakeaws.queues import Message, Queue
+from tests.fakeaws.sqs import Sqs
 
 Json = dict[str, Any]
 URL = "http://127.0.0.1:1/123456789012/q"

@@ -89,10 +89,27 @@ def test_a_condition_that_holds() -> None:
 
 
 def test_versions_stay_readable() -> None:
-    s3 = S3(versioned=True)
+    s3 = S3(versioned=["bucket"])
     first, second = put(s3, b"old").headers["x-amz-version-id"], put(s3, b"new").headers["x-amz-version-id"]
     assert [get(s3, f"{PATH}?versionId={version}").body() for version in (first, second)] == [b"old", b"new"]
     assert get(s3).headers["x-amz-version-id"] == second
+
+
+def test_deleted_objects_are_gone_and_their_versions_stay() -> None:
+    s3 = S3(versioned=["bucket"])
+    version = put(s3).headers["x-amz-version-id"]
+    marker = s3.answer("DELETE", PATH, {}, b"", 0.0).headers["x-amz-version-id"]
+    assert code_of(get(s3)) == "NoSuchKey"
+    assert get(s3, f"{PATH}?versionId={version}").body() == BODY
+    assert code_of(get(s3, f"{PATH}?versionId={marker}")) == "MethodNotAllowed"
+    assert s3.answer("DELETE", f"{PATH}?versionId={version}", {}, b"", 0.0).status == 204
+    assert code_of(get(s3, f"{PATH}?versionId={version}")) == "NoSuchVersion"
+
+
+def test_buckets_are_all_there_or_those_that_are_named() -> None:
+    s3 = S3(buckets={"other"})
+    assert code_of(put(s3)) == "NoSuchBucket"
+    assert put(s3, target="/other/k").status == 200
 
 
 def test_digests_are_held_against_the_body() -> None:

@@ -44,6 +44,16 @@ def test_items_are_put_and_deleted() -> None:
     assert list(of.tables["users"].items) == [("a@example.com", "2")]
 
 
+def test_single_items_are_put_and_deleted() -> None:
+    of = database()
+    of.call("PutItem", orjson.dumps({"TableName": "users", "Item": item(1)}), 0.0)
+    assert list(of.tables["users"].items.values()) == [item(1)]
+    of.call("DeleteItem", orjson.dumps({"TableName": "users", "Key": item(1)}), 0.0)
+    assert not of.tables["users"].items
+    conditional = {"TableName": "users", "Item": item(1), "ConditionExpression": "attribute_not_exists(email)"}
+    assert refusal(orjson.dumps(conditional), "PutItem").code == "NotModelled"
+
+
 @pytest.mark.parametrize(
     ("value", "said"),
     [

@@ -6,14 +6,15 @@ import time
 import orjson
 import pytest
 
-from engine.aws.types import BATCH_WRITE_ITEM, SEND_MESSAGE_BATCH
+from engine.aws.types import BATCH_WRITE_ITEM, SEND_MESSAGE_BATCH, Fetch, Request
 from engine.errors import ServiceError, Verdict
 from engine.flow.backoff import NEVER, Deadline
 from tests.fakeaws.backend import Backend
 from tests.fakeaws.dynamodb import DynamoDB, Table
 from tests.fakeaws.in_memory import InMemory, InMemoryObjects, Server, lane_to
+from tests.fakeaws.queues import Queue
 from tests.fakeaws.s3 import S3
-from tests.fakeaws.sqs import Queue, Sqs
+from tests.fakeaws.sqs import Sqs
 from tests.fakeaws.virtual_time import Deadlock, now, run
 
 
@@ -127,12 +128,13 @@ def test_objects_come_through_memory() -> None:
     s3.put("bucket", "a.csv", b"0123456789")
 
     async def scenario() -> tuple[int, str | None, list[bytes]]:
-        fetch = InMemoryObjects(s3, seconds=1.0)
-        reply = await fetch("http://127.0.0.1:1/bucket/a.csv", {"Range": "bytes=2-"}, 10.0)
+        fetch: Fetch = InMemoryObjects(s3, seconds=1.0)
+        url = "http://127.0.0.1:1/bucket/a.csv"
+        reply = await fetch(Request("GET", url, {"Range": "bytes=2-"}), 10.0)
         pieces = [await reply.read(5) for _ in range(3)]
         assert now() == pytest.approx(1.0)
         with pytest.raises(TimeoutError):
-            await fetch("http://127.0.0.1:1/bucket/a.csv", {}, 0.5)
+            await fetch(Request("GET", url, {}), 0.5)
         return reply.status, reply.headers.get("content-range"), pieces
 
     assert run(scenario()) == (206, "bytes 2-9/10", [b"23456", b"789", b""])

@@ -169,19 +169,17 @@ def test_poison_becomes_a_reject_and_its_message_is_acknowledged(
     assert [line.split(",")[0] for line in second.splitlines()] == ["row", "60", "99"]
 
 
-def test_poison_beside_a_deadline(
-    fault_server: FaultServer, object_server: ObjectServer, env: pytest.MonkeyPatch
-) -> None:
+def test_poison_beside_a_deadline(fault_server: FaultServer, object_server: ObjectServer) -> None:
     # m0 has a poison row and all others written: done. m1 has a poison row and one that does not get in: back.
     def plan(call: Call) -> Fault | None:
         if any(map(has_row(60), call.entries)):
             return Silent()
         return Poison(has_row(7, 99))
 
-    warm_up(fault_server)
-    env.setattr(worker, "ANSWER_SECONDS", 0.0)
     fault_server.plan = plan
-    assert work(*batch(3), seconds=5.0) == ["m1"]
+    assert work(*batch(1)) == []  # opens the clients, which is not to count against a short time
+    object_server.objects.clear()
+    assert work(*batch(3), seconds=6.0) == ["m1"]
     (key,) = [key for _, key in object_server.objects]
     assert "message-000000000000000-000000-" in key
 
@@ -214,14 +212,9 @@ def test_what_cannot_pass_is_loud_and_acknowledges_nothing(fault_server: FaultSe
 def test_one_loop_and_one_set_of_clients_for_all_invocations(fault_server: FaultServer) -> None:
     small = sqs_record("a", packed(users(1, 20)))
     assert work(small) == []
-    process = worker._process
-    loop, state = process._loop, process._state
-    assert loop is not None
-    assert state is not None
     for _ in range(10):
         assert work(small) == []
-    assert (process._loop, process._state) == (loop, state)
-    assert fault_server.connections == 1
+    assert fault_server.connections == 1  # another loop or client would have one of its own
 
 
 @pytest.mark.parametrize("kind", TRANSPORTS)
@@ -245,9 +238,7 @@ def test_credentials_that_expire_are_renewed(fault_server: FaultServer, env: pyt
     env.setenv("AWS_ACCESS_KEY_ID", "NEW")
     env.setenv("AWS_SESSION_TOKEN", "new-token")
     fault_server.plan = lambda call: EXPIRED_TOKEN if call.access_key == "OLD" else None
-    state = worker._process._state
     assert work(*batch()) == []
-    assert worker._process._state is state
     last = fault_server.calls[-1]
     assert (last.access_key, last.headers["x-amz-security-token"]) == ("NEW", "new-token")
     assert "x-amz-security-token" in last.headers["authorization"]

@@ -18,7 +18,8 @@ from tests.fakeaws.backend import Backend
 from tests.fakeaws.capacity import TokenBucket
 from tests.fakeaws.dynamodb import DynamoDB, Table
 from tests.fakeaws.in_memory import InMemory, Server, lane_to
-from tests.fakeaws.sqs import Queue, Sqs
+from tests.fakeaws.queues import Queue
+from tests.fakeaws.sqs import Sqs
 
 QUEUE_URL = "https://sqs.us-east-1.amazonaws.com/123456789012/user-csv-queue"
 # The template's defaults.

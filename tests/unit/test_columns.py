@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.schema.columns import Column, RowPlan
-from tests.builders.samples import PRODUCTS, USERS, schema_of, texts
+from tests.builders.samples import PRODUCTS, USERS, schema_of
+from tests.builders.texts import texts
 
 USER_PLAN = USERS.plan(["name", "mail", "phone"])
 PRODUCT_PLAN = PRODUCTS.plan(["Article No", "price", "stock", "active", "grade", "title", "Colour"])

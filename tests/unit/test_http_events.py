@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from engine.errors import BadRequest
 from engine.http_events import FrontEnd, front_end_of, method_of, read_request
-from tests.builders.samples import texts
-from tests.http_events import FRONT_ENDS, Query, balancer, balancer_multi, function_url, http_1, http_2, rest
+from tests.builders.http_events import FRONT_ENDS, Query, balancer, balancer_multi, function_url, http_1, http_2, rest
+from tests.builders.texts import texts
 
 PAGE: Query = (("limit", "5"), ("startKey", "a b+c/ü="))
 

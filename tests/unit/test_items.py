@@ -16,7 +16,8 @@ from engine.items import MAX_BATCH_BYTES, MAX_BATCH_ITEMS, Items, batch_body, ba
 from engine.messages.message import Message
 from engine.messages.parse import parse_message
 from tests.builders.messages import UPLOAD, USER_COLUMNS, items_of, puts, received
-from tests.builders.samples import PROCESSED_AT, PRODUCTS, USERS, texts, version_of
+from tests.builders.samples import PROCESSED_AT, PRODUCTS, USERS, version_of
+from tests.builders.texts import texts
 
 DIGITS = version_of(0, 0, UPLOAD.ingestion)[-10:]
 PLAIN_TEXTS = st.text("abcé€\U0001f600 ,'{}[]:", max_size=8)

@@ -14,7 +14,8 @@ from engine.identity import ObjectVersion
 from engine.messages.message import Message, Outgoing
 from engine.messages.packed import MAX_SHARED_BYTES, Packer
 from engine.messages.parse import parse_message
-from tests.builders.samples import LEGAL, PROCESSED_AT, PRODUCTS, SOURCE, USERS, rows_of, texts
+from tests.builders.samples import PROCESSED_AT, PRODUCTS, SOURCE, USERS, rows_of
+from tests.builders.texts import LEGAL, texts
 
 COLUMNS = ("name", "email", "phone")
 Row = tuple[Any, ...]

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from engine.errors import MalformedMessage
 from engine.messages.message import Message, Refused
 from engine.messages.parse import parse_message
-from tests.builders.samples import PRODUCTS, USERS, rows_of, texts
+from tests.builders.samples import PRODUCTS, USERS, rows_of
+from tests.builders.texts import texts
 
 SECRET = "secret@example.com"
 

@@ -15,7 +15,8 @@ from engine.messages.parse import parse_message
 from engine.messages.plain import PlainPacker
 from engine.schema.columns import RowPlan
 from engine.schema.model import Schema
-from tests.builders.samples import LEGAL, PROCESSED_AT, PRODUCTS, SOURCE, USERS, rows_of, schema_of, texts
+from tests.builders.samples import PROCESSED_AT, PRODUCTS, SOURCE, USERS, rows_of, schema_of
+from tests.builders.texts import LEGAL, texts
 
 SENT = 1_800_000_000
 

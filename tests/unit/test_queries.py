@@ -25,7 +25,8 @@ from engine.queries import (
     to_json,
 )
 from engine.schema.model import Schema
-from tests.builders.samples import PRODUCTS, USERS, schema_of, texts, version_of
+from tests.builders.samples import PRODUCTS, USERS, schema_of, version_of
+from tests.builders.texts import texts
 
 NUMBERED = schema_of(
     '[key]\npartition = "id"\nsort = "s"\n[columns.id]\ntype = "N"\nrequired = true\n[columns.s]\nrequired = true'

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from engine.errors import BadFile
 from engine.reading.block import Reject
 from engine.rejects import MAX_REASONS, OTHER_REASONS, RejectFiles, folder_of, read_rejects, span_part
-from tests.builders.samples import SOURCE, texts
+from tests.builders.samples import SOURCE
+from tests.builders.texts import texts
 
 # What a spreadsheet may take for a formula, the escape itself, and all that may begin a new cell.
 FORMULAS = st.text(st.sampled_from("=+-@'\t\r\n;,\" \xa0\u3000\uff1d\uff0b\uff0d\uff20|a1"), max_size=12)

@@ -13,8 +13,9 @@ from engine.errors import BadRequest
 from engine.http_events import FrontEnd, front_end_of
 from engine.pages import MAX_ESCAPE, Conditions, HistoryPage, ListPage, latest, wire_bytes
 from engine.queries import History, Listing, to_json
-from tests.builders.samples import USERS, texts, version_of
-from tests.http_events import balancer
+from tests.builders.http_events import balancer
+from tests.builders.samples import USERS, version_of
+from tests.builders.texts import texts
 
 LAMBDA_QUOTA = 6_291_556  # what Lambda enforces under the name of 6 MB
 ITEM_QUOTA = 409_600  # DynamoDB: 400 KB, names included

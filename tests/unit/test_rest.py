@@ -13,7 +13,8 @@ from engine.messages.parse import parse_message
 from engine.messages.rest import rest_of, times_handed_on
 from tests.builders.invocations import sqs_record
 from tests.builders.messages import items_of, packed, puts, users
-from tests.builders.samples import LEGAL, USERS, texts
+from tests.builders.samples import USERS
+from tests.builders.texts import LEGAL, texts
 
 
 def received(outgoing: Outgoing) -> dict[str, Any]:

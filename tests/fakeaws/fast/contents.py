@@ -22,5 +22,7 @@ class Contents:
     """Which records a message holds. Raises `ValueError` for one that is not of records."""
     units: Callable[[int], int]
     """How many requests SQS bills for a call with so many bytes of payload."""
+    sent: float = 0.0
+    """What every message says of when it was sent, in seconds since 1970."""
     items: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
     """Items that reads find, by table."""

@@ -13,7 +13,8 @@ from tests.fakeaws.fast.contents import Contents
 from tests.fakeaws.fast.http import json_bytes
 from tests.fakeaws.fast.state import Counts, Settings
 from tests.fakeaws.protocol import document_of, error_reply, json_reply
-from tests.fakeaws.sqs import Entry, Message, Queue, Sqs
+from tests.fakeaws.queues import Message, Queue
+from tests.fakeaws.sqs import Entry, Sqs
 
 Json = dict[str, Any]
 
@@ -27,13 +28,31 @@ class PassingQueue(Queue):
         return Message("", {}, f"message-{self.taken}")
 
 
+class KeepingQueue(Queue):
+    """A queue whose messages all say that they were sent at one time, so that repeated runs do the same."""
+
+    def __init__(self, sent: float) -> None:
+        super().__init__()
+        self._sent = sent
+
+    def send(self, body: str, attributes: Json, now: float, delay: float | None = None) -> Message:
+        """Take a message."""
+        message = super().send(body, attributes, now, delay)
+        message.sent = self._sent
+        return message
+
+
 class Queues:
     """Takes messages, and gives them back if they are kept."""
 
     def __init__(self, contents: Contents, settings: Settings, counts: Counts) -> None:
         self._contents, self._settings, self._counts = contents, settings, counts
-        kind = Queue if settings.keep_messages else PassingQueue
-        self._model = Sqs({name: kind() for name in contents.queues})
+        self._model = Sqs(
+            {
+                name: KeepingQueue(contents.sent) if settings.keep_messages else PassingQueue()
+                for name in contents.queues
+            }
+        )
 
     def answer(self, target: str, body: bytes, now: float, *, check: bool) -> bytes:
         """Answer one call; `check` what is sent in full or count only."""
