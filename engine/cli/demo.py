@@ -101,8 +101,14 @@ async def _sample(display: Display, follower: Follower) -> Outcome:
 
 
 async def _generated(display: Display, follower: Follower, rows: int, seed: int) -> tuple[Outcome, int]:
-    upload, valid = await _upload_people(display, follower, rows, seed)
-    return await _follow(display, follower, "people.csv", upload, rows), valid
+    with tempfile.TemporaryDirectory(prefix="millpond-demo-") as directory:
+        path = Path(directory) / "people.csv"
+        with display.step(f"making up {rows:,} people", f"people.csv made up: {counted(rows, 'row')}, some broken"):
+            valid = await asyncio.to_thread(_write, path, rows, seed)
+        size = path.stat().st_size / 1e6
+        with display.step("uploading people.csv", f"people.csv uploaded: {size:,.1f} MB"):
+            upload = await follower.upload(path, "uploads/people.csv")
+        return await _follow(display, follower, "people.csv", upload, rows), valid
 
 
 async def _follow(display: Display, follower: Follower, name: str, upload: Upload, rows: int) -> Outcome:
@@ -114,16 +120,6 @@ async def _follow(display: Display, follower: Follower, name: str, upload: Uploa
     else:
         display.missing(name, outcome)
     return outcome
-
-
-async def _upload_people(display: Display, follower: Follower, rows: int, seed: int) -> tuple[Upload, int]:
-    with tempfile.TemporaryDirectory(prefix="millpond-demo-") as directory:
-        path = Path(directory) / "people.csv"
-        with display.step(f"making up {rows:,} people", f"people.csv made up: {counted(rows, 'row')}, some broken"):
-            valid = await asyncio.to_thread(_write, path, rows, seed)
-        size = path.stat().st_size / 1e6
-        with display.step("uploading people.csv", f"people.csv uploaded: {size:,.1f} MB"):
-            return await follower.upload(path, "uploads/people.csv"), valid
 
 
 def _write(path: Path, rows: int, seed: int) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from engine.cli.demo import run_demo
 from engine.cli.display import Display
 from engine.cli.ingest import Place, run_ingest
 from engine.deployment import clients
@@ -127,3 +128,12 @@ def test_rows_that_never_come_are_said_to_be_missing(local_stack: LocalStack, tm
     assert "of 30 rows 0 in the table, 0 rejected, 30 not accounted for" in shown
     assert "In the record queue, of all files" in shown
     assert json.dumps("u1@") not in shown
+
+
+def test_demo_on_a_deployed_stack_accounts_for_every_row(local_stack: LocalStack) -> None:
+    output = io.StringIO()
+    display = Display(Console(file=output, width=200))
+    stack = local_stack.outputs.name
+    code = run_demo(display, rows=700, seed=3, endpoint_url=local_stack.endpoint_url, stack_name=stack, region=None)
+    assert code == 0, output.getvalue()
+    assert "every row is accounted for" in output.getvalue()
