@@ -103,9 +103,8 @@ class ReplyProtocol(asyncio.Protocol):
         self._transport = self._parser = None
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Store a header field; trailers are ignored (called by the parser)."""
-        if not self.status:
-            self._fields.append((name, value))
+        """Store a header field, or a trailer, which nobody reads (called by the parser)."""
+        self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Store status and headers, unless the reply is an interim one (called by the parser)."""
@@ -123,8 +122,8 @@ class Connection(ReplyProtocol):
         super().__init__()
         self._reply: asyncio.Future[RawReply] | None = None
         self._body: list[bytes] = []
-        self._size = 0
-        self._used = False
+        self._size = 0  # bytes of the body
+        self._used = self._begun = False
         self.closed = False
 
     async def send(self, head: bytes, body: bytes, seconds: float) -> RawReply:
@@ -137,6 +136,7 @@ class Connection(ReplyProtocol):
         loop = asyncio.get_running_loop()
         self._reply = loop.create_future()
         self.status = self._size = self._bytes_without_body = 0
+        self._fields, self._begun = [], False
         timer = loop.call_later(seconds, self._expire)
         try:
             self._transport.write(head + body)
@@ -162,30 +162,26 @@ class Connection(ReplyProtocol):
         if self._reply is not None and not self._reply.done():
             self._reply.set_exception(kind(reason))
 
-    def data_received(self, data: bytes) -> None:
-        """Parse bytes of a reply (called by the event loop)."""
-        self._size += len(data)
-        if self._reply is None or self._size > MAX_HEAD_BYTES + MAX_BODY_BYTES:
-            # Unsolicited bytes: the server is out of step, so the connection must not be reused.
-            self.fail(ConnectionError, "the server sent more than a reply")
-        else:
-            super().data_received(data)
-
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail the request in flight, if any (called by the event loop)."""
-        if self._used and not self._size:
+        if self._used and not self._begun:
             self.fail(StaleConnectionError, "the server had closed the connection")
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
-        """Refuse an unsolicited reply (called by the parser)."""
-        if self._reply is None:
-            self.fail(ConnectionError, "the server sent more than a reply")
+        """Refuse an unsolicited reply (called by the parser at its first byte)."""
+        self._begun = True
+        if self._reply is None:  # the server is out of step, so the connection must not be reused
+            self.close()
 
     def on_body(self, body: bytes) -> None:
         """Store a piece of the body (called by the parser)."""
         self._bytes_without_body = 0
-        self._body.append(body)
+        self._size += len(body)
+        if self._size > MAX_BODY_BYTES:
+            self.fail(ConnectionError, "the server sent more than a reply")
+        else:
+            self._body.append(body)
 
     def on_message_complete(self) -> None:
         """Deliver the reply, unless it is an interim one (called by the parser)."""
