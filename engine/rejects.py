@@ -13,11 +13,12 @@ of these places, and so restores every text exactly. See https://owasp.org/www-c
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 from engine.errors import BadFile
 from engine.identity import ObjectVersion
@@ -116,6 +117,23 @@ def _original(text: str) -> str:
 def span_part(first_byte: int) -> str:
     """Return the name of the part of an object that begins at `first_byte`."""
     return f"span-{first_byte:015d}"
+
+
+def message_part(name: str, rejects: Sequence[Reject]) -> str:
+    """Return the part's name for the rejects of a message of that name.
+
+    Senders choose the numbers of their messages: the content keeps two with one number apart, and is the same on each
+    attempt.
+    """
+    content = "\n".join(f"{reject.row},{reject.record}" for reject in rejects)
+    return f"message-{name}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
+
+
+def record_of(values: Sequence[Any]) -> str:
+    """Return the cleaned values of a row as the text of a record, for where its original text is not at hand."""
+    text = io.StringIO(newline="")
+    csv.writer(text).writerow(values)
+    return text.getvalue().removesuffix("\r\n")
 
 
 def folder_of(prefix: str, source: ObjectVersion) -> str:

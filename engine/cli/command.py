@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 
 from engine import __version__
+from engine.deployment import STACK_NAME
 from engine.deployment.images import BUILDERS, PLATFORMS
-from engine.local import STACK_NAME
 
 MAX_STACK_NAME = 55
 """Lambda: a function's name has at most 64 characters, and one is called <stack>-producer."""

@@ -16,8 +16,10 @@ from engine.cli.follow import Follower, Outcome, Upload
 from engine.cli.generate import people
 from engine.cli.schema import schema_in_use
 from engine.cli.words import command_as_called, counted
-from engine.local import stack as stacks
-from engine.local.server import CHECKOUT, LocalServer, local_credentials
+from engine.deployment import stack as stacks
+from engine.deployment.checkout import CHECKOUT
+from engine.local.server import LocalServer, local_credentials
+from engine.local.stack import deploy_local
 
 SAMPLE = CHECKOUT / "examples" / "users.csv"
 SAMPLE_ROWS = 10
@@ -46,7 +48,7 @@ def run_demo(
 
 async def _local(display: Display, endpoint_url: str, *, rows: int, seed: int) -> int:
     with display.step("deploying", "deployed: bucket, queues, functions, table, API"):
-        stack = await stacks.deploy_local(endpoint_url)
+        stack = await deploy_local(endpoint_url)
     code = await _show(display, stack, endpoint_url, None, rows=rows, seed=seed)
     again = f"{command_as_called(sys.argv[0])} local"
     display.note(f"All of this is gone now. `{again}` starts one that stays, for files of your own.")

@@ -18,12 +18,11 @@ from engine.cli.errors import EXPECTED, CliError, explain
 from engine.cli.images import pinned_base
 from engine.cli.words import command_as_called, listed
 from engine.deployment import base, registry
+from engine.deployment.checkout import CHECKOUT, TEMPLATE
 from engine.deployment.images import FUNCTIONS, Builder, ImageError, Recipe, own_architecture
 from engine.deployment.parameters import ARCHITECTURE, IMAGE_PARAMETERS, conflicts, defaults, invalid, unknown
 from engine.deployment.stacks import ChangeSet, Stacks
-from engine.local.packaging import read_template, without_tls_policies, write_template
-from engine.local.server import CHECKOUT
-from engine.local.stack import TEMPLATE
+from engine.deployment.template import read_template, without_tls_policies, write_template
 
 REPOSITORIES = CHECKOUT / "deploy" / "repositories.yaml"
 

@@ -12,29 +12,14 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from engine.deployment.images import ImageError
-from engine.deployment.stacks import DeploymentError
-from engine.errors import BadFile, ConfigError
-from engine.local.server import LocalServerError
-from engine.local.stack import StackError
+from engine.errors import MillpondError
 
 
-class CliError(Exception):
+class CliError(MillpondError):
     """A mistake that the person can put right; the message is all they need."""
 
 
-EXPECTED = (
-    CliError,
-    BadFile,
-    ConfigError,
-    DeploymentError,
-    ImageError,
-    LocalServerError,
-    StackError,
-    BotoCoreError,
-    ClientError,
-    ResponseParserError,
-)
+EXPECTED = (MillpondError, BotoCoreError, ClientError, ResponseParserError)
 """What the command turns into one line on standard error and exit code 2. Anything else is a bug, with a traceback."""
 
 

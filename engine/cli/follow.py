@@ -19,8 +19,8 @@ from typing import Any
 from engine.cli.expected import Expected, expected, take_found, version_attribute, wire_key
 from engine.cli.rejects import read_rejects
 from engine.deployment import clients
+from engine.deployment.stack import Stack
 from engine.identity import ObjectVersion
-from engine.local.stack import Stack
 from engine.reading.block import Reject
 from engine.reading.delimited import CsvReader
 from engine.schema.model import Schema

@@ -18,9 +18,9 @@ from engine.cli.follow import Follower, Upload, count_rows
 from engine.cli.schema import schema_in_use
 from engine.cli.words import counted
 from engine.deployment import clients
+from engine.deployment import stack as stacks
 from engine.errors import BadFile
 from engine.identity import ObjectVersion
-from engine.local import stack as stacks
 from engine.schema.model import Schema
 
 _SUFFIX = ".csv"

@@ -11,8 +11,10 @@ from pathlib import Path
 
 from engine.cli.display import Display
 from engine.cli.words import command_as_called
-from engine.local import stack as stacks
-from engine.local.server import CHECKOUT, CREDENTIALS, LocalServer, local_credentials
+from engine.deployment import stack as stacks
+from engine.deployment.checkout import CHECKOUT
+from engine.local.server import CREDENTIALS, LocalServer, local_credentials
+from engine.local.stack import deploy_local
 
 
 def run_local(display: Display, *, port: int | None) -> int:
@@ -23,7 +25,7 @@ def run_local(display: Display, *, port: int | None) -> int:
             server = stack.enter_context(LocalServer(port=port))
             stack.enter_context(local_credentials())
         with display.step("deploying", "deployed: bucket, queues, functions, table, API"):
-            deployed = asyncio.run(stacks.deploy_local(server.endpoint_url))
+            deployed = asyncio.run(deploy_local(server.endpoint_url))
         _instructions(display, deployed, server.endpoint_url)
         try:
             while True:

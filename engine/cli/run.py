@@ -15,8 +15,8 @@ from engine.cli.images import run_base_image, run_images
 from engine.cli.ingest import Place, run_ingest
 from engine.cli.local import run_local
 from engine.cli.target import local_defaults
+from engine.deployment.checkout import CHECKOUT
 from engine.deployment.images import own_architecture
-from engine.local.server import CHECKOUT
 
 
 def run(options: argparse.Namespace) -> int:

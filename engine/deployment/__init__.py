@@ -1,5 +1,9 @@
 """From a checkout to production.
 
 The base image (`base`), the images (`images`), their repositories (`registry`), the parameters of the template
-(`parameters`), stacks by change sets (`stacks`).
+(`parameters`), templates as data (`template`), stacks by change sets (`stacks`), and the
+parts of a deployed one (`stack`).
 """
+
+STACK_NAME = "millpond"
+"""The name of the stack, here and in production, unless told otherwise."""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from engine import __version__
 from engine.deployment.interrupts import heard_at_once
+from engine.errors import MillpondError
 
 FUNCTIONS = ("producer", "worker", "query")
 
@@ -26,7 +27,7 @@ PLATFORMS = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
-class ImageError(Exception):
+class ImageError(MillpondError):
     """An image cannot be built or pushed; the message says which and what to do, in one line."""
 
 

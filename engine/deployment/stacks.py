@@ -14,6 +14,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from engine.errors import MillpondError
+
 POLL_SECONDS = 2.0
 
 _POLLS_UNTIL_BEGUN = 15
@@ -41,7 +43,7 @@ _ADVICE = {
 }
 
 
-class DeploymentError(Exception):
+class DeploymentError(MillpondError):
     """A stack cannot be changed; the message says which resource and why, and what to do, in one line."""
 
 

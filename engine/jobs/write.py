@@ -8,9 +8,6 @@ is left to messages that are at fault themselves: these come back as failures.
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -29,7 +26,7 @@ from engine.messages.parse import parse_message
 from engine.messages.rest import rest_of, times_handed_on
 from engine.outcome import Outcome
 from engine.reading.block import Reject
-from engine.rejects import RejectFiles, folder_of
+from engine.rejects import RejectFiles, folder_of, message_part, record_of
 
 MAX_FAILING_ROUNDS = 100
 """How many times a message is handed on whose rows get server errors while the table takes nothing else, so that
@@ -171,7 +168,9 @@ async def _record_rejects(worker: Worker, delivery: _Delivery, outcome: Outcome,
     own, message = delivery.own, delivery.message
     if message is not None:
         refused = [(index - own.start, reason) for index, reason in sorted(outcome.refused.items()) if index in own]
-        delivery.rejects += [Reject(message.numbers[i], None, reason, _as_csv(message.row(i))) for i, reason in refused]
+        delivery.rejects += [
+            Reject(message.numbers[i], None, reason, record_of(message.row(i))) for i, reason in refused
+        ]
     if not delivery.rejects:
         return True
     try:
@@ -193,16 +192,6 @@ async def _put_rejects(worker: Worker, delivery: _Delivery, last: Deadline) -> b
         return False
     name = delivery.message.name if delivery.message else delivery.message_id
     folder = folder_of(settings.rejects_prefix, source) if source else f"{settings.rejects_prefix}plain/"
-    # Senders choose the numbers of their messages: the content keeps two with one number apart, and is the same again
-    # when the message is.
-    content = "\n".join(f"{reject.row},{reject.record}" for reject in delivery.rejects)
-    digest = hashlib.sha256(content.encode()).hexdigest()[:8]
-    files = RejectFiles(folder, f"message-{name}-{digest}")
+    files = RejectFiles(folder, message_part(name, delivery.rejects))
     await worker.store.put(files.add(delivery.rejects) + files.flush(), bucket, last)
     return True
-
-
-def _as_csv(values: Sequence[Any]) -> str:
-    text = io.StringIO(newline="")
-    csv.writer(text).writerow(values)
-    return text.getvalue().removesuffix("\r\n")

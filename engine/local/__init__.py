@@ -1,4 +1,1 @@
-"""The local AWS: start it (`server`), fit the production template to it (`packaging`), deploy it (`stack`)."""
-
-STACK_NAME = "millpond"
-"""The name of the stack, here and in production, unless told otherwise."""
+"""The local AWS: start it (`server`), fit the production template to it (`packaging`), deploy to it (`stack`)."""

@@ -7,15 +7,10 @@ from this checkout; roles, queues, notifications and everything else stay as the
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml
-
-Template = dict[str, Any]
-"""A CloudFormation template as plain data, short tags written out (`{"Ref": …}`, `{"Fn::Sub": …}`)."""
-
+from engine.deployment.template import Template, TemplateError, without_tls_policies
 
 # Lambda's runtime gives the root logger a handler. MiniStack's does not, and without one Python drops lines below
 # WARNING, such as that of a file without rejects.
@@ -25,23 +20,6 @@ from {module} import {function} as handler
 logging.basicConfig(format="%(message)s")
 __all__ = ["handler"]
 """
-
-_TLS_POLICIES = ("AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy")
-
-
-class TemplateError(Exception):
-    """The template is not what CloudFormation, or this module, understands."""
-
-
-def read_template(text: str) -> Template:
-    """Parse a YAML template with CloudFormation's short tags; raises `TemplateError`."""
-    try:
-        template = yaml.load(text, Loader=_TemplateLoader)  # noqa: S506 - a SafeLoader with tags of ours
-    except yaml.YAMLError as error:
-        raise TemplateError(f"the template is not valid YAML: {error}") from error
-    if not isinstance(template, dict) or not isinstance(template.get("Resources"), dict):
-        raise TemplateError("the template has no Resources")
-    return template
 
 
 def run_from_source(
@@ -75,17 +53,6 @@ def run_from_source(
     return template
 
 
-def without_tls_policies(template: Template) -> Template:
-    """Return a template without the policies that refuse calls by plain HTTP, for an endpoint that has no TLS."""
-    kept = {name: each for name, each in template["Resources"].items() if each.get("Type") not in _TLS_POLICIES}
-    return {**template, "Resources": kept}
-
-
-def write_template(template: Template) -> str:
-    """The template as compact JSON: a template body may have 51,200 bytes."""
-    return json.dumps(template, separators=(",", ":"))
-
-
 def _unpack(name: str, properties: dict[str, Any], *, runtime: str, python_path: Sequence[str]) -> None:
     command = properties.pop("ImageConfig", {}).get("Command", [])
     if len(command) != 1:
@@ -109,24 +76,3 @@ def _name_batch_actions(statements: list[dict[str, Any]]) -> None:
         actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
         if "sqs:SendMessage" in actions:
             statement["Action"] = [*actions, "sqs:SendMessageBatch"]
-
-
-class _TemplateLoader(yaml.SafeLoader):
-    """YAML as CloudFormation reads it."""
-
-
-def _short_tag(loader: _TemplateLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
-    value: Any
-    if isinstance(node, yaml.ScalarNode):
-        value = loader.construct_scalar(node)
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    else:
-        assert isinstance(node, yaml.MappingNode)  # noqa: S101 - YAML has no fourth kind
-        value = loader.construct_mapping(node, deep=True)
-    if suffix == "GetAtt" and isinstance(value, str):
-        value = value.split(".", 1)
-    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
-
-
-_TemplateLoader.add_multi_constructor("!", _short_tag)

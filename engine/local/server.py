@@ -24,8 +24,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-"""The directory that holds `engine/`, `deploy/` and `examples/`."""
+from engine.deployment.checkout import CHECKOUT
+from engine.errors import MillpondError
 
 PYTHON_VARIABLE = "MILLPOND_LOCAL_PYTHON"
 """Names the interpreter of the local AWS, when it is not `.venv-local/bin/python` of the checkout."""
@@ -56,7 +56,7 @@ print(json.dumps([list(sys.version_info[:2]), importlib.util.find_spec("ministac
 """
 
 
-class LocalServerError(Exception):
+class LocalServerError(MillpondError):
     """The local AWS cannot be started; the message says why and what to do, in one line."""
 
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from engine.deployment import clients
+from engine.deployment.stack import Stack
 from engine.local.server import LocalServer, local_credentials
-from engine.local.stack import Stack, deploy_local
+from engine.local.stack import deploy_local
 
 # Messages that come back do so after this many seconds, where production waits for six times the worker's timeout.
 VISIBILITY_SECONDS = 5

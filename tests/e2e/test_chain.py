@@ -9,8 +9,8 @@ from typing import Any
 
 from engine.config import PACKAGED_SCHEMA
 from engine.convert import Converter
+from engine.deployment.checkout import CHECKOUT
 from engine.identity import ObjectVersion
-from engine.local.server import CHECKOUT
 from engine.messages.message import Outgoing
 from engine.schema.parse import parse_schema
 from tests.e2e.conftest import LocalStack

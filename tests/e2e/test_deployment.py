@@ -12,10 +12,11 @@ import pytest
 
 from engine.cli.deploy import REPOSITORIES
 from engine.deployment import registry
+from engine.deployment.checkout import TEMPLATE
 from engine.deployment.images import FUNCTIONS
 from engine.deployment.stacks import DeploymentError, Stacks
-from engine.local.packaging import read_template, run_from_source, write_template
-from engine.local.stack import TEMPLATE
+from engine.deployment.template import read_template, write_template
+from engine.local.packaging import run_from_source
 from tests.e2e.conftest import LocalStack
 
 TAGS = {"application": "millpond"}

@@ -18,7 +18,8 @@ import jmespath
 import pytest
 
 from engine.deployment import clients
-from engine.local.server import CHECKOUT, local_credentials
+from engine.deployment.checkout import CHECKOUT
+from engine.local.server import local_credentials
 from tests.e2e.table import eventually
 
 LOG_COMMAND = re.compile(r"^ *aws logs filter-log-events .*$", re.MULTILINE)

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from engine.local.packaging import read_template
-from engine.local.stack import TEMPLATE
+from engine.deployment.checkout import TEMPLATE
+from engine.deployment.template import read_template
 from tests.builders.invocations import Json, api_event, event_of, s3_record, sqs_record
 from tests.e2e.conftest import LocalStack
 

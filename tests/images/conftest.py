@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from engine.deployment.base import base_image
+from engine.deployment.checkout import CHECKOUT
 from engine.deployment.images import Recipe, build_all, own_architecture
-from engine.local.server import CHECKOUT
 from tests.images.engine import Engine, NoEngine, find_engine
 
 EMULATOR = CHECKOUT / ".venv-images" / "samcli" / "local" / "rapid" / f"aws-lambda-rie-{own_architecture()}"

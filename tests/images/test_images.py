@@ -6,8 +6,8 @@ import subprocess
 import pytest
 
 from engine import __version__
+from engine.deployment.checkout import CHECKOUT
 from engine.deployment.images import FUNCTIONS
-from engine.local.server import CHECKOUT
 from tests.images.conftest import HARDENED, Images
 
 LINTER = CHECKOUT / ".venv-images" / "bin" / "hadolint"

@@ -17,11 +17,13 @@ from engine.cli.ingest import Place, notification, run_ingest, s3_address
 from engine.cli.target import is_endpoint, is_loopback, local_defaults
 from engine.cli.words import command_as_called, counted, shortened
 from engine.config import QuerySettings
+from engine.deployment.checkout import CHECKOUT
+from engine.deployment.template import TemplateError, read_template, without_tls_policies, write_template
 from engine.errors import BadFile
 from engine.events import arrivals
 from engine.identity import ObjectVersion
-from engine.local.packaging import TemplateError, read_template, run_from_source, without_tls_policies, write_template
-from engine.local.server import CHECKOUT, local_credentials
+from engine.local.packaging import run_from_source
+from engine.local.server import local_credentials
 
 LOCAL = "http://127.0.0.1:4566"
 NOBODY = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION")

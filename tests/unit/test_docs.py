@@ -8,8 +8,8 @@ import pytest
 
 from engine import errors
 from engine.cli.command import parser
+from engine.deployment.template import read_template
 from engine.jobs import ingest
-from engine.local.packaging import read_template
 from engine.metrics import NAMESPACE
 
 CHECKOUT = Path(__file__).parents[2]

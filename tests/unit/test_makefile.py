@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 
-from engine.local.server import CHECKOUT
+from engine.deployment.checkout import CHECKOUT
 
 
 def commands(*targets: str) -> list[str]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from engine.deployment.checkout import TEMPLATE
 from engine.deployment.parameters import conflicts, defaults, invalid, unknown
-from engine.local.packaging import read_template
-from engine.local.stack import TEMPLATE
+from engine.deployment.template import read_template
 
 KNOWN = read_template(TEMPLATE.read_text())["Parameters"]
 

@@ -14,16 +14,7 @@ from hypothesis import strategies as st
 from engine.errors import BadRequest
 from engine.http_events import read_request
 from engine.identity import split_version
-from engine.queries import (
-    History,
-    Latest,
-    Listing,
-    Options,
-    encode_cursor,
-    key_of,
-    parse_request,
-    to_json,
-)
+from engine.queries import History, Latest, Listing, Options, encode_cursor, key_of, parse_request, to_json
 from engine.schema.model import Schema
 from tests.builders.samples import PRODUCTS, USERS, schema_of, version_of
 from tests.builders.texts import texts

@@ -11,10 +11,9 @@ import pytest
 
 from engine.cli.deploy import REPOSITORIES
 from engine.config import WorkerSettings
+from engine.deployment.checkout import CHECKOUT, TEMPLATE
+from engine.deployment.template import read_template
 from engine.errors import ConfigError
-from engine.local.packaging import read_template
-from engine.local.server import CHECKOUT
-from engine.local.stack import TEMPLATE
 
 READ = read_template(TEMPLATE.read_text())
 RESOURCES: dict[str, Any] = READ["Resources"]
