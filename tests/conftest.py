@@ -1,4 +1,4 @@
-"""No test sees a person's AWS account or reaches past this machine, whatever the code under test does."""
+"""No test sees a person's AWS account or reaches past this machine; property tests try the same examples each time."""
 
 import asyncio
 import ipaddress
@@ -12,6 +12,12 @@ import orjson
 import pytest
 import uvloop
 from botocore.loaders import JSONFileLoader
+from hypothesis import settings
+
+# No outcome may depend on chance or on how busy the machine is; HYPOTHESIS_PROFILE=thorough looks further.
+settings.register_profile("steady", derandomize=True, deadline=None, database=None)
+settings.register_profile("thorough", max_examples=5_000, deadline=None, database=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "test",

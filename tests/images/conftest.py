@@ -20,9 +20,10 @@ from engine.deployment.images import Recipe, build_all, own_architecture
 from tests.images.engine import Engine, NoEngine, find_engine
 
 EMULATOR = CHECKOUT / ".venv-images" / "samcli" / "local" / "rapid" / f"aws-lambda-rie-{own_architecture()}"
+ULIMITS = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")
 HARDENED = (
-    "--read-only", "--tmpfs=/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
-    "--memory", "512m", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024",
+    "--read-only", "--tmpfs=/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--memory", "512m",
+    *ULIMITS,
 )  # fmt: skip
 """What Lambda allows a function, or less."""
 
@@ -37,12 +38,17 @@ class Images:
 
 
 @pytest.fixture(scope="session")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Images]:
-    """Build all three; at the end they are removed and the figures printed."""
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """What builds and runs images on this machine."""
     try:
-        engine = find_engine(tmp_path_factory.mktemp("build"))
+        return find_engine(tmp_path_factory.mktemp("build"))
     except NoEngine as error:
         pytest.skip(f"no images can be built here: {error}")
+
+
+@pytest.fixture(scope="session")
+def images(engine: Engine) -> Iterator[Images]:
+    """Build all three; at the end they are removed and the figures printed."""
     recipe = Recipe(CHECKOUT, own_architecture(), engine.base_image or base_image(CHECKOUT), engine.build_options)
     tags = build_all(engine.builder, recipe, version=f"test-{uuid.uuid4().hex[:8]}")
     built = Images(engine, tags)

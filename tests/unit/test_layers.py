@@ -6,9 +6,6 @@ rule is also shown to catch a module that breaks it.
 """
 
 import ast
-import json
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -269,39 +266,3 @@ def test_module_that_breaks_a_rule_is_caught(module: str, source: str, fault: st
 )
 def test_module_that_keeps_the_rules_passes(module: str, source: str, is_package: bool) -> None:
     assert [each for each in broken_rules(module, source, is_package=is_package) if "errors" not in each] == []
-
-
-# What an invocation loads before it does anything: a cold start pays for each of them.
-LOADED = {"botocore", "certifi", "dateutil", "engine", "httptools", "jmespath", "orjson", "six", "urllib3", "uvloop"}
-ALLOWED = {"producer": LOADED, "worker": LOADED, "query": LOADED}
-
-_IMPORT = """
-import json, sys, time
-began = time.process_time()
-{statement}
-seconds = time.process_time() - began
-tops = {{name.split(".")[0] for name in sys.modules}} - set(sys.stdlib_module_names)
-print(json.dumps([seconds, sorted(top for top in tops if not top.startswith(("_", "cython")))]))
-"""
-
-
-def _import(statement: str) -> tuple[float, set[str]]:
-    """CPU seconds that an import takes in a fresh interpreter, and the packages that are loaded by then."""
-    program = _IMPORT.format(statement=statement)
-    printed = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
-    seconds, loaded = json.loads(printed)
-    return seconds, set(loaded)
-
-
-@pytest.mark.parametrize("handler", ALLOWED)
-def test_cold_start_loads_only_what_is_allowed(handler: str) -> None:
-    _, loaded = _import(f"import engine.handlers.{handler}")
-    assert loaded - ALLOWED[handler] == set()
-
-
-@pytest.mark.parametrize("handler", ALLOWED)
-def test_cold_start_costs_little_more_than_the_packages_it_needs(handler: str) -> None:
-    # Relative to the packages themselves, for the machine's speed is not what is tested; the best of three of each.
-    packages = min(_import("import asyncio, botocore.session, httptools, orjson, uvloop")[0] for _ in range(3))
-    whole = min(_import(f"import engine.handlers.{handler}")[0] for _ in range(3))
-    assert whole < 2 * packages

@@ -1,4 +1,4 @@
-"""Requests to S3: the oracle is botocore's own client, stopped just before it sends."""
+"""Requests to S3: those of botocore's own client, stopped just before it sends. Nothing is sent over a socket."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def written(operation: str, region: str | None, arguments: dict[str, Any]) -> Si
     return asyncio.run(Session().s3_request(operation, arguments, region))
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(PLACES, BUCKETS, KEYS, VERSIONS, st.booleans())
 def test_get_request_equals_botocores(where: Where, bucket: str, key: str, version: str | None, resumed: bool) -> None:
     arguments = {"Bucket": bucket, "Key": key}
@@ -154,7 +154,7 @@ def put_by_store(where: Where, bucket: str, key: str, body: bytes) -> Request:
     return request
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(PLACES, BUCKETS, KEYS, st.binary(max_size=200))
 def test_put_request_is_whole_signed_and_has_a_checksum(where: Where, bucket: str, key: str, body: bytes) -> None:
     where = where._replace(region=None)
