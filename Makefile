@@ -98,7 +98,7 @@ rivals:
 	    GOPATH=$(GOPATH_DEBIAN) GO111MODULE=off GOFLAGS= go build -o $(GO_RIVAL)/importer $(GO_RIVAL)/importer.go || \
 	        { rm -f $(GO_RIVAL)/importer; echo "rivals: the Go importer could not be built" >&2; }; fi
 
-# runtime.txt comes first and constrains the others: tests and benchmarks use the versions of the images.
+# runtime.txt comes first and constrains the others, so that tests and benchmarks use the versions of the images.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
         --custom-compile-command 'make lock' $(ARGS)
 lock: $(DEV) ## pin the requirements again (ARGS=--upgrade: to the newest)
@@ -108,7 +108,7 @@ lock: $(DEV) ## pin the requirements again (ARGS=--upgrade: to the newest)
 	$(LOCK) pyproject.toml --extra bench --constraint requirements/runtime.txt --output-file requirements/bench.txt
 	$(LOCK) requirements/local.in --output-file requirements/local.txt
 	$(LOCK) requirements/localstack.in --output-file requirements/localstack.txt
-	$(LOCK) requirements/query.in --constraint requirements/runtime.txt --output-file requirements/query.txt
+	$(LOCK) requirements/functions.in --constraint requirements/runtime.txt --output-file requirements/functions.txt
 	$(LOCK) requirements/images.in --no-deps --output-file requirements/images.txt
 
 clean: ## remove everything that the other targets created

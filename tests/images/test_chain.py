@@ -17,8 +17,7 @@ from tests.images.conftest import Function, Images, function
 __all__ = ["local_stack"]  # a fixture of another folder
 
 ROWS = 2_345
-# The bucket tells nobody of keys that end like this, but the producer takes it: so the containers alone work on it.
-KEY, SMALL = "uploads/people.Csv", "uploads/few.Csv"
+KEY, SMALL = "uploads/people.csv", "uploads/few.csv"
 
 GIVE = """
 import os
@@ -106,6 +105,8 @@ async def test_rows_travel_through_the_three_containers(images: Images, stack: L
     out = stack.outputs
     rows = [f"Person {n},person{n}@images.test,555{n:06d}" for n in range(1, ROWS + 1)] + [",nobody@images.test,1"]
     async with stack.client("s3") as s3:
+        # The stack's own producer is not to read what is uploaded here.
+        await s3.put_bucket_notification_configuration(Bucket=out.bucket, NotificationConfiguration={})
         for key, lines in ((KEY, rows), (SMALL, rows[:25])):
             await s3.put_object(Bucket=out.bucket, Key=key, Body=("name,mail,phone\n" + "\n".join(lines)).encode())
     with function(images, "producer", await environment(stack, "producer")) as producer:
@@ -124,6 +125,13 @@ async def test_rows_travel_through_the_three_containers(images: Images, stack: L
             assert worker.invoke(event_of(*messages)) == {"batchItemFailures": []}
         spoiled = event_of({**messages[0], "body": "{"}, messages[1])
         assert worker.invoke(spoiled) == {"batchItemFailures": [{"itemIdentifier": messages[0]["messageId"]}]}
+    # A table that does not answer: the message goes back to the queue, and is acknowledged.
+    nowhere = {"AWS_ENDPOINT_URL_DYNAMODB": "http://127.0.0.1:1", "AWS_LAMBDA_FUNCTION_TIMEOUT": "6"}
+    with function(images, "worker", {**await environment(stack, "worker"), **nowhere}) as worker:
+        assert worker.invoke(event_of(messages[0])) == {"batchItemFailures": []}, worker.log()
+    (handed_on,) = await received(stack)
+    assert handed_on["body"] == messages[0]["body"]
+    assert handed_on["messageAttributes"]["handedOn"]["stringValue"] == "1"
     with function(images, "query", await environment(stack, "query")) as query:
         answer = first(images, "query", query, api_event("/users/person2345@images.test"))
         assert answer["statusCode"] == 200, (answer, query.log())

@@ -3,7 +3,7 @@
 import subprocess
 
 from engine.deployment.base import base_image
-from engine.local.server import CHECKOUT
+from engine.deployment.checkout import CHECKOUT
 from tests.images.conftest import ULIMITS
 from tests.images.engine import Engine
 

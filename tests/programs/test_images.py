@@ -229,7 +229,7 @@ def test_what_fails_is_said(recorder: Recorder, monkeypatch: pytest.MonkeyPatch,
 
 
 def test_a_tag_names_the_content(tmp_path: Path) -> None:
-    for name in ("engine/handlers/a.py", "requirements/runtime.txt", "deploy/image/assemble.py"):
+    for name in ("engine/handlers/a.py", "requirements/functions.txt", "deploy/image/assemble.py"):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("1")
