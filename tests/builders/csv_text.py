@@ -11,6 +11,7 @@ from engine.reading.block import FILE_START, Block, Position, Reject
 from engine.reading.delimited import CsvReader
 from engine.reading.limits import USUAL_LIMITS, Limits
 from engine.reading.records import BAD_QUOTES, NEVER_CLOSED, NOT_UTF8, TOO_BROKEN
+from tests.builders.choices import choices
 
 ROOMY = 1_000
 """More than any generated text has bytes: neither record nor slice is cut."""
@@ -166,25 +167,24 @@ def cut(data: bytes, sizes: list[int]) -> Iterator[bytes]:
         start += size
 
 
-LIMITS = st.builds(
-    Limits,
-    record_bytes=st.sampled_from([5, 9, 20, ROOMY]),
-    slice_bytes=st.sampled_from([1, 2, 7, 30, ROOMY]),
-    waste_unnoticed=st.sampled_from([0, 6, ROOMY]),
-    waste_allowed=st.sampled_from([0, 20, ROOMY]),
-    waste_share=st.integers(0, 2),
+LIMITS = st.sampled_from(
+    [
+        Limits(record, piece, waste_unnoticed=unnoticed, waste_allowed=allowed, waste_share=share)
+        for record in (5, 9, 20, ROOMY)
+        for piece in (1, 2, 7, 30, ROOMY)
+        for unnoticed in (0, 6, ROOMY)
+        for allowed in (0, 20, ROOMY)
+        for share in range(3)
+    ]
 )
-SIZES = st.lists(st.integers(1, 12), max_size=12)
+SIZES = choices(range(1, 13), max_size=12)
 
 # Whatever changes the reader's mind, in any order. Half of it is quotes and line ends.
 _PIECES = [b'"', b'""', b'"\n', b'\n"', b',"', b'",', b"\n", b"\r", b"\r\n", b",", b"a", b"bcd", b" ", b"\0"]
 _PIECES += ["é".encode(), "€".encode(), "😀".encode(), b"\xe2\x82", b"\xff", b"\x80", b"\xef\xbb\xbf"]
-_PILES = (st.lists(st.sampled_from(_PIECES), max_size=12) | st.lists(st.sampled_from(_PIECES), min_size=20)).map(
-    b"".join
-)
-RUBBISH = st.builds(
-    lambda head, pile: head + pile, st.sampled_from([b"a,b\n", b"\xef\xbb\xbfa\r\n", b"\n\ra\r", b""]), _PILES
-)
+_HEADS = st.sampled_from([b"a,b\n", b"\xef\xbb\xbfa\r\n", b"\n\ra\r", b""])
+_PILES = choices(_PIECES, max_size=12) | choices(_PIECES, min_size=20)
+RUBBISH = st.builds(lambda head, pile: head + b"".join(pile), _HEADS, _PILES)
 
 
 @dataclass(frozen=True)
@@ -196,20 +196,21 @@ class Valid:
 
 
 _CELL = st.text(st.sampled_from('ab ,"\n\r\téß€😀\u2028\x85\x1c\x0b\x00\ufeff'), max_size=8)
-_LINE_END = st.sampled_from(["\n", "\r\n", "\r"])
+_LINE_ENDS = ["\n", "\r\n", "\r"] * 4 + ["\n\n", "\n\r", "\r\r", "\r\n\r\n", "\r\r\n\n"]  # some with empty lines
 
 
 @st.composite
 def valid_files(draw: st.DrawFn) -> Valid:
     """Files with quoting, all line ends mixed, empty lines, with or without BOM and a last line end."""
     rows = draw(st.lists(st.lists(_CELL, min_size=1, max_size=4), min_size=1, max_size=12))
+    count = sum(map(len, rows))
+    quoted = iter(draw(choices([False, True], min_size=count, max_size=count)))
+    ends = iter(draw(choices(_LINE_ENDS, min_size=len(rows), max_size=len(rows))))
     text = ""
     for row in rows:
-        cells = [_encoded(cell, quoted=draw(st.booleans()) or cell.startswith("\ufeff")) for cell in row]
+        cells = [_encoded(cell, quoted=next(quoted) or cell.startswith("\ufeff")) for cell in row]
         line = ",".join(cells) or '""'  # a lone empty field without quotes would be an empty line
-        text += line + draw(_LINE_END)
-        while draw(st.integers(0, 5)) == 5:
-            text += draw(_LINE_END)
+        text += line + next(ends)
     if draw(st.booleans()):
         text = text.rstrip("\r\n")
     bom = b"\xef\xbb\xbf" if draw(st.booleans()) else b""

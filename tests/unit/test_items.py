@@ -15,6 +15,7 @@ from engine.identity import split_version
 from engine.items import MAX_BATCH_BYTES, MAX_BATCH_ITEMS, Items, batch_body, batches, canonical_key
 from engine.messages.message import Message
 from engine.messages.parse import parse_message
+from tests.builders.choices import choices
 from tests.builders.messages import UPLOAD, USER_COLUMNS, items_of, puts, received
 from tests.builders.samples import PROCESSED_AT, PRODUCTS, USERS, version_of
 from tests.builders.texts import texts
@@ -30,8 +31,8 @@ def user_rows(cells: st.SearchStrategy[Any]) -> st.SearchStrategy[list[list[Any]
 
 
 ROWS = user_rows(PLAIN_TEXTS) | user_rows(texts()) | user_rows(texts() | st.none())
-PRODUCT_ROWS = st.lists(
-    st.tuples(st.integers(0, 99), st.sampled_from("ABCDE"), st.just("1.5"), st.booleans() | st.none()).map(list),
+PRODUCT_ROWS = choices(
+    [[number, sku, "1.5", active] for number in range(17) for sku in "ABCDE" for active in (True, False, None)],
     max_size=35,
 )
 

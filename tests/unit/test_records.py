@@ -167,10 +167,10 @@ def test_the_longest_record_is_just_not_too_long(quote: bytes) -> None:
 
 
 def test_a_quoted_field_without_an_end_in_sight_costs_its_first_line() -> None:
-    rest = b"a,b\n" * 300_000
+    rest = (b"a" * 61 + b",b\n") * 20_000
     reading = read(cut(HEADER + b'x,"y\n' + rest, [1 << 18]))
     assert reading.rejects == [Reject(1, 10, USUAL_LIMITS.too_long, 'x,"y')]
-    assert len(reading.rows) == 300_000
+    assert len(reading.rows) == 20_000
 
 
 def test_rows_that_are_broken_over_and_over_cost_no_more_than_a_fixed_multiple() -> None:

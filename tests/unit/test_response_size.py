@@ -1,6 +1,7 @@
 """The size of responses: an item of DynamoDB's largest size always fits, and no page exceeds what a front end takes."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from itertools import product
 from typing import Any
@@ -34,8 +35,10 @@ def size_of(value: dict[str, Any]) -> int:
         case "N":
             digits = len(content.replace(".", "").strip("-0"))
             return (digits + 1) // 2 + 1
-        case "L":
-            return 3 + sum(1 + size_of(element) for element in content)
+        case "L":  # an element that is there many times is measured once
+            counts = Counter(map(id, content))
+            elements = {id(element): element for element in content}
+            return 3 + sum(count * (1 + size_of(elements[each])) for each, count in counts.items())
         case "M":
             return 3 + sum(1 + len(name.encode()) + size_of(element) for name, element in content.items())
         case "SS" | "NS":
