@@ -16,15 +16,13 @@ ERRORS_BEFORE_GIVING_UP = 8
 class Outcome:
     """What became of each item, by index.
 
-    `written[i]` is 1, or `refused` has the reason, or the item is unfinished: time was up, or `failing` has it, because
-    the last answers to it were server errors. Of those, the table took other items meanwhile from the ones in
-    `gave_up`, so it is the item that is at fault.
+    `written[i]` is 1, or `refused` has the reason, or the item is unfinished: time was up, or the last answers to it
+    were server errors, and then `failing` has it too.
     """
 
     written: bytearray
     refused: dict[int, str] = field(default_factory=dict)
     failing: set[int] = field(default_factory=set)
-    gave_up: set[int] = field(default_factory=set)
     out_of_time: bool = False
 
     def note_written(self, part: Sequence[int], left: Sequence[int]) -> None:
@@ -89,8 +87,7 @@ class Parts:
         if self._errors == ERRORS_BEFORE_SPLIT and len(part) > 1:
             self._halve()
         elif self._errors >= ERRORS_BEFORE_GIVING_UP and any(outcome.written):
-            outcome.gave_up.update(part)
-            self._replace()
+            self._replace()  # others are written: this one is left for another invocation
 
     def _halve(self) -> None:
         part = self.todo[-1]

@@ -8,14 +8,14 @@ fast reader is held back by a slow queue.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Container, Iterable, Sequence
+from collections.abc import AsyncIterator, Container, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
 
 from engine.aws.types import Caller
-from engine.errors import ServiceError, Verdict, verdict_of
+from engine.errors import DeadlineExceeded, ServiceError, Verdict, verdict_of
 from engine.flow.attempts import Attempts
 from engine.flow.backoff import Deadline
 from engine.flow.gate import Gate
@@ -26,8 +26,8 @@ MAX_BATCH_ENTRIES = 10
 """SQS quota: at most 10 messages in one SendMessageBatch."""
 
 MAX_IN_FLIGHT = 32
-INITIAL_IN_FLIGHT = 1
-"""Shows what a call takes alone, and doubles with each round trip: a quick service is busy after half a dozen."""
+INITIAL_IN_FLIGHT = 4
+"""Doubles with each round trip. SQS answers many calls at a time, and what is handed on has little time."""
 
 MAX_BYTES_IN_FLIGHT = 16 * 1_048_576
 """Bytes of message bodies waiting for SQS's word: 16 full batches."""
@@ -74,10 +74,13 @@ class QueueSender:
         attempts = Attempts(self._lane.pause, deadline)
         while True:
             try:
-                accepted = await self._call(request, deadline)
+                accepted, failed = await self._call(request, deadline)
             except ServiceError as error:
                 attempts.failed(error)
             else:
+                for _, code, hopeless in failed:
+                    if hopeless:
+                        raise ServiceError("SendMessageBatch", code, 400, verdict=Verdict.FATAL)
                 # What the reply does not mention is not accepted.
                 if accepted & left:
                     attempts.progressed()
@@ -89,8 +92,54 @@ class QueueSender:
                     attempts.refused()
             await attempts.wait()
 
-    async def _call(self, body: bytes, deadline: Deadline) -> set[str]:
-        """Send one call; return the ids that SQS accepted."""
+    async def send_each(self, messages: Sequence[Outgoing], deadline: Deadline) -> set[int]:
+        """Send messages, as many as there is time for; return the indexes of those that SQS has accepted.
+
+        One that SQS refuses holds back no other. Raises `ServiceError` only where the queue cannot be used at all and
+        nothing was accepted.
+        """
+        accepted: set[int] = set()
+        faults: list[ServiceError] = []
+        async with asyncio.TaskGroup() as tasks:
+            for batch in _batches(messages, self._max_batch_bytes):
+                tasks.create_task(self._send_each(messages, batch, deadline, accepted, faults))
+        if faults and not accepted:
+            raise faults[0]
+        return accepted
+
+    async def _send_each(
+        self,
+        messages: Sequence[Outgoing],
+        batch: list[int],
+        deadline: Deadline,
+        accepted: set[int],
+        faults: list[ServiceError],
+    ) -> None:
+        left = list(batch)
+        attempts = Attempts(self._lane.pause, deadline)
+        try:
+            while left:
+                try:
+                    taken, failed = await self._call(self.request([messages[i] for i in left]), deadline)
+                except ServiceError as error:
+                    attempts.failed(error)
+                else:
+                    accepted.update(left[int(each)] for each in taken)
+                    hopeless = {int(each) for each, _, hopeless in failed if hopeless}
+                    left = [i for place, i in enumerate(left) if i not in accepted and place not in hopeless]
+                    if taken:
+                        attempts.progressed()
+                    else:
+                        attempts.refused()
+                if left:
+                    await attempts.wait()
+        except DeadlineExceeded:
+            pass
+        except ServiceError as error:
+            faults.append(error)
+
+    async def _call(self, body: bytes, deadline: Deadline) -> tuple[set[str], list[Failed]]:
+        """Send one call; return the ids that SQS accepted, and the entries that failed."""
         gate = self._gate
         async with gate:
             sent = await gate.sent()
@@ -105,8 +154,8 @@ class QueueSender:
             finally:
                 gate.ended()
             accepted, failed = _read_reply(reply)
-            gate.answered(sent, len(accepted), sum(verdict_of(code, 0) is Verdict.THROTTLE for code in failed))
-            return accepted
+            gate.answered(sent, len(accepted), sum(verdict_of(code, 0) is Verdict.THROTTLE for _, code, _ in failed))
+            return accepted, failed
 
 
 class Sending:
@@ -167,15 +216,34 @@ def _only(request: bytes, ids: Container[str]) -> bytes:
     return orjson.dumps({**document, "Entries": entries})
 
 
-def _read_reply(reply: bytes) -> tuple[set[str], list[str]]:
-    """Return the accepted ids and the codes of failed entries; raise for one that SQS says is the sender's fault."""
+def _batches(messages: Sequence[Outgoing], max_bytes: int) -> Iterator[list[int]]:
+    """Cut messages into batches that fit one call each; yields their indexes."""
+    batch: list[int] = []
+    size = 0
+    for index, message in enumerate(messages):
+        if batch and (len(batch) == MAX_BATCH_ENTRIES or size + message.size > max_bytes):
+            yield batch
+            batch, size = [], 0
+        batch.append(index)
+        size += message.size
+    if batch:
+        yield batch
+
+
+Failed = tuple[str, str, bool]
+"""An entry that SQS did not accept: its id, the error code, and whether it never will."""
+
+
+def _read_reply(reply: bytes) -> tuple[set[str], list[Failed]]:
+    """Return the accepted ids and the failed entries."""
     try:
         body = orjson.loads(reply)
         accepted = {entry["Id"] for entry in body.get("Successful") or ()}
-        failed = [(str(entry["Code"]), entry.get("SenderFault", False)) for entry in body.get("Failed") or ()]
+        failed = [
+            (str(entry["Id"]), code, bool(entry.get("SenderFault")) and verdict_of(code, 0) is not Verdict.THROTTLE)
+            for entry in body.get("Failed") or ()
+            for code in [str(entry["Code"])]
+        ]
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
         raise ServiceError("SendMessageBatch", "UnreadableReply", 0) from None
-    for code, sender_fault in failed:
-        if sender_fault and verdict_of(code, 0) is not Verdict.THROTTLE:
-            raise ServiceError("SendMessageBatch", code, 400, verdict=Verdict.FATAL)
-    return accepted, [code for code, _ in failed]
+    return accepted, failed

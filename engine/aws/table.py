@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from engine.aws.types import Caller
-from engine.errors import ConfigError, DeadlineExceeded, ServiceError, Verdict, table_at_fault
+from engine.errors import ConfigError, DeadlineExceeded, ServiceError, Verdict
 from engine.flow.attempts import Attempts
 from engine.flow.backoff import Deadline
 from engine.flow.gate import MAX_PATIENCE, Gate
@@ -77,8 +77,6 @@ class TableWriter:
                     break
         except DeadlineExceeded:
             outcome.out_of_time = True
-        if blame := table_at_fault(outcome.refused.values(), sum(outcome.written)):
-            raise ServiceError("BatchWriteItem", "ValidationException", 400, blame, verdict=Verdict.FATAL)
         return outcome
 
     async def _check(self, deadline: Deadline) -> None:

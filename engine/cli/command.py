@@ -97,7 +97,7 @@ def parser() -> argparse.ArgumentParser:
         "--timeout",
         type=_count,
         metavar="SECONDS",
-        help="stop following when nothing has changed for so long (default: 60; with --endpoint-url 20)",
+        help="stop following when nothing has changed for this long (default: 60; with --endpoint-url 20)",
     )
     images = commands.add_parser(
         "images",
@@ -157,7 +157,9 @@ def _target(parser: argparse.ArgumentParser, endpoint_help: str, name: Callable[
 
 
 def _builder(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--builder", choices=BUILDERS, help="what builds images (default: the first of these there is)")
+    parser.add_argument(
+        "--builder", choices=BUILDERS, help="what builds images (default: the first of these that is installed)"
+    )
 
 
 def _building(parser: argparse.ArgumentParser) -> None:
@@ -168,7 +170,7 @@ def _building(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--base-image", metavar="NAME", help="Python 3.13 to build on (default: that of deploy/image/base.txt)"
     )
-    parser.add_argument("options", nargs="*", metavar="OPTION", help="more for the builder, behind --")
+    parser.add_argument("options", nargs="*", metavar="OPTION", help="more for the builder, after --")
 
 
 def _stack_name(text: str) -> str:
@@ -177,7 +179,8 @@ def _stack_name(text: str) -> str:
         raise argparse.ArgumentTypeError(f"{text!r} is what the images of a stack called {text[:-7]!r} would be called")
     if not re.fullmatch(r"[A-Za-z](-?[A-Za-z0-9])*", text) or len(text) > MAX_STACK_NAME:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no name for a stack: up to {MAX_STACK_NAME} letters, digits and single dashes, a letter first"
+            f"{text!r} is not a valid stack name: up to {MAX_STACK_NAME} letters, digits and single dashes, "
+            "beginning with a letter"
         )
     return text
 

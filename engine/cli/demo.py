@@ -16,6 +16,7 @@ from engine.cli.follow import Follower, Outcome, Upload
 from engine.cli.generate import people
 from engine.cli.schema import schema_in_use
 from engine.cli.words import command_as_called, counted
+from engine.deployment import STACK_NAME
 from engine.deployment import stack as stacks
 from engine.deployment.checkout import CHECKOUT
 from engine.local.server import LocalServer, local_credentials
@@ -34,6 +35,8 @@ def run_demo(
 
     Returns the exit code: 0 when every row is accounted for, 1 when not.
     """
+    if endpoint_url is None and (stack_name != STACK_NAME or region is not None):
+        raise CliError("The demo starts a local AWS of its own; --stack and --region need --endpoint-url.")
     if not SAMPLE.is_file():
         raise CliError(f"No {SAMPLE}: the demo runs from a checkout of the project.")
     display.heading("Millpond demo")
@@ -77,7 +80,8 @@ async def _show(
     display.heading("What became of the rows")
     display.summary(outcomes)
     display.line()
-    display.reasons(generated.rejects)
+    if generated.rejects:
+        display.reasons(generated.rejects)
 
     display.heading("What the API answers")
     url = f"{stack.api_url}/users/{KNOWN_USER}"

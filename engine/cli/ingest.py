@@ -22,6 +22,7 @@ from engine.deployment import stack as stacks
 from engine.errors import BadFile
 from engine.identity import ObjectVersion
 from engine.schema.model import Schema
+from engine.text import is_text
 
 _SUFFIX = ".csv"
 
@@ -42,6 +43,8 @@ def run_ingest(display: Display, source: str, place: Place) -> int:
         raise CliError(f"{source} is not a {_SUFFIX} file, and only CSV files are allowed.")
     if address := s3_address(source):
         return asyncio.run(_object(display, *address, place))
+    if not is_text(source):
+        raise CliError(f"{source!r}: a file's name must be UTF-8 text, since it becomes a key in S3: rename the file.")
     path = Path(source)
     if not path.is_file():
         what = "is a directory, not a file" if path.is_dir() else "does not exist"

@@ -8,6 +8,7 @@ is left to messages that are at fault themselves: these come back as failures.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,20 +18,23 @@ from engine.aws.queues import QueueSender
 from engine.aws.reject_store import RejectStore
 from engine.aws.table import TableWriter
 from engine.config import WorkerSettings
-from engine.errors import DeadlineExceeded, MalformedMessage, ServiceError, Verdict
+from engine.errors import DeadlineExceeded, MalformedMessage, ServiceError, Verdict, table_at_fault
 from engine.flow.backoff import Deadline
 from engine.items import Items
 from engine.logs import log, measure
 from engine.messages.message import Message, Outgoing, Refused
 from engine.messages.parse import parse_message
-from engine.messages.rest import rest_of, times_handed_on
+from engine.messages.rest import FAILING, WRITTEN, count_in, rest_of
 from engine.outcome import Outcome
 from engine.reading.block import Reject
 from engine.rejects import RejectFiles, folder_of, message_part, record_of
 
 MAX_FAILING_ROUNDS = 100
-"""How many times a message is handed on whose rows get server errors while the table takes nothing else, so that
-nobody can tell the row's fault from the table's. At a minute each that is longer than most outages."""
+"""How many times in a row a message is handed on because of server errors before that is called its own fault: nobody
+can tell one row's fault from the table's at once. At a minute and more each, that is longer than most outages."""
+
+REJECTS_AT_ONCE = 8
+"""Reject files put at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +78,19 @@ async def work(worker: Worker, event: Any, deadline: Deadline, last: Deadline) -
     failures: list[str] = []
     items = Items(worker.settings.schema, worker.settings.ttl_days)
     deliveries = [each for record in event["Records"] if (each := _read(worker, record, items, failures))]
-    outcome = await worker.writer.write(items, deadline)
+    # What the schema refuses is settled now: its rejects need not wait for the rows of other messages.
+    refused = [each for each in deliveries if each.message is None]
+    recording = asyncio.create_task(_record_all(worker, refused, last))
+    try:
+        outcome = await worker.writer.write(items, deadline)
+        _check_refusals(outcome, deliveries)
+    except BaseException:
+        recording.cancel()
+        raise
     settled, waiting = [], []
     for delivery in deliveries:
+        if delivery.message is None:
+            continue
         if outcome.settled(delivery.own):
             settled.append(delivery)
         elif worker.queue is None or _is_at_fault(delivery, outcome):
@@ -84,9 +98,11 @@ async def work(worker: Worker, event: Any, deadline: Deadline, last: Deadline) -
         else:
             waiting.append(delivery)
     handed_on = await _hand_on(worker, waiting, outcome, last)
-    if not handed_on:
-        failures += [delivery.message_id for delivery in waiting]
-    failures += [each.message_id for each in settled if not await _record_rejects(worker, each, outcome, last)]
+    failures += [delivery.message_id for i, delivery in enumerate(waiting) if i not in handed_on]
+    for delivery in settled:
+        _note_refused(delivery, outcome)
+    failures += await recording
+    failures += await _record_all(worker, settled, last)
     written = sum(outcome.written)
     rejected = sum(len(delivery.rejects) for delivery in deliveries)
     log(
@@ -96,7 +112,7 @@ async def work(worker: Worker, event: Any, deadline: Deadline, last: Deadline) -
         written=written,
         rejected=rejected,
         returned=len(failures),
-        handedOn=len(waiting) if handed_on else 0,
+        handedOn=len(handed_on),
         outOfTime=outcome.out_of_time,
     )
     measure(
@@ -105,7 +121,7 @@ async def work(worker: Worker, event: Any, deadline: Deadline, last: Deadline) -
             "RowsWritten": written,
             "RowsRejected": rejected,
             "MessagesReturned": len(failures),
-            "MessagesHandedOn": len(waiting) if handed_on else 0,
+            "MessagesHandedOn": len(handed_on),
         },
     )
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failures]}
@@ -132,47 +148,76 @@ def _read(worker: Worker, record: dict[str, Any], items: Items, failures: list[s
 
 def _is_at_fault(delivery: _Delivery, outcome: Outcome) -> bool:
     """Return whether a message is unfinished through a fault of its own, not for want of time."""
-    if any(index in delivery.own for index in outcome.gave_up):
-        return True
-    failing = any(index in delivery.own for index in outcome.failing if not outcome.written[index])
-    return failing and times_handed_on(delivery.attributes) >= MAX_FAILING_ROUNDS
+    return _is_failing(delivery, outcome) and count_in(delivery.attributes, FAILING) >= MAX_FAILING_ROUNDS
 
 
-async def _hand_on(worker: Worker, waiting: Sequence[_Delivery], outcome: Outcome, last: Deadline) -> bool:
-    """Send the unwritten rows of these messages back to the queue; return whether all of them are there.
+def _is_failing(delivery: _Delivery, outcome: Outcome) -> bool:
+    """Return whether the last answers to unwritten rows of a message were server errors."""
+    return any(index in delivery.own for index in outcome.failing if not outcome.written[index])
+
+
+def _check_refusals(outcome: Outcome, deliveries: Sequence[_Delivery]) -> None:
+    """Raise `ServiceError` when the rows were refused through a fault of the table, see `table_at_fault`.
+
+    Rows that are written already count too, and nothing is concluded from the few that were tried in a short time.
+    """
+    before = sum(count_in(delivery.attributes, WRITTEN) for delivery in deliveries)
+    blame = table_at_fault(outcome.refused.values(), sum(outcome.written) + before)
+    if blame and not outcome.out_of_time:
+        raise ServiceError("BatchWriteItem", "ValidationException", 400, blame, verdict=Verdict.FATAL)
+
+
+async def _hand_on(worker: Worker, waiting: Sequence[_Delivery], outcome: Outcome, last: Deadline) -> set[int]:
+    """Send the unwritten rows of these messages back to the queue; return the indexes of those that are there.
 
     Rows that DynamoDB refused go along: they are recorded when the rest of their message is done, all at once and under
     the same name on each attempt.
     """
     if not waiting or worker.queue is None:
-        return False
+        return set()
     try:
-        async with worker.queue().sending(last) as sending:
-            await sending.put(_rest(each, outcome) for each in waiting)
-    except (ServiceError, DeadlineExceeded) as error:
-        # Some may be there twice now, which writes the same items twice.
+        handed_on = await worker.queue().send_each([_rest(each, outcome) for each in waiting], last)
+    except ServiceError as error:
         log(logging.ERROR, "not handed on", messages=len(waiting), reason=str(error))
-        return False
-    return True
+        return set()
+    if len(handed_on) < len(waiting):
+        log(logging.ERROR, "not handed on", messages=len(waiting) - len(handed_on), reason="no time left, or refused")
+    return handed_on
 
 
 def _rest(delivery: _Delivery, outcome: Outcome) -> Outgoing:
     message, own = delivery.message, delivery.own
     assert message is not None  # noqa: S101 - only a message that was read has items that are not written
     left = [index - own.start for index in outcome.unwritten(own)]
-    return rest_of(delivery.record["body"], delivery.attributes, message, left)
+    failing = _is_failing(delivery, outcome)
+    return rest_of(delivery.record["body"], delivery.attributes, message, left, failing=failing)
 
 
-async def _record_rejects(worker: Worker, delivery: _Delivery, outcome: Outcome, last: Deadline) -> bool:
-    """Record the rejects of a message whose rows are all written or refused; return whether that was done."""
+def _note_refused(delivery: _Delivery, outcome: Outcome) -> None:
+    """Note the rows that DynamoDB refused as rejects of their message."""
     own, message = delivery.own, delivery.message
     if message is not None:
         refused = [(index - own.start, reason) for index, reason in sorted(outcome.refused.items()) if index in own]
         delivery.rejects += [
             Reject(message.numbers[i], None, reason, record_of(message.row(i))) for i, reason in refused
         ]
-    if not delivery.rejects:
-        return True
+
+
+async def _record_all(worker: Worker, deliveries: Sequence[_Delivery], last: Deadline) -> list[str]:
+    """Record the rejects of messages whose rows are all written or refused; return the ids of those that failed."""
+    at_once = asyncio.Semaphore(REJECTS_AT_ONCE)
+
+    async def record(delivery: _Delivery) -> bool:
+        async with at_once:
+            return await _record_rejects(worker, delivery, last)
+
+    having = [delivery for delivery in deliveries if delivery.rejects]
+    recorded = await asyncio.gather(*map(record, having))
+    return [delivery.message_id for delivery, done in zip(having, recorded, strict=True) if not done]
+
+
+async def _record_rejects(worker: Worker, delivery: _Delivery, last: Deadline) -> bool:
+    """Record the rejects of a message; return whether that was done."""
     try:
         return await _put_rejects(worker, delivery, last)
     except (ServiceError, DeadlineExceeded) as error:

@@ -12,6 +12,10 @@ from engine.schema.model import Schema
 MAX_ROWS = 10**ROW_DIGITS  # the fraction digits of a version hold any number below
 
 
+HAND_ON_BYTES = 80
+"""Room that is left in a message for the attributes that `engine.messages.rest` adds: names, type and digits."""
+
+
 class Outgoing(NamedTuple):
     """A message ready to be sent: its body, how many records it holds, and its attributes as SQS wants them.
 

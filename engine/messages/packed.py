@@ -14,7 +14,7 @@ import orjson
 
 from engine.errors import BadFile, MalformedMessage
 from engine.identity import ObjectVersion
-from engine.messages.message import MAX_ROWS, Message, Outgoing, is_whole, legal_json, text_attribute
+from engine.messages.message import HAND_ON_BYTES, MAX_ROWS, Message, Outgoing, is_whole, legal_json, text_attribute
 from engine.schema.model import Schema
 
 VERSION = 1
@@ -46,7 +46,7 @@ class Packer:
         self._columns = b'","columns":%b,"rows":[[' % names
         # A message number has at most 10 digits (no object has that many records), a time 24 characters.
         envelope = len(self._head) + 10 + len(b',"processedAt":"') + 24 + len(self._columns) + len(b"}")
-        attributes = len("ingestionString") + 20 + len("recordsNumber") + 10
+        attributes = len("ingestionString") + 20 + len("recordsNumber") + 10 + HAND_ON_BYTES
         self._room = max_bytes - envelope - attributes
         if self._room < 1:
             raise BadFile(f"the object's key and columns alone fill a message of {max_bytes:,} bytes")

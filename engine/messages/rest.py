@@ -16,44 +16,57 @@ from engine.messages.message import Message, Outgoing, legal_json, text_attribut
 HANDED_ON = "handedOn"
 """Message attribute: how many times a message, or a part of it, has been handed on."""
 
+FAILING = "failingRounds"
+"""Message attribute: how many times in a row that was because of server errors."""
+
+WRITTEN = "rowsWritten"
+"""Message attribute: how many rows of the original message are written."""
+
+FAILING_DELAY = 60
+"""Seconds (SQS quota: 900) before a message that met server errors is received again."""
+
 MAX_ATTRIBUTES = 10
 """SQS quota: attributes of one message."""
 
 
-def times_handed_on(attributes: Mapping[str, Any]) -> int:
-    """Return how many times a message has been handed on; `attributes` as Lambda's event has them."""
-    text = attributes.get(HANDED_ON, {}).get("stringValue")
+def count_in(attributes: Mapping[str, Any], name: str) -> int:
+    """Return one of the counts above, 0 where there is none; `attributes` as Lambda's event has them."""
+    text = attributes.get(name, {}).get("stringValue")
     return int(text) if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) <= 9 else 0
 
 
 def rest_of(
-    body: str, attributes: Mapping[str, Any], message: Message, left: Sequence[int], *, delay_seconds: int = 0
+    body: str, attributes: Mapping[str, Any], message: Message, left: Sequence[int], *, failing: bool = False
 ) -> Outgoing:
     """Return the message with the rows of `left` (indexes into the rows of `message`) that stands for the original.
 
     `body` and `attributes` are the original's, as Lambda's event has them. A plain message gets the attributes that
-    its identity came from, since a new message has another id and another time.
+    its identity came from, since a new message has another id and another time. `failing`: it met server errors, and
+    comes again after a while only.
     """
     kept = {
         name: {"DataType": value["dataType"], "StringValue": value["stringValue"]}
         for name, value in attributes.items()
-        if isinstance(value.get("stringValue"), str)  # a binary one means nothing to a worker
+        if isinstance(value.get("stringValue"), str) and name != FAILING  # a binary one means nothing to a worker
     }
     own = {
         "records": _number_attribute(len(left)),
-        HANDED_ON: _number_attribute(times_handed_on(attributes) + 1),
+        HANDED_ON: _number_attribute(count_in(attributes, HANDED_ON) + 1),
+        WRITTEN: _number_attribute(count_in(attributes, WRITTEN) + len(message.numbers) - len(left)),
     }
     if message.ingestion:
         own["ingestion"] = text_attribute(message.ingestion)
     if message.source is None:
         own["modified"] = _number_attribute(message.modified)
+    if failing:
+        own[FAILING] = _number_attribute(count_in(attributes, FAILING) + 1)
     whole = len(left) == len(message.numbers)
     merged = {**kept, **own}
     return Outgoing(
         body=body.encode() if whole else _with_rows(body, left),
         records=len(left),
         attributes=merged if len(merged) <= MAX_ATTRIBUTES else own,
-        delay_seconds=delay_seconds,
+        delay_seconds=FAILING_DELAY if failing else 0,
     )
 
 

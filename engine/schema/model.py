@@ -123,4 +123,4 @@ def _what_may_be_wrong(names: list[str], known: list[str]) -> str:
     if len(names) == 1 and (separator := next((each for each in ";\t|" if each in names[0]), None)):
         return f"its columns are separated by {'tabs' if separator == chr(9) else separator}, they must be by commas"
     found = f"of its {len(names):,} columns the schema knows {', '.join(known) or 'none'}"
-    return found if known else f"{found}; is the first line a header?"
+    return found if known else f"{found} (is the first line a header?)"

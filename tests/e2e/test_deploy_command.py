@@ -294,7 +294,7 @@ def test_a_stack_needs_a_name_that_its_parts_can_bear(
         main([command, "--stack", name])
     assert ended.value.code == 2
     said = capsys.readouterr().err
-    assert "is no name for a stack" in said or "is what the images of a stack called 'pond' would be called" in said
+    assert "is not a valid stack name" in said or "is what the images of a stack called 'pond' would be called" in said
 
 
 @pytest.mark.parametrize(

@@ -345,3 +345,26 @@ def test_refused_rows_wait_for_the_rest_of_their_message(
     assert work(sqs_record("rest", handed), sqs_record("other", packed(users(101, 110), number=1))) == []
     assert len(object_server.objects) == 1
     assert len(emails(fault_server)) == 59
+
+
+def test_message_that_cannot_be_handed_on_holds_back_no_other(
+    fault_server: FaultServer, env: pytest.MonkeyPatch
+) -> None:
+    env.setenv("QUEUE_URL", fault_server.queue_url())
+    large = json.dumps(packed(users(901, 925), number=9))
+    large = large[:-1] + " " * (1_048_576 - len(large)) + "}"  # as large as SQS takes, without room for an attribute
+    fault_server.plan = lambda call: THROTTLED if call.operation == "BatchWriteItem" else None
+    assert work(*batch(9, 25), sqs_record("large", large), seconds=2.5) == ["large"]
+    assert len(fault_server.queues["user-csv-queue"].messages) == 9
+
+
+def test_rejects_of_reading_do_not_wait_for_the_rows_of_others(
+    fault_server: FaultServer, object_server: ObjectServer, env: pytest.MonkeyPatch
+) -> None:
+    env.setenv("QUEUE_URL", fault_server.queue_url())
+    env.setenv("REJECTS_BUCKET", "bucket")
+    fault_server.plan = lambda call: THROTTLED if call.operation == "BatchWriteItem" else None
+    object_server.plan = lambda request: Slow(0.3)
+    bad = [sqs_record(f"bad{n}", {"name": "", "mail": "x@y.z", "rowNumber": n}) for n in range(40)]
+    assert work(*batch(1), *bad, seconds=5.0) == []
+    assert len(object_server.objects) == 40

@@ -5,10 +5,12 @@ The template's defaults throughout: ten workers, ten messages each, 60 s, five r
 
 import logging
 import random
+from typing import Any
 
 import pytest
 
-from tests.fakeaws.dynamodb import Table
+from tests.fakeaws.dynamodb import DynamoDB, Table
+from tests.fakeaws.errors import Refusal
 from tests.fakeaws.in_memory import Server
 from tests.fakeaws.virtual_time import run
 from tests.simulation.workers import Pond, slow_table
@@ -83,3 +85,18 @@ def test_server_that_answers_slowly_but_many_at_a_time_gets_many_calls() -> None
     took = drained(pond, 40)
     assert pond.dynamodb.most_in_flight > 100
     assert took < 60
+
+
+@pytest.mark.parametrize("share", [0.5, 0.8])
+def test_table_that_answers_many_calls_with_server_errors_dead_letters_nothing(share: float) -> None:
+    draw = random.Random(1)
+
+    class Flaky(DynamoDB):
+        def call(self, operation: str, body: bytes, now: float) -> dict[str, Any]:
+            if operation == "BatchWriteItem" and draw.random() < share:
+                raise Refusal("InternalServerError", "", 500)
+            return super().call(operation, body, now)
+
+    pond = Pond(Table({"email": "S", "createdAt": "N"}), service=Flaky)
+    drained(pond, 20)
+    assert (len(pond.dead.held), pond.returned) == (0, 0)

@@ -42,6 +42,7 @@ class Pond:
     table: Table
     server: Server = field(default_factory=Server)
     hands_on: bool = True
+    service: type[DynamoDB] = DynamoDB
     queue: Queue = field(init=False)
     dead: Queue = field(default_factory=Queue)
     invocations: int = 0
@@ -53,7 +54,7 @@ class Pond:
     def __post_init__(self) -> None:
         """Make the services."""
         self.queue = Queue(visibility_timeout=VISIBILITY, max_receive_count=MAX_RECEIVES, dead_letters=self.dead)
-        backend = Backend(DynamoDB({"users": self.table}), Sqs({"user-csv-queue": self.queue}))
+        backend = Backend(self.service({"users": self.table}), Sqs({"user-csv-queue": self.queue}))
         self.dynamodb, self.sqs = InMemory(backend, self.server), InMemory(backend)
         self._settings = WorkerSettings.from_env({"QUEUE_URL": QUEUE_URL, "REJECTS_BUCKET": "b"})
 

@@ -9,6 +9,7 @@ from urllib.parse import unquote_plus
 import pytest
 from rich.console import Console
 
+from engine.cli.demo import run_demo
 from engine.cli.display import Display
 from engine.cli.errors import CliError
 from engine.cli.follow import Snapshot, count_rows
@@ -230,3 +231,16 @@ def test_the_bar_keeps_its_width(width: int, cells: int) -> None:
     assert shown
     assert shown[-1].index("31,975") == len("  ⠋ ") + cells + len(" ")
     assert "31,975 of 50,000 rows · 49 messages" in shown[-1]
+
+
+def test_name_that_is_not_utf_8_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "M\udcfcller.csv"
+    path.write_text("name,mail\nA,a@b.c\n")
+    with pytest.raises(CliError, match="name must be UTF-8 text"):
+        ingest(path)
+
+
+def test_demo_refuses_a_stack_that_it_would_not_use() -> None:
+    display = Display(Console(file=io.StringIO()))
+    with pytest.raises(CliError, match="need --endpoint-url"):
+        run_demo(display, rows=5, seed=1, endpoint_url=None, stack_name="nope", region=None)

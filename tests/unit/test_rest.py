@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from engine.messages.message import Message, Outgoing
 from engine.messages.parse import parse_message
-from engine.messages.rest import rest_of, times_handed_on
+from engine.messages.rest import FAILING, HANDED_ON, WRITTEN, count_in, rest_of
 from tests.builders.invocations import sqs_record
 from tests.builders.messages import items_of, packed, puts, users
 from tests.builders.samples import USERS
@@ -75,13 +75,13 @@ def test_handing_on_is_counted() -> None:
     body = orjson.dumps(packed(users(1, 3))).decode()
     attributes: dict[str, Any] = {}
     for times in range(3):
-        assert times_handed_on(attributes) == times
+        assert count_in(attributes, HANDED_ON) == times
         attributes = received(rest_of(body, attributes, parsed(body, attributes), [0, 1, 2]))
 
 
 @pytest.mark.parametrize("value", ["", "-1", "1e3", "٣", "9" * 5_000, None, 3])
 def test_senseless_count_is_none(value: Any) -> None:
-    assert times_handed_on({"handedOn": {"stringValue": value, "dataType": "Number"}}) == 0
+    assert count_in({"handedOn": {"stringValue": value, "dataType": "Number"}}, HANDED_ON) == 0
 
 
 def test_attributes_of_the_sender_are_kept_as_far_as_sqs_allows() -> None:
@@ -93,6 +93,26 @@ def test_attributes_of_the_sender_are_kept_as_far_as_sqs_allows() -> None:
         "modified",
         "records",
         "handedOn",
+        "rowsWritten",
     }
     many = {f"a{n}": {"stringValue": "t", "dataType": "String"} for n in range(10)}
     assert len(rest_of(body, many, parsed(body, many), [0]).attributes) <= 10
+
+
+def test_rounds_of_server_errors_are_counted_in_a_row() -> None:
+    body = orjson.dumps(packed(users(1, 9))).decode()
+    attributes: dict[str, Any] = {}
+    for failing, counted in ((True, 1), (True, 2), (False, 0), (True, 1)):
+        rest = rest_of(body, attributes, parsed(body, attributes), range(9), failing=failing)
+        attributes = received(rest)
+        assert count_in(attributes, FAILING) == counted
+        assert (rest.delay_seconds > 0) == failing
+
+
+def test_rows_written_are_counted_over_all_rounds() -> None:
+    body = orjson.dumps(packed(users(1, 9))).decode()
+    attributes: dict[str, Any] = {}
+    for left in (range(7), range(3), range(2)):
+        rest = rest_of(body, attributes, parsed(body, attributes), left)
+        body, attributes = rest.body.decode(), received(rest)
+    assert count_in(attributes, WRITTEN) == 7

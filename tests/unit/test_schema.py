@@ -70,8 +70,8 @@ def test_the_order_of_columns_is_free(header: list[str]) -> None:
         (["phone"], "the header lacks the required columns name, mail: of its 1 columns the schema knows phone"),
         (
             [],
-            "the header lacks the required columns name, mail: of its 0 columns the schema knows none; "
-            "is the first line a header?",
+            "the header lacks the required columns name, mail: of its 0 columns the schema knows none "
+            "(is the first line a header?)",
         ),
         (
             ["name;mail;phone"],
