@@ -125,8 +125,10 @@ def test_rows_that_never_come_are_said_to_be_missing(local_stack: LocalStack, tm
     finally:
         asyncio.run(without_worker(True))
     assert code == 1
-    assert "of 30 rows 0 in the table, 0 rejected, 30 not accounted for" in shown
-    assert "In the record queue, of all files" in shown
+    assert "of 30 rows 0 in the table, 0 rejected, 30 missing" in shown
+    assert "The producer has sent all rows, in 1 message." in shown
+    assert "In the record queue: 1 message, of this file or of others." in shown
+    assert f"ingest s3://{local_stack.outputs.bucket}/uploads/" in shown
     assert json.dumps("u1@") not in shown
 
 

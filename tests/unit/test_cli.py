@@ -11,9 +11,10 @@ from rich.console import Console
 
 from engine.cli.display import Display
 from engine.cli.errors import CliError
-from engine.cli.follow import Snapshot, count_rows
+from engine.cli.follow import Snapshot
 from engine.cli.generate import HEADER, people
 from engine.cli.ingest import Place, notification, run_ingest, s3_address
+from engine.cli.stack_client import count_rows
 from engine.cli.target import is_endpoint, is_loopback, local_defaults
 from engine.cli.words import command_as_called, counted, shortened
 from engine.config import QuerySettings
@@ -207,7 +208,7 @@ def test_nothing_goes_past_the_edge(width: int) -> None:
     display = Display(Console(file=file, width=width, force_terminal=True, color_system=None, highlight=False))
     display.done("people.csv: 49,875 rows written, 125 rejected", 12.3)
     display.done("50,010 rows read = 49,885 written + 125 rejected: every row is accounted for")
-    display.note("CSV with row, offset, reason and record: mend the records and upload them again.")
+    display.note("CSV with row, offset, reason and record: correct the records and upload them again.")
     display.failed("a word " * 30)
     display.json('{\n  "items": [\n    {' + '"name": "John Doe", ' * 20 + "}\n  ]\n}")
     lines = file.getvalue().splitlines()
@@ -221,7 +222,7 @@ def test_the_bar_keeps_its_width(width: int, cells: int) -> None:
     file = io.StringIO()
     console = Console(file=file, width=width, force_terminal=True, color_system=None)
     with Display(console).progress(50_000) as report:
-        report(Snapshot(50_000, 31_975, 0, 49, 1.0))
+        report(Snapshot(50_000, 31_975, 0, 49, 0.0))
     shown = [
         line for line in file.getvalue().replace("\r", "\n").replace("\x1b[2K", "").splitlines() if "31,975" in line
     ]
