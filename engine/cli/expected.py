@@ -100,12 +100,12 @@ def rows_found(wanted: Mapping[int, Wanted], items: Iterable[Mapping[str, Any]],
     """
     attribute = proof_attribute(schema) or ""
     type_ = schema.types.get(attribute, "S")
-    proofs = {
-        _canonical((str(item[name][schema.types[name]]) for name in schema.keys), schema): str(
-            item.get(attribute, {}).get(type_, "")
-        )
-        for item in items
-    }
+    keys = {key for key, _ in wanted.values()}
+    proofs: dict[Key, str] = {}
+    for item in items:
+        key = tuple(str(item[name][schema.types[name]]) for name in schema.keys)
+        # DynamoDB writes numbers in canonical form; other implementations return them as they came.
+        proofs[key if key in keys else _canonical(key, schema)] = str(item.get(attribute, {}).get(type_, ""))
     is_proof = _is_at_least if schema.generated.get(attribute) == "version" else str.__eq__
     return [
         row

@@ -52,9 +52,11 @@ class Search:
         await self._fill_window()
         first = {next(iter(group)): group for group in self._groups}
         missing = await self._find({row: group[row] for row, group in first.items()})
+        absent = [group for row, group in first.items() if row in missing]
         begun = [group for row, group in first.items() if row not in missing]
         missing = missing.union(*await asyncio.gather(*map(self._follow, begun[:_TOGETHER])))
-        self._groups = [rest for group in self._groups if (rest := self._unsettled(group))]
+        rest = [*absent, *filter(None, map(self._unsettled, begun))]
+        self._groups = sorted(rest, key=lambda group: next(iter(group)))
         return len(missing)
 
     async def sweep(self) -> None:
