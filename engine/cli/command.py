@@ -97,7 +97,7 @@ def parser() -> argparse.ArgumentParser:
         "--timeout",
         type=_count,
         metavar="SECONDS",
-        help="stop following when nothing has changed for so long (default: 60; with --endpoint-url 20)",
+        help="stop following when no row of the file has come for so long (default: 300; with --endpoint-url 60)",
     )
     images = commands.add_parser(
         "images",

@@ -91,6 +91,8 @@ class Display:
         """
         counts = f"{outcome.written:,} in the table, {outcome.rejected:,} rejected, {outcome.missing:,} missing"
         self.failed(f"{name}: of {counted(outcome.rows, 'row')} {counts}")
+        if not outcome.missing:
+            self.note("The table has an item with the key of each row, but it may be from an earlier file.")
         self.note(_producer_text(outcome))
         for count, queue in (
             (outcome.queued, "record queue"),
@@ -102,7 +104,7 @@ class Display:
         if not outcome.has_ended:
             self.note("No row has come for a while, so following has stopped. What is in the record queue goes on.")
             if again:
-                self.note("To try again, which writes the same items, and to count again:")
+                self.note("To read the file once more, which writes the same items, when the record queue is empty:")
                 self.line(f"  {again}", style="cyan")
         for error in outcome.errors:
             self.line(f"  {_printable(error[:_LOG_LINE_CHARACTERS])}", style="dim")

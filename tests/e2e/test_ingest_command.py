@@ -23,7 +23,7 @@ from engine.config import PACKAGED_SCHEMA
 from engine.deployment import clients
 from engine.identity import ingestion_digits
 from tests.builders.samples import PRODUCTS, PRODUCTS_TOML
-from tests.e2e.conftest import LocalStack
+from tests.e2e.conftest import VISIBILITY_SECONDS, LocalStack
 
 
 @pytest.fixture
@@ -90,8 +90,10 @@ def test_poison_message_of_somebody_else_delays_nothing(local_stack: LocalStack,
             await sqs.send_message(QueueUrl=local_stack.outputs.queue_url, MessageBody="no message of ours")
 
     asyncio.run(send())
+    began = time.monotonic()
     code, shown = ingest(local_stack, csv_file(tmp_path, 50, domain()))
     assert code == 0, shown
+    assert time.monotonic() - began < 2 * VISIBILITY_SECONDS  # the poison message stays for three times as long
 
 
 def test_rows_that_the_table_refuses_are_among_the_rejects(local_stack: LocalStack, tmp_path: Path) -> None:
