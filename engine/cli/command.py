@@ -97,7 +97,7 @@ def parser() -> argparse.ArgumentParser:
         "--timeout",
         type=_count,
         metavar="SECONDS",
-        help="stop following when nothing has changed for this long (default: 60; with --endpoint-url 20)",
+        help="stop following when no row of the file has come for so long (default: 300; with --endpoint-url 60)",
     )
     images = commands.add_parser(
         "images",
@@ -157,9 +157,7 @@ def _target(parser: argparse.ArgumentParser, endpoint_help: str, name: Callable[
 
 
 def _builder(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--builder", choices=BUILDERS, help="what builds images (default: the first of these that is installed)"
-    )
+    parser.add_argument("--builder", choices=BUILDERS, help="what builds images (default: the first installed one)")
 
 
 def _building(parser: argparse.ArgumentParser) -> None:

@@ -12,9 +12,10 @@ from pathlib import Path
 from engine.cli import api
 from engine.cli.display import Display
 from engine.cli.errors import CliError
-from engine.cli.follow import Follower, Outcome, Upload
+from engine.cli.follow import Outcome, Upload
 from engine.cli.generate import people
 from engine.cli.schema import schema_in_use
+from engine.cli.stack_client import StackClient
 from engine.cli.words import command_as_called, counted
 from engine.deployment import STACK_NAME
 from engine.deployment import stack as stacks
@@ -70,18 +71,17 @@ async def _show(
     display: Display, stack: stacks.Stack, endpoint_url: str, region: str | None, *, rows: int, seed: int
 ) -> int:
     schema = schema_in_use()
-    async with Follower(stack, schema, endpoint_url=endpoint_url, region=region) as follower:
-        sample = await _sample(display, follower)
+    async with StackClient(stack, schema, endpoint_url=endpoint_url, region=region) as client:
+        sample = await _sample(display, client)
         if not sample.complete:
             return 1
-        generated, valid = await _generated(display, follower, rows, seed)
+        generated, valid = await _generated(display, client, rows, seed)
     outcomes = [("users.csv", sample), ("people.csv", generated)]
 
     display.heading("What became of the rows")
     display.summary(outcomes)
     display.line()
-    if generated.rejects:
-        display.reasons(generated.rejects)
+    display.reasons(generated.reasons)
 
     display.heading("What the API answers")
     url = f"{stack.api_url}/users/{KNOWN_USER}"
@@ -95,36 +95,36 @@ async def _show(
 
     display.heading("Where the rejects are")
     for key in generated.reject_keys:
-        display.line(f"s3://{generated.upload.source.bucket}/{key}", style="cyan")
+        display.line(f"s3://{stack.bucket}/{key}", style="cyan")
     display.note("CSV with row, offset, reason and record: correct the records and upload them again.")
     display.line()
     return _verdict(display, outcomes, expected={"users.csv": SAMPLE_ROWS, "people.csv": valid})
 
 
-async def _sample(display: Display, follower: Follower) -> Outcome:
-    upload = await follower.upload(SAMPLE, "uploads/users.csv")
-    return await _follow(display, follower, "users.csv", upload, SAMPLE_ROWS)
+async def _sample(display: Display, client: StackClient) -> Outcome:
+    upload = await client.upload(SAMPLE, "uploads/users.csv")
+    return await _follow(display, client, "users.csv", upload, SAMPLE_ROWS)
 
 
-async def _generated(display: Display, follower: Follower, rows: int, seed: int) -> tuple[Outcome, int]:
+async def _generated(display: Display, client: StackClient, rows: int, seed: int) -> tuple[Outcome, int]:
     with tempfile.TemporaryDirectory(prefix="millpond-demo-") as directory:
         path = Path(directory) / "people.csv"
         with display.step(f"making up {rows:,} people", f"people.csv made up: {counted(rows, 'row')}, some broken"):
             valid = await asyncio.to_thread(_write, path, rows, seed)
         size = path.stat().st_size / 1e6
         with display.step("uploading people.csv", f"people.csv uploaded: {size:,.1f} MB"):
-            upload = await follower.upload(path, "uploads/people.csv")
-        return await _follow(display, follower, "people.csv", upload, rows), valid
+            upload = await client.upload(path, "uploads/people.csv")
+        return await _follow(display, client, "people.csv", upload, rows), valid
 
 
-async def _follow(display: Display, follower: Follower, name: str, upload: Upload, rows: int) -> Outcome:
+async def _follow(display: Display, client: StackClient, name: str, upload: Upload, rows: int) -> Outcome:
     with display.progress(rows) as report:
-        outcome = await follower.follow(upload, rows, report)
+        outcome = await client.follow(upload, rows, report)
     if outcome.complete:
-        rejected = f", {len(outcome.rejects):,} rejected" if outcome.rejects else ""
+        rejected = f", {outcome.rejected:,} rejected" if outcome.rejected else ""
         display.done(f"{name}: {counted(outcome.written, 'row')} written{rejected}", outcome.seconds)
     else:
-        display.missing(name, outcome)
+        display.missing(name, outcome, None)
     return outcome
 
 
@@ -155,7 +155,7 @@ def _verdict(display: Display, outcomes: list[tuple[str, Outcome]], expected: di
         return 1
     rows = sum(outcome.rows for _, outcome in outcomes)
     written = sum(outcome.written for _, outcome in outcomes)
-    rejected = sum(len(outcome.rejects) for _, outcome in outcomes)
+    rejected = sum(outcome.rejected for _, outcome in outcomes)
     display.done(
         f"{counted(rows, 'row')} read = {written:,} written + {rejected:,} rejected: every row is accounted for"
     )

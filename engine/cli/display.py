@@ -16,9 +16,9 @@ from rich.spinner import Spinner
 from rich.table import Column, Table
 from rich.text import Text
 
+from engine.cli.accounts import Reason
 from engine.cli.follow import Outcome, Snapshot
 from engine.cli.words import counted, shortened
-from engine.reading.block import Reject
 
 _INDENT = "  "
 _LOG_LINE_CHARACTERS = 400
@@ -31,6 +31,9 @@ _WIDE = 80
 _BAR_CELLS, _BAR_CELLS_NARROW = 20, 8
 _DONE_CHARACTERS = 64
 _SECONDS_CHARACTERS = 8
+
+_QUIET_SECONDS = 5.0
+"""After this long without a new row the progress line says so."""
 
 _LINE_SECONDS = 2.0
 """How often a progress line appears where there is no terminal."""
@@ -81,31 +84,30 @@ class Display:
         text = self._wrapped(text, len(_INDENT) + 2)
         self._console.print(Text.assemble(_INDENT, ("✗ ", "red"), text), soft_wrap=True)
 
-    def missing(self, name: str, outcome: Outcome) -> None:
-        """Say that rows of a file are neither written nor rejected, and what is known about why."""
-        missing = outcome.rows - outcome.written - len(outcome.rejects)
-        self.failed(
-            f"{name}: of {counted(outcome.rows, 'row')} {outcome.written:,} in the table, {len(outcome.rejects):,} "
-            f"rejected, {missing:,} not accounted for"
-        )
-        source = outcome.upload.source
-        if outcome.ended:
-            self.note(f"The producer ended it as {outcome.ended}")
-        else:
-            self.note(
-                "Nothing has changed for a while, so following has stopped; the ingestion has not. "
-                f"`millpond ingest s3://{source.bucket}/{source.key}` reads it once more, which writes the same items, "
-                "and counts again."
-            )
+    def missing(self, name: str, outcome: Outcome, again: str | None) -> None:
+        """Say that rows of a file are missing, and what is known about the cause.
+
+        `again` is the command that reads the file once more, if there is one.
+        """
+        counts = f"{outcome.written:,} in the table, {outcome.rejected:,} rejected, {outcome.missing:,} missing"
+        self.failed(f"{name}: of {counted(outcome.rows, 'row')} {counts}")
+        if not outcome.missing:
+            self.note("The table has an item with the key of each row, but it may be from an earlier file.")
+        self.note(_producer_text(outcome))
         for count, queue in (
             (outcome.queued, "record queue"),
             (outcome.dead_letters, "dead-letter queue"),
             (outcome.failed_files, "failure queue"),
         ):
             if count:
-                self.note(f"In the {queue}, of all files: {counted(count, 'message')}.")
-        for log_line in outcome.log_lines:
-            self.line(f"  {_printable(log_line[:_LOG_LINE_CHARACTERS])}", style="dim")
+                self.note(f"In the {queue}: {counted(count, 'message')}, of this file or of others.")
+        if not outcome.has_ended:
+            self.note("No row has come for a while, so following has stopped. What is in the record queue goes on.")
+            if again:
+                self.note("To read the file once more, which writes the same items, when the record queue is empty:")
+                self.line(f"  {again}", style="cyan")
+        for error in outcome.errors:
+            self.line(f"  {_printable(error[:_LOG_LINE_CHARACTERS])}", style="dim")
 
     @contextmanager
     def step(self, doing: str, done: str) -> Iterator[None]:
@@ -171,32 +173,27 @@ class Display:
                 name,
                 f"{outcome.rows:,}",
                 Text(f"{outcome.written:,}", style="green" if outcome.complete else "red"),
-                f"{len(outcome.rejects):,}",
+                f"{outcome.rejected:,}",
                 f"{outcome.seconds:,.1f}",
                 f"{rate:,.0f}",
             )
         self._print_table(table)
 
-    def reasons(self, rejects: list[Reject]) -> None:
-        """Why rows were rejected, how many each time, and which row was the first."""
-        first: dict[str, Reject] = {}
-        counts: dict[str, int] = {}
-        for reject in rejects:
-            first.setdefault(reject.reason, reject)
-            counts[reject.reason] = counts.get(reject.reason, 0) + 1
+    def reasons(self, reasons: list[Reason]) -> None:
+        """Why rows were rejected: how many for each reason, and the first of them."""
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
         table.add_column("rejected because")
         table.add_column("rows", justify="right", no_wrap=True)
-        # What the other two columns leave free; rich itself would rather squeeze the numbers out.
-        digits = max(len("rows"), *(len(f"{count:,}") for count in counts.values()), 0)
-        room = self._console.width - len(_INDENT) - max(map(len, first), default=0) - digits - 2 * len("   ")
+        # Whatever the other two columns leave free; rich would shorten the numbers first.
+        digits = max([len("rows"), *(len(f"{reason.rows:,}") for reason in reasons)])
+        longest = max((len(reason.text) for reason in reasons), default=0)
+        room = self._console.width - len(_INDENT) - longest - digits - 2 * len("   ")
         if room >= _EXAMPLE_CHARACTERS:
             table.add_column("the first of them", no_wrap=True)
-        for reason, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
-            example = _printable(f"row {first[reason].row}: {first[reason].record}")
-            cells = [reason, f"{count:,}"]
+        for reason in reasons:
+            cells = [reason.text, f"{reason.rows:,}"]
             if room >= _EXAMPLE_CHARACTERS:
-                cells.append(shortened(example, room))
+                cells.append(shortened(_printable(f"row {reason.first.row}: {reason.first.record}"), room))
             table.add_row(*cells)
         self._print_table(table)
 
@@ -229,9 +226,23 @@ def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else "·" for character in text)
 
 
+def _producer_text(outcome: Outcome) -> str:
+    said = outcome.said
+    if said is None:
+        return "The producer has logged nothing about this file, or its log cannot be read."
+    if said.status == "complete":
+        return f"The producer has sent all rows, in {counted(said.messages, 'message')}."
+    ended = "has ended it as" if outcome.has_ended else "has not finished it; its last attempt was:"
+    return f"The producer {ended} {said.status}: {said.reason or 'no reason given'}"
+
+
 def _progress_text(snapshot: Snapshot) -> str:
-    if not snapshot.written and not snapshot.queued:
-        return "waiting for the first rows"
-    queue = f"{counted(snapshot.queued, 'message')} in the queue"
-    rejected = f" · {snapshot.rejected:,} rejected" if snapshot.rejected else ""
-    return f"{snapshot.written:,} of {counted(snapshot.rows, 'row')}{rejected} · {queue}"
+    rows = "waiting for the first rows"
+    if snapshot.written or snapshot.rejected:
+        rejected = f" · {snapshot.rejected:,} rejected" if snapshot.rejected else ""
+        rows = f"{snapshot.written:,} of {counted(snapshot.rows, 'row')}{rejected}"
+    if snapshot.quiet >= _QUIET_SECONDS:
+        missing = snapshot.rows - snapshot.written - snapshot.rejected
+        rows += f" · {missing:,} missing, none came for {snapshot.quiet:.0f} s"
+    queue = f" · {counted(snapshot.queued, 'message')} in the queue" if snapshot.queued or snapshot.written else ""
+    return rows + queue

@@ -1,14 +1,14 @@
-"""Which items an object must have become, from its bytes: the same code as the functions', without sending anything.
+"""Which items an object's rows become, from its bytes alone: the functions' own code, without sending anything.
 
-The key of each row follows from the object and the row alone, so that rows are looked up by key and nothing is scanned.
+The key of a row follows from the object and the row, so each row can be looked up by its key and nothing is scanned.
+Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.config import SQS_MAX_BYTES
 from engine.convert import Converter
@@ -19,55 +19,72 @@ from engine.messages.parse import parse_message
 from engine.schema.model import Schema
 
 ROWS = 500
-"""Rows that are looked up together: about one message."""
+"""Rows in a group: about one message."""
 
 Key = tuple[str, ...]
+"""Key values in the order of the schema's keys; numbers in canonical form."""
 
 
-@dataclass(slots=True)
-class Expected:
-    """The items that some neighbouring rows must have become."""
+class Wanted(NamedTuple):
+    """The item of one row: its key, and the value of the proof attribute if that is not part of the key."""
 
-    rows: dict[int, Key] = field(default_factory=dict)
-    """Row number -> key, of the rows that have not been found yet. Numbers in keys are in canonical form."""
-    versions: dict[int, str] = field(default_factory=dict)
-    """Row number -> version, where the schema has one beside the key."""
+    key: Key
+    proof: str = ""
 
 
-def version_attribute(schema: Schema) -> str | None:
-    """Return the attribute that tells which upload an item is from, or None if there is none."""
-    return next((name for name, kind in schema.generated.items() if kind == "version"), None)
+Group = dict[int, Wanted]
+"""Neighbouring rows: row number -> item, in row order."""
 
 
-async def expected(chunks: AsyncIterator[bytes], version: ObjectVersion, schema: Schema) -> AsyncIterator[Expected]:
-    """Yield what the rows of an object must have become, in their order. Rows that the schema refuses are left out.
+def proof_attribute(schema: Schema) -> str | None:
+    """Return the attribute that shows which object an item was made from, or None if the schema has none.
+
+    An attribute of the key is preferred: such an item is never replaced by another object's.
+    """
+    kinds = {name: kind for name, kind in schema.generated.items() if kind in ("version", "ingestion")}
+    in_key = [name for name in schema.keys if name in kinds]
+    beside = sorted(kinds, key=lambda name: kinds[name] != "version")
+    return next(iter([*in_key, *beside]), None)
+
+
+async def expected(chunks: AsyncIterator[bytes], version: ObjectVersion, schema: Schema) -> AsyncIterator[Group]:
+    """Yield the items of an object's rows in groups, in row order. Rows that the schema rejects are left out.
 
     Raises `BadFile` for an object that the producer refuses.
     """
-    # The largest messages: a row that the stack's own limit refuses is among the rejects, and counted there.
+    # The largest messages: a row that the stack's own limit rejects is found in a reject file.
     converter = Converter(version, schema, records_per_message=ROWS, max_message_bytes=SQS_MAX_BYTES)
     async for chunk in chunks:
         for converted in converter.feed(chunk, ""):
             for outgoing in converted.messages:
-                yield _of_message(outgoing.body, schema)
+                yield _group(outgoing.body, schema)
     for converted in converter.finish(""):
         for outgoing in converted.messages:
-            yield _of_message(outgoing.body, schema)
+            yield _group(outgoing.body, schema)
 
 
-def _of_message(body: bytes, schema: Schema) -> Expected:
+def _group(body: bytes, schema: Schema) -> Group:
     message = parse_message(body.decode(), {}, "", 0, schema)
     assert isinstance(message, Message)  # noqa: S101 - packed messages are never refused
     items = Items(schema)
     items.add(message)
-    types = [schema.types[name] for name in schema.keys]
-    keys = [canonical_key(zip(types, items.key(index), strict=True)) for index in range(len(items))]
-    found = Expected(dict(zip(message.numbers, keys, strict=True)))
-    if version_attribute(schema) not in (None, *schema.keys):
-        digits = ingestion_digits(message.ingestion)
-        rows = row_digits(message.numbers)
-        found.versions = {n: f"{message.modified}.{row}{digits}" for n, row in zip(message.numbers, rows, strict=True)}
-    return found
+    keys = [_canonical(items.key(index), schema) for index in range(len(items))]
+    wanted = map(Wanted, keys, _proofs(message, schema))
+    return dict(zip(message.numbers, wanted, strict=True))
+
+
+def _proofs(message: Message, schema: Schema) -> list[str]:
+    attribute = proof_attribute(schema)
+    if attribute is None or attribute in schema.keys:
+        return [""] * len(message.numbers)
+    if schema.generated[attribute] == "ingestion":
+        return [message.ingestion] * len(message.numbers)
+    digits = ingestion_digits(message.ingestion)
+    return [f"{message.modified}.{row}{digits}" for row in row_digits(message.numbers)]
+
+
+def _canonical(values: Iterable[str], schema: Schema) -> Key:
+    return canonical_key(zip((schema.types[name] for name in schema.keys), values, strict=True))
 
 
 def wire_key(key: Key, schema: Schema) -> dict[str, dict[str, str]]:
@@ -75,29 +92,30 @@ def wire_key(key: Key, schema: Schema) -> dict[str, dict[str, str]]:
     return {name: {schema.types[name]: value} for name, value in zip(schema.keys, key, strict=True)}
 
 
-def take_found(waiting: Expected, found: list[dict[str, Any]], schema: Schema) -> int:
-    """Take the rows whose items are among `found` from those that are waited for; return how many there were.
+def rows_found(wanted: Mapping[int, Wanted], items: Iterable[Mapping[str, Any]], schema: Schema) -> list[int]:
+    """Return the rows whose items are among `items`.
 
-    An item with the right key and an older version is what the row has yet to replace; a newer one has replaced it.
+    An item with the row's key but an older version is what the row has yet to replace. A newer version has replaced the
+    row, which then counts as written: whether it was ever there can no longer be known.
     """
-    beside = version_attribute(schema)
-    versions: dict[Key, str] = {}
-    for item in found:
-        key = canonical_key((schema.types[name], str(item[name][schema.types[name]])) for name in schema.keys)
-        versions[key] = str(item.get(beside or "", {}).get("N", ""))
-    written = [
-        number
-        for number, key in waiting.rows.items()
-        if key in versions and _is_at_least(versions[key], waiting.versions.get(number))
+    attribute = proof_attribute(schema) or ""
+    type_ = schema.types.get(attribute, "S")
+    keys = {key for key, _ in wanted.values()}
+    proofs: dict[Key, str] = {}
+    for item in items:
+        key = tuple(str(item[name][schema.types[name]]) for name in schema.keys)
+        # DynamoDB writes numbers in canonical form; other implementations return them as they came.
+        proofs[key if key in keys else _canonical(key, schema)] = str(item.get(attribute, {}).get(type_, ""))
+    is_proof = _is_at_least if schema.generated.get(attribute) == "version" else str.__eq__
+    return [
+        row
+        for row, (key, proof) in wanted.items()
+        if (found := proofs.get(key)) is not None and (not proof or is_proof(found, proof))
     ]
-    for number in written:
-        del waiting.rows[number]
-        waiting.versions.pop(number, None)
-    return len(written)
 
 
-def _is_at_least(version: str, wanted: str | None) -> bool:
+def _is_at_least(version: str, wanted: str) -> bool:
     try:
-        return wanted is None or Decimal(version) >= Decimal(wanted)
-    except InvalidOperation:  # another program's
+        return Decimal(version) >= Decimal(wanted)
+    except InvalidOperation:  # written by another program
         return False

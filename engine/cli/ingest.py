@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass
+import shlex
+import sys
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
 
-from botocore.exceptions import ClientError
-
 from engine.cli.display import Display
 from engine.cli.errors import CliError
-from engine.cli.follow import Follower, Upload, count_rows
+from engine.cli.follow import Upload
+from engine.cli.observe import Said
 from engine.cli.schema import schema_in_use
-from engine.cli.words import counted
+from engine.cli.stack_client import StackClient, count_rows
+from engine.cli.words import command_as_called, counted
 from engine.deployment import clients
 from engine.deployment import stack as stacks
 from engine.errors import BadFile
@@ -26,10 +28,13 @@ from engine.text import is_text
 
 _SUFFIX = ".csv"
 
+_WORTH_SAYING = 100_000
+"""Rows from which on the cost of looking them up is stated; below it is a cent at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Which stack, and how long to wait while nothing changes (seconds; None: as usual)."""
+    """Which stack, and how long to wait for a new row (seconds; None: the default)."""
 
     stack: str
     endpoint_url: str | None
@@ -72,8 +77,8 @@ def _count_rows(path: Path, schema: Schema) -> int:
         raise CliError(f"{path} cannot be read: {error.strerror or error}.") from None
 
 
-def _follower(stack: stacks.Stack, schema: Schema, place: Place) -> Follower:
-    return Follower(stack, schema, endpoint_url=place.endpoint_url, region=place.region, patience=place.timeout)
+def _client(stack: stacks.Stack, schema: Schema, place: Place) -> StackClient:
+    return StackClient(stack, schema, endpoint_url=place.endpoint_url, region=place.region, patience=place.timeout)
 
 
 async def _file(display: Display, path: Path, place: Place) -> int:
@@ -82,24 +87,19 @@ async def _file(display: Display, path: Path, place: Place) -> int:
     stack = await stacks.find(place.stack, endpoint_url=place.endpoint_url, region=place.region)
     key = f"uploads/{path.name}"
     display.heading(f"{path.name} to {stack.name}")
-    async with _follower(stack, schema, place) as follower:
+    async with _client(stack, schema, place) as client:
         with display.step("uploading", f"uploaded as {key}: {counted(rows, 'row')}"):
-            upload = await follower.upload(path, key)
-        return await _follow(display, follower, upload, rows, stack)
+            upload = await client.upload(path, key)
+        return await _follow(display, client, upload, rows, stack, place)
 
 
 async def _object(display: Display, bucket: str, key: str, place: Place) -> int:
     schema = schema_in_use()
     stack = await stacks.find(place.stack, endpoint_url=place.endpoint_url, region=place.region)
     display.heading(f"s3://{bucket}/{key} to {stack.name}")
-    async with _follower(stack, schema, place) as follower:
-        try:
-            upload = await follower.existing(bucket, key)
-        except ClientError as error:
-            if error.response["Error"].get("Code") in ("404", "NoSuchKey", "NoSuchBucket", "NotFound"):
-                raise CliError(f"There is no object s3://{bucket}/{key}.") from None
-            raise
-        # The producer may take its whole 900 s, and asking again would start it again.
+    async with _client(stack, schema, place) as client:
+        upload = await client.existing(bucket, key)
+        # The producer may take its whole 900 s, and a second request would start it again.
         patient = clients.client(
             "lambda", endpoint_url=place.endpoint_url, region=place.region, attempts=1, read_timeout=905
         )
@@ -111,36 +111,51 @@ async def _object(display: Display, bucket: str, key: str, place: Place) -> int:
         if "FunctionError" in reply:
             message = result.get("errorMessage", "") if isinstance(result, dict) else result
             raise CliError(f"The producer failed: {message} (its logs are in /aws/lambda/{stack.producer}).")
-        failed = [entry for entry in result["objects"] if entry["status"] != "complete"]
-        for entry in failed:
-            display.failed(f"s3://{bucket}/{key}: {entry['status']}: {entry.get('reason') or ''}")
-        return 1 if failed else await _follow(display, follower, upload, result["totalRows"], stack)
+        (said,) = result["objects"]
+        if said["status"] != "complete":
+            display.failed(f"s3://{bucket}/{key}: {said['status']}: {said['reason']}")
+            return 1
+        upload = replace(upload, said=Said(said["status"], said["reason"], said["messagesSent"]))
+        return await _follow(display, client, upload, said["totalRows"], stack, place)
 
 
-async def _follow(display: Display, follower: Follower, upload: Upload, rows: int, stack: stacks.Stack) -> int:
-    """Follow an upload to its end, show what came of it, and return the exit code."""
+async def _follow(
+    display: Display, client: StackClient, upload: Upload, rows: int, stack: stacks.Stack, place: Place
+) -> int:
+    """Follow an upload to its end, show the outcome, and return the exit code."""
     name = upload.source.key.rpartition("/")[2]
+    if place.endpoint_url is None and rows >= _WORTH_SAYING:
+        display.note(f"Looking up each row once costs about {rows:,} read units, more for items above 4 KB.")
     with display.progress(rows) as report:
-        outcome = await follower.follow(upload, rows, report)
+        outcome = await client.follow(upload, rows, report)
     if outcome.complete:
         display.done(f"{counted(outcome.written, 'row')} in table {stack.table}", outcome.seconds)
     display.line()
     display.summary([(name, outcome)])
-    if not outcome.certain:
-        display.note(
-            "The schema has no version: for each row an item with its key is there, but nobody can tell from which "
-            "file it is."
-        )
-    if outcome.rejects:
+    if not outcome.is_certain:
         display.line()
-        display.reasons(outcome.rejects)
+        display.note(
+            "The schema generates neither a version nor an ingestion, so items do not show which file they are from. "
+            "Known is only that the table has an item with the key of each row that is counted as written."
+        )
+    if outcome.rejected:
+        display.line()
+        display.reasons(outcome.reasons)
         display.line()
         for reject_key in outcome.reject_keys:
             display.line(f"rejects: s3://{stack.bucket}/{reject_key}", style="cyan")
     display.line()
     if not outcome.complete:
-        display.missing(name, outcome)
+        display.missing(name, outcome, _again(upload, place))
     return 0 if outcome.complete else 1
+
+
+def _again(upload: Upload, place: Place) -> str:
+    """Return the command that reads the object once more."""
+    options = (("--stack", place.stack), ("--endpoint-url", place.endpoint_url), ("--region", place.region))
+    words = ["ingest", f"s3://{upload.source.bucket}/{upload.source.key}"]
+    words += [word for name, value in options if value for word in (name, value)]
+    return f"{command_as_called(sys.argv[0])} {shlex.join(words)}"
 
 
 def notification(source: ObjectVersion) -> dict[str, Any]:

@@ -3,7 +3,10 @@
 import asyncio
 import io
 import json
+import re
+import time
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +15,15 @@ from rich.console import Console
 
 from engine.cli.demo import run_demo
 from engine.cli.display import Display
+from engine.cli.errors import CliError
+from engine.cli.follow import Outcome
 from engine.cli.ingest import Place, run_ingest
+from engine.cli.stack_client import StackClient
+from engine.config import PACKAGED_SCHEMA
 from engine.deployment import clients
-from tests.e2e.conftest import LocalStack
+from engine.identity import ingestion_digits
+from tests.builders.samples import PRODUCTS, PRODUCTS_TOML
+from tests.e2e.conftest import VISIBILITY_SECONDS, LocalStack
 
 
 @pytest.fixture
@@ -81,8 +90,10 @@ def test_poison_message_of_somebody_else_delays_nothing(local_stack: LocalStack,
             await sqs.send_message(QueueUrl=local_stack.outputs.queue_url, MessageBody="no message of ours")
 
     asyncio.run(send())
+    began = time.monotonic()
     code, shown = ingest(local_stack, csv_file(tmp_path, 50, domain()))
     assert code == 0, shown
+    assert time.monotonic() - began < 2 * VISIBILITY_SECONDS  # the poison message stays for three times as long
 
 
 def test_rows_that_the_table_refuses_are_among_the_rejects(local_stack: LocalStack, tmp_path: Path) -> None:
@@ -125,9 +136,69 @@ def test_rows_that_never_come_are_said_to_be_missing(local_stack: LocalStack, tm
     finally:
         asyncio.run(without_worker(True))
     assert code == 1
-    assert "of 30 rows 0 in the table, 0 rejected, 30 not accounted for" in shown
-    assert "In the record queue, of all files" in shown
+    assert "of 30 rows 0 in the table, 0 rejected, 30 missing" in shown
+    assert "The producer has sent all rows, in 1 message." in shown
+    assert re.search("In the record queue: [1-9][0-9]* messages?, of this file or of others.", shown)
+    assert f"ingest s3://{local_stack.outputs.bucket}/uploads/" in shown
     assert json.dumps("u1@") not in shown
+
+
+def test_producer_that_refuses_the_file_ends_it_at_once(
+    local_stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Here the name may be absent; the stack's own schema requires it.
+    lenient = tmp_path / "lenient.toml"
+    lenient.write_text(PACKAGED_SCHEMA.read_text().replace("[columns.name]\nrequired = true", "[columns.name]"))
+    monkeypatch.setenv("SCHEMA", str(lenient))
+    path = tmp_path / f"{domain()}.csv"
+    path.write_text("mail\na@b.c\n")
+    began = time.monotonic()
+    code, shown = ingest(local_stack, path, timeout=60)
+    assert code == 1
+    assert "has ended it as failed: the header lacks the required column name" in shown
+    assert time.monotonic() - began < 20
+
+
+def test_schema_that_is_not_the_stacks_is_a_mistake(
+    local_stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCHEMA", str(PRODUCTS_TOML))
+    path = tmp_path / "products.csv"
+    path.write_text("article,price\nA,1\n")
+    with pytest.raises(CliError, match=r"not that of schema .*products.toml \(sku\): set SCHEMA"):
+        ingest(local_stack, path)
+
+
+@pytest.mark.parametrize(("rows", "note"), [(3, 1), (90, 110_000)], ids=["small", "several ranges"])
+def test_object_of_another_schema_is_counted_by_its_own_key(
+    local_stack: LocalStack, tmp_path: Path, rows: int, note: int
+) -> None:
+    """The table has the first row, for the second one that of an older file, and nothing else."""
+    path = tmp_path / "products.csv"
+    path.write_text("article,price,note\n" + "".join(f"A{n},{n},{'x' * note}\n" for n in range(rows)))
+    table = f"products-{domain()}"
+
+    async def count() -> Outcome:
+        async with local_stack.client("dynamodb") as dynamodb:
+            await dynamodb.create_table(
+                TableName=table,
+                BillingMode="PAY_PER_REQUEST",
+                AttributeDefinitions=[{"AttributeName": "sku", "AttributeType": "S"}],
+                KeySchema=[{"AttributeName": "sku", "KeyType": "HASH"}],
+            )
+            stack = replace(local_stack.outputs, table=table)
+            async with StackClient(stack, PRODUCTS, endpoint_url=local_stack.endpoint_url, patience=2) as client:
+                await client.upload(path, f"elsewhere/{table}.csv")
+                upload = await client.existing(stack.bucket, f"elsewhere/{table}.csv")
+                older = upload.source._replace(modified=upload.source.modified - 1)
+                for row, source in ((1, upload.source), (2, older)):
+                    version = f"{source.modified}.{row:012d}{ingestion_digits(source.ingestion)}"
+                    item = {"sku": {"S": f"A{row - 1}"}, "changed": {"N": version}}
+                    await dynamodb.put_item(TableName=table, Item=item)
+                return await client.follow(upload, rows, lambda _: None)
+
+    outcome = asyncio.run(count())
+    assert (outcome.written, outcome.missing, outcome.is_certain) == (1, rows - 1, True)
 
 
 def test_demo_on_a_deployed_stack_accounts_for_every_row(local_stack: LocalStack) -> None:

@@ -3,6 +3,8 @@
 import io
 import json
 import os
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote_plus
 
@@ -12,9 +14,11 @@ from rich.console import Console
 from engine.cli.demo import run_demo
 from engine.cli.display import Display
 from engine.cli.errors import CliError
-from engine.cli.follow import Snapshot, count_rows
+from engine.cli.follow import Outcome, Snapshot, Upload
 from engine.cli.generate import HEADER, people
 from engine.cli.ingest import Place, notification, run_ingest, s3_address
+from engine.cli.observe import Said
+from engine.cli.stack_client import count_rows
 from engine.cli.target import is_endpoint, is_loopback, local_defaults
 from engine.cli.words import command_as_called, counted, shortened
 from engine.config import QuerySettings
@@ -210,7 +214,7 @@ def test_nothing_goes_past_the_edge(width: int) -> None:
     display = Display(Console(file=file, width=width, force_terminal=True, color_system=None, highlight=False))
     display.done("people.csv: 49,875 rows written, 125 rejected", 12.3)
     display.done("50,010 rows read = 49,885 written + 125 rejected: every row is accounted for")
-    display.note("CSV with row, offset, reason and record: mend the records and upload them again.")
+    display.note("CSV with row, offset, reason and record: correct the records and upload them again.")
     display.failed("a word " * 30)
     display.json('{\n  "items": [\n    {' + '"name": "John Doe", ' * 20 + "}\n  ]\n}")
     lines = file.getvalue().splitlines()
@@ -224,13 +228,81 @@ def test_the_bar_keeps_its_width(width: int, cells: int) -> None:
     file = io.StringIO()
     console = Console(file=file, width=width, force_terminal=True, color_system=None)
     with Display(console).progress(50_000) as report:
-        report(Snapshot(50_000, 31_975, 0, 49, 1.0))
+        report(Snapshot(50_000, 31_975, 0, 49, 0.0))
     shown = [
         line for line in file.getvalue().replace("\r", "\n").replace("\x1b[2K", "").splitlines() if "31,975" in line
     ]
     assert shown
     assert shown[-1].index("31,975") == len("  ⠋ ") + cells + len(" ")
     assert "31,975 of 50,000 rows · 49 messages" in shown[-1]
+
+
+def shown(outcome: Outcome, again: str | None = "millpond ingest s3://b/x.csv") -> str:
+    file = io.StringIO()
+    Display(Console(file=file, width=200)).missing("x.csv", outcome, again)
+    return file.getvalue()
+
+
+async def nothing() -> AsyncIterator[bytes]:
+    yield b""
+
+
+OUTCOME = Outcome(
+    Upload(ObjectVersion("b", "x.csv", None, "e", 1), 0.0, nothing),
+    rows=1_300,
+    written=1_200,
+    rejected=40,
+    seconds=1.0,
+    is_certain=True,
+    is_settled=True,
+)
+
+
+def test_what_is_known_of_missing_rows_and_what_is_not() -> None:
+    text = shown(replace(OUTCOME, said=Said("complete", "", 3), queued=2, dead_letters=1))
+    assert "x.csv: of 1,300 rows 1,200 in the table, 40 rejected, 60 missing" in text
+    assert "The producer has sent all rows, in 3 messages." in text
+    assert "In the record queue: 2 messages, of this file or of others." in text
+    assert "In the dead-letter queue: 1 message, of this file or of others." in text
+    assert "failure queue" not in text
+    assert "millpond ingest s3://b/x.csv" in text
+
+
+def test_producer_that_gave_up_is_quoted_and_nothing_is_suggested() -> None:
+    text = shown(replace(OUTCOME, said=Said("failed", "the header lacks the column mail", 0)))
+    assert "The producer has ended it as failed: the header lacks the column mail" in text
+    assert "millpond ingest" not in text
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        (
+            Said("error", "SQS does not answer", 0),
+            "has not finished it; its last attempt was: error: SQS does not answer",
+        ),
+        (None, "The producer has logged nothing about this file"),
+    ],
+)
+def test_producer_that_is_not_done(said: Said | None, text: str) -> None:
+    assert text in shown(replace(OUTCOME, said=said))
+
+
+def test_items_that_may_be_of_an_earlier_file_are_not_called_complete() -> None:
+    assert replace(OUTCOME, written=1_260).complete
+    unsettled = replace(OUTCOME, written=1_260, is_settled=False)
+    assert not unsettled.complete
+    assert "The table has an item with the key of each row" in shown(unsettled)
+
+
+def test_progress_says_when_no_row_comes() -> None:
+    file = io.StringIO()
+    with Display(Console(file=file, width=200)).progress(1_300) as report:
+        report(Snapshot(1_300, 1_200, 40, 2, 75.0))
+    assert (
+        "1,200 of 1,300 rows · 40 rejected · 60 missing, none came for 75 s · 2 messages in the queue"
+        in file.getvalue()
+    )
 
 
 def test_name_that_is_not_utf_8_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from engine.cli.expected import Expected, expected, take_found, wire_key
+from engine.cli.expected import Group, expected, proof_attribute, rows_found, wire_key
 from engine.convert import Converter
 from engine.items import Items, canonical_key
 from engine.messages.message import Message
 from engine.messages.parse import parse_message
 from engine.schema.model import Schema
-from tests.builders.samples import PRODUCTS, SOURCE, USERS
+from tests.builders.samples import PRODUCTS, SOURCE, USERS, schema_of
 
 USERS_CSV = b"name,mail\n" + b"".join(b"N%d,u%d@x.org\n" % (n, n) for n in range(1, 1_202)) + b",bad\n"
 PRODUCTS_CSV = b"article,price\nA,1\nB,2\nA,3\n"
@@ -24,8 +24,8 @@ async def _chunks(data: bytes) -> AsyncIterator[bytes]:
         yield data[start : start + 1_000]
 
 
-def all_expected(data: bytes, schema: Schema) -> list[Expected]:
-    async def read() -> list[Expected]:
+def all_expected(data: bytes, schema: Schema) -> list[Group]:
+    async def read() -> list[Group]:
         return [group async for group in expected(_chunks(data), SOURCE, schema)]
 
     return asyncio.run(read())
@@ -46,7 +46,7 @@ def written(data: bytes, schema: Schema) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(("data", "schema"), [(USERS_CSV, USERS), (PRODUCTS_CSV, PRODUCTS)], ids=["users", "products"])
 def test_keys_are_those_of_the_items_that_are_written(data: bytes, schema: Schema) -> None:
-    wanted = [key for group in all_expected(data, schema) for key in group.rows.values()]
+    wanted = [want.key for group in all_expected(data, schema) for want in group.values()]
     items = written(data, schema)
     assert len(wanted) == len(items)
     assert wanted == [
@@ -58,10 +58,9 @@ def test_keys_are_those_of_the_items_that_are_written(data: bytes, schema: Schem
 def test_rows_are_found_when_their_items_are_there() -> None:
     group, *_ = all_expected(USERS_CSV, USERS)
     items = written(USERS_CSV, USERS)
-    assert take_found(group, items[100:], USERS) == len(all_expected(USERS_CSV, USERS)[0].rows) - 100
-    assert sorted(group.rows) == list(range(1, 101))
-    assert take_found(group, items, USERS) == 100
-    assert not group.rows
+    assert rows_found(group, items[100:], USERS) == list(group)[100:]
+    assert rows_found(group, items, USERS) == list(group)
+    assert rows_found(group, [], USERS) == []
 
 
 def test_another_file_of_the_same_second_is_not_taken_for_this_one() -> None:
@@ -75,15 +74,48 @@ def test_another_file_of_the_same_second_is_not_taken_for_this_one() -> None:
     items = Items(USERS)
     items.add(message)
     found = [put["PutRequest"]["Item"] for put in json.loads(f"[{items.text(range(len(items)))}]")]
-    assert take_found(group, found, USERS) == 0
+    assert rows_found(group, found, USERS) == []
 
 
-def test_without_a_version_in_the_key_an_older_item_is_not_this_row() -> None:
+def test_older_item_is_not_the_row_where_the_version_is_beside_the_key() -> None:
     (group,) = all_expected(PRODUCTS_CSV, PRODUCTS)
-    assert group.versions.keys() == {1, 2, 3}
     old = {"sku": {"S": "B"}, "changed": {"N": "1.5"}}
-    assert take_found(group, [old], PRODUCTS) == 0
     foreign = {"sku": {"S": "B"}}
-    assert take_found(group, [foreign], PRODUCTS) == 0
+    assert rows_found(group, [old, foreign], PRODUCTS) == []
     newest = {item["sku"]["S"]: item for item in written(PRODUCTS_CSV, PRODUCTS)}
-    assert take_found(group, list(newest.values()), PRODUCTS) == 3  # row 3 has replaced row 1
+    assert rows_found(group, list(newest.values()), PRODUCTS) == [1, 2, 3]  # row 3 has replaced row 1
+
+
+KEY_ALONE = """
+[key]
+partition = "id"
+[columns.id]
+required = true
+"""
+
+
+@pytest.mark.parametrize(
+    ("generated", "proof"),
+    [
+        ("", None),
+        ('[generated]\nat = "modified"\n', None),
+        ('[generated]\nrun = "ingestion"\n', "run"),
+        ('[generated]\nrun = "ingestion"\nv = "version"\n', "v"),
+    ],
+    ids=["nothing", "modified", "ingestion", "version"],
+)
+def test_attribute_that_shows_which_object_an_item_is_from(generated: str, proof: str | None) -> None:
+    assert proof_attribute(schema_of(KEY_ALONE + generated)) == proof
+
+
+def test_ingestion_beside_the_key_must_be_the_objects_own() -> None:
+    schema = schema_of(KEY_ALONE + '[generated]\nrun = "ingestion"\n')
+    (group,) = all_expected(b"id\nA\nB\n", schema)
+    items = [{"id": {"S": "A"}, "run": {"S": SOURCE.ingestion}}, {"id": {"S": "B"}, "run": {"S": "another"}}]
+    assert rows_found(group, items, schema) == [1]
+
+
+def test_without_proof_the_key_alone_counts() -> None:
+    schema = schema_of(KEY_ALONE)
+    (group,) = all_expected(b"id\nA\nB\n", schema)
+    assert rows_found(group, [{"id": {"S": "B"}}], schema) == [2]
