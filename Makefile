@@ -58,7 +58,7 @@ localstack: $(DEV) $(LOCALSTACK) dynamodb-local ## start LocalStack (S3, SQS, Dy
 	@$(BIN)/python -m tests.emulators.localstack $(ARGS)
 
 unit: $(PROJECT) ## run the unit tests alone, in seconds
-	$(BIN)/pytest tests/unit --numprocesses $(JOBS) $(ARGS)
+	$(BIN)/pytest tests/unit --numprocesses $(JOBS) --dist worksteal $(ARGS)
 
 images: $(PROJECT) ## build the three container images with Docker, Podman or Buildah
 	@$(BIN)/millpond images $(ARGS)

@@ -21,16 +21,21 @@ from tests.builders.samples import PROCESSED_AT, PRODUCTS, USERS, version_of
 from tests.builders.texts import texts
 
 DIGITS = version_of(0, 0, UPLOAD.ingestion)[-10:]
-PLAIN_TEXTS = st.text("abcé€\U0001f600 ,'{}[]:", max_size=8)
-NUMBERS = st.integers(0, 10**12 - 1)
+PLAIN = "abcé€\U0001f600 ,'{}[]:"
+NUMBERS = [0, *(10**digits + more for digits in range(12) for more in (-1, 0, 1)), 10**12 - 1]
 
 
-def user_rows(cells: st.SearchStrategy[Any]) -> st.SearchStrategy[list[list[Any]]]:
-    keys = cells.filter(lambda key: isinstance(key, str) and key != "")
-    return st.lists(st.tuples(NUMBERS, cells, keys, cells).map(list), max_size=12)
+def user_rows(cells: st.SearchStrategy[Any], keys: st.SearchStrategy[str]) -> st.SearchStrategy[list[list[Any]]]:
+    return st.builds(
+        lambda numbers, rows: [[number, *row] for number, row in zip(numbers, rows, strict=False)],
+        choices(NUMBERS, min_size=12, max_size=12),
+        st.lists(st.tuples(cells, keys, cells), max_size=12),
+    )
 
 
-ROWS = user_rows(PLAIN_TEXTS) | user_rows(texts()) | user_rows(texts() | st.none())
+KEYS = texts(min_size=1)
+ROWS = user_rows(st.text(PLAIN, max_size=8), st.text(PLAIN, min_size=1, max_size=8))
+ROWS |= user_rows(texts(), KEYS) | user_rows(texts() | st.none(), KEYS)
 PRODUCT_ROWS = choices(
     [[number, sku, "1.5", active] for number in range(17) for sku in "ABCDE" for active in (True, False, None)],
     max_size=35,
@@ -170,7 +175,7 @@ def test_the_text_of_some_items_is_theirs_alone(
         assert json.loads(f"[{items.text(part)}]") == [{"PutRequest": {"Item": everything[index]}} for index in part]
 
 
-MOMENTS = st.tuples(st.integers(0, 10**11), NUMBERS)
+MOMENTS = st.tuples(st.integers(0, 10**11), st.integers(0, 10**12 - 1))
 
 
 @given(MOMENTS, MOMENTS)
