@@ -305,7 +305,7 @@ def test_unwritten_rows_are_handed_on_and_the_message_is_acknowledged(
         return None
 
     fault_server.plan = plan
-    assert work(*batch(10, 25), seconds=2.5) == []
+    assert work(*batch(10, 25), seconds=8.0) == []
     handed = [json.loads(message.body) for message in fault_server.queues["user-csv-queue"].messages]
     assert {row[2] for body in handed for row in body["rows"]} == stuck
     assert sorted(body["message"] for body in handed) == [3, 7]
@@ -337,7 +337,7 @@ def test_refused_rows_wait_for_the_rest_of_their_message(
         return THROTTLED if any(map(stuck, call.entries)) else Poison(poison)
 
     fault_server.plan = plan
-    assert work(*batch(1), seconds=2.5) == []
+    assert work(*batch(1), seconds=8.0) == []
     assert not object_server.objects
     (handed,) = [json.loads(message.body) for message in fault_server.queues["user-csv-queue"].messages]
     assert 7 in [row[0] for row in handed["rows"]]
@@ -354,7 +354,7 @@ def test_message_that_cannot_be_handed_on_holds_back_no_other(
     large = json.dumps(packed(users(901, 925), number=9))
     large = large[:-1] + " " * (1_048_576 - len(large)) + "}"  # as large as SQS takes, without room for an attribute
     fault_server.plan = lambda call: THROTTLED if call.operation == "BatchWriteItem" else None
-    assert work(*batch(9, 25), sqs_record("large", large), seconds=2.5) == ["large"]
+    assert work(*batch(9, 25), sqs_record("large", large), seconds=8.0) == ["large"]
     assert len(fault_server.queues["user-csv-queue"].messages) == 9
 
 
@@ -366,5 +366,5 @@ def test_rejects_of_reading_do_not_wait_for_the_rows_of_others(
     fault_server.plan = lambda call: THROTTLED if call.operation == "BatchWriteItem" else None
     object_server.plan = lambda request: Slow(0.3)
     bad = [sqs_record(f"bad{n}", {"name": "", "mail": "x@y.z", "rowNumber": n}) for n in range(40)]
-    assert work(*batch(1), *bad, seconds=5.0) == []
+    assert work(*batch(1), *bad, seconds=8.0) == []
     assert len(object_server.objects) == 40
