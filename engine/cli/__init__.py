@@ -1,4 +1,4 @@
-"""The command `millpond`: try it out, run it on one machine, feed it files."""
+"""The command `millpond`: try the system, run it on one machine, deploy it, and ingest files."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; `arguments` are those of the process unless given. Returns the exit code."""
+    """Run one command with `arguments` (None: those of the process); return the exit code."""
     try:
-        # Loading takes a moment, and Ctrl-C may come in it.
+        # Importing takes a moment, during which Ctrl-C may arrive.
         from engine.cli.command import main as run
 
         return run(arguments)

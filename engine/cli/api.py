@@ -1,4 +1,4 @@
-"""Calls of the query API, signed, since the API asks for IAM unless it was deployed otherwise."""
+"""Signed requests to the query API, which requires IAM authorization by default."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TIMEOUT_SECONDS = 30
 
 
 async def get(url: str, *, region: str | None = None) -> Any:
-    """The JSON answer of a GET to `url`; raises `CliError` when it is none or not a 200."""
+    """Return the JSON answer to a GET of `url`. Raises `CliError` if there is no answer, or its status is not 200."""
     session = botocore.session.Session()
     credentials = await asyncio.to_thread(session.get_credentials)
     if credentials is None:

@@ -1,4 +1,4 @@
-"""The arguments of `millpond`, and what its exit codes mean: 0 done, 1 rows missing, 2 a mistake, 130 interrupted."""
+"""The arguments of `millpond`, and its exit codes: 0 done, 1 rows missing, 2 a mistake, 130 interrupted."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from engine.deployment import STACK_NAME
 from engine.deployment.images import BUILDERS, PLATFORMS
 
 MAX_STACK_NAME = 55
-"""Lambda: a function's name has at most 64 characters, and one is called <stack>-producer."""
+"""Lambda quota: a function's name has at most 64 characters; the longest suffix is `-producer`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; `arguments` are those of the process unless given. Returns the exit code."""
+    """Run one command with `arguments` (None: those of the process); return the exit code."""
     for stream in (sys.stdout, sys.stderr):
-        # A tick that the terminal's encoding lacks is no reason to fail.
+        # A character that the terminal's encoding lacks must not cause a failure.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     options = parser().parse_args(arguments)
-    # What Ctrl-C tidies up, `kill` and a closing CI job tidy up too.
+    # `kill` and a CI job that ends clean up as Ctrl-C does.
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
-        # Only now: the AWS libraries take a second to load, which --help need not wait for, and Ctrl-C may come in it.
+        # Imported here because the AWS libraries take a second to load, which --help need not wait for.
         from engine.cli.run import run
 
         return run(options)
@@ -38,21 +38,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _interrupted(options: argparse.Namespace) -> str:
-    # Anybody else's stack works on.
+    # Other stacks keep running.
     if options.command == "local" or (options.command == "demo" and options.endpoint_url is None):
         return "Interrupted; everything is shut down."
     if options.command in ("deploy", "destroy"):
-        return "Interrupted: CloudFormation continues what it has begun; run the same command again to follow up."
+        return "Interrupted: CloudFormation continues what it has begun; run the same command again to see the result."
     if options.command == "images":
         return "Interrupted: not all images are built."
     if options.command == "base-image":
         return "Interrupted: the base image is unchanged."
-    return "Interrupted: following has stopped; the ingestion of what was uploaded goes on."
+    return "Interrupted: following has stopped; the ingestion of an uploaded file continues."
 
 
 def _as_interrupt(_number: int, _frame: FrameType | None) -> None:
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-        # A shell starts background jobs like this, and then nobody would hear the signal below.
+        # Shells start background jobs with SIGINT ignored, and the signal below would have no effect.
         raise KeyboardInterrupt
     signal.raise_signal(signal.SIGINT)
 
@@ -61,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     root = argparse.ArgumentParser(
         prog="millpond",
-        description="Every row of a CSV file in S3 into DynamoDB: fast, once, and accounted for.",
+        description="Load CSV files from S3 into DynamoDB: every row once, fast, and accounted for.",
         epilog="Exit codes: 0 done, 1 rows not accounted for, 2 a mistake in what was asked, 130 interrupted.",
     )
     root.add_argument("--version", action="version", version=f"millpond {__version__}")
@@ -76,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--rows", type=_count, default=50_000, metavar="N", help="rows of the generated file (default: 50,000)"
     )
-    demo.add_argument("--seed", type=int, default=1, metavar="N", help="makes another file of the same kind")
+    demo.add_argument("--seed", type=int, default=1, metavar="N", help="generates another file of the same kind")
     _target(demo, "use the stack deployed at URL instead of a local AWS of its own; its data stays there")
 
     local = commands.add_parser(
@@ -88,16 +88,16 @@ def parser() -> argparse.ArgumentParser:
 
     ingest = commands.add_parser(
         "ingest",
-        help="feed a file to a deployed stack",
+        help="load a file through a deployed stack",
         description="Upload FILE under uploads/ of the stack's bucket and follow it until each row is in the table or "
-        "among the rejects. Or give the s3:// address of an object: its rows are read once more, from where it is.",
+        "among the rejects. For the s3:// address of an object, the producer reads it again where it is.",
     )
     ingest.add_argument("source", metavar="FILE|s3://BUCKET/KEY", help="a .csv file, here or in S3")
     ingest.add_argument(
         "--timeout",
         type=_count,
         metavar="SECONDS",
-        help="stop following when no row of the file has come for so long (default: 300; with --endpoint-url 60)",
+        help="stop following when no row of the file has arrived for this long (default: 300; with --endpoint-url 60)",
     )
     images = commands.add_parser(
         "images",
@@ -172,7 +172,7 @@ def _building(parser: argparse.ArgumentParser) -> None:
 
 
 def _stack_name(text: str) -> str:
-    # The repositories bear it too, and ECR takes no two dashes in a row.
+    # Repositories have the same name, and ECR does not allow consecutive dashes.
     if text.lower().endswith("-images"):
         raise argparse.ArgumentTypeError(f"{text!r} is what the images of a stack called {text[:-7]!r} would be called")
     if not re.fullmatch(r"[A-Za-z](-?[A-Za-z0-9])*", text) or len(text) > MAX_STACK_NAME:
@@ -204,7 +204,7 @@ def _port(text: str) -> int:
 
 
 def _url(text: str) -> str:
-    # Only now, as above: the module loads the AWS libraries.
+    # Imported here for the same reason as above: the module loads the AWS libraries.
     from engine.cli.target import is_endpoint
 
     if not is_endpoint(text):

@@ -1,4 +1,4 @@
-"""`millpond demo`: the whole system, from nothing to rows in a table and answers over HTTP, and away again."""
+"""`millpond demo`: start the whole system, load two files, query the API, and shut everything down."""
 
 from __future__ import annotations
 
@@ -78,12 +78,12 @@ async def _show(
         generated, valid = await _generated(display, client, rows, seed)
     outcomes = [("users.csv", sample), ("people.csv", generated)]
 
-    display.heading("What became of the rows")
+    display.heading("Results")
     display.summary(outcomes)
     display.line()
     display.reasons(generated.reasons)
 
-    display.heading("What the API answers")
+    display.heading("Answers of the API")
     url = f"{stack.api_url}/users/{KNOWN_USER}"
     display.line(f"GET {url}")
     display.json(json.dumps(await api.get(url, region=region), indent=2, ensure_ascii=False))
@@ -93,7 +93,7 @@ async def _show(
     page = await api.get(url, region=region)
     display.json(_page_text(page))
 
-    display.heading("Where the rejects are")
+    display.heading("Reject files")
     for key in generated.reject_keys:
         display.line(f"s3://{stack.bucket}/{key}", style="cyan")
     display.note("CSV with row, offset, reason and record: correct the records and upload them again.")
@@ -109,7 +109,7 @@ async def _sample(display: Display, client: StackClient) -> Outcome:
 async def _generated(display: Display, client: StackClient, rows: int, seed: int) -> tuple[Outcome, int]:
     with tempfile.TemporaryDirectory(prefix="millpond-demo-") as directory:
         path = Path(directory) / "people.csv"
-        with display.step(f"making up {rows:,} people", f"people.csv made up: {counted(rows, 'row')}, some broken"):
+        with display.step(f"generating {rows:,} people", f"people.csv generated: {counted(rows, 'row')}, some invalid"):
             valid = await asyncio.to_thread(_write, path, rows, seed)
         size = path.stat().st_size / 1e6
         with display.step("uploading people.csv", f"people.csv uploaded: {size:,.1f} MB"):
@@ -129,7 +129,7 @@ async def _follow(display: Display, client: StackClient, name: str, upload: Uplo
 
 
 def _write(path: Path, rows: int, seed: int) -> int:
-    """Write the file piece by piece, so that its length costs no memory; the number of its valid rows."""
+    """Write the file piece by piece, in bounded memory; return the number of its valid rows."""
     total = 0
     with path.open("wb") as file:
         for piece, valid in people(rows, seed=seed):
@@ -139,7 +139,7 @@ def _write(path: Path, rows: int, seed: int) -> int:
 
 
 def _page_text(page: dict[str, object]) -> str:
-    """A page with one item on a line: the usual indenting would fill the screen with it."""
+    """Return a page as JSON with one item a line; the usual indentation would fill the screen."""
     items = page.pop("items")
     assert isinstance(items, list)  # noqa: S101 - the API's contract
     lines = ",\n".join("    " + json.dumps(item, ensure_ascii=False) for item in items)

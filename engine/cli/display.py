@@ -1,4 +1,4 @@
-"""What the command shows: on a terminal with a moving bar, elsewhere as plain lines that a log can keep."""
+"""Output of the commands: a live progress bar on a terminal, plain lines elsewhere, so that logs stay readable."""
 
 from __future__ import annotations
 
@@ -23,55 +23,55 @@ from engine.cli.words import counted, shortened
 _INDENT = "  "
 _LOG_LINE_CHARACTERS = 400
 _EXAMPLE_CHARACTERS = 40
-"""With less room than this an example row says nothing and is left out."""
+"""Columns; an example row that would be narrower is left out."""
 
 _WIDE = 80
-"""Columns of an ordinary terminal; on a narrower one everything moves together."""
+"""Columns of an ordinary terminal; narrower ones get a compact layout."""
 
 _BAR_CELLS, _BAR_CELLS_NARROW = 20, 8
 _DONE_CHARACTERS = 64
 _SECONDS_CHARACTERS = 8
 
 _QUIET_SECONDS = 5.0
-"""After this long without a new row the progress line says so."""
+"""Seconds without a new row after which the progress line says so."""
 
 _LINE_SECONDS = 2.0
-"""How often a progress line appears where there is no terminal."""
+"""Seconds between progress lines where there is no terminal."""
 
 
 class Display:
-    """Everything that is printed goes through here."""
+    """Prints everything that the commands show."""
 
     def __init__(self, console: Console | None = None) -> None:
         """Print to `console` (None: standard output)."""
         self._console = console or Console(highlight=False)
 
     def heading(self, text: str) -> None:
-        """A line that begins a part."""
+        """Print a section heading."""
         self._console.print()
         self._console.print(Text(f"{_INDENT}{text}", style="bold"))
         self._console.print()
 
     def line(self, text: str = "", *, style: str = "") -> None:
-        """One line as it is: never wrapped or cut, so that it can be copied."""
+        """Print one line, never wrapped or truncated, so that it can be copied."""
         self._console.print(Text(f"{_INDENT}{text}", style=style) if text else "", soft_wrap=True)
 
     def resource(self, name: str, status: str) -> None:
-        """What CloudFormation says of one resource."""
+        """Print the status of a CloudFormation resource."""
         self.note(f"{status.lower():24} {name}")
 
     def pairs(self, rows: list[tuple[str, str]]) -> None:
-        """Names and values under each other."""
+        """Print names and values, one pair a line."""
         width = max(len(name) for name, _ in rows)
         for name, value in rows:
             self._console.print(Text.assemble(f"{_INDENT}{name:<{width}}  ", (value, "cyan")), soft_wrap=True)
 
     def note(self, text: str) -> None:
-        """A remark, wrapped where the terminal ends."""
+        """Print a remark, wrapped at the edge of the terminal."""
         self._console.print(Text(f"{_INDENT}{self._wrapped(text, len(_INDENT))}", style="dim"), soft_wrap=True)
 
     def done(self, text: str, seconds: float | None = None) -> None:
-        """A step that is behind us."""
+        """Print a completed step, with the time it took if that is known."""
         took = "" if seconds is None else f"{seconds:{_SECONDS_CHARACTERS - 2}.1f} s"
         indent = len(_INDENT) + 2
         room = max(min(_DONE_CHARACTERS, self._console.width - indent - _SECONDS_CHARACTERS), 1)
@@ -80,12 +80,12 @@ class Display:
         self._console.print(Text.assemble(_INDENT, ("✓ ", "green"), text, padding, (took, "dim")), soft_wrap=True)
 
     def failed(self, text: str) -> None:
-        """Something that did not come out as it should."""
+        """Print a failure."""
         text = self._wrapped(text, len(_INDENT) + 2)
         self._console.print(Text.assemble(_INDENT, ("✗ ", "red"), text), soft_wrap=True)
 
     def missing(self, name: str, outcome: Outcome, again: str | None) -> None:
-        """Say that rows of a file are missing, and what is known about the cause.
+        """Print how many rows of a file are missing, and what is known about the cause.
 
         `again` is the command that reads the file once more, if there is one.
         """
@@ -102,9 +102,15 @@ class Display:
             if count:
                 self.note(f"In the {queue}: {counted(count, 'message')}, of this file or of others.")
         if not outcome.has_ended:
-            self.note("No row has come for a while, so following has stopped. What is in the record queue goes on.")
+            self.note(
+                "No row has arrived for a while, so following has stopped. Messages in the record queue are still "
+                "processed."
+            )
             if again:
-                self.note("To read the file once more, which writes the same items, when the record queue is empty:")
+                self.note(
+                    "If rows are still missing when the record queue is empty, ingest the file again, which writes the "
+                    "same items:"
+                )
                 self.line(f"  {again}", style="cyan")
         for error in outcome.errors:
             self.line(f"  {_printable(error[:_LOG_LINE_CHARACTERS])}", style="dim")
@@ -123,12 +129,12 @@ class Display:
 
     @contextmanager
     def progress(self, rows: int) -> Iterator[Callable[[Snapshot], None]]:
-        """Show how `rows` rows get into the table; call what this yields with each new snapshot."""
+        """Show the progress of `rows` rows; yield a function to call with each new snapshot."""
         if not self._console.is_terminal:
             yield self._plain_progress(rows)
             return
         cells = _BAR_CELLS if self._console.width >= _WIDE else _BAR_CELLS_NARROW
-        # Behind indent, spinner and bar; what the text has too much, rich would take from the bar.
+        # What remains after indent, spinner and bar. rich would shrink the bar to fit a longer text.
         room = self._console.width - len(_INDENT) - len("⠋ ") - cells - 1
         bar = Progress(
             TextColumn(_INDENT.removesuffix(" ")),
@@ -160,8 +166,8 @@ class Display:
         return update
 
     def summary(self, outcomes: list[tuple[str, Outcome]]) -> None:
-        """One line for each file: rows, written, rejected, seconds, records/s."""
-        # On a narrow terminal it is the file's name that gives way, never a number.
+        """Print a table with one line for each file: rows, written, rejected, seconds, records/s."""
+        # On a narrow terminal the file's name is truncated, never a number.
         gap = 1 if self._console.width >= _WIDE else 0
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, gap), show_edge=False)
         table.add_column("file", overflow="ellipsis")
@@ -180,7 +186,7 @@ class Display:
         self._print_table(table)
 
     def reasons(self, reasons: list[Reason]) -> None:
-        """Why rows were rejected: how many for each reason, and the first of them."""
+        """Print a table of the reasons for rejects: how many rows each, and the first of them."""
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
         table.add_column("rejected because")
         table.add_column("rows", justify="right", no_wrap=True)
@@ -198,16 +204,16 @@ class Display:
         self._print_table(table)
 
     def json(self, text: str) -> None:
-        """A JSON document as the API sent it."""
+        """Print a JSON document as the API sent it."""
         for line in text.splitlines():
             depth = len(_INDENT) + len(line) - len(line.lstrip())
             text = self._wrapped(line.lstrip(), depth, hanging=len(_INDENT))
             self._console.print(Text(f"{' ' * depth}{text}", style="cyan"), soft_wrap=True)
 
     def _wrapped(self, text: str, indent: int, behind: int = 0, *, hanging: int = 0) -> str:
-        """Text that begins in column `indent`, broken so that it and `behind` more characters fit the terminal.
+        """Return text that begins in column `indent`, wrapped to leave `behind` columns free at the terminal's edge.
 
-        Further lines begin `hanging` columns further in. Where there is no terminal a line stays whole, for a log.
+        Continuation lines are indented by `hanging` more columns. Without a terminal a line is not wrapped.
         """
         if not self._console.is_terminal:
             return text
@@ -222,7 +228,7 @@ class Display:
 
 
 def _printable(text: str) -> str:
-    """Text of a stranger's file on one line: a terminal would obey the escape sequences in it."""
+    """Return untrusted text on one line, without the escape sequences that a terminal would interpret."""
     return "".join(character if character.isprintable() else "·" for character in text)
 
 
@@ -243,6 +249,6 @@ def _progress_text(snapshot: Snapshot) -> str:
         rows = f"{snapshot.written:,} of {counted(snapshot.rows, 'row')}{rejected}"
     if snapshot.quiet >= _QUIET_SECONDS:
         missing = snapshot.rows - snapshot.written - snapshot.rejected
-        rows += f" · {missing:,} missing, none came for {snapshot.quiet:.0f} s"
+        rows += f" · {missing:,} missing, none arrived for {snapshot.quiet:.0f} s"
     queue = f" · {counted(snapshot.queued, 'message')} in the queue" if snapshot.queued or snapshot.written else ""
     return rows + queue

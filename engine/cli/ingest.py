@@ -1,4 +1,4 @@
-"""`millpond ingest`: feed a deployed stack, with a file of this machine or an object that is in S3 already."""
+"""`millpond ingest`: load a local file, or an object that is already in S3, through a deployed stack."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from engine.text import is_text
 _SUFFIX = ".csv"
 
 _WORTH_SAYING = 100_000
-"""Rows from which on the cost of looking them up is stated; below it is a cent at most."""
+"""Rows from which on the cost of looking them up is stated; for fewer it is a few cents at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Place:
 
 
 def run_ingest(display: Display, source: str, place: Place) -> int:
-    """Ingest `source`, a path or an `s3://bucket/key`; exit code 0 when each row is accounted for, 1 when not."""
+    """Ingest `source`, a path or `s3://bucket/key`; return 0 if each row is accounted for, 1 if not."""
     if not source.lower().endswith(_SUFFIX):
         raise CliError(f"{source} is not a {_SUFFIX} file, and only CSV files are allowed.")
     if address := s3_address(source):
@@ -58,7 +58,7 @@ def run_ingest(display: Display, source: str, place: Place) -> int:
 
 
 def s3_address(source: str) -> tuple[str, str] | None:
-    """Bucket and key of an `s3://` address, None for a path; raises `CliError` when it names no object."""
+    """Return bucket and key of an `s3://` address, or None for a path. Raises `CliError` if it names no object."""
     if not source.lower().startswith("s3://"):
         return None
     bucket, _, key = source[len("s3://") :].partition("/")
@@ -68,7 +68,7 @@ def s3_address(source: str) -> tuple[str, str] | None:
 
 
 def _count_rows(path: Path, schema: Schema) -> int:
-    """The rows of a file that the producer will take; raises `CliError` now rather than wait for it to refuse."""
+    """Return the number of rows in a file. Raises `CliError` for a file that the producer would refuse."""
     try:
         return count_rows(path, schema)
     except BadFile as error:
@@ -136,7 +136,7 @@ async def _follow(
         display.line()
         display.note(
             "The schema generates neither a version nor an ingestion, so items do not show which file they are from. "
-            "Known is only that the table has an item with the key of each row that is counted as written."
+            "For each row counted as written, the table has an item with its key; no more can be known."
         )
     if outcome.rejected:
         display.line()
@@ -151,7 +151,7 @@ async def _follow(
 
 
 def _again(upload: Upload, place: Place) -> str:
-    """Return the command that reads the object once more."""
+    """Return the command that ingests the object again."""
     options = (("--stack", place.stack), ("--endpoint-url", place.endpoint_url), ("--region", place.region))
     words = ["ingest", f"s3://{upload.source.bucket}/{upload.source.key}"]
     words += [word for name, value in options if value for word in (name, value)]
@@ -159,7 +159,7 @@ def _again(upload: Upload, place: Place) -> str:
 
 
 def notification(source: ObjectVersion) -> dict[str, Any]:
-    """What S3 would have sent the producer when the object was put."""
+    """Return the notification that S3 sends when an object is created."""
     return {
         "Records": [
             {

@@ -1,4 +1,4 @@
-"""`millpond local`: a local AWS with the whole system in it, for as long as one wants."""
+"""`millpond local`: run the whole system on a local AWS until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from engine.local.stack import deploy_local
 
 
 def run_local(display: Display, *, port: int | None) -> int:
-    """Start, deploy, print what can be done, and wait for Ctrl-C, which is the way to end it: exit code 0."""
+    """Start, deploy, print commands to try, and wait for Ctrl-C, the regular way to stop it: exit code 0."""
     display.heading("Millpond on this machine")
     with ExitStack() as stack:
         with display.step("starting a local AWS", "local AWS started, with IAM enforced"):
@@ -60,7 +60,7 @@ def _instructions(display: Display, stack: stacks.Stack, endpoint_url: str) -> N
         f"aws s3 ls --recursive s3://{stack.bucket}/{stack.rejects_prefix}",
         f"aws dynamodb scan --table-name {stack.table} --select COUNT",
         # `aws logs tail` is shorter, but only the second version of the AWS CLI has it. Lambda's own lines (START, END,
-        # REPORT) are left out; a list in the list makes text output one event a line.
+        # REPORT) are left out; the nested list makes text output print one event a line.
         f"aws logs filter-log-events --log-group-name /aws/lambda/{stack.producer}"
         """ --query 'events[?!contains(message, `"RequestId: "`)].[message]' --output text""",
     ):

@@ -39,7 +39,7 @@ class Said(NamedTuple):
 
 
 class StackView:
-    """Reads from one stack with clients that belong to somebody else."""
+    """Reads from one stack with clients that the caller opens and closes."""
 
     def __init__(
         self, stack: Stack, schema: Schema, clients: Mapping[str, Any], *, interval: float, patience: float

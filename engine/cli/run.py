@@ -1,4 +1,4 @@
-"""From parsed arguments to the command that they name, and from expected errors to one line and exit code 2."""
+"""Run the command that the arguments name; turn expected errors into one line and exit code 2."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from engine.deployment.images import own_architecture
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command of `options`; returns the exit code."""
+    """Run the command of `options`; return the exit code."""
     try:
         return _dispatch(options)
     except EXPECTED as error:
@@ -56,7 +56,7 @@ def _dispatch(options: argparse.Namespace) -> int:
         return run_destroy(display, _target(options), delete_data=options.delete_data, agreed=options.yes)
     if options.command == "local":
         return run_local(display, port=options.port)
-    # Whoever feeds a local AWS need not say who they are: there is one user, known to everyone.
+    # A local AWS has one user with public credentials, so none need to be configured.
     with local_defaults(options.endpoint_url):
         if options.command == "demo":
             return run_demo(

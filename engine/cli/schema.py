@@ -1,4 +1,4 @@
-"""The schema that commands go by."""
+"""The schema that commands use."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from engine.schema.model import Schema
 
 def schema_in_use() -> Schema:
     """Return the schema that `SCHEMA` names, or the packaged one. Raises `ConfigError`."""
-    # The settings of the query function read it, and ask for nothing besides.
+    # The query function's settings read it, and require nothing else.
     return QuerySettings.from_env({"SCHEMA": os.environ.get("SCHEMA", "")}).schema

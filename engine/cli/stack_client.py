@@ -23,7 +23,7 @@ from engine.schema.model import Schema
 _FILE_BYTES = 1 << 20
 
 _RANGE_BYTES = 8 << 20
-"""An object is read in ranges: S3 closes a connection from which nobody reads while rows are waited for."""
+"""An object is read in ranges: S3 closes a connection that is idle while the command waits for rows."""
 
 
 def count_rows(path: Path, schema: Schema) -> int:

@@ -1,4 +1,4 @@
-"""Where a command sends its calls: endpoint URLs that make sense, and who one is on a local AWS."""
+"""The endpoint of a command: valid URLs, and the default credentials for a local AWS."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LABEL = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
 
 
 def is_endpoint(url: str) -> bool:
-    """Whether `url` can be an endpoint: http or https, a host, and a port that exists."""
+    """Return whether `url` can be an endpoint: http or https, a host, and a valid port."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -29,16 +29,16 @@ def is_endpoint(url: str) -> bool:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether the host of `url` is this machine, without asking anybody."""
+    """Return whether the host of `url` is this machine, without a DNS query."""
     host = urlsplit(url).hostname or ""
     return ipaddress.ip_address(host).is_loopback if _is_address(host) else host == "localhost"
 
 
 @contextmanager
 def local_defaults(endpoint_url: str | None) -> Iterator[None]:
-    """Be the root user of a local AWS while the block runs, unless the environment names somebody else.
+    """Use the credentials of the local AWS while the block runs, unless the environment has others.
 
-    Only for an endpoint on this machine: these credentials are good for nothing else.
+    Only for an endpoint on this machine: these credentials are valid nowhere else.
     """
     with ExitStack() as stack:
         if endpoint_url is not None and is_loopback(endpoint_url):

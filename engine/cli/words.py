@@ -1,4 +1,4 @@
-"""Words that depend on a number or on how the command was called. Pure, but for the look at the search path."""
+"""Text that depends on a number, or on how the command was called. Pure, except for a search of PATH."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ PROGRAM = "millpond"
 
 
 def counted(number: int, noun: str) -> str:
-    """The number with its noun: 1 row, 2,000 rows."""
+    """Return the number with its noun: 1 row, 2,000 rows."""
     return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def listed(problems: Sequence[str]) -> str:
-    """One problem as it is, several as a list below their number."""
+    """Return one problem as it is, several as a list after their number."""
     if len(problems) == 1:
         return problems[0]
     return "\n".join([f"{len(problems)} things are missing or wrong:", *(f"  - {problem}" for problem in problems)])
 
 
 def command_as_called(called: str) -> str:
-    """How to call the command again, from `called`, the process's own name for it.
+    """Return how to call the command again, given `called`, the first argument of the process.
 
-    A shell that found it on the search path passes the whole path on, which nobody would type.
+    A shell that found the command on PATH passes its full path, which is not what people type.
     """
     if Path(called).name != PROGRAM or shutil.which(PROGRAM) == called:
         return PROGRAM
@@ -33,5 +33,5 @@ def command_as_called(called: str) -> str:
 
 
 def shortened(text: str, room: int) -> str:
-    """The text, cut to `room` characters if it is longer."""
+    """Return the text, truncated to `room` characters if it is longer."""
     return text if len(text) <= room else text[: max(room - 1, 0)] + "…"

@@ -13,7 +13,7 @@ from typing import Any
 from engine.deployment.template import Template, TemplateError, without_tls_policies
 
 # Lambda's runtime gives the root logger a handler. MiniStack's does not, and without one Python drops lines below
-# WARNING, such as that of a file without rejects.
+# WARNING, such as the one about a file without rejects.
 _INDEX = """\
 import logging
 from {module} import {function} as handler
@@ -25,19 +25,18 @@ __all__ = ["handler"]
 def run_from_source(
     template: Template, *, runtime: str, python_path: Sequence[str], parameters: Mapping[str, str]
 ) -> Template:
-    """A copy of `template` whose image functions run on the interpreter of the endpoint instead, and without TLS.
+    """Return a copy of `template` whose functions run from source instead of from images, and without TLS.
 
-    `runtime` is Lambda's name of that interpreter (`python3.11`), `python_path` the directories in which it finds
-    the handlers and their dependencies, `parameters` what the template will be deployed with. Parameters that only
-    named images are dropped.
+    `runtime` is Lambda's name of the interpreter (`python3.11`), `python_path` the directories with the handlers and
+    their dependencies, `parameters` what the template will be deployed with. Parameters for images are dropped.
     """
     template = copy.deepcopy(without_tls_policies(template))
     images: set[str] = set()
     for name, resource in template["Resources"].items():
         properties = resource.get("Properties", {})
         if scaling := properties.get("ScalingConfig"):
-            # MiniStack compares this with a number as it stands, but every parameter arrives as a string: with a
-            # reference here, its queue poller fails on each round and no worker is ever invoked.
+            # MiniStack compares this with a number, but parameters are strings: with a reference here its queue poller
+            # fails in each round, and no worker is invoked.
             name_of_limit = scaling["MaximumConcurrency"]["Ref"]
             default = template["Parameters"][name_of_limit]["Default"]
             scaling["MaximumConcurrency"] = int(parameters.get(name_of_limit, default))
@@ -48,7 +47,7 @@ def run_from_source(
             _unpack(name, properties, runtime=runtime, python_path=python_path)
     for image in images:
         template.get("Parameters", {}).pop(image, None)
-    # The console's form groups parameters by name, those of the images too.
+    # It groups parameters for the console's form, and names those that were dropped.
     template.pop("Metadata", None)
     return template
 
@@ -68,9 +67,9 @@ def _unpack(name: str, properties: dict[str, Any], *, runtime: str, python_path:
 
 
 def _name_batch_actions(statements: list[dict[str, Any]]) -> None:
-    """Allow sending messages in batches wherever sending them is allowed.
+    """Allow SendMessageBatch wherever SendMessage is allowed.
 
-    In AWS that is one permission, `sqs:SendMessage`, and no other exists. MiniStack checks the name of the operation.
+    AWS has one permission for both, `sqs:SendMessage`. MiniStack checks the name of the operation.
     """
     for statement in statements:
         actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]

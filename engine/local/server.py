@@ -1,8 +1,8 @@
 """The local AWS as a child process: on a free port of 127.0.0.1, with IAM enforced, leaving nothing behind.
 
-MiniStack pins a botocore of its own, so it lives in a virtual environment beside the project's and is only ever
-started, never imported. Everything it writes goes into one temporary directory that `stop` removes: on its own it
-leaves the unpacked code of every function behind.
+MiniStack pins its own version of botocore, so it has a virtual environment beside the project's and is started, never
+imported. Everything it writes goes into one temporary directory that `stop` removes: MiniStack itself would leave the
+unpacked code of every function behind.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from engine.deployment.checkout import CHECKOUT
 from engine.errors import MillpondError
 
 PYTHON_VARIABLE = "MILLPOND_LOCAL_PYTHON"
-"""Names the interpreter of the local AWS, when it is not `.venv-local/bin/python` of the checkout."""
+"""Environment variable with the interpreter of the local AWS (default: `.venv-local/bin/python` of the checkout)."""
 
 REGION = "us-east-1"
 START_SECONDS = 30.0
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": REGION}
-"""The root user of the local AWS. Known to everyone, and good for nothing but a port of this machine."""
+"""The root user of the local AWS. These credentials are public, and valid only on a port of this machine."""
 
-# Runs inside the child before MiniStack does. Its standard input is a pipe from the parent that nobody writes to: when
-# it ends, the parent is gone, however it went, and a server without an owner must not stay behind.
+# Runs in the child before MiniStack does. Its standard input is a pipe from the parent to which nothing is written:
+# end of file means that the parent has ended, for whatever reason, and the server must end too.
 _CHILD = """
 import os, runpy, shutil, signal, sys, threading
 def follow_parent():
@@ -49,7 +49,7 @@ sys.argv = ["ministack"]
 runpy.run_module("ministack", run_name="__main__")
 """
 
-# One line of JSON: which Python the functions would run on, and whether the server is installed there.
+# Prints one line of JSON: the version of Python on which functions would run, and whether the server is installed.
 _PROBE = """
 import importlib.util, json, sys
 print(json.dumps([list(sys.version_info[:2]), importlib.util.find_spec("ministack") is not None]))
@@ -61,7 +61,7 @@ class LocalServerError(MillpondError):
 
 
 class LocalServer:
-    """A local AWS that runs from `start` to `stop`, or for as long as a `with` block does."""
+    """A local AWS that runs from `start` to `stop`, or for the length of a `with` block."""
 
     def __init__(self, *, port: int | None = None, python: Path | None = None) -> None:
         """Prepare a server for `port` (None: a free one) on the interpreter `python` (None: see `PYTHON_VARIABLE`)."""
@@ -73,12 +73,12 @@ class LocalServer:
 
     @property
     def endpoint_url(self) -> str:
-        """Where every service answers."""
+        """The URL of all services."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def log(self) -> str:
-        """What the server has logged so far; the functions' own output is in their log groups."""
+        """The server's log so far; functions log to their own log groups."""
         return (self._home / "server.log").read_text(errors="replace") if self._home else ""
 
     def start(self) -> None:
@@ -90,7 +90,7 @@ class LocalServer:
         self._home = Path(tempfile.mkdtemp(prefix="millpond-"))
         try:
             with (self._home / "server.log").open("wb") as log:
-                # A session of its own, so that Ctrl-C in the terminal reaches only us, and we end things in order.
+                # A session of its own: Ctrl-C in the terminal reaches only this process, which shuts down in order.
                 self._process = subprocess.Popen(  # noqa: S603 - our own program, no shell
                     [str(self._python), "-c", _CHILD],
                     env=_environment(os.environ, port=self.port, home=self._home),
@@ -105,14 +105,14 @@ class LocalServer:
             raise
 
     def stop(self) -> None:
-        """End the server and the functions it runs, and remove what they wrote. Stopping twice does nothing."""
+        """Stop the server and its functions, and remove what they wrote. Stopping twice does nothing."""
         with _undisturbed():
             self._stop()
 
     def _stop(self) -> None:
         process, self._process = self._process, None
         if process is not None:
-            # It has nothing to save, and functions in the middle of their work would outlive a polite end.
+            # SIGKILL: there is nothing to save, and after SIGTERM functions that are running would outlive the server.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -147,7 +147,7 @@ class LocalServer:
         if not installed:
             raise LocalServerError(f"{self._python} has no ministack ({fix}).")
         if tuple(version) != sys.version_info[:2]:
-            # Functions run on that interpreter with this one's packages, and those hold compiled code.
+            # Functions run on that interpreter with this one's packages, which contain compiled code.
             ours = f"{sys.version_info[0]}.{sys.version_info[1]}"
             raise LocalServerError(f"{self._python} is Python {version[0]}.{version[1]} but this is {ours} ({fix}).")
 
@@ -166,26 +166,26 @@ class LocalServer:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Let no second Ctrl-C break off the tidying up that the first one began."""
+    """Ignore signals while the block runs, so that a second Ctrl-C does not interrupt the cleanup."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # signals come to the main thread alone
+        yield  # only the main thread receives signals
         return
     before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
         for number, handler in before.items():
-            # None: a handler that Python did not set, and cannot set again.
+            # None: the handler was not set by Python, which cannot restore it.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 @contextmanager
 def local_credentials() -> Iterator[None]:
-    """Make this process the local root user: clients find these credentials, and never a person's own."""
+    """Use the credentials of the local AWS while the block runs; clients do not see a person's own."""
     before = dict(os.environ)
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
-    # Neither do settings in the person's own files count here.
+    # Nor are the person's own configuration files read.
     os.environ.update(CREDENTIALS, AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull)
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
     try:
@@ -196,7 +196,7 @@ def local_credentials() -> Iterator[None]:
 
 
 def _environment(outer: Mapping[str, str], *, port: int, home: Path) -> dict[str, str]:
-    """The server's environment, which functions inherit: nothing of the person's AWS or Python settings in it."""
+    """Return the server's environment, which functions inherit: without the person's AWS and Python settings."""
     kept = {name: outer[name] for name in ("PATH", "LANG", "LC_ALL", "TZ") if name in outer}
     return (
         kept
@@ -226,7 +226,7 @@ def _port_taken(port: int) -> bool:
 
 
 def answers(port: int, path: str) -> bool:
-    """Tell whether a GET of `path` on this machine's `port` is answered with 200."""
+    """Return whether a GET of `path` on this machine's `port` is answered with 200."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
     try:
         connection.request("GET", path)

@@ -13,10 +13,10 @@ from engine.deployment.template import read_template, write_template
 from engine.local.packaging import run_from_source
 
 _LOCAL_PARAMETERS = {
-    # The port is this machine's only, and a browser or curl does not sign.
+    # The port is only open to this machine, and browsers and curl do not sign requests.
     "ApiAuthorization": "NONE",
-    # Each worker is a process of its own here, beside the server that they all wait for: on two cores, 50,000 rows
-    # took 9.7 s with two of them, 11.4 s with four, 21.4 s with eight. Fewer than two AWS does not allow.
+    # Each worker is a process of its own here, and all wait for one server: on two cores, 50,000 rows took 9.7 s
+    # with two of them, 11.4 s with four, 21.4 s with eight. AWS does not allow fewer than two.
     "WorkerMaximumConcurrency": "2",
 }
 
@@ -24,9 +24,9 @@ _LOCAL_PARAMETERS = {
 async def deploy_local(
     endpoint_url: str, *, name: str = STACK_NAME, parameters: Mapping[str, str] | None = None
 ) -> Stack:
-    """Deploy `deploy/template.yaml` to a local AWS, its functions running from this checkout; raises `StackError`.
+    """Deploy `deploy/template.yaml` to a local AWS, with functions that run from this checkout. Raises `StackError`.
 
-    `parameters` are the template's; they go before what is set here for one machine (an open API, few workers).
+    `parameters` of the template take precedence over those set here for one machine (an open API, few workers).
     """
     if not TEMPLATE.is_file():
         raise StackError(f"No {TEMPLATE}: the local AWS runs from a checkout of the project.")

@@ -300,7 +300,7 @@ def test_progress_says_when_no_row_comes() -> None:
     with Display(Console(file=file, width=200)).progress(1_300) as report:
         report(Snapshot(1_300, 1_200, 40, 2, 75.0))
     assert (
-        "1,200 of 1,300 rows · 40 rejected · 60 missing, none came for 75 s · 2 messages in the queue"
+        "1,200 of 1,300 rows · 40 rejected · 60 missing, none arrived for 75 s · 2 messages in the queue"
         in file.getvalue()
     )
 
