@@ -51,8 +51,8 @@ class View(Protocol):
         """Return the items with these keys."""
         ...
 
-    async def reject_files(self, source: ObjectVersion) -> dict[str, str]:
-        """Return the reject files of an ingestion: key -> ETag."""
+    async def reject_files(self, source: ObjectVersion, since: int) -> dict[str, str]:
+        """Return the reject files of an object, written at `since` or later: key -> ETag."""
         ...
 
     async def rejects(self, key: str) -> list[Reject]:
@@ -80,12 +80,14 @@ class View(Protocol):
 class Upload:
     """An object to be followed.
 
-    `began` is the time of the event loop before it came, `said` what the producer said if it was asked directly, and
-    `chunks` reads the object's bytes from their start.
+    `began` is the time of the event loop before it came, `since` the time by S3's clock (Unix time, whole seconds),
+    `said` what the producer said if it was asked directly, and `chunks` reads the object's bytes from their start.
+    Reject files older than `since` are from an earlier ingestion of the object: their rows may be on their way now.
     """
 
     source: ObjectVersion
     began: float
+    since: int
     chunks: Callable[[], AsyncIterator[bytes]]
     said: Said | None = None
 
@@ -218,7 +220,8 @@ class Following:
         if not self._search.at_end and now < self._rejects_due:
             return
         self._rejects_due = now + 10 * self._timing.interval
-        before, self._reject_files = self._reject_files, await self._view.reject_files(self._upload.source)
+        before, upload = self._reject_files, self._upload
+        self._reject_files = await self._view.reject_files(upload.source, upload.since)
         for key, etag in self._reject_files.items():
             if before.get(key) != etag:
                 self._accounts.reject(reject.row for reject in await self._view.rejects(key))

@@ -101,15 +101,15 @@ class StackView:
             raise
         return reply
 
-    async def reject_files(self, source: ObjectVersion) -> dict[str, str]:
-        """Return the reject files of an ingestion: key -> ETag, in the order of keys."""
+    async def reject_files(self, source: ObjectVersion, since: int) -> dict[str, str]:
+        """Return the reject files of an object, written at `since` (Unix time) or later: key -> ETag, by key."""
         folder = rejects.folder_of(self._stack.rejects_prefix, source)
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._stack.bucket, Prefix=folder)
         return {
             entry["Key"]: entry["ETag"]
             async for page in pages
             for entry in page.get("Contents", [])
-            if entry["Key"].endswith(".csv")
+            if entry["Key"].endswith(".csv") and int(entry["LastModified"].timestamp()) >= since
         }
 
     async def rejects(self, key: str) -> list[Reject]:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -107,31 +108,34 @@ class StackClient:
         """Put the file into the stack's bucket, in parts if it is large; its arrival starts the producer."""
         began = asyncio.get_running_loop().time()
         await self._s3.upload_file(str(path), self._stack.bucket, key)
-        version, size = await self._version(self._stack.bucket, key)
+        version, size, _ = await self._version(self._stack.bucket, key)
         if size != (await asyncio.to_thread(path.stat)).st_size:
             raise CliError(f"s3://{version.bucket}/{key} was replaced by someone else right after the upload.")
-        return Upload(version, began, lambda: chunks_of(path))
+        return Upload(version, began, version.modified, lambda: chunks_of(path))
 
     async def existing(self, bucket: str, key: str) -> Upload:
         """Return an object that is in S3 already, to be followed from now on. Raises `CliError` if there is none."""
         try:
-            version, size = await self._version(bucket, key)
+            version, size, now = await self._version(bucket, key)
         except ClientError as error:
             if error.response["Error"].get("Code") in ("404", "NoSuchKey", "NoSuchBucket", "NotFound"):
                 raise CliError(f"There is no object s3://{bucket}/{key}.") from None
             raise
-        return Upload(version, asyncio.get_running_loop().time(), lambda: self._chunks(version, size))
+        return Upload(version, asyncio.get_running_loop().time(), now, lambda: self._chunks(version, size))
 
     async def follow(self, upload: Upload, rows: int, report: Callable[[Snapshot], None]) -> Outcome:
         """Follow an object with this many data rows; `report` gets a snapshot after each look."""
         return await Following(self._view, self._schema, upload, rows, self._timing).run(report)
 
-    async def _version(self, bucket: str, key: str) -> tuple[ObjectVersion, int]:
+    async def _version(self, bucket: str, key: str) -> tuple[ObjectVersion, int, int]:
+        """Return the object's version, its size in bytes, and the time by S3's clock."""
         head = await self._s3.head_object(Bucket=bucket, Key=key)
         version = head.get("VersionId")
         modified = int(head["LastModified"].timestamp())
         etag = head["ETag"].strip('"')
-        return ObjectVersion(bucket, key, None if version == "null" else version, etag, modified), head["ContentLength"]
+        source = ObjectVersion(bucket, key, None if version == "null" else version, etag, modified)
+        now = parsedate_to_datetime(head["ResponseMetadata"]["HTTPHeaders"]["date"])
+        return source, head["ContentLength"], int(now.timestamp())
 
     async def _chunks(self, version: ObjectVersion, size: int) -> AsyncIterator[bytes]:
         wanted: dict[str, str] = {"Bucket": version.bucket, "Key": version.key, "IfMatch": f'"{version.etag}"'}

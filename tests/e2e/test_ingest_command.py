@@ -6,6 +6,8 @@ import json
 import re
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,38 @@ def ingest(stack: LocalStack, source: str | Path, timeout: float = 20) -> tuple[
     return code, output.getvalue()
 
 
+def change_producer(stack: LocalStack, **changes: str) -> None:
+    """Change environment variables of the producer."""
+
+    async def change() -> None:
+        async with stack.client("lambda") as functions:
+            name = stack.outputs.producer
+            variables = (await functions.get_function_configuration(FunctionName=name))["Environment"]["Variables"]
+            await functions.update_function_configuration(
+                FunctionName=name, Environment={"Variables": {**variables, **changes}}
+            )
+
+    asyncio.run(change())
+
+
+@contextmanager
+def worker_disabled(stack: LocalStack) -> Iterator[None]:
+    """Let no worker take messages while the block runs."""
+
+    async def enable(enabled: bool) -> None:
+        async with stack.client("lambda") as functions:
+            (source,) = (await functions.list_event_source_mappings(FunctionName=stack.outputs.worker))[
+                "EventSourceMappings"
+            ]
+            await functions.update_event_source_mapping(UUID=source["UUID"], Enabled=enabled)
+
+    asyncio.run(enable(False))
+    try:
+        yield
+    finally:
+        asyncio.run(enable(True))
+
+
 def domain() -> str:
     return f"{uuid.uuid4().hex[:8]}.example"
 
@@ -100,15 +134,7 @@ def test_rows_that_the_table_refuses_are_among_the_rejects(local_stack: LocalSta
     path = csv_file(tmp_path, 20, own := domain())
     path.write_text(path.read_text() + f"{'x' * 420_000},long@{own}\n")
 
-    async def larger_messages() -> None:
-        async with local_stack.client("lambda") as functions:
-            name = local_stack.outputs.producer
-            variables = (await functions.get_function_configuration(FunctionName=name))["Environment"]["Variables"]
-            await functions.update_function_configuration(
-                FunctionName=name, Environment={"Variables": {**variables, "MAX_MESSAGE_BYTES": "1000000"}}
-            )
-
-    asyncio.run(larger_messages())
+    change_producer(local_stack, MAX_MESSAGE_BYTES="1000000")
     code, shown = ingest(local_stack, path)
     assert code == 0, shown
     assert "Item size" in shown
@@ -123,18 +149,8 @@ def test_object_in_s3_is_read_once_more_and_counted(local_stack: LocalStack, tmp
 
 
 def test_rows_that_never_come_are_said_to_be_missing(local_stack: LocalStack, tmp_path: Path) -> None:
-    async def without_worker(enabled: bool) -> None:
-        async with local_stack.client("lambda") as functions:
-            (source,) = (await functions.list_event_source_mappings(FunctionName=local_stack.outputs.worker))[
-                "EventSourceMappings"
-            ]
-            await functions.update_event_source_mapping(UUID=source["UUID"], Enabled=enabled)
-
-    asyncio.run(without_worker(False))
-    try:
+    with worker_disabled(local_stack):
         code, shown = ingest(local_stack, csv_file(tmp_path, 30, domain()), timeout=4)
-    finally:
-        asyncio.run(without_worker(True))
     assert code == 1
     assert "of 30 rows 0 in the table, 0 rejected, 30 missing" in shown
     assert "The producer has sent all rows, in 1 message." in shown
@@ -208,3 +224,22 @@ def test_demo_on_a_deployed_stack_accounts_for_every_row(local_stack: LocalStack
     code = run_demo(display, rows=700, seed=3, endpoint_url=local_stack.endpoint_url, stack_name=stack, region=None)
     assert code == 0, output.getvalue()
     assert "every row is accounted for" in output.getvalue()
+
+
+def test_rejects_of_an_earlier_ingestion_are_not_counted(local_stack: LocalStack, tmp_path: Path) -> None:
+    path = csv_file(tmp_path, 20, own := domain())
+    path.write_text(path.read_text() + f"{'x' * 100_000},long@{own}\n")
+    address = f"s3://{local_stack.outputs.bucket}/uploads/{path.name}"
+    change_producer(local_stack, MAX_MESSAGE_BYTES="60000")
+    code, shown = ingest(local_stack, path)
+    assert code == 0, shown
+    assert "20 rows in table" in shown
+    change_producer(local_stack, MAX_MESSAGE_BYTES="1000000")
+    time.sleep(1.1)  # LastModified has whole seconds
+    with worker_disabled(local_stack):
+        code, shown = ingest(local_stack, address, timeout=2)
+    assert code == 1
+    assert "of 21 rows 20 in the table, 0 rejected, 1 missing" in shown
+    code, shown = ingest(local_stack, address)
+    assert code == 0, shown
+    assert "21 rows in table" in shown

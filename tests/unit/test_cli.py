@@ -248,7 +248,7 @@ async def nothing() -> AsyncIterator[bytes]:
 
 
 OUTCOME = Outcome(
-    Upload(ObjectVersion("b", "x.csv", None, "e", 1), 0.0, nothing),
+    Upload(ObjectVersion("b", "x.csv", None, "e", 1), 0.0, 1, nothing),
     rows=1_300,
     written=1_200,
     rejected=40,

@@ -54,7 +54,7 @@ class FakeStack:
         there = [key for key in keys if (delay := self._delays.get(key)) is not None and delay <= now()]
         return [self._items[key] for key in there]
 
-    async def reject_files(self, source: ObjectVersion) -> dict[str, str]:
+    async def reject_files(self, source: ObjectVersion, since: int) -> dict[str, str]:
         assert source == SOURCE
         return {key: str(len(rejects)) for key, rejects in self.reject_log.items()}
 
@@ -80,7 +80,7 @@ class FakeStack:
         snapshots: list[Snapshot] = []
 
         async def follow() -> tuple[Outcome, float]:
-            upload = Upload(SOURCE, 0.0, lambda: chunks(self.data))
+            upload = Upload(SOURCE, 0.0, SOURCE.modified, lambda: chunks(self.data))
             outcome = await Following(self, self.schema, upload, rows, AWS).run(snapshots.append)
             return outcome, now()
 

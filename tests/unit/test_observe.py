@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -159,9 +160,22 @@ def test_last_errors_of_each_function() -> None:
     assert all(asked["PaginationConfig"]["MaxItems"] for asked in logs.asked)
 
 
+def stored(key: str, etag: str, modified: int = SOURCE.modified) -> dict[str, Any]:
+    """What S3 lists of an object."""
+    return {"Key": key, "ETag": etag, "LastModified": datetime.fromtimestamp(modified, UTC)}
+
+
+def test_rejects_of_an_earlier_ingestion_are_left_out() -> None:
+    now = SOURCE.modified + 60
+    s3 = Pages(
+        [{"Contents": [stored("a.csv", "1", now - 1), stored("b.csv", "2", now), stored("c.csv", "3", now + 1)]}]
+    )
+    assert run(view(s3=s3).reject_files(SOURCE, now)) == {"b.csv": "2", "c.csv": "3"}
+
+
 def test_rejects_are_in_the_stacks_bucket_also_for_objects_elsewhere() -> None:
     source = SOURCE._replace(bucket="elsewhere", key="k" * 1_000)
     folder = folder_of("rejects/", source)
-    s3 = Pages([{"Contents": [{"Key": f"{folder}a.csv", "ETag": "1"}, {"Key": f"{folder}b.txt", "ETag": "2"}]}, {}])
-    assert run(view(s3=s3).reject_files(source)) == {f"{folder}a.csv": "1"}
+    s3 = Pages([{"Contents": [stored(f"{folder}a.csv", "1"), stored(f"{folder}b.txt", "2")]}, {}])
+    assert run(view(s3=s3).reject_files(source, source.modified)) == {f"{folder}a.csv": "1"}
     assert s3.asked == [{"Bucket": "own", "Prefix": folder}]
