@@ -1,4 +1,4 @@
-"""Cleaning rows by the block: the same as row by row, each refusal with its reason and without its content."""
+"""Cleaning rows in blocks: equal to cleaning them one by one; each rejection has a reason without row content."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from tests.builders.texts import texts
 USER_PLAN = USERS.plan(["name", "mail", "phone"])
 PRODUCT_PLAN = PRODUCTS.plan(["Article No", "price", "stock", "active", "grade", "title", "Colour"])
 
-# For each column of the products something that it takes, something that it mends, something that it refuses.
+# For each column of the products: values that it accepts, values that it cleans, values that it refuses.
 NOTABLE = ["A-1", " B-2 ", "c-3", "A" * 12, "A" * 13, "", " ", "0", "1.50", "1e3", "9" * 39, "true", "NO", "b", " C "]
 NOTABLE += ["d"]
 CELLS = st.sampled_from(NOTABLE) | texts(9)
@@ -28,7 +28,7 @@ ROWS = st.lists(
 
 
 def clean(column: Column, *values: str) -> tuple[list[Any], dict[int, str]]:
-    """The cleaned values of one column, and what is wrong with which."""
+    """Return the cleaned values of one column, and the reason for each refused one by index."""
     bad: dict[int, str] = {}
     return list(column.clean(values, bad)), bad
 
@@ -36,7 +36,7 @@ def clean(column: Column, *values: str) -> tuple[list[Any], dict[int, str]]:
 def by_row(
     plan: RowPlan, numbers: Sequence[int], rows: list[list[str]]
 ) -> tuple[list[tuple[Any, ...]], dict[int, str]]:
-    """What `plan.clean` comes to, one row at a time."""
+    """Return what `plan.clean` returns, called with one row at a time."""
     good: list[tuple[Any, ...]] = []
     bad: dict[int, str] = {}
     for i, (number, row) in enumerate(zip(numbers, rows, strict=True)):
@@ -49,7 +49,7 @@ def by_row(
 
 @settings(max_examples=300)
 @given(ROWS, st.integers(1, 10**9))
-def test_a_block_is_cleaned_as_its_rows_are(rows: list[list[str]], first: int) -> None:
+def test_cleaning_a_block_equals_cleaning_its_rows(rows: list[list[str]], first: int) -> None:
     numbers = range(first, first + len(rows))
     for plan in (PRODUCT_PLAN, USER_PLAN):
         assert plan.clean(numbers, rows) == by_row(plan, numbers, rows)
@@ -63,7 +63,7 @@ def test_every_row_is_either_good_or_bad(rows: list[list[str]]) -> None:
 
 
 @given(ROWS)
-def test_cleaning_what_is_clean_changes_nothing(rows: list[list[str]]) -> None:
+def test_cleaning_is_idempotent(rows: list[list[str]]) -> None:
     good, _ = USER_PLAN.clean(range(len(rows)), rows)
     again = [[value or "" for value in row[1:]] for row in good]
     assert USER_PLAN.clean([row[0] for row in good], again) == (good, {})
@@ -113,13 +113,13 @@ def test_products_are_cleaned() -> None:
     }
 
 
-def test_columns_that_are_not_in_the_header_take_their_defaults() -> None:
+def test_columns_missing_from_the_header_get_their_defaults() -> None:
     plan = PRODUCTS.plan(["price", "article"])
     assert plan.attributes == ("sku", "price", "stock", "isActive", "grade", "title")
     assert plan.clean([7], [["2", "A"]]) == ([(7, "A", "2", "0", True, "N/A", None)], {})
 
 
-def test_rows_of_the_wrong_width_are_refused_and_harm_no_others() -> None:
+def test_rows_of_wrong_width_are_rejected_alone() -> None:
     good, bad = USER_PLAN.clean([4, 5, 6, 7], [["a", "b"], ["x", "y", "z"], ["a"], ["a", "b", "c", "d"]])
     assert good == [(5, "x", "y", "z")]
     assert bad == {
@@ -129,7 +129,7 @@ def test_rows_of_the_wrong_width_are_refused_and_harm_no_others() -> None:
     }
 
 
-def test_no_rows_are_no_rows() -> None:
+def test_empty_block_is_cleaned_to_nothing() -> None:
     assert USER_PLAN.clean([], []) == ([], {})
     assert PRODUCT_PLAN.clean([], []) == ([], {})
 
@@ -142,7 +142,7 @@ def test_no_rows_are_no_rows() -> None:
     ],
 )
 @pytest.mark.parametrize(("character", "size"), [("a", 1), ("é", 2), ("€", 3), ("\U0001f600", 4)])
-def test_a_key_has_no_more_bytes_than_dynamodb_takes(
+def test_key_is_limited_to_the_bytes_that_dynamodb_accepts(
     toml: str, column: int, most: int, character: str, size: int
 ) -> None:
     key = schema_of(toml).columns[column]
@@ -152,33 +152,33 @@ def test_a_key_has_no_more_bytes_than_dynamodb_takes(
     assert clean(key, "a", fits + "a", character * most)[1] == ({1: reason} if size == 1 else {1: reason, 2: reason})
 
 
-def test_only_texts_of_keys_are_measured_in_bytes() -> None:
+def test_only_string_keys_are_limited_in_bytes() -> None:
     numeric = schema_of('[key]\npartition = "k"\n[columns.k]\nrequired = true\ntype = "N"\n[columns.x]')
     assert clean(numeric.columns[0], "1" + "0" * 100) == (["1" + "0" * 100], {})
     assert clean(numeric.columns[1], "x" * 5_000) == (["x" * 5_000], {})
 
 
-def test_a_length_counts_characters() -> None:
+def test_max_length_counts_characters() -> None:
     column = Column(name="c", attribute="c", max_length=3)
     assert clean(column, "€€€", "abcd", "")[1] == {1: "c is longer than 3 characters"}
 
 
 @pytest.mark.parametrize("text", ["true", "T", "Yes", "y", "1", " TRUE "])
-def test_what_is_true(text: str) -> None:
+def test_texts_for_true(text: str) -> None:
     assert clean(Column(name="c", attribute="c", type="BOOL"), text, text.upper()) == ([True, True], {})
 
 
 @pytest.mark.parametrize("text", ["false", "F", "No", "n", "0", " FALSE\t"])
-def test_what_is_false(text: str) -> None:
+def test_texts_for_false(text: str) -> None:
     assert clean(Column(name="c", attribute="c", type="BOOL"), text) == ([False], {})
 
 
-def test_a_false_or_zero_value_is_no_gap() -> None:
+def test_false_and_zero_are_not_replaced_by_the_default() -> None:
     assert clean(Column(name="c", attribute="c", type="BOOL", default=True), "0", "", "no")[0] == [False, True, False]
     assert clean(Column(name="c", attribute="c", type="N", default="7", required=False), "0", "")[0] == ["0", "7"]
 
 
-def test_the_first_thing_wrong_is_the_reason() -> None:
+def test_first_fault_is_the_reason() -> None:
     schema = schema_of(
         '[key]\npartition = "k"\n[columns.k]\nrequired = true\nmax_length = 2\npattern = "[a-z]+"\n'
         '[columns.n]\nrequired = true\ntype = "N"\nmax_length = 2'
@@ -194,7 +194,7 @@ def test_the_first_thing_wrong_is_the_reason() -> None:
 
 
 @given(st.lists(st.lists(texts(20, min_size=1).map(lambda text: f"secret{text}"), min_size=1, max_size=9), min_size=1))
-def test_a_reason_never_holds_what_is_in_the_row(rows: list[list[str]]) -> None:
+def test_reason_never_contains_row_content(rows: list[list[str]]) -> None:
     _, bad = PRODUCT_PLAN.clean(range(len(rows)), rows)
     assert len(bad) == len(rows)
     assert not any("secret" in reason for reason in bad.values())

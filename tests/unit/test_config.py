@@ -18,7 +18,7 @@ def producer(**env: str) -> ProducerSettings:
     return ProducerSettings.from_env({**QUEUE, **env})
 
 
-def test_the_defaults() -> None:
+def test_default_settings() -> None:
     settings = producer()
     assert settings.queue_url == QUEUE["QUEUE_URL"]
     assert (settings.rejects_bucket, settings.rejects_prefix) == (None, "rejects/")
@@ -52,7 +52,7 @@ def test_each_variable_is_read() -> None:
 
 
 @pytest.mark.parametrize("blank", ["", "  ", "\t\n"])
-def test_an_empty_variable_is_an_unset_one(blank: str) -> None:
+def test_empty_variable_counts_as_unset(blank: str) -> None:
     names = [
         "REJECTS_BUCKET",
         "REJECTS_PREFIX",
@@ -101,7 +101,7 @@ WHOLE_NUMBERS = {"RECORDS_PER_MESSAGE": 10_000, "MAX_MESSAGE_BYTES": 1_048_576, 
         *((function, {"SCHEMA": "/"}, "SCHEMA: cannot read /: ") for function in FROM_ENV),
     ],
 )
-def test_a_wrong_variable_is_named(function: str, env: dict[str, str], text: str) -> None:
+def test_invalid_variable_is_named(function: str, env: dict[str, str], text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         FROM_ENV[function]({**QUEUE, **env})
     assert str(caught.value).startswith(text)
@@ -122,7 +122,7 @@ def test_a_wrong_variable_is_named(function: str, env: dict[str, str], text: str
     ],
 )
 @pytest.mark.parametrize("bucket", [None, "elsewhere"])
-def test_rejects_and_uploads_have_prefixes_of_their_own(
+def test_overlapping_prefixes_of_rejects_and_uploads_are_refused(
     rejects: str | None, uploads: str | None, bucket: str | None
 ) -> None:
     given = {"REJECTS_PREFIX": rejects, "UPLOADS_PREFIX": uploads, "REJECTS_BUCKET": bucket}
@@ -134,13 +134,13 @@ def test_rejects_and_uploads_have_prefixes_of_their_own(
 
 
 @pytest.mark.parametrize(("rejects", "uploads"), [("uploads-bad/", "uploads/"), ("bad/", "in"), ("a/b/", "a/c/")])
-def test_prefixes_that_only_look_alike_are_accepted(rejects: str, uploads: str) -> None:
+def test_similar_prefixes_that_do_not_overlap_are_accepted(rejects: str, uploads: str) -> None:
     settings = producer(REJECTS_PREFIX=rejects, UPLOADS_PREFIX=uploads)
     assert (settings.rejects_prefix, settings.uploads_prefix) == (rejects, uploads)
 
 
 @pytest.mark.parametrize("function", FROM_ENV)
-def test_a_missing_queue_matters_to_the_producer_alone(function: str) -> None:
+def test_only_the_producer_requires_a_queue(function: str) -> None:
     if function == "producer":
         with pytest.raises(ConfigError, match=r"^QUEUE_URL is not set"):
             FROM_ENV[function]({})
@@ -153,7 +153,7 @@ def test_a_missing_queue_matters_to_the_producer_alone(function: str) -> None:
     ("content", "text"),
     [(b"version = 2\n", "version: must be 1, not 2"), (b"?", "(file): is not valid TOML: "), (b"\xff", "cannot read")],
 )
-def test_a_wrong_schema_names_the_variable_and_the_file(
+def test_error_of_an_invalid_schema_names_variable_and_file(
     function: str, content: bytes, text: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "things.toml"
@@ -165,6 +165,6 @@ def test_a_wrong_schema_names_the_variable_and_the_file(
     assert text in str(caught.value)
 
 
-def test_settings_do_not_change() -> None:
+def test_settings_are_immutable() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         producer().queue_url = "other"  # type: ignore[misc]

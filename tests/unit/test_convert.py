@@ -1,4 +1,4 @@
-"""The producer's work without its services: a file -> messages and rejects, however the file is cut."""
+"""Conversion of a file to messages and rejects, in chunks of any size."""
 
 import tracemalloc
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ ROOM = 61_440
 
 @dataclass
 class Outcome:
-    """All that came of one file."""
+    """Everything converted from one file."""
 
     valid: int = 0
     messages: list[Outgoing] = field(default_factory=list)
@@ -34,7 +34,7 @@ class Outcome:
     fault: str | None = None
 
     def add(self, converted: Converted) -> None:
-        """Add what came of some rows."""
+        """Add the result of some rows."""
         assert converted.rejects == sorted(converted.rejects)
         self.valid += converted.valid
         self.messages += converted.messages
@@ -95,7 +95,7 @@ def test_every_row_is_accounted_for(data: bytes, per_message: int) -> None:
 
 @settings(max_examples=200)
 @given(FILES, SIZES, st.sampled_from([1, 3, 500]), st.sampled_from([3, 30, 1000]))
-def test_another_converter_can_continue_where_one_was_flushed(
+def test_conversion_can_continue_in_another_converter_after_a_flush(
     data: bytes, sizes: list[int], per_message: int, piece: int
 ) -> None:
     whole, limits = convert([data], per_message=per_message), Limits(slice_bytes=piece)
@@ -138,7 +138,7 @@ def numbers_in(message: Outgoing) -> list[int]:
     return [row[0] for row in body["rows"]] if "rows" in body else [body["rowNumber"]]
 
 
-def test_a_file_becomes_messages_and_rejects() -> None:
+def test_file_becomes_messages_and_rejects() -> None:
     data = b"\n".join(
         [b"phone,NAME,x,email", *(b"5,Row %d,?,R%d@X" % (i, i) for i in range(1, 4)), b"6,,?,none@x", b"7"]
     )
@@ -153,7 +153,7 @@ def test_a_file_becomes_messages_and_rejects() -> None:
     ]
 
 
-def test_one_record_a_message_is_the_plain_format() -> None:
+def test_one_record_per_message_uses_the_plain_format() -> None:
     outcome = convert([b"mail,name\nA@X,a\nb@x,\nc@x,c\n"], per_message=1)
     assert [message.body for message in outcome.messages] == [
         b'{"name":"a","mail":"a@x","phone":"N/A","processedAt":"2026-04-04T00:00:01.234Z","rowNumber":1}',
@@ -163,7 +163,7 @@ def test_one_record_a_message_is_the_plain_format() -> None:
 
 
 @pytest.mark.parametrize("per_message", [1, 500])
-def test_a_row_too_long_for_a_message_is_a_reject(per_message: int) -> None:
+def test_row_too_long_for_a_message_is_rejected(per_message: int) -> None:
     long = b"x" * 5_000 + b",long@x,1"
     outcome = convert([b"name,mail,phone\na,a@x,1\n" + long + b"\nb,b@x,2\n"], per_message=per_message, max_bytes=4_096)
     assert outcome.valid == 2
@@ -171,7 +171,7 @@ def test_a_row_too_long_for_a_message_is_a_reject(per_message: int) -> None:
     assert outcome.rejects == [Reject(2, 24, reason, long.decode())]
 
 
-def test_ragged_rows_below_a_wide_header_take_no_memory_for_its_width() -> None:
+def test_memory_for_ragged_rows_does_not_depend_on_the_header_width() -> None:
     data = b"name,mail," + b",".join(b"c%d" % i for i in range(2_000)) + b"\n" + b"a\n" * 20_000
     tracemalloc.start()
     try:
@@ -198,7 +198,7 @@ def test_products_keep_unknown_columns_and_types() -> None:
 
 @pytest.mark.parametrize("data", [b"name,mail", b"mail,name,phone\r\n\r\n", b"\xef\xbb\xbfName,eMail\n"])
 @pytest.mark.parametrize("per_message", [1, 500])
-def test_a_header_without_rows_makes_nothing(data: bytes, per_message: int) -> None:
+def test_header_without_rows_yields_nothing(data: bytes, per_message: int) -> None:
     assert convert([data], per_message=per_message) == Outcome()
 
 
@@ -217,11 +217,11 @@ def test_a_header_without_rows_makes_nothing(data: bytes, per_message: int) -> N
     ],
 )
 @pytest.mark.parametrize("sizes", [[1], [1000]])
-def test_a_bad_file_is_refused_before_anything_came_of_it(data: bytes, fault: str, sizes: list[int]) -> None:
+def test_bad_file_is_refused_before_any_output(data: bytes, fault: str, sizes: list[int]) -> None:
     assert convert(cut(data, sizes)) == Outcome(fault=fault)
 
 
-def test_a_large_file_makes_messages_within_all_bounds() -> None:
+def test_messages_of_a_large_file_are_within_all_limits() -> None:
     rows = [b"User %d,user%d@example.com,%010d" % (i, i, i) for i in range(1, 20_001)]
     data = b"name,mail,phone\n" + b"\n".join(rows)
     outcome = convert([data])

@@ -1,4 +1,4 @@
-"""The docs name everything that a person can set, ask for or be told: a new name without a line in them fails here."""
+"""Every setting, parameter, command, option, exit code, status, metric and alarm is documented."""
 
 import argparse
 import re
@@ -24,7 +24,7 @@ def section(page: str, heading: str) -> str:
 
 
 def variables() -> list[str]:
-    """The environment variables that the functions read: no other module of theirs may."""
+    """Return the environment variables that the functions read; only `config` reads them."""
     source = (CHECKOUT / "engine" / "config.py").read_text("utf-8")
     return sorted(set(re.findall(r'(?:env, |env\.get\()"([A-Z][A-Z_]+)"', source)))
 
@@ -75,7 +75,7 @@ def test_exit_codes_are_documented() -> None:
 
 
 def statuses() -> set[str]:
-    """What an ingestion can end as."""
+    """Return the statuses that an ingestion can end with."""
     raised = {each.status for each in vars(errors).values() if isinstance(each, type) and hasattr(each, "status")}
     closed = set(re.findall(r'close\("(\w+)"', Path(ingest.__file__).read_text("utf-8")))
     return {status for status in raised if isinstance(status, str)} | closed
@@ -116,7 +116,7 @@ def test_alarm_is_documented(name: str) -> None:
     assert f"| `{name}` |" in section("deploy.md", "Metrics and alarms")
 
 
-def test_links_lead_somewhere() -> None:
+def test_links_have_targets() -> None:
     pages = {**DOCS, "README.md": (CHECKOUT / "README.md").read_text("utf-8")}
     for page, text in pages.items():
         folder = CHECKOUT if page == "README.md" else CHECKOUT / "docs"

@@ -1,4 +1,4 @@
-"""Verdicts on service codes, and texts that never hold what a row holds."""
+"""Verdicts on service error codes; error messages never contain row content."""
 
 import inspect
 
@@ -63,18 +63,18 @@ POISONS = [
         ("", 499, Verdict.FATAL),
     ],
 )
-def test_verdicts(code: str, status: int, verdict: Verdict) -> None:
+def test_error_codes_have_their_verdicts(code: str, status: int, verdict: Verdict) -> None:
     assert verdict_of(code, status) is verdict
 
 
 @pytest.mark.parametrize("message", KEY_MISMATCHES)
-def test_other_keys_than_the_schemas_are_a_wrong_setting(message: str) -> None:
+def test_table_keys_that_differ_from_the_schema_are_a_configuration_error(message: str) -> None:
     assert verdict_of("ValidationException", 400, message) is Verdict.FATAL
     assert verdict_of("ThrottlingException", 400, message) is Verdict.THROTTLE
 
 
 @pytest.mark.parametrize("message", POISONS)
-def test_a_bad_item_is_poison(message: str) -> None:
+def test_bad_item_is_poison(message: str) -> None:
     assert verdict_of("ValidationException", 400, message) is Verdict.POISON
 
 
@@ -93,35 +93,35 @@ SECRET = "the item has secret@example.com in it"
         ("AccessDeniedException", 400, True),
     ],
 )
-def test_only_a_fatal_error_tells_the_services_own_words(code: str, status: int, tells: bool) -> None:
+def test_only_fatal_errors_quote_the_service(code: str, status: int, tells: bool) -> None:
     error = ServiceError("BatchWriteItem", code, status, SECRET)
     assert str(error) == f"BatchWriteItem failed: {code} (HTTP {status})" + (f": {SECRET}" if tells else "")
     assert (error.operation, error.code, error.status, error.detail) == ("BatchWriteItem", code, status, SECRET)
     assert error.verdict is verdict_of(code, status)
 
 
-def test_a_verdict_may_be_given() -> None:
+def test_verdict_can_be_given_explicitly() -> None:
     assert ServiceError("SendMessageBatch", "ThrottlingException", 400, verdict=Verdict.FATAL).verdict is Verdict.FATAL
     assert SECRET not in str(ServiceError("X", "AccessDenied", 403, SECRET, verdict=Verdict.POISON))
 
 
-def test_there_is_one_tree() -> None:
+def test_all_errors_have_one_root() -> None:
     raised = [one for _, one in inspect.getmembers(errors, inspect.isclass) if issubclass(one, Exception)]
     assert len(raised) > 5
     assert all(issubclass(one, MillpondError) for one in raised)
 
 
-def test_what_becomes_of_an_ingestion() -> None:
+def test_errors_have_the_status_of_the_ingestion() -> None:
     statuses = {one.__name__: one.status for one in (errors.BadFile, errors.ObjectGone, errors.ObjectSuperseded)}
     assert statuses == {"BadFile": "failed", "ObjectGone": "gone", "ObjectSuperseded": "superseded"}
 
 
-def test_a_bad_request_has_its_status() -> None:
+def test_bad_request_has_an_http_status() -> None:
     error = errors.BadRequest(405, "no", allow="GET")
     assert (str(error), error.status, error.allow) == ("no", 405, "GET")
 
 
-def test_what_a_service_says_is_kept_as_one_short_line() -> None:
+def test_service_message_is_shortened_to_one_line() -> None:
     error = ServiceError("SendMessageBatch", "Bad\nCode" * 50, 400, "no\r\naccess " + "x" * 100_000)
     assert len(str(error)) < 450
     assert "\n" not in str(error)

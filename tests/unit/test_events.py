@@ -1,4 +1,4 @@
-"""Lambda events -> the objects that they announce."""
+"""Lambda events -> uploaded objects."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def only(event: dict[str, Any]) -> Arrival:
     return arrival
 
 
-def test_each_record_of_a_notification_is_an_object() -> None:
+def test_each_notification_record_yields_an_object() -> None:
     event = {"Records": [notification("uploads/a.csv"), notification("x.txt"), notification("uploads/b.csv")]}
     assert arrivals(event) == [
         Arrival(ObjectRef("b", "uploads/a.csv", None, "0123abcd")),
@@ -48,23 +48,23 @@ def test_each_record_of_a_notification_is_an_object() -> None:
         ("100%25.csv", "100%.csv"),
     ],
 )
-def test_keys_of_a_notification_are_decoded_as_forms_are(encoded: str, key: str) -> None:
+def test_notification_keys_are_form_decoded(encoded: str, key: str) -> None:
     assert only({"Records": [notification(encoded)]}).ref.key == key
 
 
 @pytest.mark.parametrize("key", ["uploads/a+b.csv", "100%25.csv", "ü.CSV"])
-def test_keys_of_eventbridge_are_as_they_are(key: str) -> None:
+def test_eventbridge_keys_are_not_decoded(key: str) -> None:
     assert only(eventbridge(key)) == Arrival(ObjectRef("b", key, None, "0123abcd"))
 
 
 @pytest.mark.parametrize(("version", "kept"), [("v1", "v1"), ("", None), (None, None)])
-def test_the_version_is_kept_where_there_is_one(version: str | None, kept: str | None) -> None:
+def test_version_id_is_kept(version: str | None, kept: str | None) -> None:
     assert only({"Records": [notification("a.csv", object={"versionId": version})]}).ref.version == kept
     assert only(eventbridge("a.csv", "Object Created", **{"version-id": version})).ref.version == kept
 
 
 @pytest.mark.parametrize(("etag", "kept"), [('"0f"', "0f"), ("0f", "0f"), ("", None), (None, None)])
-def test_the_etag_has_no_quotes(etag: str | None, kept: str | None) -> None:
+def test_etag_quotes_are_removed(etag: str | None, kept: str | None) -> None:
     assert only({"Records": [notification("a.csv", object={"eTag": etag})]}).ref.etag == kept
     assert only(eventbridge("a.csv", etag=etag)).ref.etag == kept
 
@@ -82,7 +82,7 @@ def test_the_etag_has_no_quotes(etag: str | None, kept: str | None) -> None:
         ("uploads/csv", ONLY_CSV),
     ],
 )
-def test_what_is_no_csv_file_is_skipped_and_says_why(key: str, skip: str | None) -> None:
+def test_other_files_than_csv_are_skipped_with_a_reason(key: str, skip: str | None) -> None:
     assert only({"Records": [notification(key)]}).skip == skip
     assert only(eventbridge(key)).skip == skip
 
@@ -97,15 +97,15 @@ def test_what_is_no_csv_file_is_skipped_and_says_why(key: str, skip: str | None)
         ("s3:ObjectRestore:Completed", "the event s3:ObjectRestore:Completed is no upload"),
     ],
 )
-def test_what_is_no_upload_is_skipped(name: str, skip: str | None) -> None:
+def test_other_events_than_uploads_are_skipped(name: str, skip: str | None) -> None:
     assert only({"Records": [notification("a.csv", eventName=name)]}).skip == skip
 
 
-def test_what_is_no_upload_is_skipped_from_eventbridge_too() -> None:
+def test_other_eventbridge_events_than_uploads_are_skipped() -> None:
     assert only(eventbridge("a.csv", "Object Deleted")).skip == "the event Object Deleted is no upload"
 
 
-def test_the_test_event_announces_nothing() -> None:
+def test_s3_test_event_yields_no_object() -> None:
     event = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Time": "2026-04-04T00:00:00.000Z", "Bucket": "b"}
     assert arrivals(event) == []
 
@@ -132,7 +132,7 @@ def test_the_test_event_announces_nothing() -> None:
         {"source": "aws.s3", "detail": {"bucket": {"name": "b"}}},
     ],
 )
-def test_other_events_are_named_as_such(event: Any) -> None:
+def test_unknown_event_is_an_error(event: Any) -> None:
     with pytest.raises(UnknownEvent, match=r"^the event "):
         arrivals(event)
 
@@ -140,7 +140,7 @@ def test_other_events_are_named_as_such(event: Any) -> None:
 @pytest.mark.parametrize("odd", [5, 1.5, True, ["a.csv"], {"a.csv": 1}, "\udc80.csv"], ids=repr)
 @pytest.mark.parametrize("kind", ["Object Created", "Object Deleted"])
 @pytest.mark.parametrize("field", ["bucket", "key", "version-id", "etag"])
-def test_field_that_is_not_text_makes_an_unknown_event(odd: Any, kind: str, field: str) -> None:
+def test_field_that_is_not_text_is_an_unknown_event(odd: Any, kind: str, field: str) -> None:
     event = eventbridge("a.csv", kind)
     record = notification(
         "a.csv", eventName="ObjectCreated:Put" if kind == "Object Created" else "ObjectRemoved:Delete"

@@ -1,4 +1,4 @@
-"""Exchanges to the byte: replies and reads in any pieces, back-pressure, and invalid replies.
+"""Exchanges: replies and reads in any pieces, back-pressure, and invalid replies.
 
 No sockets: the test passes bytes to the exchange as an event loop would.
 """
@@ -135,7 +135,7 @@ async def test_server_is_paused_while_nobody_reads() -> None:
     came = read = most_held = 0
 
     def serve() -> int:
-        """Send while it may."""
+        """Send until paused."""
         sent = 0
         while transport.may_send() and came + sent < size:
             exchange.data_received(b"x" * 65_536)

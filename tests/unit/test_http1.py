@@ -1,4 +1,4 @@
-"""The lean transport to the byte: replies in any pieces, in every form that HTTP/1.1 allows, and invalid replies.
+"""The HTTP/1.1 connection: replies in any pieces and every valid form, and invalid replies.
 
 No sockets: the test passes bytes to the connection as an event loop would.
 """

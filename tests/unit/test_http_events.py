@@ -1,4 +1,4 @@
-"""Events of each HTTP front end -> the same request, whatever they decode and put before the path."""
+"""Events of each HTTP front end -> the same request, whatever the front end decodes or prepends to the path."""
 
 import copy
 from contextlib import suppress
@@ -76,7 +76,7 @@ def test_base_path_of_a_custom_domain_is_removed() -> None:
 
 
 @pytest.mark.parametrize("event", [None, 5, "GET /users", [], {}, {"Records": []}, {"requestContext": {"http": {}}}])
-def test_event_of_something_else_is_refused(event: Any) -> None:
+def test_unknown_event_is_refused(event: Any) -> None:
     assert refused(event) == "the event is not an HTTP request of API Gateway, a function URL or a load balancer"
     assert method_of(event) is None
     assert front_end_of(event) == FrontEnd()
@@ -146,7 +146,7 @@ JSON = st.recursive(
     )
     | JSON
 )
-def test_no_event_is_more_than_a_400(event: Any) -> None:
+def test_any_event_is_at_most_a_400(event: Any) -> None:
     with suppress(BadRequest):
         read_request(event)
     front_end_of(event)
@@ -156,7 +156,7 @@ HEADERS = {"Content-Type": "application/json", "Allow": "GET"}
 
 
 @pytest.mark.parametrize("build", [rest, http_1, http_2, function_url])
-def test_response_to_api_gateway_has_no_field_that_it_does_not_know(build: Any) -> None:
+def test_response_to_api_gateway_has_only_fields_that_it_accepts(build: Any) -> None:
     assert front_end_of(build("/users")).response(405, HEADERS, "{}") == {
         "statusCode": 405,
         "headers": HEADERS,
@@ -175,7 +175,7 @@ def test_response_to_a_load_balancer_has_a_status_description() -> None:
     }
 
 
-def test_response_has_multi_value_headers_where_the_request_has_them() -> None:
+def test_response_has_multi_value_headers_if_the_request_has_them() -> None:
     assert front_end_of(balancer_multi("/users")).response(200, HEADERS, "{}") == {
         "statusCode": 200,
         "statusDescription": "200 OK",
@@ -185,6 +185,6 @@ def test_response_has_multi_value_headers_where_the_request_has_them() -> None:
     }
 
 
-def test_a_load_balancer_takes_1_mb_and_the_others_lambdas_6() -> None:
+def test_response_limit_is_1_mb_for_load_balancers_and_6_mb_otherwise() -> None:
     assert front_end_of(balancer("/users")).max_bytes == 1_000_000
     assert {front_end_of(build("/users")).max_bytes for build in (rest, http_1, http_2, function_url)} == {6_000_000}

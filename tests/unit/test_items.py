@@ -1,4 +1,4 @@
-"""Records -> put requests -> batches: the same text each time, the right order of versions, never one key twice."""
+"""Records -> put requests -> batches: deterministic text, versions in order, no duplicate keys in a batch."""
 
 import json
 import re
@@ -43,13 +43,13 @@ PRODUCT_ROWS = choices(
 
 
 def products(*tables: list[list[Any]]) -> Items:
-    """The items of a table without a sort key, from uploads of which the first is the latest."""
+    """Return the items of a table without a sort key, from uploads of which the first is the latest."""
     columns = ("sku", "price", "isActive")
     messages = [received(rows, columns, schema=PRODUCTS, modified=9 - i) for i, rows in enumerate(tables)]
     return items_of(*messages, schema=PRODUCTS)
 
 
-def test_an_item_of_the_users_table() -> None:
+def test_item_of_the_users_table() -> None:
     items = items_of(received([[42, "John Doe", "john@gmail.com", "9876543210"]]))
     assert puts(items) == [
         {
@@ -64,7 +64,7 @@ def test_an_item_of_the_users_table() -> None:
     assert items.version(0) == (1_775_260_800, 42, DIGITS)
 
 
-def test_an_item_of_the_products_table() -> None:
+def test_item_of_the_products_table() -> None:
     rows = [[3, "A-1", "0.10", "0", False, "N/A", None, "red"]]
     columns = ("sku", "price", "stock", "isActive", "grade", "title", "Colour")
     items = items_of(received(rows, columns, schema=PRODUCTS), schema=PRODUCTS, ttl_days=9)
@@ -86,7 +86,7 @@ def test_an_item_of_the_products_table() -> None:
     assert items.key(0) == ("A-1",)
 
 
-def test_a_plain_message_has_no_object_to_name() -> None:
+def test_item_of_a_plain_message_names_no_object() -> None:
     message = parse_message('{"article":"A","price":1}', {}, "id", 77, PRODUCTS)
     assert isinstance(message, Message)
     assert puts(items_of(message, schema=PRODUCTS)) == [
@@ -105,7 +105,7 @@ def test_a_plain_message_has_no_object_to_name() -> None:
 
 
 @pytest.mark.parametrize("phone", ["c", None])
-def test_items_expire_when_that_is_asked_for(phone: str | None) -> None:
+def test_items_expire_only_if_configured(phone: str | None) -> None:
     one = received([[1, "a", "b", phone]])
     assert puts(items_of(one, ttl_days=30))[0]["expirationTime"] == {"N": str(1_775_260_800 + 30 * 86_400)}
     assert "expirationTime" not in puts(items_of(one))[0]
@@ -113,7 +113,7 @@ def test_items_expire_when_that_is_asked_for(phone: str | None) -> None:
 
 @settings(max_examples=200)
 @given(st.lists(ROWS, max_size=4))
-def test_what_goes_into_an_item_is_in_it(blocks: list[list[list[Any]]]) -> None:
+def test_items_contain_all_values(blocks: list[list[list[Any]]]) -> None:
     items = items_of(*map(received, blocks))
     rows = [row for block in blocks for row in block]
     assert len(items) == len(rows)
@@ -127,7 +127,7 @@ def test_what_goes_into_an_item_is_in_it(blocks: list[list[list[Any]]]) -> None:
 
 @settings(max_examples=200)
 @given(ROWS)
-def test_the_short_way_for_clean_texts_makes_what_the_serialiser_makes(rows: list[list[Any]]) -> None:
+def test_fast_path_for_clean_texts_equals_the_serialiser(rows: list[list[Any]]) -> None:
     message = received(rows)
     if message.clean:
         assert all(json.dumps(v, ensure_ascii=False) == f'"{v}"' for row in rows for v in row[1:])
@@ -141,7 +141,7 @@ def test_the_short_way_for_clean_texts_makes_what_the_serialiser_makes(rows: lis
 ALL_TYPES = {**PRODUCTS.types, **USERS.types}
 
 
-def test_plain_texts_go_the_short_way() -> None:
+def test_texts_without_escapes_take_the_fast_path() -> None:
     assert received([[1, "Jo", "j@x", "é€\U0001f600"]]).clean
     assert not received([[1, "Jo", "j@x", None]]).clean
     assert not received([[1, 'J"o', "j@x", "5"]]).clean
@@ -149,7 +149,7 @@ def test_plain_texts_go_the_short_way() -> None:
 
 
 @pytest.mark.parametrize("name", ['a"b', "tab\t", "back\\slash", "ü"])
-def test_any_attribute_name_is_written_as_json_has_it(name: str) -> None:
+def test_attribute_names_are_escaped(name: str) -> None:
     message = received([[1, "a", "b"]], ("name", "email"))
     odd = replace(message, columns=("name", "email", name), values=[*message.values, ["x"]])
     for clean in (True, False):
@@ -157,13 +157,13 @@ def test_any_attribute_name_is_written_as_json_has_it(name: str) -> None:
 
 
 @given(ROWS)
-def test_the_same_message_makes_the_same_text(rows: list[list[Any]]) -> None:
+def test_same_message_gives_the_same_text(rows: list[list[Any]]) -> None:
     one, other = items_of(received(rows)), items_of(received(rows))
     assert one.text(range(len(rows))) == other.text(range(len(rows)))
 
 
 @given(st.lists(st.tuples(ROWS, st.booleans()), max_size=4), st.data())
-def test_the_text_of_some_items_is_theirs_alone(
+def test_text_of_selected_items_contains_only_them(
     messages: list[tuple[list[list[Any]], bool]], data: st.DataObject
 ) -> None:
     items = items_of(*(replace(received(rows), clean=received(rows).clean and clean) for rows, clean in messages))
@@ -179,9 +179,7 @@ MOMENTS = st.tuples(st.integers(0, 10**11), st.integers(0, 10**12 - 1))
 
 
 @given(MOMENTS, MOMENTS)
-def test_a_version_has_exactly_twelve_digits_and_sorts_rows_and_uploads(
-    one: tuple[int, int], other: tuple[int, int]
-) -> None:
+def test_versions_have_a_fixed_width_and_sort_by_upload_and_row(one: tuple[int, int], other: tuple[int, int]) -> None:
     items = items_of(*(received([[row, "a", "b", "c"]], modified=modified) for modified, row in (one, other)))
     versions = [attributes["createdAt"]["N"] for attributes in puts(items)]
     assert all(re.fullmatch(r"(0|[1-9][0-9]*)\.[0-9]{22}", version) for version in versions)
@@ -195,7 +193,7 @@ def all_batches(items: Items) -> list[Sequence[int]]:
 
 @settings(max_examples=200)
 @given(st.lists(PRODUCT_ROWS, max_size=3))
-def test_no_batch_and_no_wave_holds_a_key_twice(tables: list[list[list[Any]]]) -> None:
+def test_batches_and_waves_have_no_duplicate_keys(tables: list[list[list[Any]]]) -> None:
     items = products(*tables)
     for group in items.waves() + all_batches(items):
         keys = [items.key(index) for index in group]
@@ -207,7 +205,7 @@ def test_no_batch_and_no_wave_holds_a_key_twice(tables: list[list[list[Any]]]) -
 
 @settings(max_examples=200)
 @given(st.lists(PRODUCT_ROWS, max_size=3))
-def test_the_versions_of_a_key_are_written_in_their_order(tables: list[list[list[Any]]]) -> None:
+def test_versions_of_a_key_are_written_in_order(tables: list[list[list[Any]]]) -> None:
     items = products(*tables)
     last: dict[tuple[str, ...], tuple[int, int, str]] = {}
     for index in (index for wave in items.waves() for index in wave):
@@ -218,7 +216,9 @@ def test_the_versions_of_a_key_are_written_in_their_order(tables: list[list[list
 
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.sampled_from("abc")), max_size=30), st.integers(1, 3))
-def test_nor_do_users_of_several_uploads_of_one_second(rows: list[tuple[int, str]], blocks: int) -> None:
+def test_waves_of_several_uploads_of_one_second_have_no_duplicate_keys(
+    rows: list[tuple[int, str]], blocks: int
+) -> None:
     messages = [[[number, "n", mail, None] for number, mail in rows[i::blocks]] for i in range(blocks)]
     items = items_of(*map(received, messages))
     for wave in items.waves():
@@ -226,7 +226,7 @@ def test_nor_do_users_of_several_uploads_of_one_second(rows: list[tuple[int, str
     assert sorted(index for wave in items.waves() for index in wave) == list(range(len(rows)))
 
 
-def test_without_duplicates_there_is_one_wave_in_order() -> None:
+def test_items_without_duplicates_are_one_wave_in_order() -> None:
     items = items_of(received([[n, "a", "same@x", "c"] for n in range(1, 61)]))
     assert [list(wave) for wave in items.waves()] == [list(range(60))]
     assert [list(batch) for batch in all_batches(items)] == [list(range(25)), list(range(25, 50)), list(range(50, 60))]
@@ -234,20 +234,20 @@ def test_without_duplicates_there_is_one_wave_in_order() -> None:
     assert items_of(received([])).waves() == []
 
 
-def test_each_message_knows_which_items_are_its_own() -> None:
+def test_adding_a_message_returns_the_indexes_of_its_items() -> None:
     items = Items(USERS)
     own = [items.add(received([[n, "a", "b", "c"] for n in range(size)])) for size in (2, 0, 3, 0)]
     assert own == [range(2), range(2, 2), range(2, 5), range(5, 5)]
     assert [items.version(index)[1] for index in range(5)] == [0, 1, 0, 1, 2]
 
 
-def test_the_limits_are_those_of_batchwriteitem() -> None:
+def test_limits_are_those_of_batchwriteitem() -> None:
     assert MAX_BATCH_ITEMS == 25
     assert 15_000_000 < MAX_BATCH_BYTES < 16 * 1_048_576
 
 
 @pytest.mark.parametrize("table", ["users", "arn:aws:dynamodb:eu-west-1:1:table/users", 'ta"ble'])
-def test_the_body_of_a_call(table: str) -> None:
+def test_body_of_batchwriteitem(table: str) -> None:
     items = items_of(received([[1, "é", "b", None], [2, "c", "d", "e"]]))
     body = json.loads(batch_body(table, items.text(range(2))))
     assert body == {"RequestItems": {table: [{"PutRequest": {"Item": item}} for item in puts(items)]}}
@@ -263,5 +263,7 @@ def test_the_body_of_a_call(table: str) -> None:
         ([("N", "10")], [("N", "1")], False),
     ],
 )
-def test_keys_are_compared_by_value(one: list[tuple[str, str]], other: list[tuple[str, str]], same: bool) -> None:
+def test_numeric_keys_are_compared_by_value(
+    one: list[tuple[str, str]], other: list[tuple[str, str]], same: bool
+) -> None:
     assert (canonical_key(one) == canonical_key(other)) is same

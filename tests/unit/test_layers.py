@@ -133,7 +133,7 @@ MODULES = {
 
 
 def broken_rules(module: str, source: str, *, is_package: bool = False) -> list[str]:
-    """What a module of that dotted name does that its layer must not."""
+    """Return the rules of its layer that a module of that dotted name breaks."""
     tree = ast.parse(source)
     names = set(imported(tree, module if is_package else module.rpartition(".")[0], set(MODULES)))
     own = [name for name in names if name == "engine" or name.startswith("engine.")]

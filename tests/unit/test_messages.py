@@ -1,4 +1,4 @@
-"""Records -> packed messages -> records: cut by count and bytes, legal for SQS, and the same again in the worker."""
+"""Records -> packed messages -> records: limited by count and bytes, valid for SQS, unchanged in the worker."""
 
 import json
 import re
@@ -32,7 +32,7 @@ def packer(source: ObjectVersion = SOURCE, *, span: int = 0, max_records: int = 
 
 
 def pack(into: Packer, *blocks: list[Row]) -> tuple[list[Outgoing], list[int]]:
-    """All messages that come of blocks of rows, and the rows that fit into none."""
+    """Return the messages packed from blocks of rows, and the rows that fit into none."""
     messages, oversize = [], []
     for block in blocks:
         full, too_long = into.add(block, PROCESSED_AT)
@@ -53,7 +53,7 @@ def rows_in(messages: list[Outgoing]) -> list[Row]:
     return [tuple(row) for message in messages for row in rows_of(parse(message))]
 
 
-def test_the_body_is_byte_for_byte_that_of_the_design() -> None:
+def test_body_of_a_packed_message() -> None:
     into = packer(ObjectVersion("b", "uploads/ü.csv", None, "0123abcd", 1_775_260_800), max_records=2)
     rows = [(1, "John Doe", "john@gmail.com", "9876543210"), (2, 'Ünal "Q"', "u@x", None), (3, "z", "z@x", "N/A")]
     messages, _ = pack(into, rows)
@@ -67,7 +67,7 @@ def test_the_body_is_byte_for_byte_that_of_the_design() -> None:
     ]
 
 
-def test_the_attributes_name_ingestion_and_records() -> None:
+def test_attributes_contain_ingestion_and_record_count() -> None:
     (message,), _ = pack(packer(), [(1, "a", "b", "c"), (2, "a", "b", "c")])
     assert message.records == 2
     assert message.attributes == {
@@ -77,7 +77,7 @@ def test_the_attributes_name_ingestion_and_records() -> None:
 
 
 @given(SOURCES, ROWS, st.integers(0, 5 * 2**40))
-def test_what_is_packed_is_read_again(source: ObjectVersion, rows: list[Row], span: int) -> None:
+def test_packed_rows_are_parsed_unchanged(source: ObjectVersion, rows: list[Row], span: int) -> None:
     messages, oversize = pack(packer(source, span=span, max_records=7), rows)
     assert oversize == []
     assert rows_in(messages) == rows
@@ -89,14 +89,14 @@ def test_what_is_packed_is_read_again(source: ObjectVersion, rows: list[Row], sp
 
 
 @given(SOURCES, ROWS)
-def test_sqs_refuses_no_character_of_a_message(source: ObjectVersion, rows: list[Row]) -> None:
+def test_messages_contain_only_characters_that_sqs_accepts(source: ObjectVersion, rows: list[Row]) -> None:
     for message in pack(packer(source), rows)[0]:
         assert LEGAL.fullmatch(message.body.decode())
         assert all(LEGAL.fullmatch(value["StringValue"]) for value in message.attributes.values())
 
 
 @given(st.characters(exclude_categories=["Cs"]))
-def test_each_character_comes_through(character: str) -> None:
+def test_every_character_is_parsed_unchanged(character: str) -> None:
     messages, _ = pack(packer(), [(1, character, f"a{character}b", None)])
     assert LEGAL.fullmatch(messages[0].body.decode())
     assert rows_in(messages) == [(1, character, f"a{character}b", None)]
@@ -106,14 +106,14 @@ ENDS = st.text('],["1', min_size=1, max_size=8)
 
 
 @given(st.lists(st.tuples(ENDS, ENDS, ENDS | st.none()), max_size=9))
-def test_values_that_look_like_the_end_of_a_row_come_through(values: list[tuple[Any, ...]]) -> None:
+def test_values_that_look_like_row_ends_are_parsed_unchanged(values: list[tuple[Any, ...]]) -> None:
     rows = [(number, *row) for number, row in enumerate(values, start=1)]
     assert rows_in(pack(packer(), rows)[0]) == rows
 
 
 @settings(max_examples=200)
 @given(ROWS, st.lists(st.integers(0, 30), max_size=5), st.integers(2, 7), st.integers(0, 400))
-def test_the_cut_depends_on_the_rows_alone(rows: list[Row], cuts: list[int], most: int, spare: int) -> None:
+def test_message_boundaries_depend_only_on_the_rows(rows: list[Row], cuts: list[int], most: int, spare: int) -> None:
     smallest = 330 + HAND_ON_BYTES + spare
     whole = pack(packer(max_records=most, max_bytes=smallest), rows)
     borders = [0, *sorted(cuts), len(rows)]
@@ -124,7 +124,7 @@ def test_the_cut_depends_on_the_rows_alone(rows: list[Row], cuts: list[int], mos
     assert [row for row in rows if row[0] not in oversize] == rows_in(messages)
 
 
-def test_a_message_is_as_full_as_it_may_be() -> None:
+def test_messages_are_filled_to_the_limit() -> None:
     rows = [(n, "x" * 50, "m", "p") for n in range(1, 2_000)]
     messages, _ = pack(packer(max_records=10_000, max_bytes=4_096), rows)
     row_bytes = len('[1000,"' + "x" * 50 + '","m","p"],')
@@ -132,7 +132,7 @@ def test_a_message_is_as_full_as_it_may_be() -> None:
     assert all(message.size > 4_096 - row_bytes - 30 - HAND_ON_BYTES for message in messages[:-1])
 
 
-def test_a_full_message_is_given_out_at_once() -> None:
+def test_full_message_is_returned_at_once() -> None:
     into = packer(max_records=2)
     assert into.add([(1, "a", "b", "c")], PROCESSED_AT) == ([], [])
     messages, _ = into.add([(2, "a", "b", "c"), (3, "a", "b", "c"), (4, "a", "b", "c")], PROCESSED_AT)
@@ -140,7 +140,7 @@ def test_a_full_message_is_given_out_at_once() -> None:
     assert into.flush(PROCESSED_AT) == []
 
 
-def test_a_row_that_fits_into_no_message_is_left_out_alone() -> None:
+def test_only_the_row_that_fits_no_message_is_left_out() -> None:
     rows = [(1, "a", "a", "a"), (2, "x" * 5_000, "b", "b"), (3, "c", "c", "c"), (4, "é" * 3_000, "d", "d")]
     messages, oversize = pack(packer(max_bytes=4_096), rows)
     assert oversize == [2, 4]
@@ -148,20 +148,20 @@ def test_a_row_that_fits_into_no_message_is_left_out_alone() -> None:
 
 
 @given(st.integers(0, 120))
-def test_the_longest_row_that_fits_makes_the_fullest_message(shorter: int) -> None:
+def test_longest_row_that_fits_fills_a_message(shorter: int) -> None:
     row = (1, "x" * (3_950 - shorter), "m", "p")
     messages, oversize = pack(packer(max_bytes=4_096), [row])
     assert len(messages) + len(oversize) == 1
     assert all(message.size <= 4_096 for message in messages)
 
 
-def test_an_object_whose_name_alone_fills_a_message_is_a_bad_file() -> None:
+def test_object_whose_name_fills_a_message_is_a_bad_file() -> None:
     with pytest.raises(BadFile, match="the object's key and columns alone fill a message of 4,096 bytes"):
         Packer(SOURCE, ["c" * 5_000], max_records=5, max_bytes=4_096)
 
 
-def test_rows_with_long_names_in_common_go_into_more_messages() -> None:
-    # The items repeat the names for each row: what is a message of 1 MB must not become gigabytes.
+def test_long_column_names_leave_fewer_rows_per_message() -> None:
+    # Each item repeats the column names: a message of 1 MB must not become gigabytes of items.
     columns = ("name", "email", "n" * 60_000)
     into = Packer(SOURCE, columns, max_records=10_000, max_bytes=1_048_576)
     rows = [(n, "a", f"a{n}@x", "b") for n in range(1, 1_001)]
@@ -171,7 +171,7 @@ def test_rows_with_long_names_in_common_go_into_more_messages() -> None:
     assert rows_in(messages) == rows
 
 
-def test_numbers_and_booleans_are_kept() -> None:
+def test_numbers_and_booleans_keep_their_types() -> None:
     into = Packer(SOURCE, ("sku", "price", "isActive"), max_records=9, max_bytes=9_999)
     messages, _ = pack(into, [(1, "A", "0." + "1" * 38, False), (2, "B", "9" * 38, True), (3, "C", "0", None)])
     parsed = parse_message(messages[0].body.decode(), {}, "id", 5, PRODUCTS)
@@ -179,8 +179,8 @@ def test_numbers_and_booleans_are_kept() -> None:
     assert rows_of(parsed) == [[1, "A", "0." + "1" * 38, False], [2, "B", "9" * 38, True], [3, "C", "0", None]]
 
 
-def test_the_ingestion_is_a_function_of_the_object() -> None:
-    # SHA-256 of "b\0uploads/users.csv\0<version or ETag>\x001775260800": whoever computes it elsewhere gets the same.
+def test_ingestion_id_depends_only_on_the_object_version() -> None:
+    # SHA-256 of "b\0uploads/users.csv\0<version or ETag>\x001775260800", so other programs can compute it.
     assert SOURCE.ingestion == "584c7db5a2f84415f014"
     assert SOURCE._replace(version="0123abcd", etag="other").ingestion == SOURCE.ingestion
 
@@ -195,7 +195,7 @@ FEW_SOURCES = st.builds(
 
 
 @given(FEW_SOURCES, FEW_SOURCES)
-def test_other_objects_have_other_ingestions(one: ObjectVersion, other: ObjectVersion) -> None:
+def test_different_objects_have_different_ingestion_ids(one: ObjectVersion, other: ObjectVersion) -> None:
     def identity(source: ObjectVersion) -> tuple[object, ...]:
         return source.bucket, source.key, source.version or source.etag, source.modified
 
@@ -203,11 +203,11 @@ def test_other_objects_have_other_ingestions(one: ObjectVersion, other: ObjectVe
     assert (one.ingestion == other.ingestion) == (identity(one) == identity(other))
 
 
-def test_the_size_is_what_sqs_counts() -> None:
+def test_size_is_counted_as_by_sqs() -> None:
     message = Outgoing(b"12345", 1, {"ab": {"DataType": "String", "StringValue": "é"}})
     assert message.size == 5 + 2 + 6 + 2
 
 
-def test_packed_messages_are_json_for_everybody() -> None:
+def test_packed_message_is_valid_json() -> None:
     messages, _ = pack(packer(), [(1, "\uffff\x00", "m", None)])
     assert json.loads(messages[0].body)["rows"] == [[1, "\uffff\x00", "m", None]]

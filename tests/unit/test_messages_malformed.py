@@ -1,4 +1,4 @@
-"""Messages that are none of ours go back to the queue, and nothing of them into a log."""
+"""Malformed messages are returned to the queue, and their content is never logged."""
 
 import json
 from collections.abc import Callable
@@ -18,7 +18,7 @@ SECRET = "secret@example.com"
 
 
 def packed(**changes: Any) -> dict[str, Any]:
-    """A good packed message but for some changes."""
+    """Return a valid packed message with some changes."""
     return {
         "v": 1,
         "object": {"bucket": "b", "key": "k", "version": None, "etag": "e", "modified": 1},
@@ -32,7 +32,7 @@ def packed(**changes: Any) -> dict[str, Any]:
 
 
 def about(**changes: Any) -> dict[str, Any]:
-    """A good packed message but for what it says of its object."""
+    """Return a valid packed message with changes to its object."""
     return packed(object={**packed()["object"], **changes})
 
 
@@ -44,7 +44,7 @@ def parse(body: Any) -> Message | Refused:
     return parse_message(body if isinstance(body, str) else json.dumps(body), {}, "id", 5, USERS)
 
 
-def test_the_good_one_is_good() -> None:
+def test_unmodified_message_is_valid() -> None:
     message = parse(packed())
     assert isinstance(message, Message)
     assert rows_of(message) == [[1, "a", SECRET, None], [2, "b", "b@x", "5"]]
@@ -110,7 +110,7 @@ LONG_NAMES[1]["rows"] = MANY_ROWS * 60
         *((body, "rowNumber is not a whole number") for body in NO_ROW),
     ],
 )
-def test_what_is_malformed_is_said_without_being_quoted(body: Any, text: str) -> None:
+def test_error_names_the_fault_without_content(body: Any, text: str) -> None:
     with pytest.raises(MalformedMessage) as caught:
         parse(body)
     assert text in str(caught.value)
@@ -134,7 +134,7 @@ CHANGES: list[Callable[[dict[str, Any]], dict[str, Any]]] = [
 
 
 @given(st.dictionaries(PARTS, JSON, max_size=4), st.sampled_from(CHANGES))
-def test_nothing_but_malformed_message_is_ever_raised(
+def test_any_text_raises_only_malformed_message(
     fields: dict[str, Any], change: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> None:
     for schema in (USERS, PRODUCTS):

@@ -1,4 +1,4 @@
-"""Plain messages, one row each: what RECORDS_PER_MESSAGE=1 sends, and what other programs may send."""
+"""Plain messages of one row each: those that RECORDS_PER_MESSAGE=1 sends, and those of other programs."""
 
 import json
 from typing import Any
@@ -31,7 +31,7 @@ def received(message: Outgoing, schema: Schema) -> Message | Refused:
 
 
 def foreign(document: Any, schema: Schema = USERS, attributes: dict[str, Any] | None = None) -> Message | Refused:
-    """A message of some other program as the worker reads it."""
+    """Return a message of another program as the worker reads it."""
     body = document if isinstance(document, str) else json.dumps(document)
     return parse_message(body, attributes or {}, "id", SENT, schema)
 
@@ -49,12 +49,12 @@ def plain(plan: RowPlan, schema: Schema, rows: list[tuple[Any, ...]]) -> list[Ou
 
 
 def without_origin(request: str) -> dict[str, Any]:
-    """An item but for the object that it comes from: a plain message says the ingestion only."""
+    """Return items without the name of their object: a plain message contains only the ingestion id."""
     put: dict[str, Any] = json.loads(request)["PutRequest"]["Item"]
     return {name: value for name, value in put.items() if name != "origin"}
 
 
-def test_the_body_is_byte_for_byte_that_of_the_design() -> None:
+def test_body_of_a_plain_message() -> None:
     plan = USERS.plan(["phone", "name", "email"])
     (message,) = plain(plan, USERS, [(1, "John Doe", "john@gmail.com", "9876543210")])
     assert message.body.decode() == (
@@ -100,7 +100,7 @@ def test_plain_and_packed_messages_make_the_same_items(products: list[list[str]]
 
 
 @given(st.lists(st.tuples(texts(), texts(min_size=1), texts() | st.none()), max_size=5))
-def test_sqs_refuses_no_character_of_a_message(rows: list[tuple[Any, ...]]) -> None:
+def test_messages_contain_only_characters_that_sqs_accepts(rows: list[tuple[Any, ...]]) -> None:
     numbered = [(number, *row) for number, row in enumerate(rows, start=1)]
     for message in plain(USERS.plan(["name", "mail", "phone"]), USERS, numbered):
         assert LEGAL.fullmatch(message.body.decode())
@@ -109,14 +109,14 @@ def test_sqs_refuses_no_character_of_a_message(rows: list[tuple[Any, ...]]) -> N
             assert LEGAL.fullmatch(value["StringValue"])
 
 
-def test_a_row_that_fits_into_no_message_is_left_out_alone() -> None:
+def test_only_the_row_that_fits_no_message_is_left_out() -> None:
     rows = [(1, "a", "a", "a"), (2, "x" * 4_096, "b", "b"), (3, "c", "c", "c")]
     messages, oversize = PlainPacker(SOURCE, USERS, ("name", "email", "phone"), max_bytes=4_096).add(rows, PROCESSED_AT)
     assert oversize == [2]
     assert [json.loads(message.body)["rowNumber"] for message in messages] == [1, 3]
 
 
-def test_a_default_that_its_column_would_refuse_comes_through() -> None:
+def test_default_that_the_column_would_refuse_is_accepted() -> None:
     plan = PRODUCTS.plan(["article", "price"])
     (message,) = plain(plan, PRODUCTS, [(1, "A", "2", "0", True, "N/A", None)])
     parsed = received(message, PRODUCTS)
@@ -125,14 +125,14 @@ def test_a_default_that_its_column_would_refuse_comes_through() -> None:
 
 
 @pytest.mark.parametrize("name", ["rowNumber", "processedAt", "v"])
-def test_a_column_that_a_plain_message_has_no_place_for_is_a_bad_file(name: str) -> None:
+def test_column_that_plain_messages_cannot_hold_is_a_bad_file(name: str) -> None:
     columns = (*PRODUCTS.plan(["article", "price"]).attributes, name)
     with pytest.raises(BadFile, match=f"the column '{name}' cannot go into plain messages"):
         PlainPacker(SOURCE, PRODUCTS, columns, max_bytes=61_440)
 
 
 @pytest.mark.parametrize("key", ["Größe", "a b", "a.b", "records", "modified"])
-def test_a_key_that_is_no_attribute_name_for_sqs_stays_in_the_body(key: str) -> None:
+def test_key_that_sqs_refuses_as_attribute_name_is_only_in_the_body(key: str) -> None:
     schema = schema_of(f'[key]\npartition = "{key}"\n[columns."{key}"]\nrequired = true')
     (message,) = plain(schema.plan([key]), schema, [(1, "x")])
     assert set(message.attributes) == {"ingestion", "records", "modified"}
@@ -149,7 +149,7 @@ def test_a_key_that_is_no_attribute_name_for_sqs_stays_in_the_body(key: str) -> 
         {"name": "John", "email": "j@x.com", "phone": "N/A", "rowNumber": 0, "processedAt": None},
     ],
 )
-def test_fields_go_by_name_attribute_or_alias_and_are_cleaned(document: dict[str, Any]) -> None:
+def test_fields_are_found_by_name_attribute_or_alias_and_cleaned(document: dict[str, Any]) -> None:
     message = accepted(document)
     assert message.columns == ("name", "email", "phone")
     assert rows_of(message) == [[0, "John", "j@x.com", "N/A"]]
@@ -169,12 +169,12 @@ def test_fields_go_by_name_attribute_or_alias_and_are_cleaned(document: dict[str
         ("1.00000000000000000000000000001", "1.00000000000000000000000000001"),
     ],
 )
-def test_numbers_become_the_text_that_was_sent(number: str, text: str) -> None:
+def test_numbers_keep_the_digits_that_were_sent(number: str, text: str) -> None:
     body = f'{{"name":"a","mail":"b","phone":{number},"rowNumber":7}}'
     assert rows_of(accepted(body)) == [[7, "a", "b", text]]
 
 
-def test_numbers_and_booleans_suit_columns_of_their_type() -> None:
+def test_numbers_and_booleans_are_accepted_by_columns_of_their_type() -> None:
     body = '{"artikel-nr.":"A","PRICE":99999999999999999999999999999999999999,"isActive":false,"stock":1.0e1,"Size":4}'
     message = accepted(body, PRODUCTS)
     assert message.columns == ("sku", "price", "stock", "isActive", "grade", "title", "Size")
@@ -196,16 +196,18 @@ def test_numbers_and_booleans_suit_columns_of_their_type() -> None:
         ({"modified": {"binaryValue": "AAAA", "dataType": "Binary"}}, SENT),
     ],
 )
-def test_the_time_is_the_attribute_modified_or_else_when_it_was_sent(attributes: dict[str, Any], modified: int) -> None:
+def test_version_time_is_the_modified_attribute_or_the_time_of_sending(
+    attributes: dict[str, Any], modified: int
+) -> None:
     assert accepted({"name": "a", "mail": "b"}, attributes=attributes).modified == modified
 
 
-def test_the_ingestion_is_an_attribute() -> None:
+def test_ingestion_id_is_an_attribute() -> None:
     attributes = {"ingestion": {"stringValue": "0f", "dataType": "String"}}
     assert accepted({"name": "a", "mail": "b"}, attributes=attributes).ingestion == "0f"
 
 
-def test_a_redelivered_message_is_the_same_message() -> None:
+def test_redelivered_message_is_parsed_the_same() -> None:
     document = {"name": "a", "mail": "b", "rowNumber": 3, "processedAt": "t"}
     assert accepted(document) == accepted(document)
     assert accepted(document).numbers == [3]
@@ -227,7 +229,7 @@ def test_a_redelivered_message_is_the_same_message() -> None:
         ({"name": "secret", "mail": "b" * 3_000}, "mail is longer than 2,048 bytes"),
     ],
 )
-def test_a_record_that_the_schema_refuses_is_refused_with_its_reason(document: dict[str, Any], reason: str) -> None:
+def test_record_that_the_schema_refuses_has_a_reason(document: dict[str, Any], reason: str) -> None:
     refused = foreign({**document, "rowNumber": 12})
     assert isinstance(refused, Refused)
     assert refused.row == 12
@@ -239,14 +241,14 @@ NESTED: list[Any] = [{"a": 1}, ["a"], [], {}, {"name": "x"}, [[[]]]]
 
 
 @pytest.mark.parametrize("value", NESTED)
-def test_an_unknown_field_may_be_nested_if_unknown_columns_are_ignored(value: Any) -> None:
+def test_unknown_field_may_be_nested_if_unknown_columns_are_ignored(value: Any) -> None:
     message = accepted({"name": "John", "mail": "j@x", "address": value, "v2": value})
     assert rows_of(message) == [[0, "John", "j@x", "N/A"]]
 
 
 @pytest.mark.parametrize("value", NESTED)
 @pytest.mark.parametrize("name", ["name", "EMAIL", " Mail ", "phone"])
-def test_a_nested_value_of_a_known_column_is_refused(name: str, value: Any) -> None:
+def test_nested_value_of_a_known_column_is_refused(name: str, value: Any) -> None:
     refused = foreign({"name": "secret", "mail": "a", name: value, "other": value})
     assert isinstance(refused, Refused)
     assert refused.reason == "a field of the plain message is neither text, number, boolean nor null"
@@ -254,7 +256,7 @@ def test_a_nested_value_of_a_known_column_is_refused(name: str, value: Any) -> N
 
 @pytest.mark.parametrize("value", NESTED)
 @pytest.mark.parametrize("policy", ["store", "fail"])
-def test_a_nested_unknown_field_is_refused_if_it_would_matter(policy: str, value: Any) -> None:
+def test_nested_unknown_field_is_refused_if_unknown_columns_are_stored(policy: str, value: Any) -> None:
     schema = schema_of(f'unknown_columns = "{policy}"\n[key]\npartition = "k"\n[columns.k]\nrequired = true')
     assert isinstance(foreign({"k": "a"}, schema), Message)
     refused = foreign({"k": "a", "other": value, "rowNumber": 7}, schema)
@@ -265,7 +267,7 @@ def test_a_nested_unknown_field_is_refused_if_it_would_matter(policy: str, value
     )
 
 
-def test_columns_may_be_called_v_or_rows() -> None:
+def test_columns_may_be_named_v_or_rows() -> None:
     schema = schema_of('[key]\npartition = "v"\n[columns.v]\nrequired = true\n[columns.w]')
     assert rows_of(accepted({"v": 1, "w": "x"}, schema)) == [[0, "1", "x"]]
     assert rows_of(accepted({"name": "a", "mail": "b", "rows": 5})) == [[0, "a", "b", "N/A"]]

@@ -1,4 +1,4 @@
-"""Metrics: lines as CloudWatch's embedded metric format wants them."""
+"""Metrics in CloudWatch's embedded metric format."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Numbers: one text for each value, exactly those that DynamoDB can hold. Python's decimal is the oracle."""
+"""Numbers: one canonical text for each value that DynamoDB can hold. Python's decimal is the oracle."""
 
 import re
 from decimal import Context, Decimal
@@ -29,7 +29,7 @@ def numbers(draw: st.DrawFn) -> str:
 
 
 def held(text: str) -> bool:
-    """Whether DynamoDB holds a number: 38 significant digits, 1E-130 to 9.99…E+125."""
+    """Return whether DynamoDB can hold a number: 38 significant digits, 1E-130 to 9.99…E+125."""
     number = Decimal(text)
     return not number or (len(number.normalize(EXACT).as_tuple().digits) <= 38 and -130 <= number.adjusted() <= 125)
 
@@ -39,7 +39,7 @@ def held(text: str) -> bool:
 @example("-0")
 @example("0E-9999")
 @example("+1" + "0" * 125)
-def test_numbers_are_as_decimal_and_dynamodb_see_them(text: str) -> None:
+def test_canonical_number_equals_its_decimal_value(text: str) -> None:
     canonical = is_number(text)
     assert (canonical is not None) == held(text)
     if canonical is not None:
@@ -50,7 +50,7 @@ def test_numbers_are_as_decimal_and_dynamodb_see_them(text: str) -> None:
 
 @settings(max_examples=200)
 @given(numbers(), st.integers(0, 5), st.integers(-5, 5))
-def test_two_texts_of_one_value_become_one(text: str, zeros: int, shift: int) -> None:
+def test_equal_values_have_one_canonical_text(text: str, zeros: int, shift: int) -> None:
     value = Decimal(text)
     sign, digits, exponent = value.as_tuple()
     other = f"{'-' * sign}{'0' * zeros}{''.join(map(str, digits))}{'0' * zeros}E{int(exponent) - zeros}"
@@ -85,7 +85,7 @@ def test_two_texts_of_one_value_become_one(text: str, zeros: int, shift: int) ->
         ("1E-130000", None),
     ],
 )
-def test_the_limits(text: str, canonical: str | None) -> None:
+def test_limits_of_digits_and_exponents(text: str, canonical: str | None) -> None:
     assert is_number(text) == canonical
 
 
@@ -94,5 +94,5 @@ NOT_NUMBERS += ["0x1", "NaN", "sNaN", "Infinity", "-inf", "one", "\u0661", "\uff
 
 
 @pytest.mark.parametrize("text", NOT_NUMBERS)
-def test_what_is_no_number(text: str) -> None:
+def test_text_that_is_not_a_number(text: str) -> None:
     assert is_number(text) is None

@@ -1,4 +1,4 @@
-"""The pace of writing against a table of limited capacity: simulated, on a clock that costs no time."""
+"""The pace of writing to a table of limited capacity, simulated on a virtual clock."""
 
 from __future__ import annotations
 
@@ -117,19 +117,19 @@ class Simulation:
 @pytest.mark.parametrize("latency", [0.0, 0.01])
 @pytest.mark.parametrize("workers", [1, 4])
 @pytest.mark.parametrize("capacity", [5_000, 20_000])
-def test_a_limited_table_is_used_and_not_hammered(capacity: int, workers: int, latency: float, partial: bool) -> None:
+def test_capacity_is_used_with_few_throttled_calls(capacity: int, workers: int, latency: float, partial: bool) -> None:
     simulation = Simulation(capacity, workers, latency, partial)
     simulation.run()
     used = sum(simulation.by_second[2:SECONDS]) / (SECONDS - 2)
     assert used >= 0.95 * capacity
     calls = sum(worker.calls for worker in simulation.workers)
-    # Each of several workers has to find out for itself what the others leave it.
+    # Each of several workers has to find its own share of the capacity.
     assert sum(worker.wasted for worker in simulation.workers) < (0.1 if workers == 1 else 0.125) * calls
     share = sum(worker.written for worker in simulation.workers) / workers
     assert all(0.6 * share < worker.written < 1.4 * share for worker in simulation.workers)
 
 
-def test_without_throttling_nothing_waits() -> None:
+def test_nothing_waits_without_throttling() -> None:
     pace = Pace()
     for time in range(100):
         assert pace.delay(time) == 0
@@ -138,7 +138,7 @@ def test_without_throttling_nothing_waits() -> None:
     assert pace.rate == float("inf")
 
 
-def test_throttling_of_calls_from_before_a_change_is_old_news() -> None:
+def test_throttling_of_calls_sent_before_the_last_change_is_ignored() -> None:
     pace = Pace()
     pace.accepted(10.0, 9.9, 500)
     pace.throttled(10.0, 9.9)
@@ -148,14 +148,14 @@ def test_throttling_of_calls_from_before_a_change_is_old_news() -> None:
     assert pace.rate == rate
 
 
-def test_the_rate_never_falls_to_nothing() -> None:
+def test_rate_has_a_lower_bound() -> None:
     pace = Pace()
     for tenth in range(10_000):
         pace.throttled(tenth / 10, tenth / 10)
     assert pace.rate == Pace.MINIMUM
 
 
-def test_a_table_that_has_grown_is_found_out() -> None:
+def test_rate_rises_when_capacity_grows() -> None:
     pace = Pace()
     pace.accepted(0.0, 0.0, 100)
     pace.throttled(0.0, 0.0)
@@ -177,7 +177,7 @@ def test_calls_are_spread_in_time() -> None:
     assert waits == [0, 0.025, 0.025, 0.025]
 
 
-def test_whoever_does_not_send_leaves_no_gap() -> None:
+def test_asking_for_the_delay_reserves_no_time() -> None:
     pace = Pace()
     pace.throttled(0.0, 0.0)
     pace.take(1.0, 25)

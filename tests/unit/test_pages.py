@@ -1,4 +1,4 @@
-"""Pages of Scan and Query -> pages of the API: complete, in order, bounded, without what has expired."""
+"""Pages of Scan and Query -> pages of the API: complete, in order, bounded, without expired items."""
 
 import json
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ NOW = 1_000
 
 @dataclass
 class Table:
-    """What a Scan reads: the users in an order of their own, the versions of each from old to new."""
+    """What a Scan reads: users in any order, the versions of each from old to new."""
 
     items: Items
     schema: Schema = USERS
@@ -54,7 +54,7 @@ class Table:
 
 
 def users(versions: list[int]) -> Table:
-    """A table with a user for each number, of so many versions."""
+    """Return a table with one user for each number, which is the count of its versions."""
     items = [
         {"email": {"S": f"user{user}@x"}, "createdAt": {"N": version_of(100 + version, 1)}}
         for user, count in enumerate(versions)
@@ -72,7 +72,7 @@ def shown(table: Table, items: Items) -> list[Any]:
 
 
 def whole_list(table: Table) -> list[Any]:
-    """What a complete list has, worked out from the whole table at once."""
+    """Return the complete list, computed from the whole table at once."""
     newest = {item[table.schema.partition_key]["S"]: item for item in living(table, table.items)}
     return shown(table, list(newest.values()))
 
@@ -85,7 +85,7 @@ def request(table: Table, token: str | None, limit: int, *more: str) -> Any:
 def one_page(
     table: Table, token: str | None, limit: int, reads: Reads, *, stops: bool, of: str | None = None
 ) -> tuple[list[Any], str | None]:
-    """One page of the list or of a user's history: reads of any size, and where allowed a stop after any of them."""
+    """Return a page of the list or of a user's history, and its token; with `stops` it may stop after any read."""
     page: ListPage | HistoryPage
     if of is None:
         asked, source = request(table, token, limit), table.items
@@ -112,18 +112,18 @@ def all_pages(table: Table, limit: int, reads: Reads, *, stops: bool = False, of
         if token is None:
             return pages
         assert items or stops
-        # Each page gets on by an item of the table at least, or it would never end.
+        # Each page passes at least one item of the table; otherwise the list would never end.
         assert len(pages) <= len(table.items) + 1
 
 
 TABLES = choices(range(1, 7), max_size=8).map(users)
-# How many items each read returns, and whether the page may stop after it; over and over.
+# For each read: how many items it returns, and whether the page may stop after it. The list is repeated.
 READS = choices(list(product(range(1, 6), (False, True))), min_size=1)
 
 
 @settings(max_examples=200)
 @given(TABLES, st.integers(1, 5), READS)
-def test_the_tokens_lead_through_every_user_once_in_the_latest_version(
+def test_tokens_list_every_user_once_in_the_latest_version(
     table: Table, limit: int, reads: list[tuple[int, bool]]
 ) -> None:
     pages = all_pages(table, limit, cycle(reads))
@@ -132,14 +132,14 @@ def test_the_tokens_lead_through_every_user_once_in_the_latest_version(
 
 
 @given(st.integers(0, 20), st.integers(1, 6), READS)
-def test_a_table_without_a_sort_key_is_listed_too(count: int, limit: int, reads: list[tuple[int, bool]]) -> None:
+def test_table_without_a_sort_key_is_listed_too(count: int, limit: int, reads: list[tuple[int, bool]]) -> None:
     table = Table([{"sku": {"S": f"A-{n}"}, "price": {"N": str(n)}} for n in range(count)], PRODUCTS)
     pages = all_pages(table, limit, cycle(reads), stops=True)
     assert [item for page in pages for item in page] == shown(table, table.items)
 
 
 @given(TABLES, st.integers(1, 3), st.integers(0, 3), READS)
-def test_a_version_that_comes_between_two_pages_lists_nobody_twice(
+def test_version_added_between_two_pages_lists_no_user_twice(
     table: Table, limit: int, growing: int, reads: list[tuple[int, bool]]
 ) -> None:
     names: list[str] = []
@@ -155,7 +155,7 @@ def test_a_version_that_comes_between_two_pages_lists_nobody_twice(
     assert names == [item["email"] for item in whole_list(table)]
 
 
-def test_there_is_nowhere_to_stop_before_anything_was_passed() -> None:
+def test_page_cannot_stop_before_it_has_passed_an_item() -> None:
     table = users([3])
     page = ListPage(request(table, None, 5), table.conditions)
     assert not page.stop()
@@ -166,14 +166,14 @@ def test_there_is_nowhere_to_stop_before_anything_was_passed() -> None:
     assert request(table, page.cursor, 5) == Listing(5, table.key(table.items[0]), False)
 
 
-def test_an_empty_table_is_an_empty_list() -> None:
+def test_empty_table_is_an_empty_list() -> None:
     table = users([])
     page = ListPage(request(table, None, 5), table.conditions)
     assert page.feed([], at_end=True)
     assert (page.items, page.cursor) == ([], None)
 
 
-def test_a_scan_may_give_an_empty_page_in_the_middle() -> None:
+def test_scan_may_return_an_empty_page_in_the_middle() -> None:
     table = users([1, 2])
     page = ListPage(request(table, None, 5), table.conditions)
     assert not page.feed([], at_end=False)
@@ -187,7 +187,7 @@ SMALL_PAGE = ENVELOPE_BYTES + 1_200
 
 
 def mixed(versions: list[list[tuple[str, int | None]]]) -> Table:
-    """A table with a user for each list, and a version for each name and time of expiry."""
+    """Return a table with a user for each list, and a version for each name and time of expiry."""
     items = [
         {
             "email": {"S": f"user{user}@x"},
@@ -209,7 +209,7 @@ SOME = MIXED.filter(lambda table: table.items)
 
 
 def filled_up(pages: list[list[Any]], limit: int) -> bool:
-    """Whether each page but the last is at its limit, or has no room for the item that comes next."""
+    """Return whether each page but the last is at its limit, or has no room for the next item."""
     sizes = [[wire_bytes(orjson.dumps(item)) + 1 for item in page] for page in pages]
     room = SMALL_PAGE - ENVELOPE_BYTES
     return all(
@@ -219,7 +219,7 @@ def filled_up(pages: list[list[Any]], limit: int) -> bool:
 
 @settings(max_examples=200)
 @given(MIXED, st.integers(1, 5), st.booleans(), READS)
-def test_pages_of_a_list_are_the_whole_list_whatever_bounds_them(
+def test_pages_of_a_list_are_complete_under_any_limit(
     table: Table, limit: int, stops: bool, reads: list[tuple[int, bool]]
 ) -> None:
     pages = all_pages(table, limit, cycle(reads), stops=stops)
@@ -230,7 +230,7 @@ def test_pages_of_a_list_are_the_whole_list_whatever_bounds_them(
 
 @settings(max_examples=200)
 @given(SOME, st.integers(0, 47), st.integers(1, 5), st.booleans(), READS)
-def test_pages_of_a_history_are_the_whole_history_whatever_bounds_them(
+def test_pages_of_a_history_are_complete_under_any_limit(
     table: Table, which: int, limit: int, stops: bool, reads: list[tuple[int, bool]]
 ) -> None:
     name = table.items[which % len(table.items)]["email"]["S"]
@@ -242,9 +242,7 @@ def test_pages_of_a_history_are_the_whole_history_whatever_bounds_them(
 
 
 @given(SOME, st.integers(0, 47), READS)
-def test_the_latest_version_is_the_newest_that_has_not_expired(
-    table: Table, which: int, reads: list[tuple[int, bool]]
-) -> None:
+def test_latest_version_is_the_newest_unexpired_one(table: Table, which: int, reads: list[tuple[int, bool]]) -> None:
     name = table.items[which % len(table.items)]["email"]["S"]
     start, found = None, None
     for size, _ in cycle(reads):
@@ -274,6 +272,6 @@ def test_item_expires_at_its_time_to_live(value: dict[str, Any], expired: bool) 
     assert users([]).conditions.is_expired({"expirationTime": value}) is expired
 
 
-def test_nothing_expires_where_the_schema_has_no_time_to_live() -> None:
+def test_nothing_expires_without_a_time_to_live_in_the_schema() -> None:
     assert "expires_at" not in PRODUCTS.generated.values()
     assert not Conditions(PRODUCTS, NOW, MAX_RESPONSE_BYTES).is_expired({"expirationTime": {"N": "0"}})

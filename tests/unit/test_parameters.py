@@ -29,23 +29,23 @@ KNOWN = read_template(TEMPLATE.read_text())["Parameters"]
         ("AlarmTopicArn", "topic", "AlarmTopicArn cannot be 'topic'. "),
     ],
 )
-def test_value_outside_the_template_is_called_by_name(name: str, value: str, problem: str) -> None:
+def test_value_that_the_template_refuses_is_named(name: str, value: str, problem: str) -> None:
     (told,) = invalid({name: value}, KNOWN)
     assert told.startswith(problem)
 
 
-def test_defaults_are_valid_and_go_together() -> None:
+def test_defaults_are_valid_together() -> None:
     assert invalid(defaults(KNOWN), KNOWN) == conflicts({}, KNOWN) == []
 
 
-def test_each_problem_is_told() -> None:
+def test_each_problem_is_reported() -> None:
     wrong = {"RecordTtlDays": "0", "WorkerTimeout": "1", "ApiAccessLogs": "x", "QueryMemory": "128"}
     assert [problem.split()[0] for problem in invalid(wrong, KNOWN)] == [*wrong][:3]
     together = {"WorkerTimeout": "100", "WorkerBatchSize": "11", "TableMaxWriteUnits": "0"}
     assert len(conflicts(together, KNOWN)) == 3
 
 
-def test_names_that_a_person_cannot_set() -> None:
+def test_parameters_that_cannot_be_set_are_refused() -> None:
     problems = unknown({"NoSuch": "1", "WorkerImage": "x", "Architecture": "arm64", "TableName": "t"}, KNOWN)
     assert problems[0].startswith("Use --architecture arm64")
     assert problems[1].startswith("There is no parameter NoSuch, WorkerImage to set. There are: AlarmTopicArn, ")

@@ -1,4 +1,4 @@
-"""Places: as many taken as the limit allows, first come first served, and no place is ever lost."""
+"""Places: never more than the limit, first come first served, and no place is ever lost."""
 
 import asyncio
 import random
@@ -9,7 +9,7 @@ from engine.flow.places import Places
 
 
 class Crowd:
-    """Callers who want places, and leave when they are told to."""
+    """Callers that wait for places, and leave when told to."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -46,7 +46,7 @@ class Crowd:
         await settle()
 
     async def all_leave(self) -> None:
-        """Everyone goes as soon as they are in: who is still left at the end has lost their place."""
+        """Each caller leaves as soon as it is in: any caller left at the end has lost its place."""
         for go in self.go.values():
             go.set()
         await asyncio.wait_for(asyncio.gather(*self.tasks.values(), return_exceptions=True), 5)
@@ -57,7 +57,7 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def test_as_many_as_the_window_allows_first_come_first_served() -> None:
+async def test_window_limits_the_holders_and_waiters_are_served_in_order() -> None:
     crowd = Crowd(2)
     await crowd.come(1, 2, 3, 4, 5)
     assert crowd.inside == [1, 2]
@@ -70,10 +70,10 @@ async def test_as_many_as_the_window_allows_first_come_first_served() -> None:
     assert crowd.came == [1, 2, 3, 4, 5, 6]
 
 
-async def test_who_comes_later_does_not_slip_past_who_waits() -> None:
+async def test_newcomer_does_not_overtake_waiters() -> None:
     crowd = Crowd(1)
     await crowd.come(1, 2)
-    crowd.limit = 3  # there is room now, but nobody has been told
+    crowd.limit = 3  # there is room now, but no waiter has been woken
     await crowd.come(3)
     assert crowd.inside == [1]
     await crowd.leave(1)
@@ -81,7 +81,7 @@ async def test_who_comes_later_does_not_slip_past_who_waits() -> None:
     await crowd.all_leave()
 
 
-async def test_a_window_that_shrinks_lets_nobody_in_until_enough_have_left() -> None:
+async def test_shrunken_window_admits_nobody_until_enough_have_left() -> None:
     crowd = Crowd(4)
     await crowd.come(1, 2, 3, 4, 5)
     crowd.limit = 2
@@ -92,7 +92,7 @@ async def test_a_window_that_shrinks_lets_nobody_in_until_enough_have_left() -> 
     await crowd.all_leave()
 
 
-async def test_a_waiter_who_gives_up_costs_no_place() -> None:
+async def test_cancelled_waiter_loses_no_place() -> None:
     crowd = Crowd(1)
     await crowd.come(1, 2, 3, 4)
     await crowd.give_up(2, 4)
@@ -104,7 +104,7 @@ async def test_a_waiter_who_gives_up_costs_no_place() -> None:
     await crowd.all_leave()
 
 
-async def test_a_place_given_to_who_has_just_given_up_goes_to_the_next() -> None:
+async def test_place_given_to_a_cancelled_waiter_goes_to_the_next() -> None:
     crowd = Crowd(1)
     await crowd.come(1, 2, 3)
     # 2 is given the place as 1 leaves, and is cancelled before it has run.
@@ -120,7 +120,7 @@ async def test_a_place_given_to_who_has_just_given_up_goes_to_the_next() -> None
 
 
 @pytest.mark.parametrize("seed", range(20))
-async def test_however_they_come_go_and_give_up_no_place_is_lost(seed: int) -> None:
+async def test_no_place_is_lost_under_random_cancellation(seed: int) -> None:
     chance = random.Random(seed)
     crowd = Crowd(chance.randint(1, 4))
     for number in range(60):

@@ -1,4 +1,4 @@
-"""What lives as long as a function's process: opened once, tidied up after a failure, opened anew when it must be."""
+"""State of a function's process: opened once, freed after a failure, reopened with new credentials."""
 
 import gc
 import weakref
@@ -12,7 +12,7 @@ from engine.handlers.runtime import Process
 
 
 class Rows:
-    """Stands for what an invocation holds."""
+    """Stands for the objects of an invocation."""
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,7 @@ def process(opened: list[weakref.ref[Rows]]) -> Iterator[Process[Rows]]:
     @asynccontextmanager
     async def opener(_env: Mapping[str, str]) -> AsyncIterator[Rows]:
         state = Rows()
-        state.itself = state  # type: ignore[attr-defined]  # as clients do, in their ways
+        state.itself = state  # type: ignore[attr-defined]  # a reference cycle, as clients have
         opened.append(weakref.ref(state))
         yield state
 
@@ -44,10 +44,10 @@ def process(opened: list[weakref.ref[Rows]]) -> Iterator[Process[Rows]]:
 
 
 async def nothing(_state: Rows) -> None:
-    """Work that does none."""
+    """Do nothing."""
 
 
-def test_what_a_failure_held_is_gone_by_the_next_invocation_but_one(process: Process[Rows]) -> None:
+def test_objects_held_by_a_failure_are_freed_by_the_next_invocation(process: Process[Rows]) -> None:
     held: list[weakref.ref[Rows]] = []
 
     async def failing(_state: Rows) -> None:
@@ -63,7 +63,7 @@ def test_what_a_failure_held_is_gone_by_the_next_invocation_but_one(process: Pro
     assert held[0]() is None
 
 
-def test_expired_credentials_have_everything_opened_anew_and_nothing_kept(
+def test_expired_credentials_reopen_all_state_and_free_the_old(
     process: Process[Rows], opened: list[weakref.ref[Rows]]
 ) -> None:
     async def expired(_state: Rows) -> None:

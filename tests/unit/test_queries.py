@@ -1,4 +1,4 @@
-"""HTTP requests -> what to read, and what is answered: routes, limits, tokens, and items for people."""
+"""HTTP requests -> what to read, and items -> JSON: routes, limits and tokens."""
 
 import base64
 import json
@@ -58,7 +58,7 @@ def user_key(email: str, version: str = "1.000000000001") -> dict[str, Any]:
         ("/users/history", "history"),
     ],
 )
-def test_one_user_in_any_case_and_encoding(path: str, partition: str) -> None:
+def test_user_is_found_in_any_case_and_encoding(path: str, partition: str) -> None:
     assert get(path) == Latest(partition)
     assert get(path.rstrip("/") + "/history") == History(partition, 10, None)
 
@@ -73,7 +73,7 @@ def test_one_user_in_any_case_and_encoding(path: str, partition: str) -> None:
         ("/{proxy+}", {"proxy": "users/J%2F@x"}, Latest("j/@x")),
     ],
 )
-def test_api_gateways_own_idea_of_the_route_comes_first(
+def test_route_of_api_gateway_takes_precedence(
     resource: str, parameters: dict[str, str] | None, expected: Asked
 ) -> None:
     path = resource
@@ -95,7 +95,7 @@ def test_any_key_is_found_by_its_encoded_path(email: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "", "/user", "/users/a/b", "/users/a/history/b", "/Users", "/prod/users"])
-def test_an_unknown_route_is_404(path: str) -> None:
+def test_unknown_route_is_404(path: str) -> None:
     error = refused({"httpMethod": "GET", "path": path})
     assert (error.status, str(error)) == (404, "no such route; there are /users and /users/{key}")
     assert refused({"httpMethod": "POST", "path": path}).status == 404
@@ -106,14 +106,14 @@ PATHS = ["/users", "/users/a", "/users/a/history"]
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "get", "TRACE"])
 @pytest.mark.parametrize("path", PATHS)
-def test_another_method_is_405_and_says_which_are_allowed(method: str, path: str) -> None:
+def test_other_methods_are_405_with_an_allow_header(method: str, path: str) -> None:
     error = refused({"httpMethod": method, "path": path})
     assert (error.status, error.allow) == (405, "GET, HEAD, OPTIONS")
     assert str(error) == f"{method} is not allowed here, only GET, HEAD, OPTIONS"
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_head_reads_what_get_reads(path: str) -> None:
+def test_head_reads_the_same_as_get(path: str) -> None:
     assert parsed({"httpMethod": "HEAD", "path": path}) == get(path)
 
 
@@ -122,7 +122,7 @@ def test_options_reads_nothing(path: str) -> None:
     assert parsed({"httpMethod": "OPTIONS", "path": path, "queryStringParameters": {"x": "y"}}) == Options()
 
 
-def test_an_empty_event_is_400() -> None:
+def test_empty_event_is_400() -> None:
     assert refused({}).status == 400
 
 
@@ -139,7 +139,7 @@ def test_an_empty_event_is_400() -> None:
         ("/users/a", {"limit": "5"}, "unknown query parameter limit: this route has none"),
     ],
 )
-def test_an_unknown_parameter_is_named(path: str, parameters: dict[str, str], text: str) -> None:
+def test_unknown_parameter_is_named(path: str, parameters: dict[str, str], text: str) -> None:
     error = refused({"httpMethod": "GET", "path": path, "queryStringParameters": parameters})
     assert (error.status, str(error)) == (400, text)
 
@@ -151,7 +151,7 @@ def test_parameters_of_a_signed_url_are_ignored() -> None:
     assert parsed({"httpMethod": "GET", "path": "/users/a", "queryStringParameters": signed}) == get("/users/a")
 
 
-def test_a_parameter_has_one_value() -> None:
+def test_parameter_has_one_value() -> None:
     event = {"httpMethod": "GET", "path": "/users"}
     assert parsed({**event, "multiValueQueryStringParameters": {"limit": ["5", "5"]}}) == get("/users", limit="5")
     error = refused({**event, "multiValueQueryStringParameters": {"limit": ["5", "6"]}})
@@ -159,7 +159,7 @@ def test_a_parameter_has_one_value() -> None:
 
 
 @pytest.mark.parametrize("path", ["/users", "/users/a/history"])
-def test_a_token_goes_by_either_name(path: str) -> None:
+def test_token_is_accepted_under_both_names(path: str) -> None:
     token = encode_cursor(user_key("a"))
     expected = get(path, startKey=token)
     assert expected != get(path)
@@ -174,14 +174,14 @@ def test_a_token_goes_by_either_name(path: str) -> None:
 
 
 @pytest.mark.parametrize(("limit", "number"), [("1", 1), ("10", 10), ("1000", 1000), ("0007", 7)])
-def test_a_limit(limit: str, number: int) -> None:
+def test_valid_limit(limit: str, number: int) -> None:
     assert get("/users", limit=limit) == Listing(number, None, False)
     assert get("/users/a/history", limit=limit) == History("a", number, None)
 
 
 @pytest.mark.parametrize("limit", ["0", "1001", "-1", "ten", "", " 5", "1e2", "5.0", "٣", "99999999999"])
 @pytest.mark.parametrize("path", ["/users", "/users/a/history"])
-def test_a_bad_limit_is_400(limit: str, path: str) -> None:
+def test_bad_limit_is_400(limit: str, path: str) -> None:
     error = refused({"httpMethod": "GET", "path": path, "queryStringParameters": {"limit": limit}})
     assert (error.status, str(error)) == (400, "limit must be a whole number from 1 to 1000")
 
@@ -197,7 +197,7 @@ def test_a_bad_limit_is_400(limit: str, path: str) -> None:
         ("/things/now", VERSIONED, "not a valid at: at is not a number that DynamoDB can hold"),
     ],
 )
-def test_what_can_be_no_key_is_400(path: str, schema: Schema, text: str) -> None:
+def test_invalid_key_is_400(path: str, schema: Schema, text: str) -> None:
     error = refused({"httpMethod": "GET", "path": path}, schema)
     assert (error.status, str(error)) == (400, text)
 
@@ -209,7 +209,7 @@ def test_keys_are_cleaned_as_their_columns_are() -> None:
 
 
 @given(texts(30, min_size=1).filter(str.strip), st.integers(0, 10**11), st.integers(0, 10**12 - 1), st.booleans())
-def test_a_token_leads_back_to_its_place(email: str, seconds: int, row: int, skip: bool) -> None:
+def test_token_round_trip(email: str, seconds: int, row: int, skip: bool) -> None:
     key = user_key(email.strip().lower(), version_of(seconds, row))
     token = encode_cursor(key, skip=skip)
     assert token.isascii()
@@ -219,13 +219,13 @@ def test_a_token_leads_back_to_its_place(email: str, seconds: int, row: int, ski
     assert get(path + "/history", startKey=token) == History(email.strip().lower(), 10, key)
 
 
-def test_a_token_of_another_user_is_400() -> None:
+def test_token_of_another_user_is_400() -> None:
     event = {"httpMethod": "GET", "path": "/users/a/history"}
     error = refused({**event, "queryStringParameters": {"startKey": encode_cursor(user_key("b"))}})
     assert (error.status, str(error)) == (400, "startKey belongs to another email")
 
 
-def test_a_token_of_the_same_number_is_none_of_another() -> None:
+def test_token_with_the_same_number_in_another_form_is_accepted() -> None:
     token = encode_cursor({"id": {"N": "150E-2"}, "s": {"S": "x"}})
     assert isinstance(get("/things/1.5/history", NUMBERED, startKey=token), History)
 
@@ -269,7 +269,7 @@ FORGED = [
 )
 @pytest.mark.parametrize("path", ["/users", "/users/a/history"])
 @pytest.mark.parametrize("name", ["startKey", "nextToken"])
-def test_a_forged_token_is_400(token: str, path: str, name: str) -> None:
+def test_forged_token_is_400(token: str, path: str, name: str) -> None:
     error = refused({"httpMethod": "GET", "path": path, "queryStringParameters": {name: token}})
     assert error.status == 400
     assert str(error) == "startKey is not a token of this API; use the nextToken of the page before"
@@ -277,20 +277,20 @@ def test_a_forged_token_is_400(token: str, path: str, name: str) -> None:
 
 @settings(max_examples=200)
 @given(st.text(max_size=20) | st.binary(max_size=40).map(lambda b: base64.urlsafe_b64encode(b).decode()))
-def test_no_token_is_more_than_a_400(token: str) -> None:
+def test_any_token_is_at_most_a_400(token: str) -> None:
     with suppress(BadRequest):
         assert get("/users", startKey=token) != get("/users")
 
 
 @given(st.integers(0, 10**12 - 1), st.integers(0, 10**12 - 1), st.sampled_from(["", "0f", "some ingestion"]))
-def test_a_version_is_split_exactly(seconds: int, row: int, ingestion: str) -> None:
+def test_version_is_split_exactly(seconds: int, row: int, ingestion: str) -> None:
     number = version_of(seconds, row, ingestion)
     trimmed = number.rstrip("0").rstrip(".")  # as DynamoDB gives it back
     for text in (number, trimmed, f"{Decimal(number).normalize()}", f"{Decimal(number):E}"):
         assert split_version(text) == (seconds, row)
 
 
-def test_an_item_for_people() -> None:
+def test_item_as_the_api_shows_it() -> None:
     item = {
         "name": {"S": "Jo"},
         "email": {"S": "j@x"},
@@ -301,7 +301,7 @@ def test_an_item_for_people() -> None:
     assert shown == '{"name":"Jo","email":"j@x","createdAt":1775260800,"rowNumber":10,"expirationTime":1777852800}'
 
 
-def test_every_type_of_dynamodb_is_shown_and_numbers_keep_their_digits() -> None:
+def test_all_dynamodb_types_are_shown_and_numbers_keep_their_digits() -> None:
     long = "12345678901234567890123456789012345678"
     item: dict[str, dict[str, Any]] = {
         "N": {"N": long},
@@ -330,7 +330,7 @@ def test_every_type_of_dynamodb_is_shown_and_numbers_keep_their_digits() -> None
     }
 
 
-def test_the_key_of_an_item() -> None:
+def test_key_of_an_item() -> None:
     assert key_of({**user_key("a"), "name": {"S": "x"}}, USERS) == user_key("a")
     assert key_of({"sku": {"S": "A"}, "price": {"N": "1"}}, PRODUCTS) == {"sku": {"S": "A"}}
 
@@ -355,19 +355,19 @@ def shown(item: dict[str, Any], schema: Schema = USERS) -> str:
         "9.9999999999999999999999999999999999999E+125",
     ],
 )
-def test_a_version_of_another_program_is_shown_as_it_is(number: str) -> None:
+def test_version_written_by_another_program_is_shown_unchanged(number: str) -> None:
     item = {"email": {"S": "j@x"}, "createdAt": {"N": number}}
     found = json.loads(shown(item), parse_float=Decimal, parse_int=Decimal)
     assert found == {"email": "j@x", "createdAt": Decimal(number)}
 
 
-def test_a_version_attribute_of_another_type_is_shown_as_it_is() -> None:
+def test_version_attribute_of_another_type_is_shown_unchanged() -> None:
     schema = schema_of('[key]\npartition = "id"\n[columns.id]\nrequired = true\n[generated]\nat = "version"')
     assert shown({"id": {"S": "a"}, "at": {"S": "yesterday"}}, schema) == '{"id":"a","at":"yesterday"}'
     assert shown({"id": {"S": "a"}, "at": {"NULL": True}}, schema) == '{"id":"a","at":null}'
 
 
-def test_an_items_own_row_number_is_kept_in_any_order() -> None:
+def test_stored_row_number_is_kept_in_any_attribute_order() -> None:
     own, version = {"rowNumber": {"S": "its own"}}, {"createdAt": {"N": "1775260800.00000000001"}}
     for item in ({**own, **version}, {**version, **own}):
         assert to_json(item, USERS) == {"createdAt": 1_775_260_800, "rowNumber": "its own"}
@@ -384,7 +384,7 @@ NUMBERS = st.builds(
 
 
 @given(NUMBERS)
-def test_any_number_keeps_its_value_and_is_never_long(number: Decimal) -> None:
+def test_numbers_keep_their_value_and_are_never_long(number: Decimal) -> None:
     text = json.loads(shown({"n": {"N": f"{number:f}"}}), parse_float=str, parse_int=str)["n"]
     assert Decimal(text) == number
     assert len(text) <= 45

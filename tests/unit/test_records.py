@@ -1,4 +1,4 @@
-"""Bytes -> records: the same whatever the chunks, the same as Python's csv, and no fault that spreads."""
+"""Bytes -> records: independent of the chunks, equal to Python's csv; a fault costs one record."""
 
 import csv
 import io
@@ -33,13 +33,13 @@ HEADER = b"name,mail\n"
 @given(data=RUBBISH, sizes=SIZES, limits=LIMITS)
 @example(data=b'a,b\n"aaaa\r\n"aa\r', sizes=[1], limits=Limits(record_bytes=9, slice_bytes=1))
 @example(data=b"a,b\n" + b"x" * 8 + b"\r\ny\n", sizes=[13, 1], limits=Limits(record_bytes=9))
-def test_any_split_of_any_bytes_reads_as_the_plain_reader_does(data: bytes, sizes: list[int], limits: Limits) -> None:
+def test_any_chunking_of_any_bytes_equals_the_reference_reader(data: bytes, sizes: list[int], limits: Limits) -> None:
     assert read(cut(data, sizes), limits) == read_plainly(data, limits)
 
 
 @settings(max_examples=300)
 @given(file=valid_files(), sizes=SIZES, piece=st.sampled_from([1, 3, ROOMY]))
-def test_valid_files_read_as_pythons_csv_reads_them(file: Valid, sizes: list[int], piece: int) -> None:
+def test_valid_files_equal_pythons_csv(file: Valid, sizes: list[int], piece: int) -> None:
     reading = read(cut(file.data, sizes), Limits(slice_bytes=piece))
     text = file.data.decode("utf-8-sig")
     assert [reading.header, *reading.fields] == [row for row in csv.reader(io.StringIO(text, newline="")) if row]
@@ -55,7 +55,7 @@ def test_row_numbers_have_no_gaps(data: bytes, limits: Limits) -> None:
 
 
 @given(data=RUBBISH, sizes=SIZES)
-def test_an_offset_points_at_the_original_text(data: bytes, sizes: list[int]) -> None:
+def test_offset_points_at_the_original_text(data: bytes, sizes: list[int]) -> None:
     reading = read(cut(data, sizes))
     places = [(offset, text) for _, offset, text in reading.rows.values()]
     places += [(reject.offset or 0, reject.record) for reject in reading.rejects]
@@ -67,7 +67,7 @@ def test_an_offset_points_at_the_original_text(data: bytes, sizes: list[int]) ->
 
 @settings(max_examples=400)
 @given(data=RUBBISH, sizes=SIZES, limits=LIMITS)
-def test_another_reader_can_continue_at_the_end_of_any_block(data: bytes, sizes: list[int], limits: Limits) -> None:
+def test_reading_can_continue_in_another_reader_after_any_block(data: bytes, sizes: list[int], limits: Limits) -> None:
     whole = read(cut(data, sizes), limits)
     if whole.fault:
         return
@@ -83,7 +83,7 @@ def test_another_reader_can_continue_at_the_end_of_any_block(data: bytes, sizes:
 
 
 @given(data=RUBBISH, limits=LIMITS, most=st.integers(1, 5))
-def test_parts_of_a_block_are_the_block(data: bytes, limits: Limits, most: int) -> None:
+def test_parts_of_a_block_equal_the_block(data: bytes, limits: Limits, most: int) -> None:
     reader = CsvReader(limits=limits)
     try:
         blocks = [*reader.feed(data), *reader.finish()]
@@ -104,7 +104,7 @@ def test_parts_of_a_block_are_the_block(data: bytes, limits: Limits, most: int) 
 
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
 @pytest.mark.parametrize("sizes", [[1], [2], [1000]])
-def test_the_usual_file(line_end: bytes, sizes: list[int]) -> None:
+def test_ordinary_file(line_end: bytes, sizes: list[int]) -> None:
     lines = [b"\xef\xbb\xbf Name ,mail", b'"Doe, ""J"""  ,x', b"", b'"two' + line_end + b'lines",y', b"", b"last,z"]
     reading = read(cut(line_end.join(lines), sizes))
     assert reading.header == [" Name ", "mail"]
@@ -112,7 +112,7 @@ def test_the_usual_file(line_end: bytes, sizes: list[int]) -> None:
     assert [(reject.row, reject.reason) for reject in reading.rejects] == [(1, BAD_QUOTES)]
 
 
-def test_the_offset_counts_the_byte_order_mark_and_every_byte() -> None:
+def test_offset_counts_the_byte_order_mark_and_every_byte() -> None:
     head = "\ufeffnäme,mail\r\n€,😀\r\n".encode()
     reading = read([head + b"a\xffb,c\n"])
     assert reading.rejects == [Reject(2, len(head), NOT_UTF8, r"a\xffb,c")]
@@ -130,7 +130,7 @@ def test_the_offset_counts_the_byte_order_mark_and_every_byte() -> None:
         (b"\xed\xa0\x80,x", NOT_UTF8),
     ],
 )
-def test_a_broken_row_costs_one_row(broken: bytes, reason: str) -> None:
+def test_broken_row_is_one_reject(broken: bytes, reason: str) -> None:
     good = [b'"row %d",x' % i for i in range(6)]
     reading = read([HEADER + b"\n".join([*good[:3], broken, *good[3:]]) + b"\n"])
     assert reading.fields == [[f"row {i}", "x"] for i in range(6)]
@@ -138,18 +138,18 @@ def test_a_broken_row_costs_one_row(broken: bytes, reason: str) -> None:
     assert reading.rejects == [Reject(4, len(HEADER) + 3 * len(good[0] + b"\n"), reason, text)]
 
 
-def test_a_quote_that_is_never_closed_costs_one_row() -> None:
+def test_unclosed_quote_is_one_reject() -> None:
     reading = read([HEADER + b'a,b\nc,"d\ne,f\ng,h\n'])
     assert reading.fields == [["a", "b"], ["e", "f"], ["g", "h"]]
     assert reading.rejects == [Reject(2, 14, NEVER_CLOSED, 'c,"d')]
 
 
-def test_a_quote_inside_an_unquoted_field_is_a_character() -> None:
+def test_quote_inside_an_unquoted_field_is_a_character() -> None:
     assert read([HEADER + b'5" nail,x\n']).fields == [['5" nail', "x"]]
 
 
 @pytest.mark.parametrize("sizes", [[1 << 16], [1 << 22]])
-def test_an_over_long_line_costs_one_row_and_no_memory(sizes: list[int]) -> None:
+def test_over_long_line_is_one_reject_and_uses_no_memory(sizes: list[int]) -> None:
     long = b"x" * (3 * MAX_RECORD_BYTES)
     reading = read(cut(HEADER + b"a,b\n" + long + b"\r\nc,d\n", sizes))
     assert reading.fields == [["a", "b"], ["c", "d"]]
@@ -158,7 +158,7 @@ def test_an_over_long_line_costs_one_row_and_no_memory(sizes: list[int]) -> None
 
 
 @pytest.mark.parametrize("quote", [b"", b'"'])
-def test_the_longest_record_is_just_not_too_long(quote: bytes) -> None:
+def test_record_of_exactly_the_limit_is_accepted(quote: bytes) -> None:
     row = quote + b"x" * (MAX_RECORD_BYTES - 2 * len(quote) - 1) + quote
     reading = read(cut(HEADER + row + b"\n" + row + b"x\n" + b"a,b\n", [100_000]))
     assert list(reading.rows) == [1, 3]
@@ -166,15 +166,15 @@ def test_the_longest_record_is_just_not_too_long(quote: bytes) -> None:
     assert [reject.row for reject in reading.rejects] == [2]
 
 
-def test_a_quoted_field_without_an_end_in_sight_costs_its_first_line() -> None:
+def test_unclosed_quote_in_a_long_file_rejects_only_its_first_line() -> None:
     rest = (b"a" * 61 + b",b\n") * 20_000
     reading = read(cut(HEADER + b'x,"y\n' + rest, [1 << 18]))
     assert reading.rejects == [Reject(1, 10, USUAL_LIMITS.too_long, 'x,"y')]
     assert len(reading.rows) == 20_000
 
 
-def test_rows_that_are_broken_over_and_over_cost_no_more_than_a_fixed_multiple() -> None:
-    # Each line closes a quote and opens another, up to the break at the end: without a bound, each is scanned to there.
+def test_scanning_of_many_broken_rows_is_bounded() -> None:
+    # Each line closes a quote and opens another, up to the broken record at the end, and would be scanned up to there.
     lines, limits = 10_000, Limits(waste_allowed=1_000_000)
     pile = b'a","b\n' * lines + b'"x"y\n'
     data = HEADER + pile * 2 + b"good,row\n"
@@ -186,7 +186,7 @@ def test_rows_that_are_broken_over_and_over_cost_no_more_than_a_fixed_multiple()
     assert read([data], limits) == reading
 
 
-def test_records_across_the_borders_of_slices() -> None:
+def test_records_across_slice_boundaries() -> None:
     row = b'"%06d","line\r\nbreak, ""quoted"" \xe2\x82\xac"\r\n'
     data = HEADER + b"".join(row % i for i in range(20_000))
     assert len(data) > 3 * USUAL_LIMITS.slice_bytes
@@ -196,7 +196,7 @@ def test_records_across_the_borders_of_slices() -> None:
 
 
 @given(data=RUBBISH, record=st.integers(4, 20), piece=st.integers(1, 20))
-def test_what_is_held_back_is_bounded_at_every_moment(data: bytes, record: int, piece: int) -> None:
+def test_held_bytes_are_always_bounded(data: bytes, record: int, piece: int) -> None:
     reader = CsvReader(limits=Limits(record_bytes=record, slice_bytes=piece))
     try:
         for _ in reader.feed(data * 3):
@@ -220,14 +220,14 @@ def test_what_is_held_back_is_bounded_at_every_moment(data: bytes, record: int, 
     ],
 )
 @pytest.mark.parametrize("sizes", [[1], [100]])
-def test_what_is_certainly_no_csv_is_refused_and_named(data: bytes, what: str, sizes: list[int]) -> None:
+def test_files_of_other_formats_are_refused_by_name(data: bytes, what: str, sizes: list[int]) -> None:
     fault = read(cut(data, sizes)).fault
     assert fault is not None
     assert what in fault
 
 
 @pytest.mark.parametrize("data", [b"", b"\n\r\n\r", b"\xef\xbb\xbf", b"\xef\xbb\xbf\r\n"])
-def test_a_file_without_a_header_is_refused(data: bytes) -> None:
+def test_file_without_a_header_is_refused(data: bytes) -> None:
     assert read([data]).fault == "the file is empty: it has no header line"
 
 
@@ -241,12 +241,12 @@ def test_a_file_without_a_header_is_refused(data: bytes) -> None:
         (b"n" * 2_000_000 + b"\n", USUAL_LIMITS.too_long),
     ],
 )
-def test_a_header_that_cannot_be_read_is_a_bad_file(header: bytes, reason: str) -> None:
+def test_unreadable_header_is_a_bad_file(header: bytes, reason: str) -> None:
     assert read([header]).fault == f"the header line cannot be read: {reason}"
 
 
 @pytest.mark.parametrize("data", [b"a", b"a\n", b"a\r", b"a,b"])
-def test_a_header_alone_is_a_file_without_rows(data: bytes) -> None:
+def test_header_alone_is_a_file_without_rows(data: bytes) -> None:
     reading = read([data])
     assert reading.fault is None
     assert reading.header == data.decode().strip().split(",")

@@ -1,4 +1,4 @@
-"""Rejects -> CSV files that a spreadsheet opens without harm, of bounded size, the same on each run -> rejects."""
+"""Rejects -> CSV files of bounded size that are safe in spreadsheets -> the same rejects."""
 
 import csv
 import io
@@ -13,7 +13,7 @@ from engine.rejects import MAX_REASONS, OTHER_REASONS, RejectFiles, folder_of, r
 from tests.builders.samples import SOURCE
 from tests.builders.texts import texts
 
-# What a spreadsheet may take for a formula, the escape itself, and all that may begin a new cell.
+# Characters that start a formula in a spreadsheet, the escape itself, and all that may start a new cell.
 FORMULAS = st.text(st.sampled_from("=+-@'\t\r\n;,\" \xa0\u3000\uff1d\uff0b\uff0d\uff20|a1"), max_size=12)
 REJECTS = st.lists(
     st.builds(
@@ -28,20 +28,20 @@ REJECTS = st.lists(
 
 
 def written(rejects: list[Reject]) -> bytes:
-    """The one file that these rejects become."""
+    """Return the file of these rejects."""
     files = RejectFiles("", "p")
     (file,) = files.add(rejects) + files.flush()
     return file.body
 
 
 def cells_of(body: bytes, **form: str) -> list[list[str]]:
-    """The cells of a file below its header, as any CSV reader sees them."""
+    """Return the cells of a file below its header, as any CSV reader sees them."""
     return list(csv.reader(io.StringIO(body.decode(), newline=""), **form))[1:]  # type: ignore[arg-type]
 
 
 @settings(max_examples=300)
 @given(st.lists(REJECTS, max_size=4), st.integers(1, 200))
-def test_what_is_written_is_read_again(groups: list[list[Reject]], file_bytes: int) -> None:
+def test_written_rejects_are_read_back_unchanged(groups: list[list[Reject]], file_bytes: int) -> None:
     files = RejectFiles("rejects/", "span-0", file_bytes)
     put = [file for group in groups for file in files.add(group)] + files.flush()
     every = [reject for group in groups for reject in group]
@@ -54,12 +54,12 @@ def test_what_is_written_is_read_again(groups: list[list[Reject]], file_bytes: i
 
 @settings(max_examples=300)
 @given(REJECTS.filter(bool))
-def test_no_cell_begins_like_a_formula(rejects: list[Reject]) -> None:
+def test_no_cell_starts_like_a_formula(rejects: list[Reject]) -> None:
     body = written(rejects)
     for row in cells_of(body):
         assert not any(cell.lstrip(" \xa0\u3000").startswith(tuple("=+-@\uff1d\uff0b\uff0d\uff20")) for cell in row)
         assert not any(cell.startswith(("\t", "\r", "\n")) for cell in row)
-    # Opened in a country where semicolons or tabs separate the cells, quotes do not protect what follows one.
+    # Where semicolons or tabs separate cells, as in many countries, quotes do not protect what follows one.
     for piece in body.decode().replace("\t", ";").replace("\r", ";").replace("\n", ";").split(";"):
         assert not piece.lstrip(" \xa0\u3000").startswith(tuple("=+-@\uff1d\uff0b\uff0d\uff20"))
 
@@ -85,25 +85,25 @@ def test_no_cell_begins_like_a_formula(rejects: list[Reject]) -> None:
         ("", ""),
     ],
 )
-def test_how_a_record_is_made_safe(record: str, cell: str) -> None:
+def test_records_are_escaped_for_spreadsheets(record: str, cell: str) -> None:
     body = written([Reject(1, 2, "why", record)])
     assert cells_of(body) == [["1", "2", "why", cell]]
     assert read_rejects(body) == [Reject(1, 2, "why", record)]
 
 
-def test_the_form_of_the_file() -> None:
+def test_format_of_the_file() -> None:
     rejects = [Reject(7, 120, "name is required, but empty", ",a@x"), Reject(8, None, "why", "é")]
     assert written(rejects).decode() == (
         'row,offset,reason,record\r\n7,120,"name is required, but empty",",a@x"\r\n8,,why,é\r\n'
     )
 
 
-def test_a_record_of_a_megabyte_is_read_again() -> None:
+def test_record_of_a_megabyte_is_read_back() -> None:
     reject = Reject(1, 0, "why", '"\n' * 524_288)
     assert read_rejects(written([reject])) == [reject]
 
 
-def test_a_lone_surrogate_is_written_as_its_escape() -> None:
+def test_lone_surrogate_is_written_as_its_escape() -> None:
     assert read_rejects(written([Reject(1, None, "why", "a\ud800b")])) == [Reject(1, None, "why", r"a\ud800b")]
 
 
@@ -119,26 +119,26 @@ def test_a_lone_surrogate_is_written_as_its_escape() -> None:
         (b"row,offset,reason,record\r\n1,0,a,secret\xff\r\n", "the file of rejects is damaged"),
     ],
 )
-def test_another_file_is_refused(body: bytes, text: str) -> None:
+def test_other_files_are_refused(body: bytes, text: str) -> None:
     with pytest.raises(BadFile) as caught:
         read_rejects(body)
     assert text in str(caught.value)
     assert "secret" not in str(caught.value)
 
 
-def test_a_file_is_put_when_it_has_grown_to_its_size() -> None:
+def test_file_is_returned_when_it_reaches_its_size() -> None:
     files = RejectFiles("", "p")
     reject = Reject(1, 0, "r", "x" * 1_048_576)
     assert [len(files.add([reject])) for _ in range(8)] == [0, 0, 0, 1, 0, 0, 0, 1]
     assert files.flush() == []
 
 
-def test_without_rejects_there_is_no_file() -> None:
+def test_no_rejects_yield_no_file() -> None:
     files = RejectFiles("", "p")
     assert files.add([]) == files.flush() == []
 
 
-def test_reasons_are_counted_one_by_one_up_to_a_bound() -> None:
+def test_number_of_distinct_reasons_is_bounded() -> None:
     files = RejectFiles("", "p")
     files.add(Reject(n, 0, f"reason {n % 60}", "") for n in range(120))
     assert len(files.reasons) == MAX_REASONS + 1
@@ -146,18 +146,18 @@ def test_reasons_are_counted_one_by_one_up_to_a_bound() -> None:
     assert files.reasons[OTHER_REASONS] == 20
 
 
-def test_the_folder_names_object_and_ingestion() -> None:
+def test_folder_contains_object_key_and_ingestion() -> None:
     assert folder_of("rejects/", SOURCE) == f"rejects/uploads/users.csv/{SOURCE.ingestion}/"
 
 
 @pytest.mark.parametrize("key", ["k" * 1_024, "€" * 341, "k" * 900])
-def test_a_key_never_grows_too_long_for_s3(key: str) -> None:
+def test_key_is_never_too_long_for_s3(key: str) -> None:
     source = SOURCE._replace(key=key)
     folder = folder_of("rejects/", source)
     assert folder == f"rejects/{source.ingestion}/"
     assert len(f"{folder}message-{'0' * 15}-{'0' * 6}-00000.csv".encode()) <= 1_024
 
 
-def test_parts_are_named_by_their_first_byte_and_sort_by_it() -> None:
+def test_part_names_sort_by_their_first_byte() -> None:
     assert span_part(0) == "span-000000000000000"
     assert span_part(5 * 2**40) == "span-005497558138880"

@@ -35,7 +35,7 @@ def size_of(value: dict[str, Any]) -> int:
         case "N":
             digits = len(content.replace(".", "").strip("-0"))
             return (digits + 1) // 2 + 1
-        case "L":  # an element that is there many times is measured once
+        case "L":  # equal elements are measured once
             counts = Counter(map(id, content))
             elements = {id(element): element for element in content}
             return 3 + sum(count * (1 + size_of(elements[each])) for each, count in counts.items())
@@ -52,7 +52,7 @@ def item_size(item: Item) -> int:
 
 
 KEY: Item = {
-    # The largest key there can be: its token is the longest.
+    # The largest possible key: its token is the longest.
     "email": {"S": "\x01" * 2_048},
     "createdAt": {"N": version_of(1_775_260_800, 123_456_789)},
 }
@@ -66,7 +66,7 @@ def control_names(count: int) -> Iterator[str]:
 
 
 def filled(element: dict[str, Any]) -> Item:
-    """An item of the largest size with a list of nothing else."""
+    """Return an item of the largest size that is one list of equal elements."""
     count = (ITEM_QUOTA - item_size(KEY) - 10) // (1 + size_of(element))
     return {**KEY, "list": {"L": [element] * count}}
 
@@ -77,7 +77,7 @@ def text_of(character: str) -> Item:
 
 
 def of_names(value: dict[str, Any]) -> Item:
-    """An item of the largest size that is all attribute names."""
+    """Return an item of the largest size with as many attribute names as possible."""
     item, room = dict(KEY), ITEM_QUOTA - item_size(KEY)
     for name in control_names(1_000_000):
         room -= len(name) + size_of(value)
@@ -128,7 +128,7 @@ def response_bytes(document: bytes, front_end: FrontEnd) -> int:
 
 
 @pytest.mark.parametrize("name", WORST)
-def test_the_largest_item_always_fits_into_lambdas_response(name: str) -> None:
+def test_largest_item_fits_into_lambdas_response(name: str) -> None:
     item = WORST[name]
     assert 0.98 * ITEM_QUOTA < item_size(item) <= ITEM_QUOTA
     document = latest([item], Conditions(USERS, 0, GATEWAY.max_bytes))
@@ -151,7 +151,7 @@ def test_no_page_of_the_largest_items_exceeds_lambdas_response(name: str) -> Non
         assert page_bytes(page, GATEWAY) <= GATEWAY.max_bytes
 
 
-def test_a_page_uses_most_of_what_lambda_takes() -> None:
+def test_page_uses_most_of_the_response_limit() -> None:
     items = [{**KEY, "createdAt": {"N": version_of(2_000 - n, 1)}, "name": {"S": "x" * 60_000}} for n in range(150)]
     page = HistoryPage(History("x", 1_000, None), Conditions(USERS, 0, GATEWAY.max_bytes))
     assert page.feed(items, at_end=True)
@@ -159,7 +159,7 @@ def test_a_page_uses_most_of_what_lambda_takes() -> None:
     assert 0.97 * GATEWAY.max_bytes < page_bytes(page, GATEWAY) <= GATEWAY.max_bytes
 
 
-def test_a_page_for_a_load_balancer_is_smaller() -> None:
+def test_page_for_a_load_balancer_is_smaller() -> None:
     items = [{**KEY, "createdAt": {"N": version_of(2_000 - n, 1)}, "name": {"S": "x" * 60_000}} for n in range(150)]
     page = HistoryPage(History("x", 1_000, None), Conditions(USERS, 0, BALANCER.max_bytes))
     assert page.feed(items, at_end=True)
@@ -167,7 +167,7 @@ def test_a_page_for_a_load_balancer_is_smaller() -> None:
     assert 0.85 * BALANCER.max_bytes < page_bytes(page, BALANCER) <= BALANCER.max_bytes
 
 
-def test_an_item_that_no_load_balancer_takes_is_refused_after_those_before_it() -> None:
+def test_item_too_large_for_a_load_balancer_is_refused_after_the_items_before_it() -> None:
     small: Item = {**KEY, "createdAt": {"N": version_of(3_000, 1)}}
     conditions = Conditions(USERS, 0, BALANCER.max_bytes)
     request = History("x", 1_000, None)
@@ -185,13 +185,13 @@ def test_an_item_that_no_load_balancer_takes_is_refused_after_those_before_it() 
 
 
 @given(texts(40))
-def test_bytes_in_a_response_are_those_that_the_runtime_sends(text: str) -> None:
+def test_wire_bytes_equal_what_the_runtime_sends(text: str) -> None:
     document = orjson.dumps(to_json({"name": {"S": text}}, USERS))
     assert len(json.dumps({"body": document.decode()})) == len('{"body": ""}') + wire_bytes(document)
     assert wire_bytes(document) <= MAX_ESCAPE * len(document)
 
 
-def test_the_runtime_client_writes_no_more_than_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runtime_client_sends_at_most_the_counted_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     marshaller: Any = pytest.importorskip("awslambdaric.lambda_runtime_marshaller")
     body = 'a"\\\x00\n\x7fé€\u2028\U0001f600'
     for runtime in ("AWS_Lambda_Image", "AWS_Lambda_python3.13"):

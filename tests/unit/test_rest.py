@@ -1,4 +1,4 @@
-"""What is handed on: the unwritten rows, under the same name, and they become the very same items."""
+"""Handing on: the unwritten rows of a message under its name, which give the same items."""
 
 import json
 from typing import Any
@@ -35,7 +35,7 @@ ROWS = st.lists(st.tuples(texts(), texts(min_size=1), texts() | st.none()).map(l
 
 
 @given(ROWS, st.data())
-def test_rest_becomes_the_same_items_under_the_same_name(rows: list[list[Any]], data: st.DataObject) -> None:
+def test_rest_of_a_message_gives_the_same_items_under_the_same_name(rows: list[list[Any]], data: st.DataObject) -> None:
     body = orjson.dumps(packed([[i, *row] for i, row in enumerate(rows)], number=17)).decode()
     message = parsed(body, {})
     left = sorted(data.draw(st.sets(st.integers(0, len(rows) - 1), min_size=1)))
@@ -47,7 +47,7 @@ def test_rest_becomes_the_same_items_under_the_same_name(rows: list[list[Any]], 
     assert LEGAL.fullmatch(rest.body.decode()) or not LEGAL.fullmatch(body)
 
 
-def test_untouched_message_goes_on_as_it_is() -> None:
+def test_untouched_message_is_handed_on_unchanged() -> None:
     body = json.dumps(packed(users(1, 3)), indent=1)
     rest = rest_of(body, {}, parsed(body, {}), [0, 1, 2])
     assert rest.body.decode() == body
@@ -66,7 +66,7 @@ def test_plain_message_keeps_its_identity(sender: dict[str, str]) -> None:
     assert puts(items_of(parsed(twice.body.decode(), received(twice), "third", 1))) == puts(items_of(message))
 
 
-def test_plain_messages_of_one_second_stay_apart() -> None:
+def test_plain_messages_of_one_second_stay_distinct() -> None:
     body = '{"name":"Jo","email":"j@x"}'
     assert puts(items_of(parsed(body, {}, "one", 77))) != puts(items_of(parsed(body, {}, "other", 77)))
 
@@ -80,11 +80,11 @@ def test_handing_on_is_counted() -> None:
 
 
 @pytest.mark.parametrize("value", ["", "-1", "1e3", "٣", "9" * 5_000, None, 3])
-def test_senseless_count_is_none(value: Any) -> None:
+def test_invalid_count_is_zero(value: Any) -> None:
     assert count_in({"handedOn": {"stringValue": value, "dataType": "Number"}}, HANDED_ON) == 0
 
 
-def test_attributes_of_the_sender_are_kept_as_far_as_sqs_allows() -> None:
+def test_sender_attributes_are_kept_up_to_the_sqs_limit() -> None:
     body = '{"name":"Jo","email":"j@x"}'
     few = {"trace": {"stringValue": "t", "dataType": "String"}, "blob": {"binaryValue": "AA==", "dataType": "Binary"}}
     assert set(rest_of(body, few, parsed(body, few), [0]).attributes) == {

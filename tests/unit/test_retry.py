@@ -12,7 +12,7 @@ BACKOFFS = st.builds(Backoff, base=st.floats(0.001, 1), cap=st.floats(1, 60))
 
 
 @given(BACKOFFS, st.integers(0, 10**30), DRAWS)
-def test_a_wait_is_drawn_from_nothing_to_the_bound(backoff: Backoff, attempt: int, draw: float) -> None:
+def test_delay_is_between_zero_and_the_bound(backoff: Backoff, attempt: int, draw: float) -> None:
     bound = min(backoff.cap, backoff.base * 2 ** min(attempt, 100))
     assert backoff.delay(attempt, draw) == pytest.approx(draw * bound)
     assert 0 <= backoff.delay(attempt, draw) <= backoff.cap
@@ -20,26 +20,26 @@ def test_a_wait_is_drawn_from_nothing_to_the_bound(backoff: Backoff, attempt: in
 
 
 @given(BACKOFFS, st.integers(0, 200))
-def test_the_bound_grows_until_the_cap(backoff: Backoff, attempt: int) -> None:
+def test_bound_grows_to_the_cap(backoff: Backoff, attempt: int) -> None:
     this, following = backoff.delay(attempt, 0.5), backoff.delay(attempt + 1, 0.5)
     assert following == pytest.approx(min(2 * this, backoff.cap / 2))
 
 
-def test_the_usual_back_off() -> None:
+def test_default_back_off() -> None:
     assert [Backoff().delay(attempt, 0.5) for attempt in range(9)] == [
         0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.5, 2.5
     ]  # fmt: skip
 
 
 @given(st.floats(-1e9, 1e9), st.floats(-1e9, 1e9))
-def test_a_deadline_has_time_left_until_it_has_passed(at: float, now: float) -> None:
+def test_deadline_has_time_left_until_it_passes(at: float, now: float) -> None:
     deadline = Deadline(at)
     assert deadline.passed(now) == (now >= at)
     assert deadline.remaining(now) == max(0, at - now)
     assert (deadline.remaining(now) > 0) != deadline.passed(now)
 
 
-def test_never_is_never() -> None:
+def test_never_does_not_expire() -> None:
     assert not NEVER.passed(1e300)
     assert NEVER.remaining(1e300) == float("inf")
 
@@ -51,7 +51,7 @@ def windows(draw: st.DrawFn) -> Window:
 
 
 @given(windows(), st.lists(st.booleans(), max_size=200))
-def test_a_window_keeps_within_its_bounds(window: Window, outcomes: list[bool]) -> None:
+def test_window_stays_within_its_bounds(window: Window, outcomes: list[bool]) -> None:
     for good in outcomes:
         before = window.limit
         if good:
@@ -64,7 +64,7 @@ def test_a_window_keeps_within_its_bounds(window: Window, outcomes: list[bool]) 
 
 
 @given(windows(), st.integers(1, 50))
-def test_calls_that_were_in_flight_together_shrink_it_once(window: Window, calls: int) -> None:
+def test_throttled_calls_of_one_epoch_shrink_the_window_once(window: Window, calls: int) -> None:
     epoch, before = window.epoch, window.limit
     for _ in range(calls):
         window.throttled(epoch)
@@ -83,7 +83,7 @@ def test_each_success_adds_a_call_until_the_first_throttling() -> None:
     assert limits == [3, 4, 5, 6, 6, 6]
 
 
-def test_afterwards_a_window_of_successes_adds_one_call() -> None:
+def test_after_throttling_a_window_of_successes_adds_one_call() -> None:
     window = Window(5, 5)
     window.throttled(window.epoch)
     assert window.limit == 3
@@ -103,7 +103,7 @@ def test_busy_process_adds_no_calls_beyond_what_keeps_it_busy() -> None:
     assert window.limit == Window.BUSY_LIMIT + 1
 
 
-def test_a_throttled_call_takes_back_what_successes_had_gathered() -> None:
+def test_throttled_call_resets_the_count_of_successes() -> None:
     window = Window(15, 20)
     window.throttled(window.epoch)
     assert window.limit == 10
@@ -118,7 +118,7 @@ def test_a_throttled_call_takes_back_what_successes_had_gathered() -> None:
     assert window.limit == 7
 
 
-def test_a_window_finds_its_way_down_and_up_again() -> None:
+def test_window_shrinks_and_recovers() -> None:
     window = Window(32, 32, floor=2)
     for _ in range(20):
         window.throttled(window.epoch)
@@ -129,13 +129,13 @@ def test_a_window_finds_its_way_down_and_up_again() -> None:
 
 
 @pytest.mark.parametrize(("initial", "ceiling", "floor"), [(0, 5, 0), (1, 5, 2), (6, 5, 1), (3, 2, 1), (1, 1, 0)])
-def test_bounds_that_make_no_sense_are_refused(initial: int, ceiling: int, floor: int) -> None:
+def test_invalid_bounds_are_refused(initial: int, ceiling: int, floor: int) -> None:
     with pytest.raises(ValueError, match="a window needs 1 <= floor <= initial <= ceiling"):
         Window(initial, ceiling, floor)
 
 
 def serial(window: Window, calls: int, seconds: float) -> list[float]:
-    """A server that takes `seconds` a call, one after the other, kept full by the window; the latency of each call."""
+    """Return the latency of each call to a serial server that takes `seconds` a call, kept busy by the window."""
     latencies: list[float] = []
     sent: list[tuple[float, int]] = []
     free = 0.0
@@ -151,7 +151,7 @@ def serial(window: Window, calls: int, seconds: float) -> list[float]:
 
 
 @pytest.mark.parametrize("seconds", [0.05, 0.2, 1.0, 3.0])
-def test_server_that_answers_one_after_the_other_is_not_flooded(seconds: float) -> None:
+def test_serial_server_is_not_flooded(seconds: float) -> None:
     window = Window(1, 160)
     serial(window, 400, seconds)
     assert window.limit * seconds <= max(1.5, 2.5 * seconds)
@@ -164,7 +164,7 @@ def test_quick_answers_never_shrink_the_window() -> None:
     assert window.limit == 160
 
 
-def test_timeouts_shrink_the_window_and_it_finds_its_way_back() -> None:
+def test_timeouts_shrink_the_window_and_it_recovers() -> None:
     window = Window(64, 160)
     for _ in range(10):
         window.lagged(window.epoch, 10.0)
@@ -175,7 +175,7 @@ def test_timeouts_shrink_the_window_and_it_finds_its_way_back() -> None:
     assert window.limit == 160
 
 
-def test_calls_that_were_slow_together_shrink_it_once() -> None:
+def test_slow_calls_of_one_epoch_shrink_the_window_once() -> None:
     window = Window(64, 160)
     epoch = window.epoch
     for _ in range(64):
@@ -183,7 +183,7 @@ def test_calls_that_were_slow_together_shrink_it_once() -> None:
     assert window.limit == 32
 
 
-def test_server_that_is_slow_by_nature_gets_many_calls() -> None:
+def test_server_with_constant_high_latency_gets_many_calls() -> None:
     window = Window(1, 160)
     for _ in range(20_000):
         window.succeeded(window.epoch, 5.0)

@@ -1,4 +1,4 @@
-"""Schema files: what the two of them come to, and which header and columns belong together."""
+"""Schema files: the two in the repository, and how headers are matched to columns."""
 
 import re
 from pathlib import Path
@@ -15,11 +15,11 @@ DOCS = Path(__file__).parents[2] / "docs" / "schema.md"
 
 
 def sources(header: list[str]) -> dict[str, int | None]:
-    """Which index of a users' header each attribute comes from."""
+    """Return the index in a users' header of each attribute."""
     return {column.attribute: index for column, index in USERS.plan(header).columns}
 
 
-def test_the_users_schema() -> None:
+def test_users_schema() -> None:
     assert USERS.keys == ("email", "createdAt")
     assert USERS.key_limits == {"email": 2_048, "createdAt": 1_024}
     assert (USERS.collection, USERS.unknown_columns) == ("users", "ignore")
@@ -33,7 +33,7 @@ def test_the_users_schema() -> None:
     }
 
 
-def test_the_products_schema_differs_in_everything() -> None:
+def test_products_schema() -> None:
     assert PRODUCTS.keys == ("sku",)
     assert PRODUCTS.key_limits == {"sku": 2_048}
     assert (PRODUCTS.collection, PRODUCTS.unknown_columns) == ("products", "store")
@@ -51,13 +51,13 @@ def test_the_products_schema_differs_in_everything() -> None:
         (["id", "mail", "", "name", "", "notes"], {"name": 3, "email": 1, "phone": None}),
     ],
 )
-def test_a_header_finds_its_columns(header: list[str], expected: dict[str, int | None]) -> None:
+def test_header_is_matched_to_columns(header: list[str], expected: dict[str, int | None]) -> None:
     assert sources(header) == expected
     assert USERS.plan(header).width == len(header)
 
 
 @given(st.permutations(["name", "EMAIL", "phone", "x", "y"]))
-def test_the_order_of_columns_is_free(header: list[str]) -> None:
+def test_columns_may_be_in_any_order(header: list[str]) -> None:
     row = [f"value of {name.lower()}" for name in header]
     expected = [(1, "value of name", "value of email", "value of phone")]
     assert USERS.plan(header).clean([1], [row]) == (expected, {})
@@ -81,7 +81,7 @@ def test_the_order_of_columns_is_free(header: list[str]) -> None:
         (["Name", "mail", " name"], "the header has the column name twice: in places 1 and 3"),
     ],
 )
-def test_a_header_that_does_not_suit_is_a_bad_file(header: list[str], text: str) -> None:
+def test_header_that_does_not_match_is_a_bad_file(header: list[str], text: str) -> None:
     with pytest.raises(BadFile) as caught:
         USERS.plan(header)
     assert str(caught.value) == text
@@ -100,7 +100,7 @@ def test_unknown_columns_are_stored_under_their_names() -> None:
         (["article", "price", "changed"], "the column in place 3 cannot be stored"),
     ],
 )
-def test_unknown_columns_that_cannot_be_stored(header: list[str], text: str) -> None:
+def test_unknown_columns_that_cannot_be_stored_are_refused(header: list[str], text: str) -> None:
     with pytest.raises(BadFile, match=re.escape(text)):
         PRODUCTS.plan(header)
 
@@ -127,7 +127,7 @@ def test_unknown_columns_may_be_forbidden(header: list[str], text: str) -> None:
         ),
     ],
 )
-def test_what_can_be_stored_has_limits(header: list[str], text: str) -> None:
+def test_unknown_columns_are_limited(header: list[str], text: str) -> None:
     fields = '[key]\npartition = "k"\n[columns.k]\nrequired = true'
     with pytest.raises(BadFile, match=re.escape(text)):
         schema_of(f'unknown_columns = "store"\n{fields}').plan(header)
@@ -137,19 +137,19 @@ def test_what_can_be_stored_has_limits(header: list[str], text: str) -> None:
 @pytest.mark.parametrize(
     ("name", "known"), [("mail", True), ("EMAIL", True), ("Phone", True), ("createdAt", False), ("v", False)]
 )
-def test_names_that_the_schema_knows(name: str, known: bool) -> None:
+def test_names_known_to_the_schema(name: str, known: bool) -> None:
     assert USERS.knows_any([name]) is USERS.knows_any(["other", name]) is known
     assert not USERS.knows_any([])
 
 
 @pytest.mark.parametrize("kind", ["version", "row_number", "modified"])
-def test_what_is_generated_and_always_the_same_may_be_a_key(kind: str) -> None:
+def test_deterministic_generated_attribute_may_be_a_key(kind: str) -> None:
     schema = schema_of(f'[key]\npartition = "a"\nsort = "g"\n[columns.a]\nrequired = true\n[generated]\ng = "{kind}"')
     assert schema.keys == ("a", "g")
     assert schema.types["g"] == "N"
 
 
-def test_the_schema_in_the_docs_is_one() -> None:
+def test_schema_in_the_docs_is_valid() -> None:
     block = re.search(r"```toml\n(.*?)```", DOCS.read_text("utf-8"), re.DOTALL)
     assert block is not None
     assert parse_schema(block[1], "docs/schema.md").collection == "products"

@@ -1,4 +1,4 @@
-"""Every way in which a schema file can be wrong: refused with file, key and reason."""
+"""Invalid schema files are refused with file, key and reason."""
 
 import re
 
@@ -18,7 +18,7 @@ required = true
 at = "version"
 """
 
-# What to replace in the good file, by what, and the key and the reason that follow.
+# What to replace in the valid file, by what, and the key and reason of the error.
 WRONG = [
     ("version = 1", "version = ", "(file)", "is not valid TOML: "),
     ("version = 1", "version = 1\nversion = 1", "(file)", "is not valid TOML: "),
@@ -110,7 +110,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("part", "instead", "key", "reason"), WRONG)
-def test_a_wrong_schema_is_refused_with_file_key_and_reason(part: str, instead: str, key: str, reason: str) -> None:
+def test_invalid_schema_is_refused_with_file_key_and_reason(part: str, instead: str, key: str, reason: str) -> None:
     assert GOOD.count(part) == 1
     with pytest.raises(SchemaError) as caught:
         parse_schema(GOOD.replace(part, instead), "dir/things.toml")
@@ -126,7 +126,7 @@ def test_a_wrong_schema_is_refused_with_file_key_and_reason(part: str, instead: 
     ("toml", "key"),
     [("key = 1", "key"), ("generated = 1", "generated"), ("columns = 1", "columns"), ("columns.id = 1", "columns.id")],
 )
-def test_what_must_be_a_table(toml: str, key: str) -> None:
+def test_value_that_must_be_a_table(toml: str, key: str) -> None:
     rest = {"key": "key.partition = 'id'", "generated": "", "columns": "columns.id.required = true"}
     document = [toml, *(line for name, line in rest.items() if not toml.startswith(name))]
     with pytest.raises(SchemaError, match=rf"^schema s: {re.escape(key)}: must be a table"):
@@ -135,12 +135,12 @@ def test_what_must_be_a_table(toml: str, key: str) -> None:
 
 @pytest.mark.parametrize("kind", ["processed_at", "expires_at", "ingestion", "source"])
 @pytest.mark.parametrize("place", ["partition", "sort"])
-def test_what_changes_or_may_be_missing_is_no_key(kind: str, place: str) -> None:
+def test_optional_or_changing_attribute_cannot_be_a_key(kind: str, place: str) -> None:
     key = {"partition": 'partition = "at"', "sort": 'partition = "id"\nsort = "at"'}[place]
     toml = GOOD.replace('partition = "id"', key).replace('"version"', f'"{kind}"')
     with pytest.raises(SchemaError, match=f"key.{place} = 'at': must be the same each time and always there"):
         parse_schema(toml, "s")
 
 
-def test_the_good_schema_is_good() -> None:
+def test_unmodified_schema_is_valid() -> None:
     assert parse_schema(GOOD, "s").keys == ("id",)

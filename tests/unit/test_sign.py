@@ -46,7 +46,7 @@ def amz_date(moment: datetime.datetime) -> str:
 
 @settings(max_examples=150)
 @given(SERVICES, REGIONS, HOSTS, st.binary(max_size=200), CREDENTIALS, MOMENTS)
-def test_signatures_are_those_of_botocore(
+def test_signatures_equal_botocores(
     service: str, region: str, host: str, body: bytes, credentials: Credentials, moment: datetime.datetime
 ) -> None:
     signer = Signer(service, region, host, CONTENT_TYPE, TARGET)
@@ -57,7 +57,7 @@ def test_signatures_are_those_of_botocore(
 
 
 @given(st.lists(st.tuples(st.binary(max_size=20), CREDENTIALS, MOMENTS), min_size=2, max_size=6))
-def test_one_signer_serves_other_days_and_other_credentials(
+def test_one_signer_signs_for_any_day_and_credentials(
     calls: list[tuple[bytes, Credentials, datetime.datetime]],
 ) -> None:
     signer = Signer("dynamodb", "us-east-1", "h:1", CONTENT_TYPE, TARGET)
@@ -68,7 +68,7 @@ def test_one_signer_serves_other_days_and_other_credentials(
 
 
 @pytest.mark.parametrize("change", ["secret_key", "token", "access_key"])
-def test_fresh_credentials_of_the_same_day_sign_anew(change: str) -> None:
+def test_new_credentials_on_the_same_day_change_the_signature(change: str) -> None:
     signer = Signer("sqs", "us-east-1", "h", CONTENT_TYPE, TARGET)
     old = Credentials("AKIA", "secret", "token")
     new = old._replace(**{change: "other"})

@@ -1,4 +1,4 @@
-"""Stacks in states that the local AWS does not know, by a CloudFormation that answers as it is told."""
+"""Stacks in states that the local AWS does not have, with a CloudFormation of prepared answers."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class CloudFormation:
         return {"StackEvents": [_event(id_) for id_ in reversed(ids)]}
 
     async def create_change_set(self, **_: Any) -> None:
-        """Begin to work one out."""
+        """Start to create a change set."""
 
     async def describe_change_set(self, **_: str) -> dict[str, Any]:
         return {"Status": self.next(self.change_set), "StatusReason": self.reason, "Changes": []}
@@ -60,7 +60,7 @@ class CloudFormation:
         self.deleted.append("change set")
 
     async def execute_change_set(self, **_: str) -> None:
-        """Begin to make the changes."""
+        """Start to execute it."""
 
     async def list_change_sets(self, **_: str) -> dict[str, Any]:
         return {"Summaries": []}
@@ -73,7 +73,7 @@ def stacks_of(client: CloudFormation) -> Stacks:
     return Stacks(client, poll_seconds=0.001)
 
 
-async def test_a_change_that_begins_late_is_followed_to_its_end() -> None:
+async def test_change_that_starts_late_is_followed_to_its_end() -> None:
     client = CloudFormation(
         ["UPDATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_IN_PROGRESS", "UPDATE_COMPLETE"],
         [["before"], ["before"], ["before", "begun"], ["before", "begun", "ended"]],
@@ -83,13 +83,13 @@ async def test_a_change_that_begins_late_is_followed_to_its_end() -> None:
     assert told == ["begun", "ended"]
 
 
-async def test_a_change_of_which_nothing_is_ever_heard_is_not_waited_for_for_ever() -> None:
+async def test_waiting_for_a_change_that_never_starts_ends() -> None:
     client = CloudFormation(["UPDATE_COMPLETE"] * 14 + ["UPDATE_IN_PROGRESS"] * 3 + ["UPDATE_COMPLETE"], [[]])
     async with asyncio.timeout(5):
         await stacks_of(client).execute(ChangeSet("c", "s", creates=False, began=False), lambda _, __: None)
 
 
-async def test_rollback_that_a_protected_table_stops_is_told_with_both_reasons() -> None:
+async def test_failed_rollback_is_reported_with_both_reasons() -> None:
     client = CloudFormation(
         ["CREATE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS", "ROLLBACK_FAILED"],
         [
@@ -111,7 +111,7 @@ async def test_rollback_that_a_protected_table_stops_is_told_with_both_reasons()
     assert "cancelled" not in said
 
 
-async def test_who_interrupts_a_plan_leaves_no_change_set() -> None:
+async def test_interrupted_plan_leaves_no_change_set() -> None:
     client = CloudFormation([None, "REVIEW_IN_PROGRESS"])
     client.change_set = ["CREATE_IN_PROGRESS"] * 200 + ["CREATE_COMPLETE"]
     plan = asyncio.create_task(stacks_of(client).plan("s", "{}", {}, {}))
@@ -132,12 +132,12 @@ async def test_who_interrupts_a_plan_leaves_no_change_set() -> None:
         ("UPDATE_IN_PROGRESS", "a change is in progress"),
     ],
 )
-async def test_a_stack_that_cannot_be_changed_is_told_with_what_to_do(status: str, said: str) -> None:
+async def test_error_of_a_stack_that_cannot_be_changed_says_what_to_do(status: str, said: str) -> None:
     with pytest.raises(DeploymentError, match=said):
         await stacks_of(CloudFormation([status])).plan("s", "{}", {}, {})
 
 
-async def test_a_stack_that_cannot_be_deleted_is_told_before() -> None:
+async def test_stack_that_cannot_be_deleted_is_reported_first() -> None:
     await stacks_of(CloudFormation(["UPDATE_ROLLBACK_FAILED"])).deletable("s")
     with pytest.raises(DeploymentError, match="a change is in progress"):
         await stacks_of(CloudFormation(["UPDATE_IN_PROGRESS"])).deletable("s")
@@ -147,7 +147,7 @@ async def test_a_stack_that_cannot_be_deleted_is_told_before() -> None:
         await stacks_of(client).deletable("s")
 
 
-async def test_names_that_are_taken_are_guessed_from_a_validation_that_names_none() -> None:
+async def test_failed_existence_check_suggests_other_names() -> None:
     client = CloudFormation([None, "REVIEW_IN_PROGRESS"])
     client.change_set, client.reason = ["FAILED"], "[AWS::EarlyValidation::ResourceExistenceCheck] failed"
     with pytest.raises(DeploymentError, match=r"choose other names with --parameter \(BucketPrefix"):

@@ -13,11 +13,11 @@ INDEX = "ValidationException: One or more parameter values were invalid: Type mi
 def test_most_of_a_batch_for_one_reason_is_the_tables_fault(reason: str) -> None:
     assert table_at_fault([reason] * 30, 0)
     assert table_at_fault([reason] * 20, 10)
-    assert table_at_fault([reason], 0)  # nothing was written: nobody can tell
+    assert table_at_fault([reason], 0)  # nothing was written, so this cannot be known
 
 
 @pytest.mark.parametrize("reason", [BAD_NAME, INDEX])
-def test_few_of_a_batch_are_rejects(reason: str) -> None:
+def test_few_refused_items_are_rejects(reason: str) -> None:
     assert table_at_fault([reason], 1) is None
     assert table_at_fault([reason] * 10, 20) is None
 
@@ -33,11 +33,11 @@ def test_few_of_a_batch_are_rejects(reason: str) -> None:
         "RequestEntityTooLarge: ",
     ],
 )
-def test_what_is_known_to_be_about_an_item_never_blames_the_table(reason: str) -> None:
+def test_reasons_about_an_item_never_blame_the_table(reason: str) -> None:
     assert table_at_fault([reason] * 500, 0) is None
 
 
-def test_text_has_no_content() -> None:
+def test_message_has_no_row_content() -> None:
     said = table_at_fault([BAD_NAME] * 30, 0)
     assert said is not None
     assert "secret" not in said
@@ -46,5 +46,5 @@ def test_text_has_no_content() -> None:
     )
 
 
-def test_nothing_refused_is_nobodys_fault() -> None:
+def test_no_refused_item_is_no_fault() -> None:
     assert table_at_fault([], 0) is None

@@ -1,4 +1,4 @@
-"""What the templates promise for production and no local AWS enforces: protection, permissions, alarms, images."""
+"""Properties of the templates that no local AWS enforces: protection, permissions, alarms, images."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ KINDS = {
 }
 
 
-def test_nothing_is_deployed_that_these_tests_do_not_know() -> None:
+def test_template_has_only_known_resources() -> None:
     assert Counter(each["Type"] for each in RESOURCES.values()) == KINDS
 
 
@@ -93,7 +93,7 @@ def as_list(value: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("role", GRANTS)
-def test_a_role_grants_these_actions_on_these_resources_and_no_others(role: str) -> None:
+def test_role_grants_exactly_these_actions_and_resources(role: str) -> None:
     properties = RESOURCES[role]["Properties"]
     assert "ManagedPolicyArns" not in properties
     (policy,) = properties["Policies"]
@@ -107,7 +107,7 @@ def test_a_role_grants_these_actions_on_these_resources_and_no_others(role: str)
     assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
 
 
-def test_there_are_no_more_roles_than_these_and_that_of_the_api() -> None:
+def test_template_has_only_known_roles() -> None:
     assert set(of_type("AWS::IAM::Role")) == {*GRANTS, "ApiAccountRole"}
     account = RESOURCES["ApiAccountRole"]["Properties"]
     (policy,) = account["ManagedPolicyArns"]
@@ -116,7 +116,7 @@ def test_there_are_no_more_roles_than_these_and_that_of_the_api() -> None:
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_function_is_an_image_by_its_digest_with_its_own_role_and_log(name: str) -> None:
+def test_function_is_an_image_by_digest_with_its_own_role_and_log(name: str) -> None:
     function = of_type("AWS::Lambda::Function")[name]
     assert function["PackageType"] == "Image"
     assert function["Code"] == {"ImageUri": {"Ref": f"{name}Image"}}
@@ -129,7 +129,7 @@ def test_a_function_is_an_image_by_its_digest_with_its_own_role_and_log(name: st
     assert PARAMETERS["Architecture"]["Default"] == "arm64"
 
 
-def test_the_bucket_is_closed_encrypted_and_versioned() -> None:
+def test_bucket_is_private_encrypted_and_versioned() -> None:
     bucket = RESOURCES["Bucket"]
     properties = bucket["Properties"]
     assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
@@ -140,7 +140,7 @@ def test_the_bucket_is_closed_encrypted_and_versioned() -> None:
     assert properties["PublicAccessBlockConfiguration"] == dict.fromkeys(closed, True)
 
 
-def test_every_upload_reaches_the_producer_and_no_reject_does() -> None:
+def test_producer_is_notified_of_uploads_but_not_of_rejects() -> None:
     # No suffix: the producer counts and reports a file that it cannot read, such as users.csv.gz.
     (notification,) = RESOURCES["Bucket"]["Properties"]["NotificationConfiguration"]["LambdaConfigurations"]
     assert notification["Event"] == "s3:ObjectCreated:*"
@@ -173,7 +173,7 @@ DAYS = ("RecordTtlDays", "NoncurrentVersionDays", "RejectDays")
 
 
 @pytest.mark.parametrize("name", DAYS)
-def test_days_are_empty_or_a_whole_number_up_to_36500(name: str) -> None:
+def test_days_are_empty_or_an_integer_up_to_36500(name: str) -> None:
     pattern = re.compile(PARAMETERS[name]["AllowedPattern"])
     accepted = [number for number in range(100_001) if pattern.fullmatch(str(number))]
     assert accepted == list(range(1, 36_501))
@@ -236,7 +236,7 @@ def test_queues_are_encrypted_and_keep_messages_for_14_days(name: str) -> None:
     assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600
 
 
-def test_what_fails_goes_where_it_is_seen() -> None:
+def test_failed_events_and_messages_are_kept() -> None:
     queue = RESOURCES["RecordQueue"]["Properties"]
     assert queue["VisibilityTimeout"] == {"Ref": "QueueVisibilityTimeout"}
     assert queue["RedrivePolicy"] == {
@@ -261,7 +261,7 @@ def test_what_fails_goes_where_it_is_seen() -> None:
     assert source["ScalingConfig"] == {"MaximumConcurrency": {"Ref": "WorkerMaximumConcurrency"}}
 
 
-def test_only_this_accounts_bucket_and_api_invoke_functions() -> None:
+def test_only_bucket_and_api_of_this_account_invoke_functions() -> None:
     permissions = of_type("AWS::Lambda::Permission")
     assert set(permissions) == {"ProducerPermission", "QueryPermission"}
     producer = permissions["ProducerPermission"]
@@ -273,7 +273,7 @@ def test_only_this_accounts_bucket_and_api_invoke_functions() -> None:
     assert permissions["QueryPermission"]["SourceArn"] == {"Fn::Sub": api}
 
 
-def test_the_table_can_be_restored_forgets_in_time_and_can_be_bounded() -> None:
+def test_table_has_recovery_time_to_live_and_throughput_limits() -> None:
     table = RESOURCES["Table"]["Properties"]
     assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expirationTime", "Enabled": True}
@@ -303,7 +303,7 @@ def test_concurrency_is_reserved_only_on_request(function: str) -> None:
     assert "ReservedConcurrentExecutions" not in RESOURCES["Worker"]["Properties"]
 
 
-def test_the_account_role_for_api_logs_is_set_only_on_request() -> None:
+def test_account_role_for_api_logs_is_set_only_on_request() -> None:
     assert PARAMETERS["ApiAccessLogs"]["Default"] == "off"
     assert PARAMETERS["ApiAccessLogs"]["AllowedValues"] == ["off", "on", "account-role"]
     assert READ["Conditions"]["AccountRoleIsSet"] == {"Fn::Equals": [{"Ref": "ApiAccessLogs"}, "account-role"]}
@@ -322,7 +322,7 @@ def test_every_parameter_is_in_a_group_of_the_console() -> None:
     assert sorted(name for group in groups for name in group["Parameters"]) == sorted(PARAMETERS)
 
 
-def test_the_api_is_signed_throttled_and_logged_without_addresses() -> None:
+def test_api_is_signed_throttled_and_logged_without_addresses() -> None:
     methods = of_type("AWS::ApiGateway::Method")
     assert all(method["AuthorizationType"] == {"Ref": "ApiAuthorization"} for method in methods.values())
     assert PARAMETERS["ApiAuthorization"]["Default"] == "AWS_IAM"
@@ -340,7 +340,7 @@ def test_the_api_is_signed_throttled_and_logged_without_addresses() -> None:
     assert "$context.path" not in logged["Format"]
 
 
-def test_what_must_be_made_first_is_made_first() -> None:
+def test_resources_are_created_in_order() -> None:
     methods = set(of_type("AWS::ApiGateway::Method"))
     for name in ("SignedDeployment", "OpenDeployment"):
         assert set(RESOURCES[name]["DependsOn"]) == methods  # a snapshot has only the methods there are
@@ -355,7 +355,7 @@ def test_what_must_be_made_first_is_made_first() -> None:
     assert conditions["TableIsProvisioned"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "TableWriteCapacity"}, 0]}]}
 
 
-def test_every_log_is_kept_for_as_long_as_is_said_and_no_longer() -> None:
+def test_every_log_has_the_configured_retention() -> None:
     logs = of_type("AWS::Logs::LogGroup")
     assert set(logs) == {"ProducerLogs", "WorkerLogs", "QueryLogs", "ApiLogs"}
     assert all(log["RetentionInDays"] == {"Ref": "LogRetentionDays"} for log in logs.values())
@@ -393,7 +393,7 @@ ALARMS = {
 THRESHOLDS = {"OldestMessageAlarm": {"Ref": "OldestMessageSeconds"}, "TableThrottleAlarm": 1000}
 
 
-def test_alarms_watch_metrics_that_there_are() -> None:
+def test_alarms_watch_existing_metrics() -> None:
     alarms = of_type("AWS::CloudWatch::Alarm")
     watched = {}
     for name, alarm in alarms.items():
@@ -414,7 +414,7 @@ def test_alarms_watch_metrics_that_there_are() -> None:
 
 @pytest.mark.parametrize("name", ["RefusedFileAlarm", "SkippedFileAlarm"])
 def test_alarm_about_a_file_lasts_an_hour(name: str) -> None:
-    # The metric has one data point for a file: an alarm over one minute would be over before anybody looks.
+    # The metric has one data point for each file: an alarm over one minute would end before anyone sees it.
     alarm = RESOURCES[name]["Properties"]
     assert (alarm["Period"], alarm["EvaluationPeriods"], alarm["DatapointsToAlarm"]) == (60, 60, 1)
     assert alarm["TreatMissingData"] == "notBreaching"
