@@ -195,14 +195,22 @@ class Valid:
     data: bytes
 
 
-_CELL = st.text(st.sampled_from('ab ,"\n\r\téß€😀\u2028\x85\x1c\x0b\x00\ufeff'), max_size=8)
+_NEXT_CELL, _NEXT_ROW = "cell", "row"
+_PARTS = [*'ab ,"\n\r\téß€😀\u2028\x85\x1c\x0b\x00\ufeff', *[_NEXT_CELL] * 7, *[_NEXT_ROW] * 6]
 _LINE_ENDS = ["\n", "\r\n", "\r"] * 4 + ["\n\n", "\n\r", "\r\r", "\r\n\r\n", "\r\r\n\n"]  # some with empty lines
 
 
 @st.composite
 def valid_files(draw: st.DrawFn) -> Valid:
     """Files with quoting, all line ends mixed, empty lines, with or without BOM and a last line end."""
-    rows = draw(st.lists(st.lists(_CELL, min_size=1, max_size=4), min_size=1, max_size=12))
+    rows = [[""]]
+    for part in draw(choices(_PARTS, min_size=12)):
+        if part == _NEXT_ROW:
+            rows.append([""])
+        elif part == _NEXT_CELL:
+            rows[-1].append("")
+        else:
+            rows[-1][-1] += part
     count = sum(map(len, rows))
     quoted = iter(draw(choices([False, True], min_size=count, max_size=count)))
     ends = iter(draw(choices(_LINE_ENDS, min_size=len(rows), max_size=len(rows))))

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from itertools import product
 
 import pytest
 from hypothesis import given, settings
@@ -15,11 +16,17 @@ from tests.builders.texts import texts
 
 # Characters that start a formula in a spreadsheet, the escape itself, and all that may start a new cell.
 FORMULAS = st.text(st.sampled_from("=+-@'\t\r\n;,\" \xa0\u3000\uff1d\uff0b\uff0d\uff20|a1"), max_size=12)
+
+
+def reject_at(place: tuple[int, int | None], reason: str, record: str) -> Reject:
+    row, offset = place
+    return Reject(row, offset, reason, record)
+
+
 REJECTS = st.lists(
     st.builds(
-        Reject,
-        st.integers(0, 10**12),
-        st.none() | st.integers(0, 10**13),
+        reject_at,
+        st.sampled_from(list(product([0, 1, 25, 10**12], [None, 0, 1, 10**13]))),
         st.sampled_from("abc") | FORMULAS,
         texts(40) | FORMULAS,
     ),
