@@ -8,8 +8,9 @@ PYTHON ?= python3
 JOBS ?= 2
 ARGS ?=
 
-# Packages on the caller's own PYTHONPATH must not be tested or shown here.
-unexport PYTHONPATH
+# Packages on the caller's own PYTHONPATH must not be tested or shown here. Bytecode of the tests is kept: without it,
+# each process compiles all of them again at its start.
+unexport PYTHONPATH PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 comma := ,
