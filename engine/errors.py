@@ -114,7 +114,8 @@ _VERDICTS: dict[str, Verdict] = {
 # DynamoDB says ValidationException both for a bad item and for a table whose keys are not those of the schema. The
 # second is a wrong setting: treated as poison it would turn every row of every file into a reject, one by one.
 # Its sentences are known from their beginning on: further behind they may quote the item.
-_KEY_MISMATCH = re.compile(
+# The patterns are compiled on first use: compiling them slows cold starts.
+_KEY_MISMATCH = (
     r"The provided key element does not match the schema"
     r"|One or more parameter values (were|are not) (invalid|valid)[:.] (Missing the key|Type mismatch for key)"
     r"|One of the required keys was not given a value"
@@ -122,7 +123,7 @@ _KEY_MISMATCH = re.compile(
 
 
 # What DynamoDB says of one item, whatever the table. Anything else may be about the table.
-_ITEM_AT_FAULT = re.compile(
+_ITEM_AT_FAULT = (
     r"(SerializationException|RequestEntityTooLarge\w*|ItemCollectionSizeLimitExceededException): "
     r"|ValidationException: ("
     r"Item size (has|to update has) exceeded"
@@ -137,7 +138,7 @@ _ITEM_AT_FAULT = re.compile(
     r"|Supplied AttributeValue"
     r")"
 )
-_CONTENT = re.compile(r"[:'\"\[{]")
+_CONTENT = r"[:'\"\[{]"
 
 
 def table_at_fault(reasons: Iterable[str], written: int) -> str | None:
@@ -151,9 +152,9 @@ def table_at_fault(reasons: Iterable[str], written: int) -> str | None:
     refused = 0
     for reason in reasons:
         refused += 1
-        if not _ITEM_AT_FAULT.match(reason):
+        if not re.match(_ITEM_AT_FAULT, reason):
             code, _, message = reason.partition(": ")
-            kinds[f"{code}: {_CONTENT.split(message, maxsplit=1)[0].strip()[:80]}"] += 1
+            kinds[f"{code}: {re.split(_CONTENT, message, maxsplit=1)[0].strip()[:80]}"] += 1
     if not kinds:
         return None
     kind, count = kinds.most_common(1)[0]
@@ -167,7 +168,7 @@ def table_at_fault(reasons: Iterable[str], written: int) -> str | None:
 def verdict_of(code: str, status: int, message: str = "") -> Verdict:
     """Return what to do about an error `code` that came with an HTTP `status` (0 if there was no reply at all)."""
     verdict = _VERDICTS.get(code)
-    if verdict is Verdict.POISON and _KEY_MISMATCH.match(message):
+    if verdict is Verdict.POISON and re.match(_KEY_MISMATCH, message):
         return Verdict.FATAL
     if verdict is not None:
         return verdict

@@ -37,8 +37,11 @@ class Outcome:
 
     def settled(self, own: range) -> bool:
         """Return whether nothing is left to do for these items."""
-        unwritten = self.written.count(0, own.start, own.stop)
-        return not unwritten or unwritten == sum(index in own for index in self.refused)
+        return not self.written.count(0, own.start, own.stop) or self.refused.keys() >= set(self.unwritten(own))
+
+    def is_failing(self, own: range) -> bool:
+        """Return whether the last answers to unwritten items among these were server errors."""
+        return not self.failing.isdisjoint(self.unwritten(own))
 
     def unwritten(self, own: range) -> list[int]:
         """Return those of these items that are not written, refused ones included."""

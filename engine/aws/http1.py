@@ -26,7 +26,7 @@ MAX_IDLE = 160
 """Idle connections kept: as many as there can be calls in flight."""
 
 MAX_IDLE_SECONDS = 20.0
-"""Connections idle for longer are not reused: a device on the path may have dropped them without a word."""
+"""Connections idle for longer are not reused: a device on the path may have dropped them silently."""
 
 MAX_HEAD_BYTES = 65_536
 MAX_BODY_BYTES = 32 * 1_048_576
@@ -76,7 +76,7 @@ class ReplyProtocol(asyncio.Protocol):
         self._bytes_without_body = 0
 
     def fail(self, kind: type[OSError], reason: str) -> None:
-        """Close the connection; whoever waits for it gets this exception."""
+        """Close the connection; a caller that waits for it gets this exception."""
         raise NotImplementedError
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

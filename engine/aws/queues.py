@@ -8,7 +8,7 @@ fast reader is held back by a slow queue.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Container, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -69,28 +69,16 @@ class QueueSender:
         return orjson.dumps({"QueueUrl": self._queue_url, "Entries": entries})
 
     async def send(self, request: bytes, count: int, deadline: Deadline) -> None:
-        """Send a `request` with `count` messages until each is accepted. Until then it is all that is kept of them."""
-        left = set(map(str, range(count)))
-        attempts = Attempts(self._lane.pause, deadline)
-        while True:
-            try:
-                accepted, failed = await self._call(request, deadline)
-            except ServiceError as error:
-                attempts.failed(error)
-            else:
-                for _, code, hopeless in failed:
-                    if hopeless:
-                        raise ServiceError("SendMessageBatch", code, 400, verdict=Verdict.FATAL)
-                # What the reply does not mention is not accepted.
-                if accepted & left:
-                    attempts.progressed()
-                    left -= accepted
-                    if not left:
-                        return
-                    request = _only(request, left)
-                else:
-                    attempts.refused()
-            await attempts.wait()
+        """Send a `request` with `count` messages until each is accepted. Until then it is all that is kept of them.
+
+        Raises `ServiceError` when one of them is refused for good.
+        """
+
+        def note(_: Set[str], refused: Mapping[str, str]) -> None:
+            for code in refused.values():
+                raise ServiceError("SendMessageBatch", code, 400, verdict=Verdict.FATAL)
+
+        await self._settle(request, count, deadline, note)
 
     async def send_each(self, messages: Sequence[Outgoing], deadline: Deadline) -> set[int]:
         """Send messages, as many as there is time for; return the indexes of those that SQS has accepted.
@@ -100,43 +88,48 @@ class QueueSender:
         """
         accepted: set[int] = set()
         faults: list[ServiceError] = []
+
+        async def send(batch: range) -> None:
+            try:
+                request = self.request(messages[batch.start : batch.stop])
+                await self._settle(
+                    request, len(batch), deadline, lambda ids, _: accepted.update(batch[int(each)] for each in ids)
+                )
+            except DeadlineExceeded:
+                pass
+            except ServiceError as error:
+                faults.append(error)
+
         async with asyncio.TaskGroup() as tasks:
             for batch in _batches(messages, self._max_batch_bytes):
-                tasks.create_task(self._send_each(messages, batch, deadline, accepted, faults))
+                tasks.create_task(send(batch))
         if faults and not accepted:
             raise faults[0]
         return accepted
 
-    async def _send_each(
-        self,
-        messages: Sequence[Outgoing],
-        batch: list[int],
-        deadline: Deadline,
-        accepted: set[int],
-        faults: list[ServiceError],
-    ) -> None:
-        left = list(batch)
+    async def _settle(self, request: bytes, count: int, deadline: Deadline, note: Note) -> None:
+        """Send a `request` until each of its `count` messages is accepted or refused for good."""
+        left = set(map(str, range(count)))
         attempts = Attempts(self._lane.pause, deadline)
-        try:
-            while left:
-                try:
-                    taken, failed = await self._call(self.request([messages[i] for i in left]), deadline)
-                except ServiceError as error:
-                    attempts.failed(error)
+        while True:
+            try:
+                accepted, failed = await self._call(request, deadline)
+            except ServiceError as error:
+                attempts.failed(error)
+            else:
+                refused = {each: code for each, code, hopeless in failed if hopeless and each in left}
+                note(accepted & left, refused)
+                # What the reply does not mention is not accepted.
+                settled = left & accepted | refused.keys()
+                if settled:
+                    attempts.progressed()
+                    left -= settled
+                    if not left:
+                        return
+                    request = _only(request, left)
                 else:
-                    accepted.update(left[int(each)] for each in taken)
-                    hopeless = {int(each) for each, _, hopeless in failed if hopeless}
-                    left = [i for place, i in enumerate(left) if i not in accepted and place not in hopeless]
-                    if taken:
-                        attempts.progressed()
-                    else:
-                        attempts.refused()
-                if left:
-                    await attempts.wait()
-        except DeadlineExceeded:
-            pass
-        except ServiceError as error:
-            faults.append(error)
+                    attempts.refused()
+            await attempts.wait()
 
     async def _call(self, body: bytes, deadline: Deadline) -> tuple[set[str], list[Failed]]:
         """Send one call; return the ids that SQS accepted, and the entries that failed."""
@@ -146,10 +139,7 @@ class QueueSender:
             try:
                 reply = await self._lane.call(body, deadline, gate.patience)
             except ServiceError as error:
-                if error.verdict is Verdict.THROTTLE:
-                    gate.throttled(sent)
-                elif error.code == "CallTimedOut":
-                    gate.timed_out(sent)
+                gate.failed(sent, error)
                 raise
             finally:
                 gate.ended()
@@ -176,9 +166,7 @@ class Sending:
         """Take messages; waits while too much is in flight."""
         for message in messages:
             size = message.size
-            if self._batch and (
-                len(self._batch) == MAX_BATCH_ENTRIES or self._batch_bytes + size > self._max_batch_bytes
-            ):
+            if _is_full(len(self._batch), self._batch_bytes + size, self._max_batch_bytes):
                 await self.flush()
             self._batch.append(message)
             self._batch_bytes += size
@@ -216,19 +204,25 @@ def _only(request: bytes, ids: Container[str]) -> bytes:
     return orjson.dumps({**document, "Entries": entries})
 
 
-def _batches(messages: Sequence[Outgoing], max_bytes: int) -> Iterator[list[int]]:
-    """Cut messages into batches that fit one call each; yields their indexes."""
-    batch: list[int] = []
-    size = 0
-    for index, message in enumerate(messages):
-        if batch and (len(batch) == MAX_BATCH_ENTRIES or size + message.size > max_bytes):
-            yield batch
-            batch, size = [], 0
-        batch.append(index)
-        size += message.size
-    if batch:
-        yield batch
+def _is_full(entries: int, size: int, max_bytes: int) -> bool:
+    """Return whether a batch of so many entries takes no further one that would bring it to `size` bytes."""
+    return entries == MAX_BATCH_ENTRIES or (entries > 0 and size > max_bytes)
 
+
+def _batches(messages: Sequence[Outgoing], max_bytes: int) -> Iterator[range]:
+    """Cut messages into batches that fit one call each; yields their indexes."""
+    start = size = 0
+    for index, message in enumerate(messages):
+        if _is_full(index - start, size + message.size, max_bytes):
+            yield range(start, index)
+            start, size = index, 0
+        size += message.size
+    if messages:
+        yield range(start, len(messages))
+
+
+Note = Callable[[Set[str], Mapping[str, str]], None]
+"""Told what each reply says: the ids accepted, and the error code of each id that was refused for good."""
 
 Failed = tuple[str, str, bool]
 """An entry that SQS did not accept: its id, the error code, and whether it never will."""

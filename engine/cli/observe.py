@@ -122,7 +122,7 @@ class StackView:
         return await self._depth(self._stack.queue_url)
 
     async def failed(self) -> tuple[int, int]:
-        """Return how many messages are in the dead-letter queue and in the failure queue, whoever sent them."""
+        """Return how many messages are in the dead-letter queue and in the failure queue, from any ingestion."""
         return await self._depth(self._stack.dead_letter_queue_url), await self._depth(self._stack.failure_queue_url)
 
     async def producer_said(self, source: ObjectVersion) -> Said | None:

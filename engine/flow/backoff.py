@@ -36,9 +36,5 @@ class Deadline:
         """Return whether the moment has come."""
         return now >= self.at
 
-    def at_most(self, at: float) -> Deadline:
-        """Return this deadline, or `at` where that is earlier."""
-        return self if self.at <= at else Deadline(at)
-
 
 NEVER = Deadline(float("inf"))

@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from engine.errors import DeadlineExceeded
+from engine.errors import DeadlineExceeded, ServiceError, Verdict
 from engine.flow.attempts import now
 from engine.flow.backoff import Deadline
 from engine.flow.pace import Pace
@@ -56,8 +56,8 @@ class Gate:
     """Lets as many batches in at a time as its `Window` allows, and as many calls: ``async with gate``.
 
     A batch keeps its place until it is done, retries included, so that what was begun first is finished first and the
-    others wait untouched. Inside, each call is announced by `turn` or `sent`, its outcome by `answered`, `throttled`
-    or `timed_out`, and its end by `ended`.
+    others wait untouched. Inside, each call is announced by `turn` or `sent`, its outcome by `answered` or
+    `failed`, and its end by `ended`.
     """
 
     def __init__(self, window: Window, is_busy: Callable[[], bool] | None = None) -> None:
@@ -145,11 +145,10 @@ class Gate:
         else:
             self._window.succeeded(epoch, time - at, busy=self._is_busy())
 
-    def throttled(self, sent: Sent) -> None:
-        """Note a call that the service refused as a whole because it came too fast."""
-        self.answered(sent, 0, 1)
-
-    def timed_out(self, sent: Sent) -> None:
-        """Note a call that was not answered in time."""
-        at, epoch = sent
-        self._window.lagged(epoch, now() - at)
+    def failed(self, sent: Sent, error: ServiceError) -> None:
+        """Note a call that failed as a whole. Only throttling and timeouts say that the calls came too fast."""
+        if error.verdict is Verdict.THROTTLE:
+            self.answered(sent, 0, 1)
+        elif error.code == "CallTimedOut":
+            at, epoch = sent
+            self._window.lagged(epoch, now() - at)

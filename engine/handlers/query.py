@@ -12,7 +12,7 @@ import orjson
 
 from engine.aws.lane import lane_for
 from engine.aws.session import Session
-from engine.aws.table import TableReader
+from engine.aws.table_reader import TableReader
 from engine.aws.transports import open_transport
 from engine.aws.types import QUERY, SCAN
 from engine.config import QuerySettings

@@ -20,11 +20,6 @@ from engine.errors import ServiceError, Verdict
 from engine.flow.attempts import now
 from engine.flow.backoff import Deadline
 
-YOUNG_OBJECTS = 50_000
-"""New containers after which Python looks for cycles. By its default it looks hundreds of times through the rows of one
-event, which are no part of any as long as all goes well: up to half of the processor's time. After a failure, whose
-traceback holds on to all that the invocation had, `Process` has it look at once."""
-
 State = TypeVar("State")
 Result = TypeVar("Result")
 
@@ -73,9 +68,8 @@ class Process(Generic[State]):
             stack = AsyncExitStack()
             self._state = await stack.enter_async_context(self._opener(os.environ))
             self._stack = stack
-            # Modules and clients stay for as long as the process does: no need to look through them ever again.
+            # Modules and clients stay for as long as the process does: the collector need not visit them again.
             gc.freeze()
-            gc.set_threshold(YOUNG_OBJECTS)
         try:
             return await work(self._state)
         except ServiceError as error:

@@ -12,7 +12,7 @@ from engine.aws.queues import QueueSender
 from engine.aws.reject_store import RejectStore
 from engine.aws.s3 import S3
 from engine.aws.session import Session
-from engine.aws.table import TableWriter
+from engine.aws.table_writer import TableWriter
 from engine.aws.transports import open_fetch, open_transport
 from engine.aws.types import BATCH_WRITE_ITEM, DESCRIBE_TABLE, SEND_MESSAGE_BATCH
 from engine.config import SQS_MAX_BYTES, WorkerSettings

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from engine.aws.table import Page, TableReader
+from engine.aws.table_reader import Page, TableReader
 from engine.errors import BadRequest
 from engine.flow.attempts import now
 from engine.flow.backoff import Deadline

@@ -16,7 +16,7 @@ from typing import Any
 
 from engine.aws.queues import QueueSender
 from engine.aws.reject_store import RejectStore
-from engine.aws.table import TableWriter
+from engine.aws.table_writer import TableWriter
 from engine.config import WorkerSettings
 from engine.errors import DeadlineExceeded, MalformedMessage, ServiceError, Verdict, table_at_fault
 from engine.flow.backoff import Deadline
@@ -84,24 +84,23 @@ async def work(worker: Worker, event: Any, deadline: Deadline, last: Deadline) -
     try:
         outcome = await worker.writer.write(items, deadline)
         _check_refusals(outcome, deliveries)
-    except BaseException:
+        settled, waiting = [], []
+        for delivery in deliveries:
+            if delivery.message is None:
+                continue
+            if outcome.settled(delivery.own):
+                settled.append(delivery)
+            elif worker.queue is None or _is_at_fault(delivery, outcome):
+                failures.append(delivery.message_id)
+            else:
+                waiting.append(delivery)
+        handed_on = await _hand_on(worker, waiting, outcome, last)
+        failures += [delivery.message_id for i, delivery in enumerate(waiting) if i not in handed_on]
+        failures += await recording
+    finally:
         recording.cancel()
-        raise
-    settled, waiting = [], []
-    for delivery in deliveries:
-        if delivery.message is None:
-            continue
-        if outcome.settled(delivery.own):
-            settled.append(delivery)
-        elif worker.queue is None or _is_at_fault(delivery, outcome):
-            failures.append(delivery.message_id)
-        else:
-            waiting.append(delivery)
-    handed_on = await _hand_on(worker, waiting, outcome, last)
-    failures += [delivery.message_id for i, delivery in enumerate(waiting) if i not in handed_on]
     for delivery in settled:
         _note_refused(delivery, outcome)
-    failures += await recording
     failures += await _record_all(worker, settled, last)
     written = sum(outcome.written)
     rejected = sum(len(delivery.rejects) for delivery in deliveries)
@@ -148,12 +147,7 @@ def _read(worker: Worker, record: dict[str, Any], items: Items, failures: list[s
 
 def _is_at_fault(delivery: _Delivery, outcome: Outcome) -> bool:
     """Return whether a message is unfinished through a fault of its own, not for want of time."""
-    return _is_failing(delivery, outcome) and count_in(delivery.attributes, FAILING) >= MAX_FAILING_ROUNDS
-
-
-def _is_failing(delivery: _Delivery, outcome: Outcome) -> bool:
-    """Return whether the last answers to unwritten rows of a message were server errors."""
-    return any(index in delivery.own for index in outcome.failing if not outcome.written[index])
+    return count_in(delivery.attributes, FAILING) >= MAX_FAILING_ROUNDS and outcome.is_failing(delivery.own)
 
 
 def _check_refusals(outcome: Outcome, deliveries: Sequence[_Delivery]) -> None:
@@ -189,18 +183,19 @@ def _rest(delivery: _Delivery, outcome: Outcome) -> Outgoing:
     message, own = delivery.message, delivery.own
     assert message is not None  # noqa: S101 - only a message that was read has items that are not written
     left = [index - own.start for index in outcome.unwritten(own)]
-    failing = _is_failing(delivery, outcome)
-    return rest_of(delivery.record["body"], delivery.attributes, message, left, failing=failing)
+    return rest_of(
+        delivery.record["body"], delivery.attributes, message, left, failing=outcome.is_failing(delivery.own)
+    )
 
 
 def _note_refused(delivery: _Delivery, outcome: Outcome) -> None:
-    """Note the rows that DynamoDB refused as rejects of their message."""
+    """Note the rows of a settled message that DynamoDB refused as its rejects."""
     own, message = delivery.own, delivery.message
-    if message is not None:
-        refused = [(index - own.start, reason) for index, reason in sorted(outcome.refused.items()) if index in own]
-        delivery.rejects += [
-            Reject(message.numbers[i], None, reason, record_of(message.row(i))) for i, reason in refused
-        ]
+    assert message is not None  # noqa: S101 - only a message that was read has items
+    for index in outcome.unwritten(own):
+        place = index - own.start
+        record = record_of(message.row(place))
+        delivery.rejects.append(Reject(message.numbers[place], None, outcome.refused[index], record))
 
 
 async def _record_all(worker: Worker, deliveries: Sequence[_Delivery], last: Deadline) -> list[str]:

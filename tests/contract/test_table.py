@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from engine.aws.table import TableReader, TableWriter
+from engine.aws.table_reader import TableReader
+from engine.aws.table_writer import TableWriter
 from engine.aws.types import BATCH_WRITE_ITEM, DESCRIBE_TABLE, QUERY, SCAN
 from engine.errors import ConfigError, ServiceError, Verdict
 from engine.flow.backoff import NEVER

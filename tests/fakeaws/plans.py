@@ -121,7 +121,7 @@ class WrongChecksum:
 
 @dataclass(frozen=True)
 class CloseAfter:
-    """The work is done and answered; the kept-alive connection is then closed without a word."""
+    """The work is done and answered; the kept-alive connection is then closed silently."""
 
 
 @dataclass(frozen=True)

@@ -40,3 +40,17 @@ def test_cold_start_costs_little_more_than_the_packages_it_needs(handler: str) -
     packages = min(_import("import asyncio, botocore.session, httptools, orjson, uvloop")[0] for _ in range(3))
     whole = min(_import(f"import engine.handlers.{handler}")[0] for _ in range(3))
     assert whole < 2 * packages
+
+
+@pytest.mark.parametrize("handler", ALLOWED)
+def test_garbage_collector_does_not_run_during_a_cold_start(handler: str) -> None:
+    program = f"import gc, engine.handlers.{handler}; print(max(each['collections'] for each in gc.get_stats()[1:]))"
+    before = int(
+        subprocess.run(
+            [sys.executable, "-c", program.replace("engine.handlers." + handler, "json")],
+            check=True,
+            capture_output=True,
+        ).stdout
+    )
+    printed = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True).stdout
+    assert int(printed) == before

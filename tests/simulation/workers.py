@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from engine.aws.queues import QueueSender
-from engine.aws.table import TableWriter
+from engine.aws.table_writer import TableWriter
 from engine.aws.types import BATCH_WRITE_ITEM, DESCRIBE_TABLE, SEND_MESSAGE_BATCH
 from engine.config import WorkerSettings
 from engine.flow.attempts import now
@@ -49,7 +49,6 @@ class Pond:
     returned: int = 0
     rows: int = 0
     messages: int = 0
-    _taken: int = 0
 
     def __post_init__(self) -> None:
         """Make the services."""

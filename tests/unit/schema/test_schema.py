@@ -11,7 +11,7 @@ from engine.errors import BadFile
 from engine.schema.parse import parse_schema
 from tests.builders.samples import PRODUCTS, USERS, schema_of
 
-DOCS = Path(__file__).parents[2] / "docs" / "schema.md"
+DOCS = Path(__file__).parents[3] / "docs" / "schema.md"
 
 
 def sources(header: list[str]) -> dict[str, int | None]:

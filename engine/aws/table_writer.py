@@ -1,4 +1,4 @@
-"""The table: BatchWriteItem until each item is written, refused for good, or time is up; Query and Scan.
+"""Items -> the table: BatchWriteItem until each one is written, refused for good, or time is up.
 
 The caller learns what became of each item. Throttling, in both of its forms, passing faults and broken connections
 only ever delay. A batch that DynamoDB refuses, or that it answers with server errors again and again, is split until
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
 
 import orjson
 
@@ -21,7 +20,6 @@ from engine.flow.gate import MAX_PATIENCE, Gate
 from engine.flow.window import Window
 from engine.items import MAX_BATCH_BYTES, MAX_BATCH_ITEMS, Items, batch_body, batches, canonical_key
 from engine.outcome import Outcome, Parts
-from engine.queries import Attributes
 from engine.schema.model import Schema
 
 MAX_IN_FLIGHT = 160
@@ -31,12 +29,8 @@ event, of which Lambda hands over 6 MB."""
 INITIAL_IN_FLIGHT = 1
 """Shows what a call takes alone, and doubles with each round trip: a quick service is busy after half a dozen."""
 
-
 STUCK = 4
 """Attempts at a batch in a row without any progress before others may use its place while it waits."""
-
-MAX_READ_ATTEMPTS = 5
-"""A client is waiting: an early error is better than a response after the client has given up."""
 
 _ALL_PROCESSED = b'{"UnprocessedItems":{}}'
 
@@ -166,10 +160,7 @@ class TableWriter:
         try:
             reply = await self._lane.call(body, deadline, gate.patience)
         except ServiceError as error:
-            if error.verdict is Verdict.THROTTLE:
-                gate.throttled(sent)
-            elif error.code == "CallTimedOut":
-                gate.timed_out(sent)
+            gate.failed(sent, error)
             raise
         finally:
             gate.ended()
@@ -206,61 +197,3 @@ def _keys_of(reply: bytes) -> list[tuple[str, str]]:
         return [(names[kind], types[names[kind]]) for kind in ("HASH", "RANGE") if kind in names]
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
         raise ServiceError("DescribeTable", "UnreadableReply", 0) from None
-
-
-class Page(NamedTuple):
-    """One page of a Query or Scan; `last_key` is None at the end."""
-
-    items: list[Attributes]
-    last_key: Attributes | None
-
-
-class TableReader:
-    """Reads one table: Query and Scan, each through a lane of its own."""
-
-    def __init__(self, table: str, schema: Schema, query: Caller, scan: Caller) -> None:
-        self._table, self._schema, self._query, self._scan = table, schema, query, scan
-
-    async def query(
-        self, partition: str, deadline: Deadline, *, newest_first: bool, limit: int, start_key: Attributes | None = None
-    ) -> Page:
-        """Return up to `limit` items of one partition key, in the order of the sort key.
-
-        Raises `ServiceError` and `DeadlineExceeded`.
-        """
-        key = self._schema.partition_key
-        request: dict[str, Any] = {
-            "TableName": self._table,
-            "KeyConditionExpression": "#key = :key",
-            "ExpressionAttributeNames": {"#key": key},
-            "ExpressionAttributeValues": {":key": {self._schema.types[key]: partition}},
-            "ScanIndexForward": not newest_first,
-            "Limit": limit,
-        }
-        return await self._page(self._query, request, start_key, deadline)
-
-    async def scan(self, deadline: Deadline, *, limit: int, start_key: Attributes | None = None) -> Page:
-        """Return up to `limit` items of the table, those of one partition key next to each other. Raises as `query`."""
-        return await self._page(self._scan, {"TableName": self._table, "Limit": limit}, start_key, deadline)
-
-    async def _page(
-        self, lane: Caller, request: dict[str, Any], start_key: Attributes | None, deadline: Deadline
-    ) -> Page:
-        if start_key:
-            request["ExclusiveStartKey"] = start_key
-        body = orjson.dumps(request)
-        attempts = Attempts(lane.pause, deadline, MAX_READ_ATTEMPTS)
-        while True:
-            try:
-                return _page_of(await lane.call(body, deadline))
-            except ServiceError as error:
-                attempts.failed(error)
-            await attempts.wait()
-
-
-def _page_of(reply: bytes) -> Page:
-    try:
-        found = orjson.loads(reply)
-        return Page(list(found["Items"]), found.get("LastEvaluatedKey"))
-    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
-        raise ServiceError("Query or Scan", "UnreadableReply", 0) from None
