@@ -29,6 +29,10 @@ MAX_IN_FLIGHT = 32
 INITIAL_IN_FLIGHT = 4
 """Doubles with each round trip. SQS answers many calls at a time, and what is handed on has little time."""
 
+BUSY_IN_FLIGHT = 16
+"""Calls in flight at the most while the processor is busy. Measured with an instant queue, records per CPU-second: 4, 8
+and 16 are equal, 32 is 5% slower, because so many bodies of 600 KB do not fit into the processor's cache."""
+
 MAX_BYTES_IN_FLIGHT = 16 * 1_048_576
 """Bytes of message bodies waiting for SQS's word: 16 full batches."""
 
@@ -40,7 +44,7 @@ class QueueSender:
         self._queue_url = queue_url
         self._lane = lane
         self._max_batch_bytes = max_batch_bytes
-        self._gate = Gate(Window(INITIAL_IN_FLIGHT, MAX_IN_FLIGHT))
+        self._gate = Gate(Window(INITIAL_IN_FLIGHT, MAX_IN_FLIGHT, busy_limit=BUSY_IN_FLIGHT))
 
     @asynccontextmanager
     async def sending(self, deadline: Deadline) -> AsyncIterator[Sending]:

@@ -29,6 +29,10 @@ event, of which Lambda hands over 6 MB."""
 INITIAL_IN_FLIGHT = 1
 """Shows what a call takes alone, and doubles with each round trip: a quick service is busy after half a dozen."""
 
+BUSY_IN_FLIGHT = 32
+"""Calls in flight at the most while the processor is busy: enough to keep it so where calls take no longer than writing
+and reading them."""
+
 STUCK = 4
 """Attempts at a batch in a row without any progress before others may use its place while it waits."""
 
@@ -51,7 +55,7 @@ class TableWriter:
         is_busy: Callable[[], bool] | None = None,
     ) -> None:
         self._table, self._schema, self._lane, self._describe = table, schema, write, describe
-        self._gate = Gate(Window(INITIAL_IN_FLIGHT, MAX_IN_FLIGHT), is_busy)
+        self._gate = Gate(Window(INITIAL_IN_FLIGHT, MAX_IN_FLIGHT, busy_limit=BUSY_IN_FLIGHT), is_busy)
         self._checked = False
 
     async def write(self, items: Items, deadline: Deadline) -> Outcome:

@@ -10,7 +10,7 @@ class Window:
     with each round trip. After that a whole round of successes adds one. A throttled call takes away a third, a slow
     one as much as brings its latency back to the limit; either counts once for all the calls that were in flight
     together, since these carry the same news. Nothing is added
-    to `BUSY_LIMIT` while the processor is busy throughout: more calls in flight would not be faster, and their bodies
+    to `busy_limit` while the processor is busy throughout: more calls in flight would not be faster, and their bodies
     would push each other out of its cache.
 
     A call is slow when it takes more than `SLOW_SECONDS` and more than `SLOW_RATIO` times what a call takes alone:
@@ -20,7 +20,7 @@ class Window:
     still gets many calls at a time.
     """
 
-    __slots__ = ("_credit", "_finding", "alone", "ceiling", "epoch", "floor", "latency", "limit", "slow")
+    __slots__ = ("_credit", "_finding", "alone", "busy_limit", "ceiling", "epoch", "floor", "latency", "limit", "slow")
 
     DECREASE = 0.67
 
@@ -30,14 +30,12 @@ class Window:
     SLOW_RATIO = 2.0
     SLIGHTEST_DECREASE, STEEPEST_DECREASE = 0.8, 0.25
 
-    BUSY_LIMIT = 32  # enough for a whole processor where calls take no longer than writing and reading them
-
     LATENCY_GAIN = 0.2  # weight of the latest call in the running mean
 
-    def __init__(self, initial: int, ceiling: int, floor: int = 1) -> None:
+    def __init__(self, initial: int, ceiling: int, floor: int = 1, *, busy_limit: int | None = None) -> None:
         if not 1 <= floor <= initial <= ceiling:
             raise ValueError(f"a window needs 1 <= floor <= initial <= ceiling, not {floor}, {initial}, {ceiling}")
-        self.limit, self.ceiling, self.floor = initial, ceiling, floor
+        self.limit, self.ceiling, self.floor, self.busy_limit = initial, ceiling, floor, busy_limit or ceiling
         self.epoch = 0
         """Changes with each decrease: what a call that began in an earlier epoch says is known already."""
         self.latency = 0.0
@@ -62,7 +60,7 @@ class Window:
             self.lagged(epoch, seconds)
             return
         self._credit += 1
-        if self.limit >= self.ceiling or seconds > slow / 2 or (busy and self.limit >= self.BUSY_LIMIT):
+        if self.limit >= self.ceiling or seconds > slow / 2 or (busy and self.limit >= self.busy_limit):
             return
         if self._finding or self._credit >= self.limit:
             self.limit += 1

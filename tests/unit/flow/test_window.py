@@ -95,12 +95,12 @@ def test_after_throttling_a_window_of_successes_adds_one_call() -> None:
 
 
 def test_busy_process_adds_no_calls_beyond_what_keeps_it_busy() -> None:
-    window = Window(2, 99)
+    window = Window(2, 99, busy_limit=32)
     for _ in range(99):
         window.succeeded(window.epoch, 0.01, busy=True)
-    assert window.limit == Window.BUSY_LIMIT
+    assert window.limit == window.busy_limit
     window.succeeded(window.epoch, 0.01)
-    assert window.limit == Window.BUSY_LIMIT + 1
+    assert window.limit == window.busy_limit + 1
 
 
 def test_throttled_call_resets_the_count_of_successes() -> None:
