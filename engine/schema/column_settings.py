@@ -12,7 +12,7 @@ from typing import Any, Final
 from engine.exact_json import NumberText
 from engine.schema.columns import NO_VALUES, Column
 from engine.schema.conversions import Binary, Elements, Json
-from engine.schema.dates import OUTPUTS, Dates, needs_first_year, pattern_of
+from engine.schema.dates import OUTPUTS, Dates, form_of, needs_first_year
 from engine.schema.numbers import Numbers, is_number
 from engine.schema.settings import Settings
 from engine.schema.values import NULL, Conversion, Value
@@ -210,17 +210,19 @@ def _numbers(settings: Settings) -> Numbers:
         raise settings.wrong("thousands", f"must differ from the decimal mark {decimal!r}")
     currency = settings.texts("currency", "signs") or ()
     for sign in currency:
-        if re.search(r"[0-9.,+\-]", sign) or sign != sign.strip():
-            raise settings.wrong("currency", f"must not have digits, signs or points, nor blanks around it: {sign!r}")
+        if re.search(r"[0-9+\-\n]", sign) or sign != sign.strip() or sign in (thousands, decimal):
+            raise settings.wrong(
+                "currency", f"must not be a mark, nor have digits, + or -, or blanks around it: {sign!r}"
+            )
     return Numbers(thousands=thousands, decimal=decimal, currency=currency)
 
 
 def _dates(settings: Settings, *, time: bool) -> Dates:
     forms = settings.texts("input", "formats") or ("iso",)
-    patterns = []
+    compiled = []
     for form in forms:
         try:
-            patterns.append(pattern_of(form, time=time))
+            compiled.append(form_of(form, time=time))
         except ValueError as error:
             raise settings.wrong("input", f"{form!r} is not a format: {error}") from None
     first_year = settings.count("first_year")
@@ -234,12 +236,13 @@ def _dates(settings: Settings, *, time: bool) -> Dates:
     if not time and output not in ("iso", "epoch"):
         raise settings.wrong("output", f"must be iso or epoch for type date, not {output!r}")
     return Dates(
-        patterns=tuple(patterns),
+        forms=tuple(compiled),
         output=output,
         zone=_zone(settings),
         time=time,
         first_year=first_year or 0,
         type=OUTPUTS[output],
+        iso=forms == ("iso",),
     )
 
 

@@ -6,11 +6,14 @@ import base64
 import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate, chain
 from typing import Any
+
+import orjson
 
 from engine import exact_json
 from engine.exact_json import NumberText
-from engine.schema.numbers import canonical_numbers, is_number
+from engine.schema.numbers import canonical_numbers
 from engine.schema.values import MAX_DEPTH, MAX_VALUE_CHARACTERS, VARIES, Attribute, Value, attribute_of
 from engine.text import is_text
 
@@ -112,9 +115,23 @@ def _attribute_of_json(text: str) -> Attribute | None:
     if len(text) > MAX_VALUE_CHARACTERS:
         return None
     try:
-        return attribute_of(exact_json.loads(text))
+        return attribute_of(_loads(text))
     except ValueError:
         return None
+
+
+def _loads(text: str) -> Any:
+    """Return what `exact_json.loads` returns, or the same with numbers that print as the text has them.
+
+    If a JSON text is what a serialiser makes of its own value, apart from blanks between its parts, then nothing of it
+    got lost: no name was there twice, and no digit.
+    """
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:  # a number may only be too large for orjson
+        return exact_json.loads(text)
+    compact = text.replace(", ", ",").replace(": ", ":")
+    return value if orjson.dumps(value).decode() == compact else exact_json.loads(text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,9 +157,14 @@ class Elements:
         separator = self.separator
         if separator is None:
             return [None] * len(texts)
-        return [
-            None if len(text) > MAX_VALUE_CHARACTERS else self._of_elements(text.split(separator)) for text in texts
-        ]
+        lists = [text.split(separator) if len(text) <= MAX_VALUE_CHARACTERS else [""] for text in texts]
+        elements = list(chain.from_iterable(lists))
+        if self.trim or self.numbers:
+            elements = list(map(str.strip, elements))
+        # All elements of the column together: converting a few at a time costs more. An empty one may be a missing one.
+        held = canonical_numbers(elements) if self.numbers else [element or None for element in elements]
+        ends = list(accumulate(map(len, lists)))
+        return [self._held(held[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
 
     def nested(self, value: Any) -> Value:
         """Return the elements of a JSON list; empty text, which is no value, for a set without elements."""
@@ -166,17 +188,9 @@ class Elements:
         what = "numbers that DynamoDB can hold" if self.numbers else "texts that are not empty"
         return f"is not a {'set' if self.unique else 'list'} of {what}"
 
-    def _of_elements(self, elements: list[str]) -> Attribute | None:
-        if self.trim or self.numbers:
-            elements = list(map(str.strip, elements))
-        if not all(elements):  # is an element missing, or is it an empty one?
-            return None
-        return self._held(list(map(is_number, elements)) if self.numbers else elements)
-
     def _held(self, elements: Sequence[str | None]) -> Attribute | None:
         if None in elements:
             return None
         if self.unique:
             return {self.type: list(dict.fromkeys(elements))}
-        element = "N" if self.numbers else "S"
-        return {"L": [{element: each} for each in elements]}
+        return {"L": [{"N": each} for each in elements] if self.numbers else [{"S": each} for each in elements]}

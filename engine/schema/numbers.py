@@ -17,6 +17,9 @@ _HELD = Context(prec=38, Emin=-130, Emax=125, traps=[InvalidOperation, Inexact, 
 # Decimals as programs write them, one a line; for their canonical text only zeros at the end have to go. Possessive, so
 # that no state is kept for each of thousands of numbers.
 _PLAIN_LINES = re.compile(r"(?:-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?\n)*+")
+_BLANKS = (" ", "\xa0", "\u202f")
+"""What may stand between a number and its currency: a blank, or one of those at which lines are not broken."""
+
 _MAX_PLAIN = 38
 """Characters: no more digits than DynamoDB holds, whatever the rest is."""
 
@@ -79,6 +82,11 @@ class Numbers:
         """Return the canonical text of each number, None for one that is refused."""
         if self.is_plain:
             return canonical_numbers(texts)
+        lines = "\n".join(texts) + "\n"
+        if lines.count("\n") == len(texts) and re.fullmatch(self._lines(), lines):
+            for mark in (*self._signs(), *(_BLANKS if self.currency else ()), self.thousands or ""):
+                lines = lines.replace(mark, "") if mark else lines
+            return canonical_numbers(lines.replace(self.decimal, ".")[:-1].split("\n"))
         pattern = self._pattern()
         return canonical_numbers([self._plain(text, pattern) for text in texts])
 
@@ -91,18 +99,33 @@ class Numbers:
             return "is not a number that DynamoDB can hold"
         return "is not a number in the declared form that DynamoDB can hold"
 
+    def _signs(self) -> list[str]:
+        """Return the currency signs, longer ones first: one may be the beginning of another."""
+        return sorted(self.currency, key=len, reverse=True)
+
+    def _whole(self) -> str:
+        """Return the expression of digits before the fraction."""
+        if self.thousands is None:
+            return "[0-9]++"
+        # A group may not begin with 0: "0.123" is no whole number.
+        return rf"(?:[1-9][0-9]{{0,2}}(?:{re.escape(self.thousands)}[0-9]{{3}})++(?![0-9])|[0-9]++)"
+
+    def _lines(self) -> str:
+        """Return the expression of numbers one a line, in their most usual form only."""
+        number = rf"{self._whole()}(?:{re.escape(self.decimal)}[0-9]++)?"
+        if not self.currency:
+            return rf"(?:-?{number}\n)*+"
+        sign, blank = "|".join(map(re.escape, self._signs())), f"[{''.join(_BLANKS)}]?"
+        return rf"(?:(?:-?(?:(?:{sign}){blank})?{number}|-?{number}{blank}(?:{sign}))\n)*+"
+
     def _pattern(self) -> re.Pattern[str]:
-        """Return the expression of a number in this form."""
-        whole = "[0-9]++"
-        if self.thousands is not None:
-            # A group may not begin with 0: "0.123" is no whole number.
-            whole = rf"(?P<groups>[1-9][0-9]{{0,2}}(?:{re.escape(self.thousands)}[0-9]{{3}})++)|{whole}"
-        signs = "|".join(map(re.escape, sorted(self.currency, key=len, reverse=True)))
-        before = rf"(?:(?P<before>{signs})\s?(?P<inner>[+-]?))?" if signs else ""
-        after = rf"(?:\s?(?P<after>{signs}))?" if signs else ""
+        """Return the expression of a number in any of its forms."""
+        sign, blank = "|".join(map(re.escape, self._signs())), f"[{''.join(_BLANKS)}]?"
+        before = rf"(?:(?P<before>{sign}){blank}(?P<inner>[+-]?))?" if sign else ""
+        after = rf"(?:{blank}(?P<after>{sign}))?" if sign else ""
         fraction = rf"(?:{re.escape(self.decimal)}(?P<fraction>[0-9]++))?"
         exponent = "(?P<exponent>[eE][+-]?[0-9]{1,4})?"
-        return re.compile(f"(?P<sign>[+-]?){before}(?P<whole>{whole})?{fraction}{exponent}{after}")
+        return re.compile(f"(?P<sign>[+-]?){before}(?P<whole>{self._whole()})?{fraction}{exponent}{after}")
 
     def _plain(self, text: str, pattern: re.Pattern[str]) -> str:
         """Return a number as programs write it; empty if it has another form."""
@@ -112,7 +135,7 @@ class Numbers:
         parts = found.groupdict(default="")
         whole, fraction, exponent = parts["whole"], parts["fraction"], parts["exponent"]
         twice = (parts.get("before") and parts.get("after")) or (parts["sign"] and parts.get("inner"))
-        if twice or not (whole or fraction) or (exponent and parts.get("groups")):
+        if twice or not (whole or fraction) or (exponent and self.thousands and self.thousands in whole):
             return ""
         if self.thousands is not None:
             whole = whole.replace(self.thousands, "")

@@ -52,27 +52,33 @@ class Conversion(Protocol):
         """Return what is wrong with a refused value, without any content: ``is not a number``."""
 
 
-def attribute_of(value: Any, depth: int = MAX_DEPTH) -> Attribute | None:
+def attribute_of(value: Any) -> Attribute | None:
     """Return any JSON value as an attribute value; None if DynamoDB rejects it.
 
-    `value` is what `engine.exact_json.loads` returns.
+    `value` is what `engine.exact_json.loads` returns; a number may also be an int, or a float that prints as its
+    text did.
     """
+    try:
+        return _attribute(value, MAX_DEPTH)
+    except ValueError:
+        return None
+
+
+def _attribute(value: Any, depth: int) -> Attribute:
+    kind = type(value)
+    if kind is str and is_text(value):
+        return {"S": value}
     if value is None:
         return NULL
-    if isinstance(value, bool):
+    if kind is bool:
         return {"BOOL": value}
-    if isinstance(value, dict):
-        if depth < 1 or not all(map(is_text, value)) or "" in value:
-            return None
-        members = {name: attribute_of(each, depth - 1) for name, each in value.items()}
-        return None if None in members.values() else {"M": members}
-    if isinstance(value, list):
-        elements = [attribute_of(each, depth - 1) for each in value] if depth >= 1 else [None]
-        return None if None in elements else {"L": elements}
-    if isinstance(value, NumberText | int):
-        number = is_number(str(value))
-        return None if number is None else {"N": number}
-    return {"S": value} if is_text(value) else None
+    if kind is dict and depth and "" not in value and is_text("".join(value)):
+        return {"M": {name: _attribute(each, depth - 1) for name, each in value.items()}}
+    if kind is list and depth:
+        return {"L": [_attribute(each, depth - 1) for each in value]}
+    if kind in (NumberText, int, float) and (number := is_number(str(value))) is not None:
+        return {"N": number}
+    raise ValueError("nothing that DynamoDB can hold")
 
 
 def is_attribute(value: Any, depth: int = MAX_DEPTH) -> bool:
