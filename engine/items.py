@@ -8,13 +8,14 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import orjson
 
 from engine.identity import ingestion_digits, row_digits
 from engine.messages.message import Message
-from engine.schema.columns import is_number
 from engine.schema.model import Schema
+from engine.schema.numbers import is_number
 
 MAX_BATCH_ITEMS = 25
 """BatchWriteItem: at most 25 put requests in one call."""
@@ -125,6 +126,8 @@ class Items:
         return message, index - own.start
 
     def _key_value(self, message: Message, row: int, name: str) -> str:
+        if name in self._schema.constants:
+            return str(self._schema.constants[name])
         kind = self._schema.generated.get(name)
         if kind is None:
             return str(message.values[message.columns.index(name)][row])
@@ -161,6 +164,8 @@ class Items:
         for name, values in zip(message.columns, message.values, strict=True):
             pieces += [f'{text}{comma}{_name(name)}:{{"{self._type(name)}":"', values]
             text, comma = '"}', ","
+        for name, value in self._constants().items():
+            text += f"{comma}{_name(name)}:{orjson.dumps(value).decode()}"
         for name, kind in self._schema.generated.items():
             start = f'{text}{comma}{_name(name)}:{{"{self._schema.types[name]}":'
             if kind == "version":
@@ -174,22 +179,31 @@ class Items:
         return [*pieces, text + "}}}"]
 
     def _escaped(self, message: Message) -> list[str]:
-        """Make requests of any values: absent ones are left out, and a serialiser escapes what must be."""
+        """Make requests of any values: absent ones are left out, and a serialiser escapes what must be.
+
+        A value that is an attribute value already stays as it is.
+        """
+        constants = self._constants()
         generated = {
             name: self._generated(message, kind, message.numbers) for name, kind in self._schema.generated.items()
         }
+        types = list(map(self._type, message.columns))
         requests = []
         for row in range(len(message.numbers)):
             attributes = {
-                name: {self._type(name): values[row]}
-                for name, values in zip(message.columns, message.values, strict=True)
-                if values[row] is not None
+                name: value if isinstance(value, dict) else {type_: value}
+                for name, type_, value in zip(message.columns, types, message.row(row), strict=True)
+                if value is not None
             }
+            attributes |= constants
             attributes |= {
                 name: {self._schema.types[name]: values[row]} for name, values in generated.items() if values[row]
             }
             requests.append(orjson.dumps({"PutRequest": {"Item": attributes}}).decode())
         return requests
+
+    def _constants(self) -> dict[str, Any]:
+        return {name: {self._schema.types[name]: value} for name, value in self._schema.constants.items()}
 
     def _type(self, name: str) -> str:
         # Columns that the schema does not know are stored as text.

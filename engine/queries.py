@@ -23,8 +23,9 @@ import orjson
 from engine.errors import BadRequest
 from engine.http_events import HttpRequest
 from engine.identity import split_version
-from engine.schema.columns import Column, is_number
+from engine.schema.columns import Column
 from engine.schema.model import Schema
+from engine.schema.numbers import is_number
 
 DEFAULT_LIMIT = 10
 MAX_LIMIT = 1_000
@@ -123,11 +124,12 @@ def _start(parameters: Mapping[str, str], schema: Schema) -> tuple[Attributes | 
 
 
 def _partition(text: str, schema: Schema) -> str:
-    """Clean a key from a path as the column that it comes from is cleaned."""
+    """Clean a key from a path as the column that it comes from is cleaned; converted values are given as stored."""
     name = schema.partition_key
-    column = next((column for column in schema.columns if column.attribute == name), None)
-    if column is None:  # the key is a generated attribute
-        column = Column(name=name, attribute=name, required=True, type=schema.types[name])
+    column = next((column for column in schema.columns if column.attribute == name and column.is_plain), None)
+    if column is None:
+        most = schema.key_limits[name] if schema.types[name] == "S" else None
+        column = Column(name=name, attribute=name, required=True, type=schema.types[name], max_bytes=most)
     bad: dict[int, str] = {}
     value = column.clean([text], bad)[0]
     if bad or not isinstance(value, str):

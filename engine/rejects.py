@@ -15,6 +15,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -130,9 +131,13 @@ def message_part(name: str, rejects: Sequence[Reject]) -> str:
 
 
 def record_of(values: Sequence[Any]) -> str:
-    """Return the cleaned values of a row as the text of a record, for where its original text is not at hand."""
+    """Return the cleaned values of a row as the text of a record, for where its original text is not at hand.
+
+    Attribute values (lists, sets, maps) are written as JSON.
+    """
     text = io.StringIO(newline="")
-    csv.writer(text).writerow(values)
+    fields = (json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value for value in values)
+    csv.writer(text).writerow(fields)
     return text.getvalue().removesuffix("\r\n")
 
 

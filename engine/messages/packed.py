@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -16,6 +16,7 @@ from engine.errors import BadFile, MalformedMessage
 from engine.identity import ObjectVersion
 from engine.messages.message import HAND_ON_BYTES, MAX_ROWS, Message, Outgoing, is_whole, legal_json, text_attribute
 from engine.schema.model import Schema
+from engine.schema.values import TYPED, is_attribute
 
 VERSION = 1
 
@@ -116,6 +117,9 @@ def read_packed(document: dict[str, Any], escaped: bool, schema: Schema) -> Mess
     places = [columns.index(name) for name in schema.keys if name in columns]
     if not all(texts[place] and all(values[place]) for place in places):
         raise MalformedMessage("a row of the packed message has no key")
+    for name, column, is_text in zip(columns, values, texts, strict=True):
+        if not is_text or schema.types.get(name, "S") not in TYPED:
+            _check_values(name, column, schema)
     return Message(
         source=source,
         modified=source.modified,
@@ -127,6 +131,20 @@ def read_packed(document: dict[str, Any], escaped: bool, schema: Schema) -> Mess
         name=f"{span:015d}-{number:06d}",
         clean=not escaped and all(texts),
     )
+
+
+_KINDS: Final = {str, bool, type(None), dict}
+
+
+def _check_values(name: str, values: Sequence[Any], schema: Schema) -> None:
+    """Raise `MalformedMessage` if a value of a column is nothing that an item can have."""
+    kinds = set(map(type, values))
+    if not kinds <= _KINDS:
+        raise MalformedMessage("a value of the packed message is neither text, boolean, null nor an attribute value")
+    if dict in kinds and not all(is_attribute(value) for value in values if isinstance(value, dict)):
+        raise MalformedMessage("a value of the packed message is an object, but not an attribute value of DynamoDB")
+    if schema.types.get(name, "S") not in TYPED and not kinds <= {dict, type(None)}:
+        raise MalformedMessage("a value of the packed message is not an attribute value, as its column's type needs it")
 
 
 def _field(fields: dict[str, Any], name: str, where: str = "") -> Any:
@@ -164,8 +182,9 @@ def _source(about: Any) -> ObjectVersion:
 def _columns(columns: Any, schema: Schema) -> list[str]:
     if not isinstance(columns, list) or not columns or set(map(type, columns)) != {str}:
         raise MalformedMessage("columns of the packed message is not a list of names")
-    attributes = {*columns, *schema.generated}
-    if len(attributes) != len(columns) + len(schema.generated):
+    added = {*schema.generated, *schema.constants}
+    attributes = {*columns, *added}
+    if len(attributes) != len(columns) + len(added):
         raise MalformedMessage(
             f"the packed message has a column twice, or one that the schema {schema.collection} generates"
         )

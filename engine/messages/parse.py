@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import orjson
 
+from engine import exact_json
 from engine.errors import MalformedMessage
 from engine.messages.message import Message, Refused, is_packed
 from engine.messages.packed import read_packed
@@ -31,11 +31,17 @@ def parse_message(
     if is_packed(document, schema):
         # Without a backslash in the body, no string in it has an escape.
         return read_packed(document, "\\" in body, schema)
-    if any(isinstance(value, float) for value in document.values()):
+    inexact = [name for name, value in document.items() if _is_inexact(name, value, schema)]
+    if inexact:
         # orjson turns each number that is not a 64-bit integer into a float, which would change it.
         try:
-            exact = json.loads(body, parse_int=str, parse_float=str)
-        except RecursionError:
-            raise MalformedMessage("the body is nested too deeply") from None
-        document |= {name: exact[name] for name, value in document.items() if isinstance(value, float)}
+            exact = exact_json.loads(body)
+            document |= {name: exact[name] for name in inexact}
+        except ValueError:
+            raise MalformedMessage("the body is nested too deeply, or a name in it occurs twice") from None
     return read_plain(document, attributes, message_id, sent, schema)
+
+
+def _is_inexact(name: str, value: Any, schema: Schema) -> bool:
+    """Return whether a field may have numbers that are not as they were sent."""
+    return isinstance(value, float) or (isinstance(value, dict | list) and schema.takes_nested(name))

@@ -13,6 +13,7 @@ from engine.identity import ObjectVersion
 from engine.messages.message import Message, Outgoing, Refused, is_packed, is_row_number, legal_json, text_attribute
 from engine.schema.columns import Column
 from engine.schema.model import Schema
+from engine.schema.values import NULL
 
 PLAIN_FIELDS = ("processedAt", "rowNumber")
 """Fields of a plain message that are not columns."""
@@ -23,7 +24,7 @@ _ATTRIBUTE_NAME = re.compile(r"[A-Za-z0-9_-]{1,256}")
 
 
 class PlainPacker:
-    """Makes one plain message of each row, for ``RECORDS_PER_MESSAGE=1``.
+    """Makes one plain message of each row, for ``RECORDS_PER_MESSAGE=1`` and schemas with `Schema.is_plain`.
 
     The attribute `modified` carries the object's LastModified, so that a second run writes the same items here too; a
     message without it gets the time at which SQS accepted it.
@@ -32,7 +33,10 @@ class PlainPacker:
     def __init__(self, source: ObjectVersion, schema: Schema, columns: Sequence[str], *, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         names = {column.attribute: column.name for column in schema.columns}
-        self._names = [names.get(column, column) for column in columns]
+        # Computed attributes are left out: the worker computes them again.
+        computed = {each.attribute.attribute for each in schema.computed}
+        self._places = [place for place, column in enumerate(columns) if column not in computed]
+        self._names = [names.get(columns[place], columns[place]) for place in self._places]
         taken = "v" if is_packed(self._names, schema) else next((n for n in PLAIN_FIELDS if n in self._names), None)
         if taken:
             raise BadFile(f"the column {taken!r} cannot go into plain messages, where that name means something else")
@@ -51,8 +55,12 @@ class PlainPacker:
         """Take more rows ``(number, value, …)``; return their messages, and the numbers of rows that fit into none."""
         messages, oversize = [], []
         for number, *values in rows:
-            pairs = zip(self._names, values, strict=True)
-            fields = {name: value for name, value in pairs if value is not None and value != self._left_out.get(name)}
+            pairs = zip(self._names, map(values.__getitem__, self._places), strict=True)
+            fields = {
+                name: value
+                for name, value in pairs
+                if value is not None and value != NULL and value != self._left_out.get(name)
+            }
             body = legal_json(orjson.dumps({**fields, "processedAt": processed_at, "rowNumber": number}))
             attributes = self._attributes
             if self._key is not None:
@@ -78,15 +86,17 @@ def read_plain(
         raise MalformedMessage("rowNumber is not a whole number")
     fields = {name: value for name, value in document.items() if name not in PLAIN_FIELDS}
     nested = [name for name, value in fields.items() if isinstance(value, dict | list)]
-    if nested:
-        if schema.unknown_columns != "ignore" or schema.knows_any(nested):
+    for name in nested:
+        if schema.takes_nested(name):
+            continue
+        if schema.unknown_columns != "ignore" or schema.knows_any([name]):
             return Refused(number, "a field of the plain message is neither text, number, boolean nor null")
-        fields = {name: value for name, value in fields.items() if not isinstance(value, dict | list)}
+        del fields[name]
     try:
-        plan = schema.plan(list(fields))
+        plan = schema.plan(list(fields), "message")
     except BadFile as error:
         return Refused(number, str(error).replace("the header", "the plain message"))
-    rows, bad = plan.clean([number], [[_plain_text(value) for value in fields.values()]])
+    rows, bad = plan.clean([number], [list(fields.values())])
     if bad:
         return Refused(number, bad[0])
     modified, ingestion = _attribute(attributes, "modified"), _attribute(attributes, "ingestion")
@@ -110,15 +120,7 @@ def _attribute(attributes: dict[str, Any], name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _plain_text(value: Any) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
-
-
 def _survives(column: Column) -> bool:
     """Return whether a column's default passes the column's own checks unchanged."""
     bad: dict[int, str] = {}
-    return column.default is None or (
-        list(column.clean([_plain_text(column.default)], bad)) == [column.default] and not bad
-    )
+    return column.default is None or (list(column.clean_json([column.default], bad)) == [column.default] and not bad)

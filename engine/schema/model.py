@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 from engine.errors import BadFile
-from engine.schema.columns import Column, RowPlan
+from engine.schema.columns import NO_VALUES, Column
+from engine.schema.computed import Computed
+from engine.schema.plan import RowPlan
+from engine.schema.values import VARIES, Value
 
 GENERATED_KINDS: Final[Mapping[str, str]] = {
     "version": "N",
@@ -27,8 +30,14 @@ uploads, and is the same on each attempt. `expires_at` is present only where REC
 MAX_STORED_COLUMNS = 16_384
 """Unknown columns that can be stored: as many as a spreadsheet has. Each costs memory and time."""
 
+NAMELESS = "column_"
+"""Prefix of the attribute that a column without a name is stored under: its place follows."""
+
 MAX_ATTRIBUTE_NAME_BYTES = 65_535
 """DynamoDB quota: the name of an attribute that is not a key has at most 64 KB, here one byte less."""
+
+Origin = Literal["csv", "json", "message"]
+"""Where rows come from: a CSV file, a file of JSON lines, or a plain message. It decides how columns are found."""
 
 # DynamoDB quotas: a partition key value has 1 to 2,048 bytes, a sort key value 1 to 1,024.
 MAX_PARTITION_KEY_BYTES = 2_048
@@ -48,7 +57,16 @@ class Schema:
     unknown_columns: str
     generated: Mapping[str, str]
     types: Mapping[str, str] = field(repr=False)
-    """DynamoDB type of each attribute, columns and generated ones alike."""
+    """DynamoDB type of each attribute, wherever it comes from; `VARIES` where each value has its own."""
+    computed: tuple[Computed, ...] = ()
+    constants: Mapping[str, str | bool] = field(default_factory=dict)
+    """Attributes that are the same in each item: text, a number in canonical decimal text, or a boolean."""
+    conflict: str = "replace"
+    """What becomes of an item that is already there: "replace" it, or keep the "newest" by `version`."""
+    null_values: frozenset[str] = NO_VALUES
+    """Texts that mean "no value" in columns that the schema does not know, if those are stored."""
+    empty: Value = None
+    """What an empty value of such a column becomes."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -60,37 +78,31 @@ class Schema:
         """The most UTF-8 bytes that the value of each key attribute may have."""
         return dict(zip(self.keys, (MAX_PARTITION_KEY_BYTES, MAX_SORT_KEY_BYTES), strict=False))
 
+    @property
+    def is_plain(self) -> bool:
+        """Return whether plain messages can carry its rows: cleaned values can be cleaned again and stay the same."""
+        return all(column.is_plain for column in self.columns)
+
     def knows_any(self, names: Iterable[str]) -> bool:
         """Return whether a header with these names has a column of the schema."""
         known = {alias for column in self.columns for alias in column.header_names}
         return any(name.strip().casefold() in known for name in names)
 
-    def plan(self, header: Sequence[str]) -> RowPlan:
+    def takes_nested(self, name: str) -> bool:
+        """Return whether a field of that name may be a JSON list or object."""
+        folded = name.strip().casefold()
+        column = next((column for column in self.columns if folded in column.header_names), None)
+        return column is not None and column.type in ("L", "SS", "NS", VARIES)
+
+    def plan(self, header: Sequence[str], origin: Origin = "csv") -> RowPlan:
         """Match a header to the columns (trimmed, ignoring case) and return how to clean its rows.
 
         Raises `BadFile` if a required column is missing, a column occurs twice, or an unknown one is not allowed. The
         error names columns of the schema only, and others by their place: a file without a header has data there.
         """
         names = [name.strip() for name in header]
-        by_name = {alias: column for column in self.columns for alias in column.header_names}
-        sources: dict[Column, int] = {}
-        extras: list[tuple[str, int]] = []
-        for index, name in enumerate(names):
-            column = by_name.get(name.casefold())
-            if column is None:
-                extras += self._extra(name, index)
-            elif column in sources:
-                raise BadFile(
-                    f"the header has the column {column.name} twice: in places {sources[column] + 1} and {index + 1}"
-                )
-            else:
-                sources[column] = index
-        missing = [column.name for column in self.columns if column.required and column not in sources]
-        if missing:
-            raise BadFile(
-                f"the header lacks the required column{'s' * (len(missing) > 1)} {', '.join(missing)}: "
-                + _what_may_be_wrong(names, [column.name for column in sources])
-            )
+        sources, extras = self._sources(names, origin)
+        self._check_missing(names, sources)
         stored = [name for name, _ in extras]
         if len(stored) > MAX_STORED_COLUMNS:
             raise BadFile(
@@ -99,16 +111,69 @@ class Schema:
             )
         if len(set(stored)) != len(stored):
             raise BadFile("the header has an unknown column twice, which cannot be stored under one name")
-        extra_columns = [(Column(name=name, attribute=name), index) for name, index in extras]
+        extra_columns = [(self._stored(name, index), index) for name, index in extras]
         known = [(column, sources.get(column)) for column in self.columns]
-        return RowPlan(width=len(names), columns=(*known, *extra_columns))
+        used = {*sources.values(), *(index for _, index in extras)}
+        # Only where a column is found by its name, the others are certainly names.
+        named = any(column.place is None or origin != "csv" for column in sources)
+        return RowPlan(
+            width=len(names),
+            columns=(*known, *extra_columns),
+            computed=self.computed,
+            json=origin != "csv",
+            ignored=tuple(
+                name if named and name else index + 1 for index, name in enumerate(names) if index not in used
+            ),
+            absent=tuple(column.name for column in self.columns if column not in sources),
+        )
+
+    def _sources(self, names: list[str], origin: Origin) -> tuple[dict[Column, int], list[tuple[str, int]]]:
+        """Return the index of each column, and name and index of unknown columns that are stored."""
+        by_name: dict[str, Column] = {}
+        by_index: dict[int, Column] = {}
+        for column in self.columns:
+            if column.place is not None and origin == "csv":
+                by_index[column.place - 1] = column
+            elif column.path and origin == "json":
+                by_name[".".join(column.path).casefold()] = column
+            else:
+                by_name |= dict.fromkeys(column.header_names, column)
+        sources: dict[Column, int] = {}
+        extras: list[tuple[str, int]] = []
+        for index, name in enumerate(names):
+            found = by_index.get(index) or by_name.get(name.casefold())
+            if found is None:
+                extras += self._extra(name, index)
+            elif found in sources:
+                raise BadFile(
+                    f"the header has the column {found.name} twice: in places {sources[found] + 1} and {index + 1}"
+                )
+            else:
+                sources[found] = index
+        return sources, extras
+
+    def _check_missing(self, names: list[str], sources: Mapping[Column, int]) -> None:
+        missing = [column for column in self.columns if column.required and column not in sources]
+        if missing:
+            what = ", ".join(
+                column.name if column.place is None else f"{column.name} (place {column.place})" for column in missing
+            )
+            raise BadFile(
+                f"the header lacks the required column{'s' * (len(missing) > 1)} {what}: "
+                + _what_may_be_wrong(names, [column.name for column in sources])
+            )
+        needed = {name: computed.attribute.name for computed in self.computed for name in computed.columns}
+        for column in self.columns:
+            if column.name in needed and column not in sources and column.default is None:
+                raise BadFile(f"the header lacks the column {column.name}: {needed[column.name]} is computed from it")
 
     def _extra(self, name: str, index: int) -> list[tuple[str, int]]:
         if self.unknown_columns == "fail":
             what = "an unknown column" if name else "a column without a name"
             raise BadFile(f"the header has {what} in place {index + 1}, and the schema allows none")
-        if self.unknown_columns == "ignore" or not name:
+        if self.unknown_columns == "ignore":
             return []
+        name = name or f"{NAMELESS}{index + 1}"
         if name in self.types:
             raise BadFile(f"the column in place {index + 1} cannot be stored: the schema uses its name for another")
         if len(name.encode()) > MAX_ATTRIBUTE_NAME_BYTES:
@@ -117,6 +182,12 @@ class Schema:
                 f"{MAX_ATTRIBUTE_NAME_BYTES:,} bytes, the limit for an attribute's name"
             )
         return [(name, index)]
+
+    def _stored(self, name: str, index: int) -> Column:
+        # Reasons must not have its name, which may be data of a file without a header.
+        return Column(
+            name=f"the column in place {index + 1}", attribute=name, null_values=self.null_values, empty=self.empty
+        )
 
 
 def _what_may_be_wrong(names: list[str], known: list[str]) -> str:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from engine.errors import SchemaError
-from engine.schema.columns import Column, is_number
+from engine.schema.column_settings import EMPTY, MAX_KEY_ATTRIBUTE_BYTES, Usual, read_column
+from engine.schema.columns import NO_VALUES, Column
+from engine.schema.computed import Computed, parse_template
 from engine.schema.model import GENERATED_KINDS, MAX_PARTITION_KEY_BYTES, MAX_SORT_KEY_BYTES, Schema
+from engine.schema.numbers import is_number
+from engine.schema.settings import Settings
 
 # The time of packing differs between attempts, a plain message knows neither object nor ingestion, and an expiry time
 # exists only if RECORD_TTL_DAYS is set.
@@ -17,7 +22,10 @@ _KEY_KINDS = ("version", "row_number", "modified")
 
 _UNKNOWN_POLICIES = ("ignore", "store", "fail")
 
-_MAX_ATTRIBUTE_NAME_BYTES = 255
+_CONFLICTS = ("replace", "newest")
+
+MAX_CONSTANT_BYTES = 1_024
+"""Limit for the text of a constant: each item repeats it."""
 
 _COLLECTION = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
@@ -25,7 +33,7 @@ _COLLECTION = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 def parse_schema(text: str, source: str) -> Schema:
     """Compile the TOML `text` of a schema; `source` names it in errors. Raises `SchemaError`."""
     try:
-        document = tomllib.loads(text)
+        document = tomllib.loads(text, parse_float=Decimal)  # exactly as it is written
     except ValueError as error:  # TOMLDecodeError is one; a number of thousands of digits is another
         raise SchemaError(source, "(file)", f"is not valid TOML: {error}") from None
     return _SchemaReader(source).read(document)
@@ -38,34 +46,46 @@ class _SchemaReader:
         self._source = source
 
     def read(self, document: dict[str, Any]) -> Schema:
-        self._only(document, "", {"version", "collection", "unknown_columns", "key", "columns", "generated"})
+        self._only(document, "", {
+            "version", "collection", "unknown_columns", "null_values", "empty", "conflict", "key", "columns",
+            "computed", "constants", "generated",
+        })  # fmt: skip
         if document.get("version") != 1:
             raise self._wrong("version", f"must be 1, not {document.get('version')!r}")
         collection = self._text(document, "", "collection")
         if not _COLLECTION.fullmatch(collection):
             raise self._wrong("collection", f"must be lower-case letters, digits, - and _, not {collection!r}")
-        unknown = document.get("unknown_columns", "ignore")
-        if unknown not in _UNKNOWN_POLICIES:
-            raise self._wrong("unknown_columns", f"must be one of {', '.join(_UNKNOWN_POLICIES)}, not {unknown!r}")
+        unknown = self._choice(document, "unknown_columns", _UNKNOWN_POLICIES)
         key = self._table(document, "key")
         self._only(key, "key.", {"partition", "sort"})
         partition = self._text(key, "key.", "partition")
         sort = self._text(key, "key.", "sort") if "sort" in key else None
+        if sort == partition:
+            raise self._wrong("key.sort", "must not be the partition key again")
+        limits = {partition: MAX_PARTITION_KEY_BYTES, sort: MAX_SORT_KEY_BYTES}
+        key_limits = {name: most for name, most in limits.items() if name is not None}
         generated = self._generated(document.get("generated", {}))
         tables = self._table(document, "columns")
         if not tables:
             raise self._wrong("columns", "must name at least one column")
-        columns = tuple(self._column(name, table, partition, sort) for name, table in tables.items())
-        self._no_clashes(columns, generated)
-        types = {column.attribute: column.type for column in columns} | {
-            name: GENERATED_KINDS[kind] for name, kind in generated.items()
-        }
-        self._key(f"key.partition = {partition!r}", partition, columns, generated)
-        if sort is not None:
-            if sort == partition:
-                raise self._wrong("key.sort", "must not be the partition key again")
-            self._key(f"key.sort = {sort!r}", sort, columns, generated)
-        return Schema(
+        usual = Usual(
+            null_values=self._null_values(document),
+            empty=self._choice(document, "empty", tuple(EMPTY)),
+            key_limits=key_limits,
+        )
+        columns = tuple(
+            read_column(Settings(self._source, f"columns.{name}", table), name, usual) for name, table in tables.items()
+        )
+        computed = self._computed(document.get("computed", {}), columns, key_limits)
+        constants = self._constants(document.get("constants", {}), key_limits)
+        self._no_clashes(columns, computed, constants, generated)
+        types = (
+            {column.attribute: column.type for column in columns}
+            | {each.attribute.attribute: "S" for each in computed}
+            | {name: type_ for name, (type_, _) in constants.items()}
+            | {name: GENERATED_KINDS[kind] for name, kind in generated.items()}
+        )
+        schema = Schema(
             source=self._source,
             collection=collection,
             partition_key=partition,
@@ -74,85 +94,32 @@ class _SchemaReader:
             unknown_columns=unknown,
             generated=generated,
             types=types,
+            computed=computed,
+            constants={name: value for name, (_, value) in constants.items()},
+            conflict=self._conflict(document, generated),
+            null_values=frozenset(usual.null_values) or NO_VALUES,
+            empty=EMPTY[usual.empty],
         )
+        self._keys(schema)
+        return schema
 
-    def _column(self, name: str, table: Any, partition: str, sort: str | None) -> Column:
-        where = f"columns.{name}"
-        if not isinstance(table, dict):
-            raise self._wrong(where, "must be a table of settings")
-        allowed = {
-            "attribute", "aliases", "required", "trim", "lower", "type", "default", "max_length", "pattern"
-        }  # fmt: skip
-        self._only(table, f"{where}.", allowed)
-        attribute, aliases = self._names(where, name, table)
-        flags = {flag: self._flag(where, table, flag) for flag in ("required", "trim", "lower")}
-        type_ = table.get("type", "S")
-        if type_ not in ("S", "N", "BOOL"):
-            raise self._wrong(f"{where}.type", f"must be S, N or BOOL, not {type_!r}")
-        if flags["lower"] and type_ != "S":
-            raise self._wrong(f"{where}.lower", "makes sense for type S only")
-        max_length = table.get("max_length")
-        if max_length is not None and (
-            not isinstance(max_length, int) or isinstance(max_length, bool) or max_length < 1
-        ):
-            raise self._wrong(f"{where}.max_length", f"must be a whole number above 0, not {max_length!r}")
-        if flags["required"] and "default" in table:
-            raise self._wrong(f"{where}.default", "a required column cannot have a default")
-        max_bytes = {partition: MAX_PARTITION_KEY_BYTES, sort: MAX_SORT_KEY_BYTES}.get(attribute)
-        return Column(
-            name=name,
-            attribute=attribute,
-            aliases=aliases,
-            type=type_,
-            default=self._default(where, type_, table.get("default")),
-            max_length=max_length,
-            max_bytes=max_bytes if type_ == "S" else None,
-            pattern=self._pattern(where, table.get("pattern")),
-            **flags,
-        )
+    def _choice(self, document: Mapping[str, Any], name: str, choices: tuple[str, ...]) -> str:
+        value = document.get(name, choices[0])
+        if value not in choices:
+            raise self._wrong(name, f"must be one of {', '.join(choices)}, not {value!r}")
+        return str(value)
 
-    def _names(self, where: str, name: str, table: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
-        if not name.strip() or name != name.strip():
-            raise self._wrong(where, "a column's name must not be empty or have blanks around it")
-        attribute = table.get("attribute", name)
-        if not isinstance(attribute, str) or not 0 < len(attribute.encode()) <= _MAX_ATTRIBUTE_NAME_BYTES:
-            raise self._wrong(
-                f"{where}.attribute", f"must be a text of 1 to {_MAX_ATTRIBUTE_NAME_BYTES} bytes, not {attribute!r}"
-            )
-        aliases = table.get("aliases", [])
-        if not isinstance(aliases, list) or not all(isinstance(alias, str) and alias.strip() for alias in aliases):
-            raise self._wrong(f"{where}.aliases", f"must be a list of names, not {aliases!r}")
-        return attribute, tuple(aliases)
+    def _null_values(self, document: Mapping[str, Any]) -> tuple[str, ...]:
+        values = document.get("null_values", [])
+        if not isinstance(values, list) or not all(isinstance(each, str) and each.strip() for each in values):
+            raise self._wrong("null_values", f"must be a list of texts, not {values!r}")
+        return tuple(values)
 
-    def _flag(self, where: str, table: dict[str, Any], flag: str) -> bool:
-        value = table.get(flag, False)
-        if not isinstance(value, bool):
-            raise self._wrong(f"{where}.{flag}", f"must be true or false, not {value!r}")
-        return value
-
-    def _default(self, where: str, type_: str, default: Any) -> str | bool | None:
-        if default is None:
-            return None
-        if type_ == "BOOL" and isinstance(default, bool):
-            return default
-        if type_ == "S" and isinstance(default, str) and default:
-            return default
-        if type_ == "N" and not isinstance(default, bool) and isinstance(default, int | str):
-            number = is_number(str(default))
-            if number is not None:
-                return number
-        hint = {"S": "a text that is not empty", "N": "a whole number, or a number in quotes", "BOOL": "true or false"}
-        raise self._wrong(f"{where}.default", f"must be {hint[type_]} for type {type_}, not {default!r}")
-
-    def _pattern(self, where: str, pattern: Any) -> re.Pattern[str] | None:
-        if pattern is None:
-            return None
-        if not isinstance(pattern, str):
-            raise self._wrong(f"{where}.pattern", f"must be a text, not {pattern!r}")
-        try:
-            return re.compile(pattern)
-        except (re.error, OverflowError, RecursionError) as error:
-            raise self._wrong(f"{where}.pattern", f"is not a valid regular expression: {error}") from None
+    def _conflict(self, document: Mapping[str, Any], generated: Mapping[str, str]) -> str:
+        conflict = self._choice(document, "conflict", _CONFLICTS)
+        if conflict == "newest" and "version" not in generated.values():
+            raise self._wrong("conflict", "can be newest only with a generated attribute of kind version")
+        return conflict
 
     def _generated(self, table: Any) -> dict[str, str]:
         if not isinstance(table, dict):
@@ -164,29 +131,109 @@ class _SchemaReader:
                 raise self._wrong(f"generated.{name}", f"must be one of {', '.join(GENERATED_KINDS)}, not {kind!r}")
         return dict(table)
 
-    def _no_clashes(self, columns: tuple[Column, ...], generated: Mapping[str, str]) -> None:
+    def _computed(self, table: Any, columns: tuple[Column, ...], key_limits: Mapping[str, int]) -> tuple[Computed, ...]:
+        if not isinstance(table, dict):
+            raise self._wrong("computed", "must be a table of attribute = template")
+        by_name = {column.name: column for column in columns}
+        result = []
+        for name, template in table.items():
+            where = f"computed.{name}"
+            self._attribute_name(where, name)
+            if not isinstance(template, str):
+                raise self._wrong(where, f"must be a text, not {template!r}")
+            try:
+                form, parts = parse_template(template)
+            except ValueError as error:
+                raise self._wrong(where, f"is not a template: {error}") from None
+            for part in parts:
+                if part not in by_name:
+                    raise self._wrong(where, f"{part!r} is the name of no column")
+                if by_name[part].type not in ("S", "N", "BOOL"):
+                    raise self._wrong(where, f"the column {part!r} has values that are neither text nor numbers")
+            if name in key_limits and "%s%s" in form.replace("%%", ""):
+                raise self._wrong(where, "a key needs a text between two columns, or two rows could have one key")
+            attribute = Column(name=name, attribute=name, max_bytes=key_limits.get(name))
+            result.append(Computed(attribute, form, parts))
+        return tuple(result)
+
+    def _constants(self, table: Any, key_limits: Mapping[str, int]) -> dict[str, tuple[str, str | bool]]:
+        """Return the DynamoDB type and the value of each constant."""
+        if not isinstance(table, dict):
+            raise self._wrong("constants", "must be a table of attribute = value")
+        result: dict[str, tuple[str, str | bool]] = {}
+        for name, value in table.items():
+            where = f"constants.{name}"
+            self._attribute_name(where, name)
+            if isinstance(value, bool):
+                result[name] = ("BOOL", value)
+            elif isinstance(value, str) and len(value.encode()) <= min(
+                MAX_CONSTANT_BYTES, key_limits.get(name, MAX_CONSTANT_BYTES)
+            ):
+                result[name] = ("S", value)
+            elif isinstance(value, int | Decimal) and (number := is_number(str(value))) is not None:
+                result[name] = ("N", number)
+            else:
+                raise self._wrong(
+                    where,
+                    f"must be a text of at most {MAX_CONSTANT_BYTES:,} bytes, a number that DynamoDB can hold, true or "
+                    "false",
+                )
+        return result
+
+    def _attribute_name(self, where: str, name: str) -> None:
+        if not 0 < len(name.encode()) <= MAX_KEY_ATTRIBUTE_BYTES:
+            raise self._wrong(where, f"an attribute's name must have 1 to {MAX_KEY_ATTRIBUTE_BYTES} bytes")
+
+    def _no_clashes(
+        self,
+        columns: tuple[Column, ...],
+        computed: tuple[Computed, ...],
+        constants: Mapping[str, Any],
+        generated: Mapping[str, str],
+    ) -> None:
         headers: dict[str, str] = {}
+        places: dict[int, str] = {}
+        paths: dict[tuple[str, ...], str] = {}
         attributes: set[str] = set(generated)
+        taken = "the attribute {!r} is already taken".format
         for column in columns:
+            where = f"columns.{column.name}"
             for header in column.header_names:
                 if headers.setdefault(header, column.name) != column.name:
-                    raise self._wrong(f"columns.{column.name}", f"{header!r} already names {headers[header]!r}")
+                    raise self._wrong(where, f"{header!r} already names {headers[header]!r}")
+            if column.place and places.setdefault(column.place, column.name) != column.name:
+                raise self._wrong(f"{where}.place", f"is already that of {places[column.place]!r}")
+            if column.path and paths.setdefault(column.path, column.name) != column.name:
+                raise self._wrong(f"{where}.path", f"is already that of {paths[column.path]!r}")
             if column.attribute in attributes:
-                raise self._wrong(f"columns.{column.name}", f"the attribute {column.attribute!r} is already taken")
+                raise self._wrong(where, taken(column.attribute))
             attributes.add(column.attribute)
+        for table, names in (("computed", [each.attribute.name for each in computed]), ("constants", constants)):
+            for name in names:
+                if name in attributes:
+                    raise self._wrong(f"{table}.{name}", taken(name))
+                attributes.add(name)
 
-    def _key(self, where: str, name: str, columns: tuple[Column, ...], generated: Mapping[str, str]) -> None:
-        if name in generated:
-            if generated[name] not in _KEY_KINDS:
+    def _keys(self, schema: Schema) -> None:
+        names = {"partition": schema.partition_key, "sort": schema.sort_key}
+        for place, name in names.items():
+            if name is not None:
+                self._key(f"key.{place} = {name!r}", name, schema)
+        if all(name in schema.constants for name in schema.keys):
+            raise self._wrong("key", "is a constant: all rows would be one item")
+
+    def _key(self, where: str, name: str, schema: Schema) -> None:
+        if name in schema.generated:
+            if schema.generated[name] not in _KEY_KINDS:
                 kinds = ", ".join(_KEY_KINDS)
                 raise self._wrong(where, f"must be the same each time and always there; of what is generated: {kinds}")
             return
-        column = next((column for column in columns if column.attribute == name), None)
-        if column is None:
-            raise self._wrong(where, "is the attribute of no column and not generated")
-        if not column.required:
+        if name not in schema.types:
+            raise self._wrong(where, "is the attribute of no column and not generated, computed or constant")
+        column = next((column for column in schema.columns if column.attribute == name), None)
+        if column is not None and not column.required:
             raise self._wrong(where, f"the column {column.name!r} must be required, since each item needs its key")
-        if column.type == "BOOL":
+        if schema.types[name] not in ("S", "N") or schema.constants.get(name) == "":
             raise self._wrong(where, "a key must be of type S or N")
 
     def _only(self, table: Mapping[str, Any], prefix: str, allowed: set[str]) -> None:

@@ -11,9 +11,11 @@ from engine.schema.model import Schema
 from engine.schema.parse import parse_schema
 
 PRODUCTS_TOML = Path(__file__).parents[1] / "schemas" / "products.toml"
+ORDERS_TOML = PRODUCTS_TOML.with_name("orders.toml")
 
 USERS = parse_schema(PACKAGED_SCHEMA.read_text("utf-8"), "users.toml")
 PRODUCTS = parse_schema(PRODUCTS_TOML.read_text("utf-8"), "products.toml")
+ORDERS = parse_schema(ORDERS_TOML.read_text("utf-8"), "orders.toml")
 
 SOURCE = ObjectVersion("b", "uploads/users.csv", None, "0123abcd", 1_775_260_800)
 PROCESSED_AT = "2026-04-04T00:00:01.234Z"

@@ -13,8 +13,8 @@ from engine.messages.message import Message, Outgoing, Refused
 from engine.messages.packed import Packer
 from engine.messages.parse import parse_message
 from engine.messages.plain import PlainPacker
-from engine.schema.columns import RowPlan
 from engine.schema.model import Schema
+from engine.schema.plan import RowPlan
 from tests.builders.samples import PROCESSED_AT, PRODUCTS, SOURCE, USERS, rows_of, schema_of
 from tests.builders.texts import LEGAL, texts
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.schema.columns import Column, RowPlan
+from engine.schema.columns import Column
+from engine.schema.plan import RowPlan
 from tests.builders.choices import choices
 from tests.builders.samples import PRODUCTS, USERS, schema_of
 from tests.builders.texts import texts

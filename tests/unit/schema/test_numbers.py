@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from engine.schema.columns import is_number
+from engine.schema.numbers import is_number
 
 EXACT = Context(prec=10_000, Emin=-99_999, Emax=99_999)
 CANONICAL = re.compile(r"0|-?(0|[1-9][0-9]*)(\.[0-9]*[1-9])?")

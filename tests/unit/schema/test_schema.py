@@ -89,8 +89,8 @@ def test_header_that_does_not_match_is_a_bad_file(header: list[str], text: str) 
 
 def test_unknown_columns_are_stored_under_their_names() -> None:
     plan = PRODUCTS.plan([" Colour ", "article", "price", "", "colour"])
-    assert plan.attributes[-2:] == ("Colour", "colour")
-    assert plan.clean([1], [["red", "A", "1", "no name", ""]])[0][0][-2:] == ("red", None)
+    assert plan.attributes[-3:] == ("Colour", "column_4", "colour")
+    assert plan.clean([1], [["red", "A", "1", "no name", ""]])[0][0][-3:] == ("red", "no name", None)
 
 
 @pytest.mark.parametrize(

@@ -75,8 +75,8 @@ WRONG = [
     ("[columns.other]", "[columns.other]\ntrim = 1", "columns.other.trim", "must be true or false, not 1"),
     ("[columns.other]", '[columns.other]\nlower = "y"', "columns.other.lower", "must be true or false, not 'y'"),
     ("required = true", "required = 1", "columns.id.required", "must be true or false, not 1"),
-    ("[columns.other]", '[columns.other]\ntype = "s"', "columns.other.type", "must be S, N or BOOL, not 's'"),
-    ("[columns.other]", "[columns.other]\ntype = []", "columns.other.type", "must be S, N or BOOL, not []"),
+    ("[columns.other]", '[columns.other]\ntype = "s"', "columns.other.type", "must be S, N, BOOL, date, datetime, "),
+    ("[columns.other]", "[columns.other]\ntype = []", "columns.other.type", "must be S, N, BOOL, date, datetime, "),
     ("[columns.other]", '[columns.other]\ntype = "N"\nlower = true', "columns.other.lower", "makes sense for type S"),
     (
         "[columns.other]",

@@ -1,0 +1,259 @@
+"""The tables under ``[columns]`` of a schema file -> columns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, tzinfo
+from decimal import Decimal
+from typing import Any, Final
+
+from engine.exact_json import NumberText
+from engine.schema.columns import NO_VALUES, Column
+from engine.schema.conversions import Binary, Elements, Json
+from engine.schema.dates import OUTPUTS, Dates, form_of, needs_first_year
+from engine.schema.numbers import Numbers, is_number
+from engine.schema.settings import Settings
+from engine.schema.values import NULL, Conversion, Value
+
+MAX_KEY_ATTRIBUTE_BYTES = 255
+"""DynamoDB quota: the name of a key attribute, here of any attribute that a schema names."""
+
+_COMMON = {
+    "attribute", "aliases", "place", "path", "required", "trim", "lower", "type", "null_values", "empty", "default",
+    "max_length", "pattern",
+}  # fmt: skip
+
+_OWN: Final[Mapping[str, frozenset[str]]] = {
+    "S": frozenset(),
+    "N": frozenset({"thousands", "decimal", "currency"}),
+    "BOOL": frozenset(),
+    "date": frozenset({"input", "output", "timezone", "first_year"}),
+    "datetime": frozenset({"input", "output", "timezone", "first_year"}),
+    "list": frozenset({"separator", "items"}),
+    "set": frozenset({"separator", "items"}),
+    "json": frozenset(),
+    "binary": frozenset({"encoding"}),
+}
+"""Types, with the settings that only they have."""
+
+_DEFAULTS: Final[Mapping[str, str]] = {
+    "S": "a text that is not empty",
+    "N": "a whole number, or a number in quotes",
+    "BOOL": "true or false",
+    "date": "a text in one of the input forms",
+    "datetime": "a text in one of the input forms",
+    "list": "a list",
+    "set": "a list that is not empty",
+    "json": "a value that JSON has too",
+    "binary": "a text in the encoding",
+}
+
+EMPTY: Final[Mapping[str, Value]] = {"omit": None, "null": NULL, "text": ""}
+"""What an empty value becomes, by the name of the policy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usual:
+    """Settings of a whole file that a column's own replace; `key_limits` are the most bytes of key attributes."""
+
+    null_values: tuple[str, ...]
+    empty: str
+    key_limits: Mapping[str, int]
+
+
+def read_column(settings: Settings, name: str, usual: Usual) -> Column:
+    """Return the column called `name`. Raises `SchemaError`."""
+    if not name.strip() or name != name.strip():
+        raise settings.wrong("", "a column's name must not be empty or have blanks around it")
+    type_ = settings.get("type", "S")
+    if not isinstance(type_, str) or type_ not in _OWN:
+        *first, last = _OWN
+        raise settings.wrong("type", f"must be {', '.join(first)} or {last}, not {type_!r}")
+    settings.only(_COMMON | _OWN[type_])
+    flags = {flag: settings.flag(flag) for flag in ("required", "trim", "lower")}
+    if flags["lower"] and type_ != "S":
+        raise settings.wrong("lower", "makes sense for type S only")
+    if flags["required"] and "default" in settings:
+        raise settings.wrong("default", "a required column cannot have a default")
+    for setting in ("max_length", "pattern"):
+        if setting in settings and type_ in ("list", "set", "json"):
+            raise settings.wrong(setting, f"makes no sense for type {type_}")
+    attribute = _attribute(settings, name)
+    conversion = _conversion(settings, type_, trim=flags["trim"])
+    stored = type_ if conversion is None else conversion.type
+    null_values = settings.texts("null_values", "texts")
+    if null_values is None:
+        null_values = usual.null_values
+    if type_ != "S" or flags["trim"]:
+        null_values = tuple(map(str.strip, null_values))
+    column = Column(
+        name=name,
+        attribute=attribute,
+        aliases=settings.texts("aliases", "names") or (),
+        place=settings.count("place"),
+        path=_path(settings),
+        type=stored,
+        null_values=frozenset(map(str.lower, null_values) if flags["lower"] else null_values) or NO_VALUES,
+        empty=_empty(settings, type_, usual.empty, required=flags["required"]),
+        max_length=settings.count("max_length"),
+        max_bytes=usual.key_limits.get(attribute) if stored == "S" else None,
+        pattern=_pattern(settings),
+        conversion=conversion,
+        **flags,
+    )
+    default = _default(settings, type_, column)
+    return column if default is None else replace(column, default=default)
+
+
+def _attribute(settings: Settings, name: str) -> str:
+    attribute = settings.get("attribute", name)
+    if not isinstance(attribute, str) or not 0 < len(attribute.encode()) <= MAX_KEY_ATTRIBUTE_BYTES:
+        raise settings.wrong("attribute", f"must be a text of 1 to {MAX_KEY_ATTRIBUTE_BYTES} bytes, not {attribute!r}")
+    return attribute
+
+
+def _path(settings: Settings) -> tuple[str, ...]:
+    """Return the names on the way to a JSON value: given as text with points, or as a list where names have points."""
+    path = settings.get("path")
+    if path is None:
+        return ()
+    names = path.split(".") if isinstance(path, str) else path
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
+        raise settings.wrong("path", f"must be names with points in between, or a list of names, not {path!r}")
+    return tuple(names)
+
+
+def _pattern(settings: Settings) -> re.Pattern[str] | None:
+    pattern = settings.get("pattern")
+    if pattern is None:
+        return None
+    if not isinstance(pattern, str):
+        raise settings.wrong("pattern", f"must be a text, not {pattern!r}")
+    try:
+        return re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise settings.wrong("pattern", f"is not a valid regular expression: {error}") from None
+
+
+def _empty(settings: Settings, type_: str, usual: str, *, required: bool) -> Value:
+    if "empty" not in settings:
+        # Text cannot stand for a value of another type.
+        return None if usual == "text" and type_ != "S" else EMPTY[usual]
+    if required or "default" in settings:
+        raise settings.wrong("empty", "has no effect: the column is required or has a default")
+    policy = settings.choice("empty", tuple(EMPTY))
+    if policy == "text" and type_ != "S":
+        raise settings.wrong("empty", "can be text for type S only")
+    return EMPTY[policy]
+
+
+def _default(settings: Settings, type_: str, column: Column) -> Value:
+    default = settings.get("default")
+    if default is None:
+        return None
+    valid: Value
+    match type_:
+        case "BOOL":
+            valid = default if isinstance(default, bool) else None
+        case "S":
+            valid = default if isinstance(default, str) and default else None
+        case "N":
+            number = isinstance(default, int | str) and not isinstance(default, bool)
+            valid = is_number(str(default)) if number else None
+        case _:
+            bad: dict[int, str] = {}
+            (value,) = column.clean_json([_json_value(default)], bad)
+            valid = None if bad else value
+    if valid is None:
+        raise settings.wrong("default", f"must be {_DEFAULTS[type_]} for type {type_}, not {default!r}")
+    return valid
+
+
+def _json_value(value: Any) -> Any:
+    """Return a TOML value as `engine.exact_json.loads` would return it."""
+    if isinstance(value, dict):
+        return {name: _json_value(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_json_value(each) for each in value]
+    return NumberText(value) if isinstance(value, Decimal) else value
+
+
+def _conversion(settings: Settings, type_: str, *, trim: bool) -> Conversion | None:
+    """Return the conversion of a type that has settings of its own; None for a type as it is."""
+    match type_:
+        case "N":
+            return _numbers(settings) if any(name in settings for name in _OWN["N"]) else None
+        case "date" | "datetime":
+            return _dates(settings, time=type_ == "datetime")
+        case "list" | "set":
+            separator, items = settings.text("separator"), settings.choice("items", ("S", "N"))
+            return Elements(unique=type_ == "set", numbers=items == "N", separator=separator, trim=trim)
+        case "json":
+            return Json()
+        case "binary":
+            return Binary(hexadecimal=settings.choice("encoding", ("base64", "hex")) == "hex")
+        case _:
+            return None
+
+
+_IN_NUMBERS = re.compile(r"[0-9+\-eE]")
+
+
+def _numbers(settings: Settings) -> Numbers:
+    thousands, decimal = settings.text("thousands", 1), settings.text("decimal", 1) or "."
+    for name, mark in (("thousands", thousands), ("decimal", decimal)):
+        if mark is not None and _IN_NUMBERS.fullmatch(mark):
+            raise settings.wrong(name, f"must not be a character of numbers themselves, as {mark!r} is")
+    if thousands == decimal:
+        raise settings.wrong("thousands", f"must differ from the decimal mark {decimal!r}")
+    currency = settings.texts("currency", "signs") or ()
+    for sign in currency:
+        if re.search(r"[0-9+\-\n]", sign) or sign != sign.strip() or sign in (thousands, decimal):
+            raise settings.wrong(
+                "currency", f"must not be a mark, nor have digits, + or -, or blanks around it: {sign!r}"
+            )
+    return Numbers(thousands=thousands, decimal=decimal, currency=currency)
+
+
+def _dates(settings: Settings, *, time: bool) -> Dates:
+    forms = settings.texts("input", "formats") or ("iso",)
+    compiled = []
+    for form in forms:
+        try:
+            compiled.append(form_of(form, time=time))
+        except ValueError as error:
+            raise settings.wrong("input", f"{form!r} is not a format: {error}") from None
+    first_year = settings.count("first_year")
+    if any(map(needs_first_year, forms)) != (first_year is not None):
+        raise settings.wrong(
+            "first_year", "is needed with %y, and only there: the first of the hundred years that two digits stand for"
+        )
+    if first_year is not None and first_year > 9_900:
+        raise settings.wrong("first_year", f"must be at most 9900, not {first_year}")
+    output = settings.choice("output", tuple(OUTPUTS))
+    if not time and output not in ("iso", "epoch"):
+        raise settings.wrong("output", f"must be iso or epoch for type date, not {output!r}")
+    return Dates(
+        forms=tuple(compiled),
+        output=output,
+        zone=_zone(settings),
+        time=time,
+        first_year=first_year or 0,
+        type=OUTPUTS[output],
+        iso=forms == ("iso",),
+    )
+
+
+def _zone(settings: Settings) -> tzinfo:
+    name = settings.text("timezone")
+    if name is None or name == "UTC":
+        return UTC
+    # Most schemas need no time zones; importing them slows cold starts.
+    from zoneinfo import ZoneInfo
+
+    try:
+        return ZoneInfo(name)
+    except (KeyError, OSError, ValueError):  # not found is a KeyError; a folder, or a name with .., is another
+        raise settings.wrong("timezone", f"must be UTC or a name as Europe/Berlin, not {name!r}") from None

@@ -1,0 +1,196 @@
+"""Conversions of the smaller types: booleans, binary, lists, sets and JSON."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate, chain
+from typing import Any
+
+import orjson
+
+from engine import exact_json
+from engine.exact_json import NumberText
+from engine.schema.numbers import canonical_numbers
+from engine.schema.values import MAX_DEPTH, MAX_VALUE_CHARACTERS, VARIES, Attribute, Value, attribute_of
+from engine.text import is_text
+
+_BOOLEANS = {
+    **dict.fromkeys(("true", "t", "yes", "y", "1"), True),
+    **dict.fromkeys(("false", "f", "no", "n", "0"), False),
+}
+_SPELLINGS = {
+    spelling: value for text, value in _BOOLEANS.items() for spelling in (text, text.upper(), text.capitalize())
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Booleans:
+    """Conversion of booleans, written in any of the usual ways."""
+
+    type: str = "BOOL"
+    strict: bool = True
+
+    def convert(self, texts: Sequence[str]) -> Sequence[bool | None]:
+        """Return each boolean, None for a text that is none."""
+        values = list(map(_SPELLINGS.get, texts))
+        if None in values:  # another spelling, as tRUE
+            return [_BOOLEANS.get(text.lower()) for text in texts]
+        return values
+
+    def nested(self, value: Any) -> None:
+        """Refuse lists and objects."""
+
+    def reason(self, value: Any) -> str:
+        """Return what is wrong with a refused value."""
+        return "is not a boolean (true or false)"
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """Conversion of binary data, from Base64 in its one canonical form or, with `hexadecimal`, from pairs of digits."""
+
+    hexadecimal: bool = False
+    type: str = "B"
+    strict: bool = True
+
+    def convert(self, texts: Sequence[str]) -> Sequence[str | None]:
+        """Return each value as Base64, None for a text that is not in the declared encoding."""
+        return list(map(_base64_of_hex if self.hexadecimal else _canonical_base64, texts))
+
+    def nested(self, value: Any) -> None:
+        """Refuse lists and objects."""
+
+    def reason(self, value: Any) -> str:
+        """Return what is wrong with a refused value."""
+        return "is not hexadecimal" if self.hexadecimal else "is not Base64 in its canonical form"
+
+
+def _canonical_base64(text: str) -> str | None:
+    try:
+        canonical = base64.b64encode(base64.b64decode(text, validate=True)).decode()
+    except (binascii.Error, ValueError):  # ValueError: not ASCII
+        return None
+    return text if text == canonical else None
+
+
+def _base64_of_hex(text: str) -> str | None:
+    try:
+        return base64.b64encode(binascii.unhexlify(text)).decode()
+    except (binascii.Error, ValueError):
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Json:
+    """Conversion of JSON texts, and of JSON values as they are."""
+
+    type: str = VARIES
+    strict: bool = False
+
+    def convert(self, texts: Sequence[str]) -> Sequence[Attribute | None]:
+        """Return each JSON text as an attribute value, None for a text that is not JSON or that DynamoDB rejects."""
+        return list(map(_attribute_of_json, texts))
+
+    def nested(self, value: Any) -> Attribute | None:
+        """Return a JSON value as an attribute value."""
+        return attribute_of(value)
+
+    def reason(self, value: Any) -> str:
+        """Return what is wrong with a refused value."""
+        if isinstance(value, str) and len(value) > MAX_VALUE_CHARACTERS:
+            return _TOO_LONG
+        return (
+            "is not JSON that DynamoDB can hold (names occur once, numbers have at most 38 digits, at most "
+            f"{MAX_DEPTH} levels)"
+        )
+
+
+_TOO_LONG = f"is longer than {MAX_VALUE_CHARACTERS:,} characters, and an item has at most 400 KB"
+
+
+def _attribute_of_json(text: str) -> Attribute | None:
+    if len(text) > MAX_VALUE_CHARACTERS:
+        return None
+    try:
+        return attribute_of(_loads(text))
+    except ValueError:
+        return None
+
+
+def _loads(text: str) -> Any:
+    """Return what `exact_json.loads` returns, or the same with numbers that print as the text has them.
+
+    If a JSON text is what a serialiser makes of its own value, apart from blanks between its parts, then nothing of it
+    got lost: no name was there twice, and no digit.
+    """
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:  # a number may only be too large for orjson
+        return exact_json.loads(text)
+    compact = text.replace(", ", ",").replace(": ", ":")
+    return value if orjson.dumps(value).decode() == compact else exact_json.loads(text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Elements:
+    """Conversion of lists, or of sets, of texts or numbers.
+
+    A text is split at `separator` (None: only a JSON list is accepted). Elements are trimmed with `trim`. A set holds
+    each element once, and one without elements is no value.
+    """
+
+    unique: bool
+    numbers: bool = False
+    separator: str | None = None
+    trim: bool = False
+    type: str = field(init=False)
+    strict: bool = field(init=False, default=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "type", ("NS" if self.numbers else "SS") if self.unique else "L")
+
+    def convert(self, texts: Sequence[str]) -> Sequence[Attribute | None]:
+        """Return each text's elements, None for a text that is refused."""
+        separator = self.separator
+        if separator is None:
+            return [None] * len(texts)
+        lists = [text.split(separator) if len(text) <= MAX_VALUE_CHARACTERS else [""] for text in texts]
+        elements = list(chain.from_iterable(lists))
+        if self.trim or self.numbers:
+            elements = list(map(str.strip, elements))
+        # All elements of the column together: converting a few at a time costs more. An empty one may be a missing one.
+        held = canonical_numbers(elements) if self.numbers else [element or None for element in elements]
+        ends = list(accumulate(map(len, lists)))
+        return [self._held(held[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
+
+    def nested(self, value: Any) -> Value:
+        """Return the elements of a JSON list; empty text, which is no value, for a set without elements."""
+        if not isinstance(value, list):
+            return None
+        if self.unique and not value:
+            return ""
+        if self.numbers:
+            # True is a number to Python.
+            known = all(isinstance(each, str) or type(each) is int for each in value)
+            return self._held(canonical_numbers(list(map(str, value)))) if known else None
+        known = all(isinstance(each, str) and not isinstance(each, NumberText) and is_text(each) for each in value)
+        return self._held(value) if known else None
+
+    def reason(self, value: Any) -> str:
+        """Return what is wrong with a refused value."""
+        if isinstance(value, str) and self.separator is None:
+            return "is text, and the schema has no separator for it"
+        if isinstance(value, str) and len(value) > MAX_VALUE_CHARACTERS:
+            return _TOO_LONG
+        what = "numbers that DynamoDB can hold" if self.numbers else "texts that are not empty"
+        return f"is not a {'set' if self.unique else 'list'} of {what}"
+
+    def _held(self, elements: Sequence[str | None]) -> Attribute | None:
+        if None in elements:
+            return None
+        if self.unique:
+            return {self.type: list(dict.fromkeys(elements))}
+        return {"L": [{"N": each} for each in elements] if self.numbers else [{"S": each} for each in elements]}

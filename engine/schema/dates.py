@@ -1,0 +1,356 @@
+"""Dates and times: declared input formats -> ISO 8601 text or seconds since the epoch. Nothing is guessed.
+
+A format is compiled to an expression of its own, stricter than `strptime`: digits are ASCII, months are English, a
+field may leave out a leading zero only where no digit can follow it, and a day of the week must be the date's own. A
+text that two formats read as two different times is refused, and so is a local time that a change of clocks makes
+twice or not at all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any, Final, NamedTuple
+
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
+_DAY = 86_400
+_FIRST_DAY = date.min.toordinal() - _EPOCH_DAY
+_LAST_DAY = date.max.toordinal() - _EPOCH_DAY
+
+_MONTHS = ["january", "february", "march", "april", "may", "june"]
+_MONTHS += ["july", "august", "september", "october", "november", "december"]
+_MONTH_NUMBERS = {name[:3]: number for number, name in enumerate(_MONTHS, start=1)}
+_DAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+
+# Fields by directive: name, expression with all leading zeros, and one that may leave them out.
+_FIELDS: Final = {
+    "Y": ("year", "[0-9]{4}", "[0-9]{4}"),
+    "y": ("short_year", "[0-9]{2}", "[0-9]{2}"),
+    "m": ("month", "[0-9]{2}", "[0-9]{1,2}"),
+    "d": ("day", "[0-9]{2}", "[0-9]{1,2}"),
+    "H": ("hour", "[0-9]{2}", "[0-9]{1,2}"),
+    "I": ("half_hour", "[0-9]{2}", "[0-9]{1,2}"),
+    "M": ("minute", "[0-9]{2}", "[0-9]{1,2}"),
+    "S": ("second", "[0-9]{2}", "[0-9]{1,2}"),
+    "f": ("fraction", "[0-9]{1,9}", "[0-9]{1,9}"),
+    "p": ("half", "(?i:[ap]m)", "(?i:[ap]m)"),
+    "B": ("month_name", f"(?i:{'|'.join(_MONTHS)})", f"(?i:{'|'.join(_MONTHS)})"),
+    "b": ("month_name", f"(?i:{'|'.join(m[:3] for m in _MONTHS)})", f"(?i:{'|'.join(m[:3] for m in _MONTHS)})"),
+    "A": ("weekday", f"(?i:{'|'.join(_DAYS)})", f"(?i:{'|'.join(_DAYS)})"),
+    "a": ("weekday", f"(?i:{'|'.join(d[:3] for d in _DAYS)})", f"(?i:{'|'.join(d[:3] for d in _DAYS)})"),
+    "z": ("offset", "Z|[+-][0-9]{2}:?[0-9]{2}", "Z|[+-][0-9]{2}:?[0-9]{2}"),
+}
+_DIGITS = frozenset("YymdHIMSf")
+
+_ISO_DATE = "(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})"
+_ISO_TIME = (
+    _ISO_DATE + r"[T ](?P<hour>[0-9]{2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2})"
+    r"(?:[.,](?P<fraction>[0-9]{1,9}))?)?(?P<offset>Z|[+-][0-9]{2}(?::?[0-9]{2})?)?"
+)
+_SECONDS = r"(?P<sign>-?)(?P<seconds>[0-9]{1,12})(?:\.(?P<fraction>[0-9]{1,9}))?"
+_MILLISECONDS = "(?P<sign>-?)(?P<milliseconds>[0-9]{1,15})"
+
+NAMED: Final = {"iso": _ISO_TIME, "epoch": _SECONDS, "epoch-ms": _MILLISECONDS}
+"""Input formats that have a name."""
+
+OUTPUTS: Final = {"iso": "S", "iso-ms": "S", "iso-us": "S", "epoch": "N"}
+"""Output formats, with their DynamoDB types. Texts of one format have one length, so that they sort by time."""
+
+_DECIMALS: Final = {"iso": 0, "iso-ms": 3, "iso-us": 6}
+
+# The whole numbers below 60 as they may be written, faster than `int`.
+_SIXTY: Final = {text: number for number in range(60) for text in (str(number), f"{number:02d}")}
+
+_HOURS: Final = {text: number for text, number in _SIXTY.items() if number < 24}
+
+# Texts that are in the output format already, apart from days that the calendar lacks, one a line.
+_ISO_DAY_LINES = re.compile(r"(?:[0-9]{4}-[01][0-9]-[0-3][0-9]\n)*+")
+_ISO_TIME_LINES = re.compile(r"(?:[0-9]{4}-[01][0-9]-[0-3][0-9]T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z\n)*+")
+
+_CACHED = 16_384
+"""Days, or hours of a time zone, that are remembered: a file has the same ones again and again."""
+
+
+_DAY_FIELDS: Final = ("year", "short_year", "month", "month_name", "day", "weekday")
+_CLOCK_FIELDS: Final = ("hour", "half_hour", "half", "minute", "second", "fraction", "offset")
+_EPOCH_FIELDS: Final = ("sign", "seconds", "milliseconds", "fraction")
+
+_Texts = tuple[str, ...]
+
+
+class Form(NamedTuple):
+    """A compiled input format: its expression, and how to take the texts of fields from the texts of its groups.
+
+    The fields are those of `_DAY_FIELDS`, `_CLOCK_FIELDS` and `_EPOCH_FIELDS`; those that the format lacks are empty.
+    `since_epoch`: whether it is a number of seconds or milliseconds.
+    """
+
+    pattern: re.Pattern[str]
+    day: Callable[[_Texts], _Texts]
+    clock: Callable[[_Texts], _Texts]
+    epoch: Callable[[_Texts], _Texts]
+    since_epoch: bool
+
+
+def form_of(form: str, *, time: bool) -> Form:
+    """Compile an input format. Raises `ValueError` with what is wrong with it."""
+    # The last group is always there, and empty: it stands for each field that the format lacks.
+    pattern = re.compile(f"{_expression(form, time=time)}()")
+    day, clock, epoch = (
+        itemgetter(*(pattern.groupindex.get(name, pattern.groups) - 1 for name in names))
+        for names in (_DAY_FIELDS, _CLOCK_FIELDS, _EPOCH_FIELDS)
+    )
+    return Form(pattern, day, clock, epoch, "sign" in pattern.groupindex)
+
+
+def _expression(form: str, *, time: bool) -> str:
+    if form == "iso":
+        return _ISO_TIME if time else _ISO_DATE
+    if form in NAMED:
+        if not time:
+            raise ValueError(f"{form!r} is for type datetime only")
+        return NAMED[form]
+    pieces = re.findall(r"%.|[^%]|%$", form, re.DOTALL)
+    names: list[str] = []
+    text = ""
+    for place, piece in enumerate(pieces):
+        if piece == "%%":
+            text += "%"
+        elif len(piece) == 1 and piece != "%":
+            text += re.escape(piece)
+        elif piece[1:] not in _FIELDS:
+            raise ValueError(f"{piece!r} is not known; known are {', '.join(f'%{each}' for each in _FIELDS)}")
+        else:
+            name, exact, loose = _FIELDS[piece[1:]]
+            if name in names:
+                raise ValueError(f"it has {piece!r} or its like twice")
+            names.append(name)
+            beside = [*pieces[max(0, place - 1) : place], *pieces[place + 1 : place + 2]]
+            text += f"(?P<{name}>{exact if any(map(_has_digits, beside)) else loose})"
+    _check(set(names), time=time)
+    return text
+
+
+def _has_digits(piece: str) -> bool:
+    return piece.isdigit() or (piece[:1] == "%" and piece[1:] in _DIGITS)
+
+
+def _check(names: set[str], *, time: bool) -> None:
+    """Raise `ValueError` unless a format with these fields determines a date, and a time if it is to."""
+    wanted = [("%Y or %y", {"year", "short_year"}), ("%m, %b or %B", {"month", "month_name"}), ("%d", {"day"})]
+    if time:
+        wanted.append(("%H or %I", {"hour", "half_hour"}))
+    for directives, alternatives in wanted:
+        if len(names & alternatives) != 1:
+            raise ValueError(f"it must have {directives}, once")
+    if ("half_hour" in names) != ("half" in names):
+        raise ValueError("%I and %p belong together")
+    if ("second" in names and "minute" not in names) or ("fraction" in names and "second" not in names):
+        raise ValueError("minutes come before seconds, and seconds before their fraction")
+    clock = names & {"hour", "half_hour", "half", "minute", "second", "fraction", "offset"}
+    if not time and clock:
+        raise ValueError("it has a time, which type date would lose: use type datetime")
+
+
+def needs_first_year(form: str) -> bool:
+    """Return whether years in this format have two digits."""
+    return form not in NAMED and "%y" in form.replace("%%", "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dates:
+    """Conversion of dates, or with `time` of moments, in any of the input formats `forms`.
+
+    `output` is one of `OUTPUTS`. `zone` is that of texts without an offset. Years of two digits are those from
+    `first_year` on. `iso`: whether ISO 8601 is the only input format.
+    """
+
+    forms: tuple[Form, ...]
+    output: str
+    zone: tzinfo = UTC
+    time: bool = False
+    first_year: int = 0
+    type: str = "S"
+    iso: bool = False
+    strict: bool = True
+
+    def convert(self, texts: Sequence[str]) -> Sequence[str | None]:
+        """Return each date in the output format, None for a text that is refused."""
+        if self.iso and self.output == "iso" and self._are_written(texts):
+            return texts
+        # Dates come again and again: each different text is read once.
+        results = {text: self._read(text)[0] for text in set(texts)}
+        return list(map(results.__getitem__, texts))
+
+    def nested(self, value: Any) -> None:
+        """Refuse lists and objects."""
+
+    def reason(self, value: Any) -> str:
+        """Return what is wrong with a refused value."""
+        return self._read(value)[1] if isinstance(value, str) else "is not a date"
+
+    def _are_written(self, texts: Sequence[str]) -> bool:
+        """Return whether all texts are valid dates in the output format already."""
+        lines = "\n".join(texts) + "\n"
+        pattern = _ISO_TIME_LINES if self.time else _ISO_DAY_LINES
+        # A text with a line break in it would pass for two dates.
+        if not pattern.fullmatch(lines) or lines.count("\n") != len(texts):
+            return False
+        days = {text[:10] for text in texts} if self.time else set(texts)
+        return None not in map(_day_of_iso, days)
+
+    def _read(self, text: str) -> tuple[str | None, str]:
+        """Return a date in the output format; None and the reason if it is refused."""
+        written, reason = None, ""
+        for form in self.forms:
+            found = form.pattern.fullmatch(text)
+            if found is None:
+                continue
+            try:
+                again = self._written(form, found.groups(""))
+            except _Refused as error:
+                # In one of its forms it is a time that cannot be kept: no other form may replace that.
+                return None, str(error)
+            except ValueError:
+                reason = f"is not a {'time' if self.time else 'date'} of the calendar"
+                continue
+            if written is not None and again != written:
+                return None, "reads in two ways in the declared forms"
+            written = again
+        if written is not None:
+            return written, ""
+        return None, reason or f"is not a {'time' if self.time else 'date'} in the declared form"
+
+    def _written(self, form: Form, texts: _Texts) -> str:
+        if not self.time:
+            day = _day_of_fields(form.day(texts), self.first_year)
+            return _iso_day(day) if self.output == "iso" else str(self._instant(day, 0))
+        instant, fraction = _since_epoch(form.epoch(texts)) if form.since_epoch else self._moment(form, texts)
+        day, second = divmod(instant, _DAY)
+        if not _FIRST_DAY <= day <= _LAST_DAY:
+            raise ValueError("no year of four digits")
+        if self.output == "epoch":
+            return _decimal(instant, fraction)
+        decimals = _DECIMALS[self.output]
+        if len(fraction) > decimals:
+            raise _Refused("has a smaller part of a second than the output format keeps")
+        end = f".{fraction:0<{decimals}}Z" if decimals else "Z"
+        minutes, second = divmod(second, 60)
+        return "%sT%02d:%02d:%02d%s" % (_iso_day(day), minutes // 60, minutes % 60, second, end)  # noqa: UP031 - faster
+
+    def _moment(self, form: Form, texts: _Texts) -> tuple[int, str]:
+        """Return the seconds since the epoch, and the digits of the fraction that is to be added to them."""
+        hour_text, half_hour, half, minute_text, second_text, fraction, offset = form.clock(texts)
+        if half:
+            hour = _HOURS.get(half_hour, 0)
+            if not 1 <= hour <= 12:
+                raise ValueError("no hour of half a day")
+            hour = hour % 12 + 12 * (half.lower() == "pm")
+        else:
+            hour = _HOURS.get(hour_text, 24)
+        minute, second = _SIXTY.get(minute_text or "0", 60), _SIXTY.get(second_text or "0", 60)
+        if hour > 23 or minute > 59 or second > 59:
+            raise ValueError("no time of a day")
+        day, time = _day_of_fields(form.day(texts), self.first_year), hour * 3_600 + minute * 60 + second
+        instant = day * _DAY + time - _offset(offset) if offset else self._instant(day, time)
+        return instant, fraction.rstrip("0")
+
+    def _instant(self, day: int, time: int) -> int:
+        """Return the seconds since the epoch of a local time in the declared zone, if it is there exactly once."""
+        if self.zone is UTC:
+            return day * _DAY + time
+        offset = _offset_of_hour(self.zone, day, time // 3_600)
+        if offset is None:
+            offset = _offset_of(self.zone, day, time)
+        if offset is None:
+            raise _Refused("is a local time that a change of clocks makes twice or not at all")
+        return day * _DAY + time - offset
+
+
+class _Refused(Exception):
+    """A text has the form of a date, but cannot be kept; the text of the error is the reason."""
+
+
+@lru_cache(_CACHED)
+def _day_of_fields(fields: _Texts, first_year: int) -> int:
+    """Return a day, from the epoch, of the texts of `_DAY_FIELDS`. Raises `ValueError` if the calendar lacks it."""
+    year_text, short_year, month_text, month_name, day_text, weekday = fields
+    year = int(year_text) if year_text else first_year + (int(short_year) - first_year) % 100
+    month = int(month_text) if month_text else _MONTH_NUMBERS[month_name[:3].lower()]
+    day = date(year, month, int(day_text)).toordinal() - _EPOCH_DAY
+    # The epoch was a Thursday.
+    if weekday and _DAYS[(day + 3) % 7][:3] != weekday[:3].lower():
+        raise _Refused("has the name of another day of the week")
+    return day
+
+
+@lru_cache(_CACHED)
+def _day_of_iso(text: str) -> int | None:
+    """Return the day of a date in the form YYYY-MM-DD, from the epoch; None if the calendar does not have it."""
+    try:
+        return date(int(text[:4]), int(text[5:7]), int(text[8:])).toordinal() - _EPOCH_DAY
+    except ValueError:
+        return None
+
+
+@lru_cache(_CACHED)
+def _iso_day(day: int) -> str:
+    return date.fromordinal(day + _EPOCH_DAY).isoformat()
+
+
+@lru_cache(_CACHED)
+def _offset_of_hour(zone: tzinfo, day: int, hour: int) -> int | None:
+    """Return the offset of a time zone in seconds during a whole local hour; None if it is not always the same."""
+    first, last = _offset_of(zone, day, hour * 3_600), _offset_of(zone, day, hour * 3_600 + 3_599)
+    return first if first == last else None
+
+
+def _offset_of(zone: tzinfo, day: int, time: int) -> int | None:
+    """Return the offset of a time zone in seconds at a local time; None if there is no such time, or there are two."""
+    local = datetime.combine(date.fromordinal(day + _EPOCH_DAY), datetime.min.time()) + timedelta(seconds=time)
+    early, late = (local.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
+    if early is None or early != late:
+        return None
+    # Local mean times of long ago have offsets of fractions of a minute, but of whole seconds.
+    return early // timedelta(seconds=1)
+
+
+def _offset(text: str) -> int:
+    """Return an offset as ISO 8601 writes it in seconds."""
+    if text == "Z":
+        return 0
+    hours, minutes = int(text[1:3]), int(text[3:].lstrip(":") or 0)
+    if hours > 23 or minutes > 59:
+        raise ValueError("no offset")
+    size = hours * 3_600 + minutes * 60
+    return -size if text[0] == "-" else size
+
+
+def _since_epoch(fields: _Texts) -> tuple[int, str]:
+    """Return a number of seconds or milliseconds since the epoch, of `_EPOCH_FIELDS`, as `Dates._moment` does."""
+    sign, whole, milliseconds, fraction = fields
+    if milliseconds:
+        whole, fraction = milliseconds[:-3] or "0", milliseconds[-3:].zfill(3)
+    seconds, fraction = int(whole), fraction.rstrip("0")
+    if sign:
+        seconds = -seconds
+        if fraction:
+            # The fraction counts from the whole second before: -0.75 is -1 and 0.25.
+            seconds, fraction = seconds - 1, _complement(fraction)
+    return seconds, fraction
+
+
+def _complement(fraction: str) -> str:
+    """Return the digits of one minus a fraction."""
+    return f"{10 ** len(fraction) - int(fraction):0{len(fraction)}d}"
+
+
+def _decimal(seconds: int, fraction: str) -> str:
+    """Return seconds and their fraction, as `Dates._moment` returns them, as canonical decimal text."""
+    if not fraction:
+        return str(seconds)
+    return f"{seconds}.{fraction}" if seconds >= 0 else f"-{-1 - seconds}.{_complement(fraction)}"

@@ -1,0 +1,142 @@
+"""Numbers: canonical decimal text of what DynamoDB can hold, a whole column at a time, and other ways to write them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Context, DecimalException, Inexact, InvalidOperation, Overflow, Subnormal
+from typing import Any
+
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
+_PLAIN_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,37}")
+
+# DynamoDB: up to 38 significant digits, magnitudes from 1E-130 to 9.99…E+125. Anything else raises.
+_HELD = Context(prec=38, Emin=-130, Emax=125, traps=[InvalidOperation, Inexact, Overflow, Subnormal])
+
+# Decimals as programs write them, one a line; for their canonical text only zeros at the end have to go. Possessive, so
+# that no state is kept for each of thousands of numbers.
+_PLAIN_LINES = re.compile(r"(?:-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?\n)*+")
+_BLANKS = (" ", "\xa0", "\u202f")
+"""What may stand between a number and its currency: a blank, or one of those at which lines are not broken."""
+
+_MAX_PLAIN = 38
+"""Characters: no more digits than DynamoDB holds, whatever the rest is."""
+
+
+def is_number(text: str) -> str | None:
+    """Return the canonical text of a number (one text for each value, as keys need), or None if DynamoDB rejects it."""
+    if _PLAIN_INTEGER.fullmatch(text):
+        return text
+    if len(text) > 400 or not _NUMBER.fullmatch(text):
+        return None
+    try:
+        number = _HELD.create_decimal(text)
+    except DecimalException:
+        # Zero with an exponent beyond those of `_HELD` is still zero.
+        return "0" if not re.search("[1-9]", re.split("[eE]", text)[0]) else None
+    if not number:
+        return "0"
+    # Plain digits, without an exponent and without zeros at the end, in one form only.
+    return f"{_HELD.normalize(number):f}"
+
+
+def canonical_numbers(texts: Sequence[str]) -> Sequence[str | None]:
+    """Return what `is_number` returns for each text, at a fraction of the time where all are plain decimals."""
+    lines = "\n".join(texts) + "\n"
+    plain = (
+        max(map(len, texts), default=0) <= _MAX_PLAIN
+        and _PLAIN_LINES.fullmatch(lines) is not None
+        # A text that contains a line break would pass for two numbers.
+        and lines.count("\n") == len(texts)
+    )
+    if not plain:
+        return list(map(is_number, texts))
+    if "0\n" in lines and "." in lines:
+        texts = [text.rstrip("0").rstrip(".") if text[-1] == "0" and "." in text else text for text in texts]
+    if "-0" in lines:
+        texts = ["0" if text == "-0" else text for text in texts]
+    return texts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numbers:
+    """Conversion of numbers.
+
+    `thousands` is the separator of groups of three digits (None: there are none), `decimal` that of the fraction, and
+    one of the `currency` texts may stand at either end.
+    """
+
+    thousands: str | None = None
+    decimal: str = "."
+    currency: tuple[str, ...] = ()
+    type: str = "N"
+    strict: bool = True
+
+    @property
+    def is_plain(self) -> bool:
+        """Return whether numbers are written as programs write them."""
+        return self == Numbers()
+
+    def convert(self, texts: Sequence[str]) -> Sequence[str | None]:
+        """Return the canonical text of each number, None for one that is refused."""
+        if self.is_plain:
+            return canonical_numbers(texts)
+        lines = "\n".join(texts) + "\n"
+        if lines.count("\n") == len(texts) and re.fullmatch(self._lines(), lines):
+            for mark in (*self._signs(), *(_BLANKS if self.currency else ()), self.thousands or ""):
+                lines = lines.replace(mark, "") if mark else lines
+            return canonical_numbers(lines.replace(self.decimal, ".")[:-1].split("\n"))
+        pattern = self._pattern()
+        return canonical_numbers([self._plain(text, pattern) for text in texts])
+
+    def nested(self, value: Any) -> None:
+        """Refuse lists and objects."""
+
+    def reason(self, value: Any) -> str:
+        """Return what is wrong with a refused value."""
+        if self.is_plain:
+            return "is not a number that DynamoDB can hold"
+        return "is not a number in the declared form that DynamoDB can hold"
+
+    def _signs(self) -> list[str]:
+        """Return the currency signs, longer ones first: one may be the beginning of another."""
+        return sorted(self.currency, key=len, reverse=True)
+
+    def _whole(self) -> str:
+        """Return the expression of digits before the fraction."""
+        if self.thousands is None:
+            return "[0-9]++"
+        # A group may not begin with 0: "0.123" is no whole number.
+        return rf"(?:[1-9][0-9]{{0,2}}(?:{re.escape(self.thousands)}[0-9]{{3}})++(?![0-9])|[0-9]++)"
+
+    def _lines(self) -> str:
+        """Return the expression of numbers one a line, in their most usual form only."""
+        number = rf"{self._whole()}(?:{re.escape(self.decimal)}[0-9]++)?"
+        if not self.currency:
+            return rf"(?:-?{number}\n)*+"
+        sign, blank = "|".join(map(re.escape, self._signs())), f"[{''.join(_BLANKS)}]?"
+        return rf"(?:(?:-?(?:(?:{sign}){blank})?{number}|-?{number}{blank}(?:{sign}))\n)*+"
+
+    def _pattern(self) -> re.Pattern[str]:
+        """Return the expression of a number in any of its forms."""
+        sign, blank = "|".join(map(re.escape, self._signs())), f"[{''.join(_BLANKS)}]?"
+        before = rf"(?:(?P<before>{sign}){blank}(?P<inner>[+-]?))?" if sign else ""
+        after = rf"(?:{blank}(?P<after>{sign}))?" if sign else ""
+        fraction = rf"(?:{re.escape(self.decimal)}(?P<fraction>[0-9]++))?"
+        exponent = "(?P<exponent>[eE][+-]?[0-9]{1,4})?"
+        return re.compile(f"(?P<sign>[+-]?){before}(?P<whole>{self._whole()})?{fraction}{exponent}{after}")
+
+    def _plain(self, text: str, pattern: re.Pattern[str]) -> str:
+        """Return a number as programs write it; empty if it has another form."""
+        found = pattern.fullmatch(text)
+        if found is None:
+            return ""
+        parts = found.groupdict(default="")
+        whole, fraction, exponent = parts["whole"], parts["fraction"], parts["exponent"]
+        twice = (parts.get("before") and parts.get("after")) or (parts["sign"] and parts.get("inner"))
+        if twice or not (whole or fraction) or (exponent and self.thousands and self.thousands in whole):
+            return ""
+        if self.thousands is not None:
+            whole = whole.replace(self.thousands, "")
+        return f"{parts['sign'] or parts.get('inner', '')}{whole}.{fraction}{exponent}"

@@ -1,0 +1,100 @@
+"""How the rows of one header are cleaned: each column's place in them, and what to compute from the cleaned values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.schema.columns import Column
+from engine.schema.computed import Computed
+from engine.schema.values import Value
+
+# Measured, generously: a row with its number, its message or its reject, and a cell with its short text.
+_ROW_BYTES, _CELL_BYTES = 1_536, 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowPlan:
+    """How to clean the rows of one header: `columns` in order, each with its index in a row (None: it has none).
+
+    `json`: the fields are JSON values, not all of them text. `pad`: fields that are missing at the end of a row are
+    empty; without it such a row is rejected. `ignored` are the columns of the header that are not used, by name where
+    that is certainly a name, or else by place from 1; `absent` are the schema's columns that the header lacks.
+    """
+
+    width: int
+    columns: tuple[tuple[Column, int | None], ...]
+    computed: tuple[Computed, ...] = ()
+    json: bool = False
+    pad: bool = False
+    ignored: tuple[str | int, ...] = ()
+    absent: tuple[str, ...] = ()
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """The attributes of a cleaned row's values, in order."""
+        return (
+            *(column.attribute for column, _ in self.columns),
+            *(computed.attribute.attribute for computed in self.computed),
+        )
+
+    @property
+    def row_bytes(self) -> int:
+        """About how much memory a row takes on its way into a message, apart from the text of its own values.
+
+        That is its cells, defaults and names. For most plans it is little, but many columns that a file does not
+        have, or a long default, turn a row of two bytes into kilobytes.
+        """
+        texts = (str(text) for column, _ in self.columns for text in (column.name, column.attribute, column.default))
+        templates = sum(len(computed.format) for computed in self.computed)
+        cells = len(self.columns) + len(self.computed)
+        return _ROW_BYTES + _CELL_BYTES * cells + sum(map(len, texts)) + templates
+
+    def clean(self, numbers: Sequence[int], rows: list[list[Any]]) -> tuple[list[tuple[Any, ...]], dict[int, str]]:
+        """Clean `rows`, whose row numbers are `numbers`.
+
+        Returns the good rows as tuples ``(number, value, …)`` in the order of `attributes`, and the bad ones as
+        ``{index in rows: reason}``.
+        """
+        misfits = {
+            width: self._misfit(width)
+            for width in set(map(len, rows))
+            if width > self.width or (width < self.width and not self.pad)
+        }
+        if not misfits:
+            return self._clean(numbers, rows)
+        bad = {i: misfits[len(row)] for i, row in enumerate(rows) if len(row) in misfits}
+        # Only the other rows are cleaned: padding the short ones would take the header's width for each of them.
+        fitting = [i for i in range(len(rows)) if i not in bad]
+        good, found = self._clean([numbers[i] for i in fitting], [rows[i] for i in fitting])
+        return good, bad | {fitting[i]: reason for i, reason in found.items()}
+
+    def _clean(self, numbers: Sequence[int], rows: list[list[Any]]) -> tuple[list[tuple[Any, ...]], dict[int, str]]:
+        bad: dict[int, str] = {}
+        cleaned: list[Sequence[Value]] = []
+        shortest = min(map(len, rows), default=self.width)
+        for column, index in self.columns:
+            if index is None:
+                cleaned.append([column.default] * len(rows))
+                continue
+            found: dict[int, str] = {}
+            # No row is built anew where fields are missing: there may be millions of them.
+            fields = (
+                [row[index] for row in rows]
+                if index < shortest
+                else [row[index] if index < len(row) else "" for row in rows]
+            )
+            cleaned.append(column.clean_json(fields, found) if self.json else column.clean(fields, found))
+            for i, reason in found.items():
+                bad.setdefault(i, reason)  # the first thing wrong with a row is its reason
+        places = {column.name: place for place, (column, _) in enumerate(self.columns)} if self.computed else {}
+        for computed in self.computed:
+            cleaned.append(computed.values([cleaned[places[name]] for name in computed.columns], bad))
+        good = list(zip(numbers, *cleaned, strict=True))
+        if bad:
+            good = [row for i, row in enumerate(good) if i not in bad]
+        return good, bad
+
+    def _misfit(self, width: int) -> str:
+        return f"the row has {width} field{'s' * (width != 1)}, the header has {self.width}"
