@@ -6,10 +6,10 @@ import csv
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import NamedTuple
 
 from engine.reading.format import Dialect
+from engine.reading.lines import line_ends
 
 MAX_RECORD_BYTES = 1_048_576
 """No longer record can reach DynamoDB (an item has at most 400 KB) or fit into an SQS message (1 MiB)."""
@@ -124,8 +124,3 @@ class Block:
 
 def _row(reject: Reject) -> int:
     return reject.row
-
-
-def line_ends(data: bytes) -> list[int]:
-    """Return where each line ends; LF, CRLF and lone CR end a line, and so does the end of the data."""
-    return list(accumulate(map(len, data.splitlines(keepends=True))))

@@ -23,8 +23,10 @@ from engine.errors import BadFile
 from engine.reading.block import FILE_START, Block, Position, SourceBytes, utf_8_text
 from engine.reading.encoding import UTF_8, original_text
 from engine.reading.format import FIND_ALL, RFC_4180, Dialect, Format
+from engine.reading.layout import Entry, Fault, Layout, Quiet, View
 from engine.reading.limits import USUAL_LIMITS, Limits, Waste
-from engine.reading.records import NOT_UTF8, Entry, Fault, Records, find_line_end, last_line_end, read_first, read_lines
+from engine.reading.lines import find_line_end, last_line_end
+from engine.reading.records import NOT_UTF8, Records, read_first, read_lines
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -42,7 +44,7 @@ class CsvReader:
         encoding: str = UTF_8,
     ) -> None:
         """Read text in `dialect`; `form` says what is before the rows, `encoding` what it was before it was UTF-8."""
-        self.header = start.header
+        self.header: Sequence[str] | None = None
         """Field names as they are in the file or in the schema, once they are known."""
         self.dialect = dialect
         self._as_text, self._not_text = utf_8_text, NOT_UTF8
@@ -56,7 +58,10 @@ class CsvReader:
         self._begun = start.offset > 0
         self._to_skip = 0 if self._begun else form.skip_lines
         self._header_rows: list[list[str]] = []
-        self._waste = Waste(limits, start.rescanned)
+        self._waste, self._quiet = Waste(limits, start.rescanned), Quiet()
+        self._layout = Layout(dialect, limits)
+        if start.header is not None:
+            self._set_header(start.header)
         self._in_long_record = start.in_long_record
 
     @property
@@ -110,18 +115,14 @@ class CsvReader:
             self._advance(end or len(self._held))
             self._to_skip -= 1
         if not self._form.header_lines:
-            self.header = self._form.names
+            self._set_header(self._form.names or ())
         self._begun = True
         return True
 
     def _read_header(self, final: bool) -> bool:
         """Read the next line of the header; return whether it was complete."""
         held = self._held
-        complete = len(held) if final else last_line_end(held, len(held))
-        records = None
-        if complete:
-            following = None if final else len(held) - complete
-            records = read_first(held[:complete], following, self._offset, self.dialect, self._limits, self._waste)
+        records = read_first(self._view(final), self._layout)
         if records is None:
             if len(held) > self._limits.record_bytes:
                 self._header_row(Fault(self._limits.too_long))
@@ -131,19 +132,15 @@ class CsvReader:
         if row:
             self._header_rows.append(row)
         if len(self._header_rows) == self._form.header_lines:
-            self.header = self._names()
+            self._set_header(_joined(self._header_rows))
         return True
 
-    def _names(self) -> Sequence[str]:
-        """Return the columns' names: those of the schema, or else those in the file."""
-        rows, names = self._header_rows, self._form.names
-        width = max(map(len, rows))
-        if names is None:
-            parts = zip(*(row + [""] * (width - len(row)) for row in rows), strict=True)
-            return rows[0] if len(rows) == 1 else [" ".join(filter(None, map(str.strip, each))) for each in parts]
-        if len(names) != width:
-            raise BadFile(f"the schema names {len(names):,} columns, but the header has {width:,}")
-        return names
+    def _set_header(self, in_file: Sequence[str]) -> None:
+        """Note the header as it is in the file; the schema may have other names for its columns."""
+        self._layout = Layout(self.dialect, self._limits, in_file)
+        self.header = self._form.names or in_file
+        if len(self.header) != len(in_file):
+            raise BadFile(f"the schema names {len(self.header):,} columns, but the header has {len(in_file):,}")
 
     def _next_block(self, final: bool) -> Block | None:
         """Read the complete records of the next slice; None if there are none yet."""
@@ -154,17 +151,15 @@ class CsvReader:
         # A whole slice and the rest of the previous one are read together: two blocks cost more than one.
         most = limits.slice_bytes + limits.slice_bytes // 4
         stop = complete if complete <= most else last_line_end(held, most) or find_line_end(held, most - 1) or complete
-        data = held[:stop]
-        records = read_lines(data, self._offset, self.dialect, limits, self._waste)
+        view = self._view(final)
+        records = read_lines(view, stop, self._layout)
         if not records.size:
-            # One record that is longer than the slice; only that one is read.
-            data = held[:complete]
-            following = None if final else len(held) - complete
-            first = read_first(data, following, self._offset, self.dialect, limits, self._waste)
+            # One record that is longer than the slice, or decided by what comes after it; only that one is read.
+            first = read_first(view, self._layout)
             if first is None:
                 return None
             records = first
-        return self._block(data, records)
+        return self._block(held[: records.size], records)
 
     def _block(self, data: bytes, records: Records) -> Block:
         """Number the records, and separate rows and rejects."""
@@ -201,7 +196,9 @@ class CsvReader:
         return Block((), [], [reject], self._position(), source, ())
 
     def _position(self) -> Position:
-        return Position(self._offset, self._row, self.header, self._waste.bytes, self._in_long_record, self.dialect)
+        return Position(
+            self._offset, self._row, self._layout.header, self._waste.bytes, self._in_long_record, self.dialect
+        )
 
     def _skip(self) -> bool:
         """Drop the rest of a line whose beginning was rejected; return whether its end was found."""
@@ -215,6 +212,9 @@ class CsvReader:
         self._held = self._held[count:]
         self._offset += count
 
+    def _view(self, final: bool) -> View:
+        return View(self._held, self._offset, final, self._waste, self._quiet)
+
     def _source(self, data: bytes, ends: Sequence[int] | None) -> SourceBytes:
         return SourceBytes(data, self._offset, ends, self._limits.record_bytes, self._as_text)
 
@@ -225,3 +225,12 @@ class CsvReader:
         if isinstance(entry, Fault):
             raise BadFile(f"the header line cannot be read: {self._reason(entry)}")
         return entry
+
+
+def _joined(rows: list[list[str]]) -> list[str]:
+    """Return the names in the lines of a header: what stands in one column, joined by blanks."""
+    if len(rows) == 1:
+        return rows[0]
+    width = max(map(len, rows))
+    columns = zip(*(row + [""] * (width - len(row)) for row in rows), strict=True)
+    return [" ".join(filter(None, map(str.strip, column))) for column in columns]

@@ -17,7 +17,7 @@ from engine.reading.dialect import SAMPLE_BYTES, find_dialect
 from engine.reading.encoding import HEAD_BYTES, UTF_8, Transcoder, find_encoding
 from engine.reading.format import FIND_ALL, Dialect, Format
 from engine.reading.limits import USUAL_LIMITS, Limits
-from engine.reading.records import last_line_end
+from engine.reading.lines import last_line_end
 
 _SIGNATURES = (
     (b"PK\x03\x04", "a zip archive or a spreadsheet; export it as CSV"),

@@ -39,7 +39,7 @@ class _FormatReader:
             compression=self._choice("compression", COMPRESSIONS),
             encoding=self._encoding(),
             delimiter=self._character("delimiter"),
-            quote=NO_QUOTE if self._table.get("quote") == NO_QUOTE else self._character("quote"),
+            quote=self._quote(),
             escape=self._choice("escape", ESCAPES),
             comment=self._comment(),
             skip_lines=self._count("skip_lines", 0),
@@ -74,6 +74,14 @@ class _FormatReader:
             also = f', or "{NO_QUOTE}"' if key == "quote" else ""
             raise self._wrong(key, f"must be one character{also}, not {value!r}")
         return value
+
+    def _quote(self) -> str | None:
+        if self._table.get("quote") == NO_QUOTE:
+            return NO_QUOTE
+        quote = self._character("quote")
+        if quote is not None and quote in " \t":
+            raise self._wrong("quote", "must not be a blank: blanks around quotes are dropped")
+        return quote
 
     def _comment(self) -> str | None:
         value = self._table.get("comment")
