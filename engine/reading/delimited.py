@@ -20,35 +20,48 @@ from collections.abc import Iterator, Sequence
 from typing import cast
 
 from engine.errors import BadFile
-from engine.reading.block import FILE_START, Block, Position, Reject, SourceBytes, as_text
+from engine.reading.block import FILE_START, Block, Position, SourceBytes, utf_8_text
+from engine.reading.encoding import UTF_8, original_text
+from engine.reading.format import FIND_ALL, RFC_4180, Dialect, Format
+from engine.reading.layout import Entry, Fault, Layout, Quiet, View
 from engine.reading.limits import USUAL_LIMITS, Limits, Waste
-from engine.reading.records import Entry, Fault, Records, find_line_end, last_line_end, read_first, read_lines
+from engine.reading.lines import find_line_end, last_line_end
+from engine.reading.records import NOT_UTF8, Records, read_first, read_lines
 
 _BOM = b"\xef\xbb\xbf"
-
-_SIGNATURES = (
-    (b"\xff\xfe", "UTF-16 text; save it as UTF-8"),
-    (b"\xfe\xff", "UTF-16 text; save it as UTF-8"),
-    (b"\x00\x00\xfe\xff", "UTF-32 text; save it as UTF-8"),
-    (b"PK\x03\x04", "a zip archive or a spreadsheet; export it as CSV"),
-    (b"\x1f\x8b", "gzip data; upload it uncompressed"),
-    (b"\xd0\xcf\x11\xe0", "an old spreadsheet; export it as CSV"),
-    (b"%PDF", "a PDF document"),
-)
 
 
 class CsvReader:
     """Incremental CSV reader; see the head of this module. `start` is the place in the file of the first byte fed."""
 
-    def __init__(self, start: Position = FILE_START, limits: Limits = USUAL_LIMITS) -> None:
-        self.header = start.header
-        """Field names as they are in the file, once the first record is complete."""
+    def __init__(
+        self,
+        start: Position = FILE_START,
+        limits: Limits = USUAL_LIMITS,
+        *,
+        form: Format = FIND_ALL,
+        dialect: Dialect = RFC_4180,
+        encoding: str = UTF_8,
+    ) -> None:
+        """Read text in `dialect`; `form` says what is before the rows, `encoding` what it was before it was UTF-8."""
+        self.header: Sequence[str] | None = None
+        """Field names as they are in the file or in the schema, once they are known."""
+        self.dialect = dialect
+        self._as_text, self._not_text = utf_8_text, NOT_UTF8
+        if encoding != UTF_8:
+            self._as_text, self._not_text = original_text, f"the row is not {encoding} text"
+        self._form = form
         self._limits = limits
         self._held = b""
         self._offset = start.offset  # of the first held byte
         self._row = start.row  # number of the next row
         self._begun = start.offset > 0
-        self._waste = Waste(limits, start.rescanned)
+        self._to_skip = 0 if self._begun else form.skip_lines
+        self._header_rows: list[list[str]] = []
+        self._waste, self._quiet = Waste(limits, start.rescanned), Quiet()
+        self._layout = Layout(dialect, limits)
+        if start.header is not None:
+            self._set_header(start.header)
         self._in_long_record = start.in_long_record
 
     @property
@@ -67,7 +80,8 @@ class CsvReader:
         """Take the end of the file, where a last line needs no line end. Raises `BadFile` if there was no header."""
         yield from self._drain(final=True)
         if self.header is None:
-            raise BadFile("the file is empty: it has no header line")
+            missing = "it has no header line" if not self._header_rows else "its header has fewer lines than declared"
+            raise BadFile(f"the file {'is empty' if not self._header_rows else 'ends'}: {missing}")
 
     def _drain(self, *, final: bool) -> Iterator[Block]:
         if not self._begun and not self._begin(final):
@@ -75,6 +89,10 @@ class CsvReader:
         while self._held:
             if self._in_long_record and not self._skip():
                 return
+            if self.header is None:
+                if not self._read_header(final):
+                    return
+                continue
             block = self._next_block(final)
             if block is None:
                 return
@@ -82,16 +100,47 @@ class CsvReader:
                 yield block
 
     def _begin(self, final: bool) -> bool:
-        """Look at the first bytes: drop a byte order mark, refuse what is certainly not CSV text."""
-        if len(self._held) < 4 and not final:
-            return False
-        for signature, what in _SIGNATURES:
-            if self._held.startswith(signature):
-                raise BadFile(f"the file is not CSV text but {what}")
-        if self._held.startswith(_BOM):
-            self._advance(len(_BOM))
+        """Drop a byte order mark and the lines that are to be skipped; return whether that is done."""
+        if not self._offset:
+            if len(self._held) < len(_BOM) and not final:
+                return False
+            if self._held.startswith(_BOM):
+                self._advance(len(_BOM))
+        while self._to_skip:
+            end = find_line_end(self._held)
+            if not final and (end is None or end == len(self._held)):
+                # The rest of the line is still to come, or the second half of a CRLF.
+                self._advance(len(self._held) - self._held.endswith(b"\r"))
+                return False
+            self._advance(end or len(self._held))
+            self._to_skip -= 1
+        if not self._form.header_lines:
+            self._set_header(self._form.names or ())
         self._begun = True
         return True
+
+    def _read_header(self, final: bool) -> bool:
+        """Read the next line of the header; return whether it was complete."""
+        held = self._held
+        records = read_first(self._view(final), self._layout)
+        if records is None:
+            if len(held) > self._limits.record_bytes:
+                self._header_row(Fault(self._limits.too_long))
+            return False
+        self._advance(records.size)
+        row = self._header_row(records.entries[0])
+        if row:
+            self._header_rows.append(row)
+        if len(self._header_rows) == self._form.header_lines:
+            self._set_header(_joined(self._header_rows))
+        return True
+
+    def _set_header(self, in_file: Sequence[str]) -> None:
+        """Note the header as it is in the file; the schema may have other names for its columns."""
+        self._layout = Layout(self.dialect, self._limits, in_file)
+        self.header = self._form.names or in_file
+        if len(self.header) != len(in_file):
+            raise BadFile(f"the schema names {len(self.header):,} columns, but the header has {len(in_file):,}")
 
     def _next_block(self, final: bool) -> Block | None:
         """Read the complete records of the next slice; None if there are none yet."""
@@ -102,37 +151,32 @@ class CsvReader:
         # A whole slice and the rest of the previous one are read together: two blocks cost more than one.
         most = limits.slice_bytes + limits.slice_bytes // 4
         stop = complete if complete <= most else last_line_end(held, most) or find_line_end(held, most - 1) or complete
-        data = held[:stop]
-        records = read_lines(data, self._offset, limits, self._waste)
+        view = self._view(final)
+        records = read_lines(view, stop, self._layout)
         if not records.size:
-            # One record that is longer than the slice; only that one is read.
-            data = held[:complete]
-            following = None if final else len(held) - complete
-            first = read_first(data, following, self._offset, limits, self._waste)
+            # One record that is longer than the slice, or decided by what comes after it; only that one is read.
+            first = read_first(view, self._layout)
             if first is None:
                 return None
             records = first
-        return self._block(data, records)
+        return self._block(held[: records.size], records)
 
     def _block(self, data: bytes, records: Records) -> Block:
-        """Number the records, and separate header, rows and rejects."""
+        """Number the records, and separate rows and rejects."""
         entries = records.entries
         places: Sequence[int] = range(len(entries))
         if not all(entries):  # empty lines are not records
             places = [i for i in places if entries[i]]
-        if self.header is None and places:
-            self.header = _header(entries[places[0]])
-            places = places[1:]
         numbers: Sequence[int] = range(self._row, self._row + len(places))
         self._row += len(places)
-        source = SourceBytes(data, self._offset, records.ends, self._limits.record_bytes)
+        source = self._source(data, records.ends)
         rejects = []
         if records.faulty:
             good = []
             for i, place in enumerate(places):
                 entry = entries[place]
                 if isinstance(entry, Fault):
-                    rejects.append(source.reject(place, numbers[i], entry.reason))
+                    rejects.append(source.reject(place, numbers[i], self._reason(entry)))
                 else:
                     good.append(i)
             numbers, places = [numbers[i] for i in good], [places[i] for i in good]
@@ -143,18 +187,18 @@ class CsvReader:
 
     def _reject_beginning(self) -> Block:
         """Reject a line that is too long already, although its end has not arrived, and skip the rest of it."""
-        too_long = Fault(self._limits.too_long)
-        if self.header is None:
-            _header(too_long)
-        reject = Reject(self._row, self._offset, too_long.reason, as_text(self._held[: self._limits.record_bytes]))
+        source = self._source(self._held, [len(self._held)])
+        reject = source.reject(0, self._row, self._limits.too_long)
         self._row += 1
         # A CR at the end may be the line's end, which _skip must see.
         self._advance(len(self._held) - self._held.endswith(b"\r"))
         self._in_long_record = True
-        return Block((), [], [reject], self._position(), SourceBytes(b"", self._offset), ())
+        return Block((), [], [reject], self._position(), source, ())
 
     def _position(self) -> Position:
-        return Position(self._offset, self._row, self.header, self._waste.bytes, self._in_long_record)
+        return Position(
+            self._offset, self._row, self._layout.header, self._waste.bytes, self._in_long_record, self.dialect
+        )
 
     def _skip(self) -> bool:
         """Drop the rest of a line whose beginning was rejected; return whether its end was found."""
@@ -168,8 +212,25 @@ class CsvReader:
         self._held = self._held[count:]
         self._offset += count
 
+    def _view(self, final: bool) -> View:
+        return View(self._held, self._offset, final, self._waste, self._quiet)
 
-def _header(entry: Entry) -> list[str]:
-    if isinstance(entry, Fault):
-        raise BadFile(f"the header line cannot be read: {entry.reason}")
-    return entry
+    def _source(self, data: bytes, ends: Sequence[int] | None) -> SourceBytes:
+        return SourceBytes(data, self._offset, ends, self._limits.record_bytes, self._as_text)
+
+    def _reason(self, fault: Fault) -> str:
+        return self._not_text if fault.reason is NOT_UTF8 else fault.reason
+
+    def _header_row(self, entry: Entry) -> list[str]:
+        if isinstance(entry, Fault):
+            raise BadFile(f"the header line cannot be read: {self._reason(entry)}")
+        return entry
+
+
+def _joined(rows: list[list[str]]) -> list[str]:
+    """Return the names in the lines of a header: what stands in one column, joined by blanks."""
+    if len(rows) == 1:
+        return rows[0]
+    width = max(map(len, rows))
+    columns = zip(*(row + [""] * (width - len(row)) for row in rows), strict=True)
+    return [" ".join(filter(None, map(str.strip, column))) for column in columns]

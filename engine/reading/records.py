@@ -1,38 +1,30 @@
-"""Complete lines of CSV -> records, and the faults of those that cannot be read. The only state is `Waste`."""
+"""Complete lines of delimited text -> records, and the faults of those that cannot be read or believed. Pure.
+
+Three readers, each for what the faster ones cannot read: `str.split` for lines without quotes, Python's `csv` for usual
+quotes, and `engine.reading.closely` for the rest. They come to the same records.
+
+`Waste` and `Quiet` are the only state.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 import re
-from bisect import bisect_left
-from collections.abc import Iterator
-from itertools import chain, repeat
-from typing import NamedTuple
+from bisect import bisect_left, bisect_right
+from itertools import accumulate, pairwise, repeat
+from typing import Any, NamedTuple
 
-from engine.reading.block import line_ends
-from engine.reading.limits import Limits, Waste
-
-NEVER_CLOSED = "a quoted field is never closed"
-
-BAD_QUOTES = "the quotes are wrong: text follows a closing quote"
+from engine.reading.closely import read_one
+from engine.reading.format import Dialect
+from engine.reading.layout import BOM, Entry, Fault, Layout, View
+from engine.reading.lines import decoded, last_line_end, line_ends
 
 NOT_UTF8 = "the row is not UTF-8 text"
 
-TOO_BROKEN = "the quotes are broken over and over: these lines are rejected together"
+HEADER_AGAIN = "the header again"
 
 _UNDECODED = re.compile("[\udc80-\udcff]")
-
-_LINE_END = re.compile(rb"\r\n|\n|\r")
-
-
-class Fault(NamedTuple):
-    """Takes the place of a record that cannot be read."""
-
-    reason: str
-
-
-Entry = list[str] | Fault
 
 
 class Records(NamedTuple):
@@ -48,60 +40,34 @@ class Records(NamedTuple):
     faulty: bool
 
 
-def read_lines(data: bytes, offset: int, limits: Limits, waste: Waste) -> Records:
-    """Read the records in `data`, which is whole lines from `offset` of the file.
+def read_lines(view: View, stop: int, layout: Layout) -> Records:
+    """Read the records in the first `stop` bytes, which are whole lines; what comes after may be looked at.
 
-    Leaves out a last record whose quoted field is still open: the lines after `data` decide what it is.
+    Leaves out a last record that the lines after it decide.
     """
-    text, decoded = _decoded(data)
-    if b'"' in data or len(data) > limits.record_bytes:
-        records = _read_quoted(data, text, offset, limits, waste)
+    data = view.held[:stop]
+    text, whole = decoded(data)
+    if stop > layout.limits.record_bytes or any(each in data for each in layout.special):
+        records = _SliceReader(view, data, text, layout).read()
     else:
-        # Without quotes no line can be broken, and each one is a record.
-        records = Records(_split(text), None, len(data), faulty=False)
-    return records if decoded else _without_undecoded(records)
+        # No line can be broken, and each one is a record.
+        records = _split(text, stop, layout)
+    return records if whole else _without_undecoded(records)
 
 
-def read_first(data: bytes, following: int | None, offset: int, limits: Limits, waste: Waste) -> Records | None:
-    """Read only the first record of `data`, which is whole lines from `offset` of the file.
-
-    `following` bytes are held after `data` (None: `data` ends with the file). Returns None if more bytes are needed.
-    """
-    text, decoded = _decoded(data)
-    row, reason, seen = _read_one(text)
-    size = len(data) + (following or 0) if reason is NEVER_CLOSED else seen
-    if size > limits.record_bytes:
-        reason = limits.too_long
-    elif reason is NEVER_CLOSED and following is not None:
+def read_first(view: View, layout: Layout) -> Records | None:
+    """Read only the first record, however long it is. Returns None if more bytes are needed."""
+    held = view.held
+    stop = len(held) if view.final else last_line_end(held, len(held))
+    if not stop:
         return None
-    if reason is None:
-        records = Records([row], [seen], seen, faulty=False)
-        return records if decoded else _without_undecoded(records)
-    fault, end = _fault(reason, data, (0, find_line_end(data) or len(data), seen), offset, limits, waste)
-    return Records([fault], [end], end, faulty=True)
-
-
-def find_line_end(data: bytes, start: int = 0) -> int | None:
-    """Return where the first LF, CRLF or CR from `start` on ends; None if there is none."""
-    found = _LINE_END.search(data, start)
-    return found.end() if found else None
-
-
-def last_line_end(data: bytes, stop: int) -> int:
-    """Return the end of the last line that ends at `stop` or before it; 0 if there is none.
-
-    A CR at `stop` is not counted if it is, or may turn out to be, the first half of a CRLF.
-    """
-    whole = stop < len(data) and data[stop : stop + 1] != b"\n"
-    return max(data.rfind(b"\n", 0, stop), data.rfind(b"\r", 0, stop if whole else max(stop - 1, 0))) + 1
-
-
-def _decoded(data: bytes) -> tuple[str, bool]:
-    """Return the bytes as text, and whether they are UTF-8; where they are not, they become lone surrogates."""
-    try:
-        return data.decode(), True
-    except UnicodeDecodeError:
-        return data.decode(errors="surrogateescape"), False
+    text, whole = decoded(held[:stop])
+    settled = read_one(view, text, 0, 0, layout)
+    if settled is None:
+        return None
+    entries, ends = settled
+    records = Records(entries, ends, ends[-1], faulty=True)
+    return records if whole else _without_undecoded(records)
 
 
 def _without_undecoded(records: Records) -> Records:
@@ -113,115 +79,111 @@ def _without_undecoded(records: Records) -> Records:
     return records._replace(entries=entries, faulty=True)
 
 
-def _split(text: str) -> list[Entry]:
+def _split(text: str, size: int, layout: Layout) -> Records:
     """Read lines without quotes like the csv module, but three times as fast; an empty line is an empty row."""
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     lines = text.removesuffix("\n").split("\n")
-    rows: list[Entry] = list(map(str.split, lines, repeat(",")))
-    return rows if all(lines) else [row if line else [] for line, row in zip(lines, rows, strict=True)]
+    entries: list[Entry] = list(map(str.split, lines, repeat(layout.dialect.delimiter)))
+    if not all(lines):
+        entries = [row if line else [] for line, row in zip(lines, entries, strict=True)]
+    again = layout.header is not None and (layout.header_line in lines or BOM in text)
+    if again:
+        _reject_headers(entries, layout)
+    return Records(entries, None, size, faulty=again)
 
 
-def _read_quoted(data: bytes, text: str, offset: int, limits: Limits, waste: Waste) -> Records:
-    lines = list(io.StringIO(text, newline=""))
-    ends = [0, *line_ends(data)]  # of the lines: line i is between ends[i] and ends[i + 1]
-    entries: list[Entry] = []
-    after = [0]  # the line after each entry
-    faulty = False
-    while after[-1] < len(lines):
-        run = _read_run(lines, ends, after[-1], limits)
-        entries += run.rows
-        after += run.after
-        if run.reason is None:
-            continue
-        if run.reason is NEVER_CLOSED:
-            break
-        first = after[-1]
-        span = ends[first], ends[first + 1], ends[run.seen]
-        fault, end = _fault(run.reason, data, span, offset, limits, waste)
-        entries.append(fault)
-        after.append(first + 1 if end == ends[first + 1] else bisect_left(ends, end))
-        faulty = True
-    entry_ends = list(map(ends.__getitem__, after))
-    return Records(entries, entry_ends[1:], entry_ends[-1], faulty)
+def _reject_headers(entries: list[Entry], layout: Layout) -> None:
+    for i, entry in enumerate(entries):
+        if isinstance(entry, list) and layout.is_header(entry):
+            entries[i] = Fault(HEADER_AGAIN)
 
 
-def _fault(
-    reason: str, data: bytes, span: tuple[int, int, int], offset: int, limits: Limits, waste: Waste
-) -> tuple[Fault, int]:
-    """Return the fault of a broken record, and the end of the bytes that are rejected with it.
+class _SliceReader:
+    """Reads the records of one slice: `csv` those that are as usual, `read_one` the others."""
 
-    `span`: where the record begins in `data`, where its first line ends, and the end of the last line examined.
-    """
-    start, first_end, seen = span
-    # The longest record ends here, however far the reader looked. This must not depend on the chunks.
-    if seen - start > limits.record_bytes:
-        seen = last_line_end(data, start + limits.record_bytes)
-    if seen > first_end and waste.add(seen - start, offset + start):
-        return Fault(TOO_BROKEN), seen
-    return Fault(reason), first_end
+    def __init__(self, view: View, data: bytes, text: str, layout: Layout) -> None:
+        self._view, self._text, self._layout = view, text, layout
+        self._lines = list(io.StringIO(text, newline=""))
+        self._ends = [0, *line_ends(data)]  # of the lines: line i is between ends[i] and ends[i + 1]
+        self._starts = self._ends if len(text) == len(data) else [0, *accumulate(map(len, self._lines))]
+        self._has_mark = BOM in text
+        self._entries: list[Entry] = []
+        self._entry_ends: list[int] = [0]
+
+    def read(self) -> Records:
+        count = len(self._lines)
+        odd = iter([*self._odd_lines(), count])
+        next_odd = next(odd)
+        line = 0
+        while line < count:
+            while next_odd < line:
+                next_odd = next(odd)
+            if line < next_odd:
+                line = self._read_usual(line, next_odd)
+            if line == next_odd == count:
+                break
+            settled = read_one(self._view, self._text, self._starts[line], self._ends[line], self._layout)
+            if settled is None:
+                break
+            self._take(*settled)
+            line = bisect_left(self._ends, self._entry_ends[-1])
+        entries, ends = self._entries, self._entry_ends
+        return Records(entries, ends[1:], ends[-1], faulty=True)
+
+    def _odd_lines(self) -> list[int]:
+        """Return the lines that `csv` must not read, or not read on from."""
+        layout, lines = self._layout, self._lines
+        places = (found.start() for found in layout.syntax.odd.finditer(self._text))
+        odd = {bisect_right(self._starts, place) - 1 for place in places}
+        if layout.dialect.comment:
+            odd.update(i for i, line in enumerate(lines) if line.startswith(layout.dialect.comment))
+        if self._ends[-1] > layout.limits.record_bytes:
+            most = layout.limits.record_bytes
+            odd.update(i for i, (low, high) in enumerate(pairwise(self._ends)) if high - low > most)
+        return sorted(odd)
+
+    def _read_usual(self, first: int, stop: int) -> int:
+        """Read records from line `first` on, and return the line of the first that needs a closer look, or `stop`."""
+        rows: list[list[str]] = []
+        after = [first]
+        # Not lines[first:stop]: if each line is broken, that would copy all lines after it each time.
+        reader = csv.reader(map(self._lines.__getitem__, range(first, stop)), **_options(self._layout.dialect))
+        try:
+            for row in reader:
+                rows.append(row)
+                after.append(first + reader.line_num)
+        except csv.Error:
+            pass  # a broken record, or one that is still open at `stop`
+        if len(rows) == after[-1] - first:
+            entries: list[Entry] = list(rows)
+            self._take(entries, self._ends[first + 1 : after[-1] + 1])
+            return after[-1]
+        for row, (line, end) in zip(rows, pairwise(after), strict=True):
+            if end == line + 1:
+                self._take([row], [self._ends[end]])
+                continue
+            settled = read_one(self._view, self._text, self._starts[line], self._ends[line], self._layout)
+            if settled is None:
+                return line
+            self._take(*settled)
+            if self._entry_ends[-1] != self._ends[end]:
+                return bisect_left(self._ends, self._entry_ends[-1])
+        return after[-1]
+
+    def _take(self, entries: list[Entry], ends: list[int]) -> None:
+        if self._layout.names in entries or self._has_mark:
+            _reject_headers(entries, self._layout)
+        self._entries += entries
+        self._entry_ends += ends
 
 
-class _Run(NamedTuple):
-    """Records from consecutive lines: their fields, and the index of the line after each.
-
-    `reason`: what is wrong with the record after the last of them (None: there are no more lines); `seen` is the index
-    of the line after the last one that was examined.
-    """
-
-    rows: list[list[str]]
-    after: list[int]
-    reason: str | None
-    seen: int
-
-
-class _End:
-    """An empty iterable after the last line, which records whether a reader asked for more."""
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    def __iter__(self) -> Iterator[str]:
-        self.asked = True
-        return iter(())
-
-
-def _read_run(lines: list[str], ends: list[int], first: int, limits: Limits) -> _Run:
-    """Read records from line `first` on until something is wrong with one."""
-    rows: list[list[str]] = []
-    after: list[int] = []
-    start, end = ends[first], _End()
-    # Not lines[first:]: if each line is broken, that would copy all lines after it each time.
-    rest = map(lines.__getitem__, range(first, len(lines))) if first else lines
-    reader = csv.reader(chain(rest, end), strict=True)
-    try:
-        for row in reader:
-            line = first + reader.line_num
-            if ends[line] - start > limits.record_bytes:
-                return _Run(rows, after, limits.too_long, line)
-            rows.append(row)
-            after.append(line)
-            start = ends[line]
-    except csv.Error:
-        # Asked for more lines than there are: the record is still open. Otherwise the line just read broke it.
-        if end.asked:
-            return _Run(rows, after, NEVER_CLOSED, len(lines))
-        line = first + reader.line_num
-        reason = limits.too_long if ends[line] - start > limits.record_bytes else BAD_QUOTES
-        return _Run(rows, after, reason, line)
-    return _Run(rows, after, None, len(lines))
-
-
-def _read_one(text: str) -> tuple[list[str], str | None, int]:
-    """Read one record, line by line so that the other lines take no memory.
-
-    Returns its fields, what is wrong with it, and the byte offset after the last line that was examined.
-    """
-    lines, end = io.StringIO(text, newline=""), _End()
-    row: list[str] = []
-    reason = None
-    try:
-        row = next(csv.reader(chain(lines, end), strict=True))
-    except csv.Error:
-        reason = NEVER_CLOSED if end.asked else BAD_QUOTES
-    return row, reason, len(text[: lines.tell()].encode(errors="surrogateescape"))
+def _options(dialect: Dialect) -> dict[str, Any]:
+    """Return the dialect as arguments of `csv.reader`; lines with a backslash are never given to it."""
+    return {
+        "delimiter": dialect.delimiter,
+        "quotechar": dialect.quote or None,
+        "quoting": csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
+        "doublequote": dialect.escape == "double",
+        "strict": True,
+    }

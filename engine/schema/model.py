@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from engine.errors import BadFile
+from engine.reading.format import FIND_ALL, Format
 from engine.schema.columns import NO_VALUES, Column
 from engine.schema.computed import Computed
 from engine.schema.plan import RowPlan
@@ -67,6 +68,8 @@ class Schema:
     """Texts that mean "no value" in columns that the schema does not know, if those are stored."""
     empty: Value = None
     """What an empty value of such a column becomes."""
+    format: Format = FIND_ALL
+    """What the files are like."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -121,6 +124,7 @@ class Schema:
             columns=(*known, *extra_columns),
             computed=self.computed,
             json=origin != "csv",
+            pad=self.format.short_rows == "pad",
             ignored=tuple(
                 name if named and name else index + 1 for index, name in enumerate(names) if index not in used
             ),
@@ -191,7 +195,7 @@ class Schema:
 
 
 def _what_may_be_wrong(names: list[str], known: list[str]) -> str:
-    if len(names) == 1 and (separator := next((each for each in ";\t|" if each in names[0]), None)):
-        return f"its columns are separated by {'tabs' if separator == chr(9) else separator}, they must be by commas"
+    if len(names) == 1 and (separator := next((each for each in ",;\t|:^" if each in names[0]), None)):
+        return f"are its columns separated by {'tabs' if separator == chr(9) else separator}? (delimiter in [format])"
     found = f"of its {len(names):,} columns the schema knows {', '.join(known) or 'none'}"
     return found if known else f"{found} (is the first line a header?)"

@@ -12,6 +12,7 @@ from engine.errors import SchemaError
 from engine.schema.column_settings import EMPTY, MAX_KEY_ATTRIBUTE_BYTES, Usual, read_column
 from engine.schema.columns import NO_VALUES, Column
 from engine.schema.computed import Computed, parse_template
+from engine.schema.format import parse_format
 from engine.schema.model import GENERATED_KINDS, MAX_PARTITION_KEY_BYTES, MAX_SORT_KEY_BYTES, Schema
 from engine.schema.numbers import is_number
 from engine.schema.settings import Settings
@@ -47,7 +48,7 @@ class _SchemaReader:
 
     def read(self, document: dict[str, Any]) -> Schema:
         self._only(document, "", {
-            "version", "collection", "unknown_columns", "null_values", "empty", "conflict", "key", "columns",
+            "version", "collection", "unknown_columns", "null_values", "empty", "conflict", "format", "key", "columns",
             "computed", "constants", "generated",
         })  # fmt: skip
         if document.get("version") != 1:
@@ -99,6 +100,7 @@ class _SchemaReader:
             conflict=self._conflict(document, generated),
             null_values=frozenset(usual.null_values) or NO_VALUES,
             empty=EMPTY[usual.empty],
+            format=parse_format(document.get("format", {}), self._wrong),
         )
         self._keys(schema)
         return schema

@@ -1,16 +1,18 @@
 """CSV for the tests: a reader so plain that it can be checked by eye, texts to read, and ways to cut them."""
 
-import re
+import csv
+import io
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from hypothesis import strategies as st
 
 from engine.errors import BadFile
 from engine.reading.block import FILE_START, Block, Position, Reject
 from engine.reading.delimited import CsvReader
+from engine.reading.format import RFC_4180, Dialect, Format
 from engine.reading.limits import USUAL_LIMITS, Limits
-from engine.reading.records import BAD_QUOTES, NEVER_CLOSED, NOT_UTF8, TOO_BROKEN
 from tests.builders.choices import choices
 
 ROOMY = 1_000
@@ -37,9 +39,15 @@ class Reading:
         return sorted([*self.rows, *(reject.row for reject in self.rejects)])
 
 
-def read(chunks: Iterable[bytes], limits: Limits = USUAL_LIMITS, start: Position = FILE_START) -> Reading:
-    """Read chunks with `CsvReader`."""
-    reader, reading = CsvReader(start, limits), Reading()
+def read(
+    chunks: Iterable[bytes],
+    limits: Limits = USUAL_LIMITS,
+    start: Position = FILE_START,
+    dialect: Dialect = RFC_4180,
+    **form: Any,
+) -> Reading:
+    """Read chunks with `CsvReader`; `form` are settings of `Format`."""
+    reader, reading = CsvReader(start, limits, form=Format(**form), dialect=dialect), Reading()
 
     def take(blocks: Iterator[Block]) -> None:
         for block in blocks:
@@ -69,91 +77,65 @@ def add_block(reading: Reading, block: Block) -> None:
     reading.rejects += block.rejects
 
 
-def read_plainly(data: bytes, limits: Limits = USUAL_LIMITS) -> Reading:
-    """Read a whole file byte by byte: what `CsvReader` must come to, however it gets the bytes."""
-    reading = Reading()
-    offset = 3 if data.startswith(b"\xef\xbb\xbf") else 0
-    lines = re.findall(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", data[offset:])
-    number = first = wasted = 0
-    while first < len(lines):
-        fields, behind, reason = _record_at(lines, first, limits)
-        if reason not in (None, NOT_UTF8):
-            # All these lines were scanned, as far as they may be one record; now all but the first are scanned again.
-            while behind > first + 1 and len(b"".join(lines[first:behind])) > limits.record_bytes:
-                behind -= 1
-            scanned = len(b"".join(lines[first:behind])) if behind > first + 1 else 0
-            wasted += scanned if scanned > limits.waste_unnoticed else 0
-            if scanned > limits.waste_unnoticed and wasted > limits.waste_allowed + limits.waste_share * offset:
-                reason = TOO_BROKEN
-            else:
-                behind = first + 1
-        original = b"".join(lines[first:behind])
-        begin, offset, first = offset, offset + len(original), behind
-        if fields == []:
-            continue
-        text = original[: limits.record_bytes].rstrip(b"\r\n").decode(errors="backslashreplace")
-        if reading.header is None:
-            if fields is None:
-                reading.fault = f"the header line cannot be read: {reason}"
-                return reading
-            reading.header = fields
-            continue
-        number += 1
-        if fields is None:
-            reading.rejects.append(Reject(number, begin, str(reason), text))
-        else:
-            reading.rows[number] = fields, begin, text
-    if reading.header is None:
-        reading.fault = "the file is empty: it has no header line"
-    return reading
+def read_whole(data: bytes, limits: Limits = USUAL_LIMITS, dialect: Dialect = RFC_4180, **form: Any) -> Reading:
+    """Read a file in one chunk and one slice: what `CsvReader` must come to, however it gets the bytes."""
+    return read([data], replace(limits, slice_bytes=len(data) + 1), dialect=dialect, **form)
 
 
-# Where the reader is in a record, and what it meets there -> where it is then, and what becomes of the byte.
+# Where the reader is in a record, and what it meets there -> where it is then, and what becomes of the text.
 _STEPS = {
-    ("begin", b'"'): ("quoted", "drop"),
-    ("begin", b","): ("begin", "next field"),
-    ("begin", b"x"): ("plain", "keep"),
-    ("plain", b'"'): ("plain", "keep"),
-    ("plain", b","): ("begin", "next field"),
-    ("plain", b"x"): ("plain", "keep"),
-    ("quoted", b'"'): ("behind quote", "drop"),
-    ("quoted", b","): ("quoted", "keep"),
-    ("quoted", b"x"): ("quoted", "keep"),
-    ("behind quote", b'"'): ("quoted", "keep"),
-    ("behind quote", b","): ("begin", "next field"),
-    ("behind quote", b"x"): ("broken", "drop"),
+    ("begin", "quote"): ("quoted", "begin"),
+    ("begin", "delimiter"): ("begin", "next field"),
+    ("begin", "blank"): ("begin", "keep"),
+    ("begin", "text"): ("plain", "keep"),
+    ("plain", "quote"): ("plain", "keep"),
+    ("plain", "delimiter"): ("begin", "next field"),
+    ("plain", "blank"): ("plain", "keep"),
+    ("plain", "text"): ("plain", "keep"),
+    ("quoted", "quote"): ("closed", "drop"),
+    ("quoted", "delimiter"): ("quoted", "keep"),
+    ("quoted", "blank"): ("quoted", "keep"),
+    ("quoted", "text"): ("quoted", "keep"),
+    ("closed", "quote"): ("broken", "drop"),
+    ("closed", "delimiter"): ("begin", "next field"),
+    ("closed", "blank"): ("closed", "drop"),
+    ("closed", "text"): ("broken", "drop"),
 }
 
 
-def _record_at(lines: list[bytes], first: int, limits: Limits) -> tuple[list[str] | None, int, str | None]:
-    """The record that begins with a line: its fields (none: an empty line), the line behind it, and what is wrong."""
-    cells, state, size = [b""], "begin", 0
-    for i in range(first, len(lines)):
-        size += len(lines[i])
-        content = lines[i].rstrip(b"\r\n")
-        if i == first and not content:
-            return [], i + 1, None
-        for byte in (content[j : j + 1] for j in range(len(content))):
-            state, fate = _STEPS[state, byte if byte in b',"' else b"x"]
-            if state == "broken":
-                return None, i + 1, limits.too_long if size > limits.record_bytes else BAD_QUOTES
-            if fate == "next field":
-                cells.append(b"")
-            elif fate == "keep":
-                cells[-1] += byte
-        if state != "quoted":
-            return _closed(cells, i + 1, limits.too_long if size > limits.record_bytes else None)
-        cells[-1] += lines[i][len(content) :]
-    return None, len(lines), limits.too_long if size > limits.record_bytes else NEVER_CLOSED
+def fields_of(record: str, dialect: Dialect = RFC_4180) -> list[str] | None:
+    """Read one record character by character; None if its quotes are broken. Plain enough to be checked by eye."""
+    fields, state, rest = [""], "begin", list(record)
+    while rest:
+        kind, text = _take(rest, state, dialect)
+        state, fate = _STEPS[state, kind]
+        if state == "broken":
+            return None
+        if fate == "next field":
+            fields.append("")
+        elif fate == "begin":
+            fields[-1] = ""
+        elif fate == "keep":
+            fields[-1] += text
+    return None if state == "quoted" else fields
 
 
-def _closed(cells: list[bytes], behind: int, fault: str | None) -> tuple[list[str] | None, int, str | None]:
-    if fault:
-        return None, behind, fault
-    try:
-        return [cell.decode() for cell in cells], behind, None
-    except UnicodeDecodeError:
-        return None, behind, NOT_UTF8
+def _take(rest: list[str], state: str, dialect: Dialect) -> tuple[str, str]:
+    """Take the next character, with what it escapes; return what it is and its text."""
+    character = rest.pop(0)
+    if dialect.escape == "backslash" and character == "\\" and rest:
+        following = rest.pop(0)
+        if following + "".join(rest[:1]) == "\r\n":
+            following += rest.pop(0)
+        known = {dialect.delimiter, dialect.quote, "\\", "\r\n", "\r", "\n"}
+        return "text", following if following in known else character + following
+    if character == dialect.quote:
+        if state == "quoted" and dialect.escape == "double" and rest[:1] == [character]:
+            return "text", rest.pop(0)
+        return "quote", character
+    if character == dialect.delimiter:
+        return "delimiter", character
+    return "blank" if character in " \t" else "text", character
 
 
 def cut(data: bytes, sizes: list[int]) -> Iterator[bytes]:
@@ -179,12 +161,47 @@ LIMITS = st.sampled_from(
 )
 SIZES = choices(range(1, 13), max_size=12)
 
+DIALECTS = [
+    *(Dialect(delimiter=delimiter) for delimiter in ",;\t|^ "),
+    Dialect(delimiter=";", quote="'"),
+    Dialect(quote=""),
+    Dialect(escape="backslash"),
+    Dialect(delimiter="\t", quote="", escape="backslash"),
+    Dialect(comment="#"),
+    Dialect(multiline=True),
+    Dialect(multiline=False),
+]
+SOME_DIALECT = st.just(RFC_4180) | st.sampled_from(DIALECTS)
+
 # Whatever changes the reader's mind, in any order. Half of it is quotes and line ends.
-_PIECES = [b'"', b'""', b'"\n', b'\n"', b',"', b'",', b"\n", b"\r", b"\r\n", b",", b"a", b"bcd", b" ", b"\0"]
-_PIECES += ["é".encode(), "€".encode(), "😀".encode(), b"\xe2\x82", b"\xff", b"\x80", b"\xef\xbb\xbf"]
+_PIECES = [
+    b'"',
+    b'""',
+    b'"\n',
+    b'\n"',
+    b',"',
+    b'",',
+    b"\n",
+    b"\r",
+    b"\r\n",
+    b",",
+    b"a",
+    b"bcd",
+    b" ",
+    b"\0",
+    b"\\",
+    b"#",
+]
+_PIECES += ["é".encode(), "€".encode(), "😀".encode(), b"\xe2\x82", b"\xff", b"\x80", b"\xef\xbb\xbf", b"a,b\n"]
 _HEADS = st.sampled_from([b"a,b\n", b"\xef\xbb\xbfa\r\n", b"\n\ra\r", b""])
 _PILES = choices(_PIECES, max_size=12) | choices(_PIECES, min_size=20)
 RUBBISH = st.builds(lambda head, pile: head + b"".join(pile), _HEADS, _PILES)
+
+
+def written_in(dialect: Dialect, data: bytes) -> bytes:
+    """Return text of commas and double quotes with the characters of a dialect in their places."""
+    quote = dialect.quote or '"'
+    return data.translate(bytes.maketrans(b',"', (dialect.delimiter + quote).encode()))
 
 
 @dataclass(frozen=True)
@@ -196,12 +213,12 @@ class Valid:
 
 
 _NEXT_CELL, _NEXT_ROW = "cell", "row"
-_PARTS = [*'ab ,"\n\r\téß€😀\u2028\x85\x1c\x0b\x00\ufeff', *[_NEXT_CELL] * 7, *[_NEXT_ROW] * 6]
+_PARTS = [*"ab ,\"\n\r\tß€😀\u2028\x85\x1c\x0b\x00\ufeff'\\#;|", *[_NEXT_CELL] * 8, *[_NEXT_ROW] * 7]
 _LINE_ENDS = ["\n", "\r\n", "\r"] * 4 + ["\n\n", "\n\r", "\r\r", "\r\n\r\n", "\r\r\n\n"]  # some with empty lines
 
 
 @st.composite
-def valid_files(draw: st.DrawFn) -> Valid:
+def valid_files(draw: st.DrawFn, dialect: Dialect = RFC_4180) -> Valid:
     """Files with quoting, all line ends mixed, empty lines, with or without BOM and a last line end."""
     rows = [[""]]
     for part in draw(choices(_PARTS, min_size=12)):
@@ -209,15 +226,18 @@ def valid_files(draw: st.DrawFn) -> Valid:
             rows.append([""])
         elif part == _NEXT_CELL:
             rows[-1].append("")
-        else:
+        elif _can_hold(dialect, part):
             rows[-1][-1] += part
     count = sum(map(len, rows))
     quoted = iter(draw(choices([False, True], min_size=count, max_size=count)))
     ends = iter(draw(choices(_LINE_ENDS, min_size=len(rows), max_size=len(rows))))
     text = ""
     for row in rows:
-        cells = [_encoded(cell, quoted=next(quoted) or cell.startswith("\ufeff")) for cell in row]
-        line = ",".join(cells) or '""'  # a lone empty field without quotes would be an empty line
+        cells = [_encoded(cell, dialect, quoted=next(quoted)) for cell in row]
+        line = dialect.delimiter.join(cells)
+        if not line:  # a lone empty field without quotes would be an empty line
+            row[0] = "" if dialect.quote else "x"
+            line = dialect.quote * 2 or "x"
         text += line + next(ends)
     if draw(st.booleans()):
         text = text.rstrip("\r\n")
@@ -225,7 +245,34 @@ def valid_files(draw: st.DrawFn) -> Valid:
     return Valid(rows, bom + text.encode())
 
 
-def _encoded(cell: str, *, quoted: bool) -> str:
-    if quoted or any(c in ',"\r\n' for c in cell):
-        return '"' + cell.replace('"', '""') + '"'
-    return cell
+def _can_hold(dialect: Dialect, character: str) -> bool:
+    """Return whether a field can hold a character at any place."""
+    if not dialect.quote:
+        # `csv` reads an escaped CRLF as CR and the end of the record.
+        return character not in "\r\n\ufeff" and (character != dialect.delimiter or dialect.escape == "backslash")
+    return True
+
+
+def _encoded(cell: str, dialect: Dialect, *, quoted: bool) -> str:
+    quote = dialect.quote
+    if dialect.escape == "backslash":
+        for special in ("\\", *quote, *(dialect.delimiter if not quote else "")):
+            cell = cell.replace(special, "\\" + special)
+    else:
+        cell = cell.replace(quote, quote * 2) if quote else cell
+    needed = (dialect.delimiter, quote or "\n", "\r", "\n", "\ufeff", "#")
+    return quote + cell + quote if quoted or any(each in cell for each in needed) else cell
+
+
+def csv_rows(data: bytes, dialect: Dialect) -> list[list[str]]:
+    """Read a whole file with Python's csv."""
+    reader = csv.reader(
+        io.StringIO(data.decode("utf-8-sig"), newline=""),
+        delimiter=dialect.delimiter,
+        quotechar=dialect.quote or None,
+        quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
+        doublequote=dialect.escape == "double",
+        escapechar="\\" if dialect.escape == "backslash" else None,
+        strict=True,
+    )
+    return [row for row in reader if row]

@@ -15,6 +15,7 @@ from engine.convert import Converted, Converter
 from engine.errors import BadFile
 from engine.messages.message import HAND_ON_BYTES, Outgoing
 from engine.reading.block import FILE_START, Position, Reject
+from engine.reading.format import RFC_4180
 from engine.reading.limits import USUAL_LIMITS, Limits
 from engine.schema.model import Schema
 from tests.builders.choices import choices
@@ -101,26 +102,26 @@ def test_conversion_can_continue_in_another_converter_after_a_flush(
     whole, limits = convert([data], per_message=per_message), Limits(slice_bytes=piece)
     converter = Converter(SOURCE, USERS, records_per_message=per_message, max_message_bytes=ROOM, limits=limits)
     before = Outcome()
-    for chunk in cut(data, sizes):
-        for converted in converter.feed(chunk, PROCESSED_AT):
-            before.add(converted)
-            if converted.end is None or len(before.messages) + len(before.rejects) < 2:
-                continue
-            messages = before.messages + converter.flush(PROCESSED_AT)
-            rest = convert([data[converted.end.offset :]], per_message=per_message, start=converted.end, limits=limits)
-            assert rest.fault is None
-            assert before.valid + rest.valid == whole.valid
-            assert before.rejects + rest.rejects == whole.rejects
-            sent = [row for message in [*messages, *rest.messages] for row in rows_in(message)]
-            assert sent == [row for message in whole.messages for row in rows_in(message)]
-            spans = {orjson.loads(message.body).get("span") for message in rest.messages}
-            assert spans <= {None if per_message == 1 else converted.end.offset}
-            return
+    steps = chain((converter.feed(chunk, PROCESSED_AT) for chunk in cut(data, sizes)), [converter.finish(PROCESSED_AT)])
+    for converted in chain.from_iterable(steps):
+        before.add(converted)
+        if converted.end is None or len(before.messages) + len(before.rejects) < 2:
+            continue
+        messages = before.messages + converter.flush(PROCESSED_AT)
+        rest = convert([data[converted.end.offset :]], per_message=per_message, start=converted.end, limits=limits)
+        assert rest.fault is None
+        assert before.valid + rest.valid == whole.valid
+        assert before.rejects + rest.rejects == whole.rejects
+        sent = [row for message in [*messages, *rest.messages] for row in rows_in(message)]
+        assert sent == [row for message in whole.messages for row in rows_in(message)]
+        spans = {orjson.loads(message.body).get("span") for message in rest.messages}
+        assert spans <= {None if per_message == 1 else converted.end.offset}
+        return
 
 
 def test_messages_are_named_by_the_first_byte_of_their_span() -> None:
     data = b"name,mail\na,a@x\nb,b@x\nc,c@x\n"
-    start = Position(data.index(b"b,"), 2, ["name", "mail"])
+    start = Position(data.index(b"b,"), 2, ["name", "mail"], dialect=RFC_4180)
     outcome = convert([data[start.offset :]], per_message=2, start=start)
     (body,) = [orjson.loads(message.body) for message in outcome.messages]
     assert (body["span"], body["message"]) == (start.offset, 0)

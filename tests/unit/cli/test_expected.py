@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -67,9 +68,9 @@ def test_another_file_of_the_same_second_is_not_taken_for_this_one() -> None:
     group, *_ = all_expected(USERS_CSV, USERS)
     other = SOURCE._replace(key="uploads/other.csv")
     converter = Converter(other, USERS, records_per_message=500, max_message_bytes=61_440)
-    message = parse_message(
-        next(m.body for c in converter.feed(USERS_CSV, "t") for m in c.messages).decode(), {}, "id", 5, USERS
-    )
+    converted = chain(converter.feed(USERS_CSV, "t"), converter.finish("t"))
+    body = next(message.body for each in converted for message in each.messages)
+    message = parse_message(body.decode(), {}, "id", 5, USERS)
     assert isinstance(message, Message)
     items = Items(USERS)
     items.add(message)

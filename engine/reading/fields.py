@@ -1,0 +1,155 @@
+r"""One record of delimited text, field by field: the exact reader behind the fast ones. Pure.
+
+Python's `csv` reads most lines, several times as fast. This reader takes those that `csv` cannot read, reads
+differently, or reads without telling what must be known: where a quoted field with line breaks begins and ends, or
+whether a field was quoted at all. It differs from a strict `csv.reader` in this:
+
+- Blanks around a quoted field are dropped. `csv` would keep the quotes as a part of the value.
+- A backslash escapes the delimiter, the quote, itself and a line end; before anything else it is an ordinary character
+  (``C:\temp`` and ``\N`` stay as they are), where `csv` would drop it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from engine.reading.format import Dialect
+
+NEVER_CLOSED = "a quoted field is never closed"
+
+BAD_QUOTES = "the quotes are wrong: text follows a closing quote"
+
+
+class Span(NamedTuple):
+    """Text with line breaks inside one field: the index of the field, and where the text begins and ends."""
+
+    field: int
+    begin: int
+    end: int
+
+
+class RawRecord(NamedTuple):
+    """One record, or what is wrong with it.
+
+    `end` is where the next record begins; of a broken one, where the reader found out. `fault` is `NEVER_CLOSED` if
+    the text ended in a quoted field, or `BAD_QUOTES`. `spans` are the fields with line breaks. `loose`: blanks follow
+    a delimiter. `mixed`: quotes in unquoted fields, with a delimiter between them, may be meant as quotes. `quoted` has
+    the indexes of quoted fields.
+    """
+
+    fields: list[str]
+    end: int
+    fault: str | None = None
+    spans: Sequence[Span] = ()
+    loose: bool = False
+    mixed: bool = False
+    quoted: Sequence[int] = ()
+
+
+class Syntax(NamedTuple):
+    """The patterns of one dialect."""
+
+    dialect: Dialect
+    field: re.Pattern[str]
+    """A field with the delimiter or line end behind it: quoted text, unquoted text, what ends it."""
+    opening: re.Pattern[str]
+    body: re.Pattern[str]
+    """Text from an opening quote up to the closing one, or the end."""
+    lone_quote: re.Pattern[str]
+    """A quote that a delimiter or a line end follows, with blanks between them; escaped quotes are passed over."""
+    tight: re.Pattern[str]
+    """A delimiter that no blank follows."""
+    odd: re.Pattern[str]
+    """Where `csv` may read something else than this reader, or reads what has to be looked at."""
+    escape: re.Pattern[str]
+    blanks: str
+
+
+@lru_cache(maxsize=64)
+def syntax_of(dialect: Dialect) -> Syntax:
+    """Return the patterns of a dialect."""
+    delimiter, quote = re.escape(dialect.delimiter), re.escape(dialect.quote)
+    blanks = " \t".replace(dialect.delimiter, "")
+    blank = f"[{blanks}]"
+    ends = rf"{delimiter}|\r\n|\n|\r|\Z"
+    backslash = dialect.escape == "backslash"
+    escaped = r"\\(?:\r\n|.|\Z)"
+    plain = rf"(?:[^{delimiter}\\\r\n]++|{escaped})*+" if backslash else rf"[^{delimiter}\r\n]*+"
+    body = rf"(?:[^{quote}\\]++|{escaped})*+" if backslash else rf"(?:[^{quote}]++|{quote}{quote})*+"
+    pair = r"\\." if backslash else quote * 2
+    nothing = r"(?!)"
+    if dialect.quote:
+        field = rf"(?:{blank}*+{quote}({body}){quote}{blank}*+|(?!{blank}*+{quote})({plain}))({ends})"
+        odd = rf"{quote}(?:(?<={blank}{quote})|(?<=[^{delimiter}{quote}\r\n]{quote})[^{delimiter}{quote}\r\n])"
+    else:
+        field, body, odd = rf"(?:({nothing})|({plain}))({ends})", nothing, nothing
+    if backslash:
+        # With a backslash as escape, `csv` is not strict: text after a closing quote becomes a part of the field.
+        twice = rf"{quote}{quote}(?:(?=[^{delimiter}\r\n])|(?<=[^{delimiter}\r\n]{quote}{quote}))" if quote else nothing
+        odd = rf"\\|{odd}|{twice}"
+    return Syntax(
+        dialect=dialect,
+        field=re.compile(field, re.DOTALL),
+        opening=re.compile(f"{blank}*+{quote}" if quote else nothing),
+        body=re.compile(body, re.DOTALL),
+        lone_quote=re.compile(rf"{pair}|({quote})(?={blank}*+(?:{ends}))|{quote}" if quote else nothing, re.DOTALL),
+        tight=re.compile(rf"{delimiter}(?![{blanks}\r\n]|\Z)"),
+        odd=re.compile(odd),
+        escape=re.compile(rf"\\(\\|{delimiter}|{quote or nothing}|\r\n|\n|\r)"),
+        blanks=blanks,
+    )
+
+
+def read_record(text: str, begin: int, end: int, syntax: Syntax) -> RawRecord:
+    """Read the record that begins at `begin`, not further than `end`, which is the end of a line or of the file."""
+    match, blanks = syntax.field.match, tuple(syntax.blanks)
+    delimiter, quote, escape = syntax.dialect[:3]
+    fields: list[str] = []
+    spans: list[Span] = []
+    quoted: list[int] = []
+    loose, place = False, begin
+    bare: list[str] = []
+    while found := match(text, place, end):
+        loose = loose or (place > begin and text.startswith(blanks, place))
+        kind = 1 if found.start(1) >= 0 else 2
+        value = found[kind]
+        if kind == 1:
+            quoted.append(len(fields))
+        elif quote and quote in value and escape == "double":
+            bare.append(value)
+        if "\n" in value or "\r" in value:
+            spans.append(Span(len(fields), *found.span(kind)))
+        if escape == "backslash":
+            if "\\" in value:
+                value = syntax.escape.sub(r"\1", value)
+        elif kind == 1 and quote in value:
+            value = value.replace(quote + quote, quote)
+        fields.append(value)
+        place = found.end()
+        if found[3] != delimiter:
+            if spans and spans[-1].end == end:  # an escaped line end, and nothing after it
+                break
+            return RawRecord(fields, place, None, spans, loose, _mixed(bare, quote, syntax.blanks), quoted)
+    opened = syntax.opening.match(text, place, end)
+    body = opened and syntax.body.match(text, opened.end(), end)
+    stop = body.end() if body else end
+    loose = loose or (place > begin and text.startswith(blanks, place))
+    return RawRecord(fields, stop, NEVER_CLOSED if stop == end else BAD_QUOTES, spans, loose, quoted=quoted)
+
+
+def _mixed(bare: list[str], quote: str, blanks: str) -> bool:
+    """Return whether a field has a quote like an opening one, and a later field another one that may close it.
+
+    ``24" monitor`` has one like a closing quote only, and a quote without a partner is a character like any other.
+    """
+    opened = False
+    for value in bare:
+        if value.count(quote) % 2:
+            if opened:
+                return True
+            after = value[value.rindex(quote) + 1 :]
+            opened = bool(after) and after[0] not in blanks
+    return False
