@@ -1,0 +1,163 @@
+"""Lines of JSON -> objects, with exact numbers and no key twice. Pure.
+
+orjson reads a line five times as fast as Python's `json`, but numbers that a 64-bit integer or float cannot hold lose
+digits in it, and of two members with one key it keeps the last. Both are looked for in the bytes of many lines at
+once, and only the lines where they may be are read again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Any
+
+import orjson
+
+from engine.reading.records import NOT_UTF8, Fault
+
+NOT_AN_OBJECT = "the line is not a JSON object"
+
+NOT_A_NUMBER = "the line is not JSON: it has NaN or Infinity"
+
+TOO_LARGE = "a number of the line is too large"
+
+TOO_DEEP = "the objects and lists of the line are nested too deeply"
+
+Object = dict[str, Any]
+
+
+class Number(str):
+    """The exact decimal text of a JSON number, as JSON writes numbers; its type tells it from a text."""
+
+    __slots__ = ()
+
+
+# What a float cannot hold has 16 digits or more, with or without a point in between, or an exponent of three.
+# Digits become 0 and E becomes e, points and signs are deleted: then it holds one of two short texts.
+_DIGITS = bytes.maketrans(b"123456789E", b"000000000e")
+_LONG, _FAR = b"0" * 16, b"0e000"
+# The same, where a number may begin. Integers are exact up to 18 digits.
+_MAYBE_INEXACT = re.compile(
+    rb"[:,\[][ \t\r]*-?(?:[0-9]{19}|[0-9]+\.[0-9]+(?<=[0-9.]{17})|[0-9.]{16,}[eE]|[0-9.]+[eE][-+]?[0-9]{3})"
+)
+# What ends the key of a member, and may also be within a text. Spaces before the colon are rare.
+_KEY_END, _SPACED_KEY_END = b'":', re.compile(rb'"[ \t\r]*:')
+# The characters of a key's end, escaped.
+_ESCAPED_KEY_END = re.compile(rb"\\u00(?:22|3[aA]|20)")
+_NAN = re.compile(rb"[:,\[]\s*[-+]?(?:nan|inf)", re.IGNORECASE)
+
+
+def read_objects(data: bytes, lines: Sequence[bytes]) -> list[Object | Fault]:
+    """Return the object of each line, or its fault; `data` has the lines, which are not blank.
+
+    Values are str, bool, None, dict, list, and numbers: int, float, or `Number`, whose `str` is exact in any case.
+    """
+    try:
+        objects = list(map(orjson.loads, lines))
+    except orjson.JSONDecodeError:
+        objects = list(map(_read, lines))
+    if set(map(type, objects)) <= {dict}:
+        return _checked(data, lines, objects)
+    read: list[Object | Fault] = [each if isinstance(each, dict | Fault) else Fault(NOT_AN_OBJECT) for each in objects]
+    good = [i for i, each in enumerate(read) if isinstance(each, dict)]
+    own = [lines[i] for i in good]
+    for i, each in zip(good, _checked(b"\n".join(own), own, [objects[i] for i in good]), strict=True):
+        read[i] = each
+    return read
+
+
+def _read(line: bytes) -> Any:
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        return Fault(_why_not(line, error))
+
+
+def _why_not(line: bytes, error: orjson.JSONDecodeError) -> str:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return NOT_UTF8
+    if error.msg.startswith("number is infinity"):
+        return TOO_LARGE
+    if error.msg.startswith("depth limit"):
+        return TOO_DEEP
+    return NOT_A_NUMBER if _NAN.search(line) else f"the line is not JSON: see its character {error.pos + 1:,}"
+
+
+def _checked(data: bytes, lines: Sequence[bytes], objects: list[Object]) -> list[Object | Fault]:
+    """Return the objects with exact numbers, and a fault for each that has a key twice or is nested too deeply."""
+    checked: list[Object | Fault] = [*objects]
+    types = set(map(type, chain.from_iterable(map(dict.values, objects))))
+    nested = not types.isdisjoint({dict, list})
+    if not _has_unique_keys(data, objects, nested=nested):
+        checked = [_with_unique_keys(line, each) for line, each in zip(lines, objects, strict=True)]
+    if nested or float in types:
+        digits = data.translate(_DIGITS, b".+-")
+        if _LONG in digits or _FAR in digits:
+            for i, line in enumerate(lines):
+                if _MAYBE_INEXACT.search(line) and not isinstance(checked[i], Fault):
+                    checked[i] = json.loads(line, parse_float=Number, parse_int=Number)
+    return checked
+
+
+def _has_unique_keys(data: bytes, objects: list[Object], *, nested: bool) -> bool:
+    """Return whether certainly no object has a key twice, and none is nested too deeply.
+
+    There are no fewer ends of keys in the bytes than in the objects, and as many only if no key was dropped. In nested
+    objects they are counted by writing them, together with all texts that look like a key's end.
+    """
+    count = _counter(data)
+    found = count(data)
+    if not nested and found == sum(map(len, objects)):
+        return True
+    return found == _count_written(objects, count) and not _ESCAPED_KEY_END.search(data)
+
+
+def _with_unique_keys(line: bytes, value: Object) -> Object | Fault:
+    count = _counter(line)
+    written = _count_written(value, count)
+    if written is None:
+        return Fault(TOO_DEEP)
+    if count(line) == written and not _ESCAPED_KEY_END.search(line):
+        return value
+    try:
+        json.loads(line, object_pairs_hook=_unique)
+    except _RepeatedKeyError as error:
+        return Fault(f"the line has the key {error} twice in one object")
+    return value
+
+
+def _counter(data: bytes) -> Callable[[bytes], int]:
+    """Return what counts the ends of keys in `data`: some have a space before the colon."""
+    return _count_spaced if b" :" in data or b"\t:" in data or b"\r:" in data else _count
+
+
+def _count(data: bytes) -> int:
+    return data.count(_KEY_END)
+
+
+def _count_spaced(data: bytes) -> int:
+    return len(_SPACED_KEY_END.findall(data))
+
+
+def _count_written(value: Any, count: Callable[[bytes], int]) -> int | None:
+    """Return how many ends of keys a value has when it is written; None if it is nested too deeply to write."""
+    try:
+        return count(orjson.dumps(value))
+    except orjson.JSONEncodeError:
+        return None
+
+
+class _RepeatedKeyError(ValueError):
+    """An object has a key twice; the text is the key."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> None:
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            raise _RepeatedKeyError(key)
+        seen.add(key)
