@@ -24,6 +24,7 @@ from engine.reading.limits import USUAL_LIMITS, Limits
 from engine.reading.records import Fault
 
 _BOM = b"\xef\xbb\xbf"
+_BLANKS = b" \t\r"
 _NO_OBJECT = b"null"  # is read instead of a line that is too long
 
 _BLOCK_BYTES = 8 * 1_048_576
@@ -36,7 +37,7 @@ class JsonLinesReader:
     """Incremental reader of JSON Lines; see the head of this module. `start` is the place of the first byte fed."""
 
     def __init__(self, members: Members, start: Position = FILE_START, limits: Limits = USUAL_LIMITS) -> None:
-        self.header: Sequence[str] | None = members.header
+        self.header: Sequence[str] = members.header
         """The names of a row's fields."""
         self._members = members
         self._limits = limits
@@ -118,11 +119,13 @@ class JsonLinesReader:
             ended = data.endswith(b"\n")
             long = [i for i in places if len(lines[i]) + (ended or i < len(lines) - 1) > record_bytes]
         if not self._knows_format:
-            self._look_at(next((line for i, line in enumerate(lines) if line.strip() or i in long), None))
+            first = next((line for i, line in enumerate(lines) if line.strip(_BLANKS) or i in long), None)
+            if first is not None:
+                self._look_at(first[:record_bytes])
         for i in long:
             lines[i] = _NO_OBJECT
         if not all(map(bytes.strip, lines)):
-            places = [i for i in places if lines[i].strip()]
+            places = [i for i in places if lines[i].strip(_BLANKS)]
             lines = [lines[i] for i in places]
         numbers: Sequence[int] = range(self._row, self._row + len(lines))
         self._row += len(lines)
@@ -153,12 +156,10 @@ class JsonLinesReader:
         """Return a row of fields for each object, and why some are rejected, by index."""
         return self._members.rows(objects)
 
-    def _look_at(self, first: bytes | None) -> None:
-        """Look at the first record, if it has come. Raises `BadFile` if the file is certainly not JSON Lines."""
-        if first is None:
-            return
+    def _look_at(self, first: bytes) -> None:
+        """Look at the first record, or its beginning. Raises `BadFile` if the file is certainly not JSON Lines."""
         self._knows_format = True
-        text = first[: self._limits.record_bytes].strip()
+        text = first.strip()
         if text.startswith(b"[") or text == b"{":
             raise BadFile("the file is one JSON document; write each object on a line of its own (JSON Lines)")
 
