@@ -32,6 +32,8 @@ LIMITS = st.builds(
 
 @settings(max_examples=500)
 @given(data=json_files(), sizes=SIZES, limits=LIMITS)
+@example(data=b" " * 40 + b"\n[\n{}\n", sizes=[100], limits=Limits(record_bytes=30, slice_bytes=7))
+@example(data=b"{}\n" + b" " * 12 + b"\n{}", sizes=[100], limits=Limits(record_bytes=12))
 def test_any_chunking_of_any_bytes_equals_the_reference_reader(data: bytes, sizes: list[int], limits: Limits) -> None:
     assert read_json(cut(data, sizes), limits) == read_json_plainly(data, limits)
 
@@ -69,6 +71,13 @@ def test_numbers_keep_their_exact_value(literals: list[str], gap: str) -> None:
         fields = reading.rows[number][0]
         assert fields[2] == plain(value)
         assert fields[3] == {"x": [plain(value)], "y": {"z": plain(value)}}
+
+
+@pytest.mark.parametrize("literal", ["0.12345678901234567", "18446744073709551616", "1e-200", "123456789012345678e3"])
+@pytest.mark.parametrize("text", ['{"x":{"y":[%s]}}', '{"x":[%s]}', '{"x":[{"y":%s}]}', '{"x":[1,%s]}'])
+def test_numbers_within_other_values_keep_their_exact_value(literal: str, text: str) -> None:
+    line = (text % literal).encode()
+    assert read_json([line]).fields == [[*map(plain, [None] * 3), plain(load_exactly(line))]]
 
 
 def rows_of(data: str, wanted: Members) -> list[Any]:
