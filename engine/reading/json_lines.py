@@ -142,10 +142,10 @@ class JsonLinesReader:
     def _rows(self, data: bytes, lines: list[bytes]) -> tuple[list[Any], dict[int, str]]:
         """Return a row for each line, and why some are rejected, by index. The row of such a line may be anything."""
         objects = self._objects(data, lines)
-        bad = {i: each.reason for i, each in enumerate(objects) if isinstance(each, Fault)} if lines else {}
-        if bad:
-            objects = [{} if isinstance(each, Fault) else each for each in objects]
-        rows, found = self._fields(cast("list[Object]", objects))
+        if set(map(type, objects)) <= {dict}:
+            return self._fields(cast("list[Object]", objects))
+        bad = {i: each.reason for i, each in enumerate(objects) if isinstance(each, Fault)}
+        rows, found = self._fields([{} if isinstance(each, Fault) else each for each in objects])
         return rows, found | bad
 
     def _objects(self, data: bytes, lines: list[bytes]) -> list[Object | Fault]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
@@ -42,10 +42,8 @@ _LONG, _FAR = b"0" * 16, b"0e000"
 _MAYBE_INEXACT = re.compile(
     rb"[:,\[][ \t\r]*-?(?:[0-9]{19}|[0-9]+\.[0-9]+(?<=[0-9.]{17})|[0-9.]{16,}[eE]|[0-9.]+[eE][-+]?[0-9]{3})"
 )
-# What ends the key of a member, and may also be within a text. Spaces before the colon are rare.
-_KEY_END, _SPACED_KEY_END = b'":', re.compile(rb'"[ \t\r]*:')
-# The characters of a key's end, escaped.
-_ESCAPED_KEY_END = re.compile(rb"\\u00(?:22|3[aA]|20)")
+# Each member has a colon after its key; texts may have more of them, which may be escaped.
+_COLON, _ESCAPED_COLON = b":", re.compile(rb"\\u003a", re.IGNORECASE)
 _NAN = re.compile(rb"[:,\[]\s*[-+]?(?:nan|inf)", re.IGNORECASE)
 
 
@@ -106,22 +104,20 @@ def _checked(data: bytes, lines: Sequence[bytes], objects: list[Object]) -> list
 def _has_unique_keys(data: bytes, objects: list[Object], *, nested: bool) -> bool:
     """Return whether certainly no object has a key twice, and none is nested too deeply.
 
-    There are no fewer ends of keys in the bytes than in the objects, and as many only if no key was dropped. In nested
-    objects they are counted by writing them, together with all texts that look like a key's end.
+    The bytes have a colon for each key and for those within texts. If there are only as many as keys were kept, none
+    was dropped. With nested objects, or colons in texts, the objects are written to count the colons that were kept.
     """
-    count = _counter(data)
-    found = count(data)
-    if not nested and found == sum(map(len, objects)):
+    colons = data.count(_COLON)
+    if not nested and colons == sum(map(len, objects)):
         return True
-    return found == _count_written(objects, count) and not _ESCAPED_KEY_END.search(data)
+    return colons == _colons_kept(objects) and not _ESCAPED_COLON.search(data)
 
 
 def _with_unique_keys(line: bytes, value: Object) -> Object | Fault:
-    count = _counter(line)
-    written = _count_written(value, count)
-    if written is None:
+    kept = _colons_kept(value)
+    if kept is None:
         return Fault(TOO_DEEP)
-    if count(line) == written and not _ESCAPED_KEY_END.search(line):
+    if line.count(_COLON) == kept and not _ESCAPED_COLON.search(line):
         return value
     try:
         json.loads(line, object_pairs_hook=_unique)
@@ -130,23 +126,10 @@ def _with_unique_keys(line: bytes, value: Object) -> Object | Fault:
     return value
 
 
-def _counter(data: bytes) -> Callable[[bytes], int]:
-    """Return what counts the ends of keys in `data`: some have a space before the colon."""
-    return _count_spaced if b" :" in data or b"\t:" in data or b"\r:" in data else _count
-
-
-def _count(data: bytes) -> int:
-    return data.count(_KEY_END)
-
-
-def _count_spaced(data: bytes) -> int:
-    return len(_SPACED_KEY_END.findall(data))
-
-
-def _count_written(value: Any, count: Callable[[bytes], int]) -> int | None:
-    """Return how many ends of keys a value has when it is written; None if it is nested too deeply to write."""
+def _colons_kept(value: Any) -> int | None:
+    """Return how many colons a value has when it is written; None if it is nested too deeply for that."""
     try:
-        return count(orjson.dumps(value))
+        return orjson.dumps(value).count(_COLON)
     except orjson.JSONEncodeError:
         return None
 
