@@ -108,9 +108,6 @@ _FORMATS = {
     "bzip2": _Format(re.compile(rb"BZh[1-9](?:1AY&SY|\x17\x72\x45\x38\x50\x90)", re.DOTALL), 10, _bzip2),
 }
 
-COMPRESSIONS = ("none", *_FORMATS)
-"""Names of what a file's compression may be."""
-
 _DECOMPRESS_IT = "upload it uncompressed, or compressed with gzip, zstd or bzip2"
 
 # A format that is text at its beginning is matched by more of it than its name.
@@ -141,7 +138,9 @@ _REFUSED: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
 
 
 def find_compression(head: bytes, declared: str | None = None) -> str:
-    """Return which of `COMPRESSIONS` a file has that begins with `head`, its first `HEAD_BYTES` (or all) of it.
+    """Return the compression of a file: "none", "gzip", "zstd" or "bzip2".
+
+    `head` is its first `HEAD_BYTES`, or all of it.
 
     Raises `BadFile` if that is not what is `declared`, or a format that is not supported.
     """
@@ -156,7 +155,7 @@ def find_compression(head: bytes, declared: str | None = None) -> str:
 
 
 class Decompressor:
-    """Incremental decompressor of one of `COMPRESSIONS` except none; see the head of this module."""
+    """Incremental decompressor of "gzip", "zstd" or "bzip2"; see the head of this module."""
 
     def __init__(self, compression: str) -> None:
         self.compression = compression

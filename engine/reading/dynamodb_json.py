@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from itertools import chain
-from typing import Any
+from operator import itemgetter
+from typing import Any, cast
 
 import orjson
 
@@ -69,9 +70,12 @@ class DynamoDbJsonReader(JsonLinesReader):
                 raise BadFile(f"the file is {_OTHER_FILES[key]}")
 
     def _objects(self, data: bytes, lines: list[bytes]) -> list[Object | Fault]:
-        items = list(map(_item, super()._objects(data, lines)))
-        types = set(map(type, chain.from_iterable(each.values() for each in items if isinstance(each, dict))))
-        return items if types <= {dict} else list(map(_with_values, items))
+        items = _items(super()._objects(data, lines))
+        if set(map(type, items)) <= {dict}:
+            values = chain.from_iterable(map(dict.values, cast("list[Object]", items)))
+            if set(map(type, values)) <= {dict}:
+                return items
+        return list(map(_with_values, items))
 
     def _fields(self, objects: list[Object]) -> tuple[list[Any], dict[int, str]]:
         rows, bad = super()._fields(objects)
@@ -83,6 +87,18 @@ class DynamoDbJsonReader(JsonLinesReader):
 
 def _is_change(line: Object) -> bool:
     return "Keys" in line and len(line) > 1 and line.keys() <= _CHANGE
+
+
+def _items(entries: list[Object | Fault]) -> list[Object | Fault]:
+    """Return the items of lines."""
+    if set(map(type, entries)) <= {dict} and set(map(len, cast("list[Object]", entries))) == {1}:
+        try:
+            items = list(map(itemgetter(_WRAPPER), entries))
+        except KeyError:
+            items = []
+        if set(map(type, items)) == {dict}:
+            return items
+    return list(map(_item, entries))
 
 
 def _item(entry: Object | Fault) -> Object | Fault:

@@ -6,8 +6,8 @@ rest. At most one line of `Limits.record_bytes` and one slice are held back.
 
 Each line is one object, in UTF-8. LF ends a line; a CR before it is white space, as JSON has it. Blank lines are no
 records, and a UTF-8 BOM is dropped. A line that is no object, or reads in two ways because a key comes twice, is a
-reject. The fields of a row are those of `Members.header`: text, bool, `Number`, dict, list, or None where the line has
-nothing or null. Numbers within a dict or list are int, float or `Number`, whose `str` is the exact value.
+reject. The fields of a row are those of `Members.header`: text, bool, `NumberText`, dict, list, or None where the line
+has nothing or null. Numbers within a dict or list are int, float or `NumberText`, whose `str` is the exact value.
 """
 
 from __future__ import annotations

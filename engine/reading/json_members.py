@@ -11,7 +11,8 @@ from itertools import repeat
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from engine.reading.json_values import Number, Object
+from engine.exact_json import NumberText
+from engine.reading.json_values import Object
 
 Path = tuple[str, ...]
 """The keys that lead to a value, from the outermost object on."""
@@ -24,28 +25,6 @@ _MAX_SHAPES_BYTES = 4 * 1_048_576
 has other keys."""
 
 _KEY_BYTES = 64  # of a key in memory, apart from its text
-
-
-def split_path(text: str) -> Path:
-    r"""Return the keys of a path such as ``address.city``; ``\.`` is a dot in a key, ``\\`` a backslash.
-
-    Raises `ValueError` if a key is empty, or a backslash stands before anything else.
-    """
-    keys, escaped = [""], False
-    for character in text:
-        if escaped and character not in ".\\":
-            raise ValueError("a backslash may only stand before a dot or another backslash")
-        if character == "\\" and not escaped:
-            escaped = True
-            continue
-        if character == "." and not escaped:
-            keys.append("")
-        else:
-            keys[-1] += character
-        escaped = False
-    if escaped or not all(keys):
-        raise ValueError("a path's key is empty" if not escaped else "a backslash stands at the end")
-    return tuple(keys)
 
 
 class _Shape(NamedTuple):
@@ -121,7 +100,7 @@ class Members:
     def rows(self, objects: Sequence[Object]) -> tuple[list[tuple[Any, ...]], dict[int, str]]:
         """Return a row of fields for each object, and why some are to be rejected: ``{index: reason}``.
 
-        A field is None where the object has nothing or null, and `Number` where it has a number.
+        A field is None where the object has nothing or null, and `NumberText` where it has a number.
         """
         picked = _Picked(len(objects), len(self.header))
         self._pick(self._root, objects, range(len(objects)), picked)
@@ -204,8 +183,10 @@ class _Picked:
     def put(self, column: int, name: str, values: list[Any], places: Sequence[int]) -> None:
         """Take the values of a column at these places."""
         types = set(map(type, values))
-        if not types.isdisjoint({int, float}):
-            values = [Number(value) if type(value) in (int, float) else value for value in values]
+        if types <= {int, float}:
+            values = list(map(NumberText, values))
+        elif not types.isdisjoint({int, float}):
+            values = [NumberText(value) if type(value) in (int, float) else value for value in values]
         fields = self._columns[column]
         if fields is None and len(values) == self._count:
             self._columns[column] = values

@@ -7,31 +7,27 @@ once, and only the lines where they may be are read again.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
+from engine import exact_json
 from engine.reading.records import NOT_UTF8, Fault
 
 NOT_AN_OBJECT = "the line is not a JSON object"
 
 NOT_A_NUMBER = "the line is not JSON: it has NaN or Infinity"
 
+KEY_TWICE = "an object of the line has a key twice"
+
 TOO_LARGE = "a number of the line is too large"
 
 TOO_DEEP = "the objects and lists of the line are nested too deeply"
 
 Object = dict[str, Any]
-
-
-class Number(str):
-    """The exact decimal text of a JSON number, as JSON writes numbers; its type tells it from a text."""
-
-    __slots__ = ()
 
 
 # What a float cannot hold has 16 digits or more, with or without a point in between, or an exponent of three.
@@ -50,7 +46,7 @@ _NAN = re.compile(rb"[:,\[]\s*[-+]?(?:nan|inf)", re.IGNORECASE)
 def read_objects(data: bytes, lines: Sequence[bytes]) -> list[Object | Fault]:
     """Return the object of each line, or its fault; `data` has the lines, which are not blank.
 
-    Values are str, bool, None, dict, list, and numbers: int, float, or `Number`, whose `str` is exact in any case.
+    Values are str, bool, None, dict, list, and numbers: int, float, or `NumberText`, whose `str` is exact in any case.
     """
     try:
         objects = list(map(orjson.loads, lines))
@@ -97,7 +93,7 @@ def _checked(data: bytes, lines: Sequence[bytes], objects: list[Object]) -> list
         if _LONG in digits or _FAR in digits:
             for i, line in enumerate(lines):
                 if _MAYBE_INEXACT.search(line) and not isinstance(checked[i], Fault):
-                    checked[i] = json.loads(line, parse_float=Number, parse_int=Number)
+                    checked[i] = _exactly(line)
     return checked
 
 
@@ -119,11 +115,15 @@ def _with_unique_keys(line: bytes, value: Object) -> Object | Fault:
         return Fault(TOO_DEEP)
     if line.count(_COLON) == kept and not _ESCAPED_COLON.search(line):
         return value
+    return _exactly(line)
+
+
+def _exactly(line: bytes) -> Object | Fault:
+    """Read a line of which it is known that it is an object, and not nested too deeply."""
     try:
-        json.loads(line, object_pairs_hook=_unique)
-    except _RepeatedKeyError as error:
-        return Fault(f"the line has the key {error} twice in one object")
-    return value
+        return cast("Object", exact_json.loads(line.decode()))
+    except ValueError:
+        return Fault(KEY_TWICE)
 
 
 def _colons_kept(value: Any) -> int | None:
@@ -132,15 +132,3 @@ def _colons_kept(value: Any) -> int | None:
         return orjson.dumps(value).count(_COLON)
     except orjson.JSONEncodeError:
         return None
-
-
-class _RepeatedKeyError(ValueError):
-    """An object has a key twice; the text is the key."""
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> None:
-    seen: set[str] = set()
-    for key, _ in pairs:
-        if key in seen:
-            raise _RepeatedKeyError(key)
-        seen.add(key)

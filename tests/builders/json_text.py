@@ -10,10 +10,10 @@ from typing import Any
 from hypothesis import strategies as st
 
 from engine.errors import BadFile
+from engine.exact_json import NumberText
 from engine.reading.block import FILE_START, Block, Position, Reject
 from engine.reading.json_lines import JsonLinesReader
 from engine.reading.json_members import Members, Path
-from engine.reading.json_values import Number
 from engine.reading.limits import USUAL_LIMITS, Limits
 
 COLUMNS: dict[str, list[Path]] = {"id": [("id",), ("key",)], "city": [("address", "city")], "a": [("a",)]}
@@ -41,7 +41,7 @@ def plain(value: Any) -> Any:
         return {key: plain(each) for key, each in value.items()}
     if isinstance(value, list):
         return [plain(each) for each in value]
-    if isinstance(value, Number | Decimal) or type(value) in (int, float):
+    if isinstance(value, NumberText | Decimal) or type(value) in (int, float):
         return "number", Decimal(str(value))
     return type(value).__name__, value
 

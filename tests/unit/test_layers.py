@@ -18,9 +18,10 @@ ENGINE = Path(__file__).parents[2] / "engine"
 PURE: dict[str, set[str]] = {
     "errors": set(),
     "text": set(),
+    "exact_json": set(),
     "identity": {"errors"},
     "events": {"errors", "identity", "text"},
-    "reading": {"errors"},
+    "reading": {"errors", "exact_json"},
     "schema": {"errors"},
     "messages": {"errors", "identity", "schema"},
     "rejects": {"errors", "identity", "reading"},

@@ -12,6 +12,7 @@ from engine.errors import BadFile
 from engine.reading.attribute_values import MAX_LEVELS, column_faults, fault_of
 from engine.reading.block import Position
 from engine.reading.dynamodb_json import INCREMENTAL, DynamoDbJsonReader
+from engine.reading.json_values import KEY_TWICE
 from tests.builders.csv_text import SIZES, cut
 from tests.builders.json_text import JsonReading, plain, read_json
 
@@ -144,7 +145,7 @@ def test_line_that_is_no_item_is_a_reject() -> None:
     assert list(reading.rows) == [1]
     assert list(reading.reasons.values()) == [
         "Item is not an object",
-        "the line has the key pk twice in one object",
+        KEY_TWICE,
         "the line is not a JSON object",
         "pk is not an attribute value",
     ]
