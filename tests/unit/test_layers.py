@@ -22,7 +22,7 @@ PURE: dict[str, set[str]] = {
     "identity": {"errors"},
     "events": {"errors", "identity", "text"},
     "reading.format": set(),
-    "reading": {"errors", "reading.format"},
+    "reading": {"errors", "exact_json", "reading.format"},
     "schema": {"errors", "exact_json", "reading.format", "text"},
     "messages": {"errors", "exact_json", "identity", "schema"},
     "rejects": {"errors", "identity", "reading"},

@@ -1,0 +1,118 @@
+"""DynamoDB's attribute values, as JSON has them: what DynamoDB would refuse of them. Pure."""
+
+from __future__ import annotations
+
+import re
+from binascii import Error, a2b_base64
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+from operator import itemgetter
+from typing import Any
+
+MAX_LEVELS = 32
+"""DynamoDB quota: lists and maps may be nested up to 32 levels deep."""
+
+# DynamoDB: up to 38 significant digits, magnitudes from 1E-130 to 9.99…E+125.
+_MAX_DIGITS = 38
+_MIN_EXPONENT, _MAX_EXPONENT = -130, 125
+
+_PLAIN_NUMBER = re.compile(r"-?[0-9]{1,19}(?:\.[0-9]{1,19})?")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?", re.ASCII)
+_MAX_NUMBER_TEXT = 400
+
+
+def column_faults(name: str, values: Sequence[Any]) -> dict[int, str]:
+    """Return why values of one attribute are refused, by index; None is no value."""
+    present = values if None not in values else [value for value in values if value is not None]
+    kinds = set(map(tuple, present))
+    if len(kinds) <= 1 and all(len(kind) == 1 and _all_plain(kind[0], present) for kind in kinds):
+        return {}
+    return {
+        i: f"{name} {reason}"
+        for i, value in enumerate(values)
+        if value is not None and (reason := fault_of(value)) is not None
+    }
+
+
+def fault_of(value: Any, level: int = 1) -> str | None:
+    """Return why DynamoDB would refuse an attribute value, or None. It is at that level of lists and maps."""
+    if not isinstance(value, dict) or len(value) != 1:
+        return "is not an attribute value"
+    ((kind, content),) = value.items()
+    if kind in _SCALARS:
+        return None if _SCALARS[kind](content) else f"is not a valid {kind}"
+    if kind in _SETS:
+        return _set_fault(kind, content)
+    if kind not in ("L", "M"):
+        return "is of no type that DynamoDB has"
+    if level > MAX_LEVELS:
+        return f"is nested more than {MAX_LEVELS} levels deep"
+    if not isinstance(content, list if kind == "L" else dict):
+        return f"is not a valid {kind}"
+    inner: Iterable[Any] = content.values() if isinstance(content, dict) else content
+    return next((reason for each in inner if (reason := fault_of(each, level + 1))), None)
+
+
+def _all_plain(kind: str, values: Sequence[Any]) -> bool:
+    """Return whether all values of that type are certainly valid, looking at them all at once."""
+    contents = list(map(itemgetter(kind), values))
+    types = set(map(type, contents))
+    if kind == "N":
+        return types == {str} and all(map(_PLAIN_NUMBER.fullmatch, contents))
+    return (kind, types) in (("S", {str}), ("BOOL", {bool}))
+
+
+def _set_fault(kind: str, content: Any) -> str | None:
+    is_valid, canonical = _SETS[kind]
+    if not isinstance(content, list) or not content or not all(map(is_valid, content)):
+        return f"is not a valid {kind}"
+    return None if len(set(map(canonical, content))) == len(content) else "is a set that has one value twice"
+
+
+def _is_text(content: Any) -> bool:
+    return isinstance(content, str)
+
+
+def _is_number(content: Any) -> bool:
+    if not isinstance(content, str):
+        return False
+    if _PLAIN_NUMBER.fullmatch(content):
+        return True
+    if len(content) > _MAX_NUMBER_TEXT or not _NUMBER.fullmatch(content):
+        return False
+    number = Decimal(content)
+    significant = "".join(map(str, number.as_tuple().digits)).strip("0")
+    return not number or (len(significant) <= _MAX_DIGITS and _MIN_EXPONENT <= number.adjusted() <= _MAX_EXPONENT)
+
+
+def _is_binary(content: Any) -> bool:
+    if not isinstance(content, str):
+        return False
+    try:
+        a2b_base64(content, strict_mode=True)
+    except (Error, ValueError):
+        return False
+    return True
+
+
+def _is_true(content: Any) -> bool:
+    return content is True
+
+
+def _is_bool(content: Any) -> bool:
+    return isinstance(content, bool)
+
+
+_SCALARS: dict[str, Callable[[Any], bool]] = {
+    "S": _is_text,
+    "N": _is_number,
+    "B": _is_binary,
+    "BOOL": _is_bool,
+    "NULL": _is_true,
+}
+# What each member of a set must be, and what is equal for equal members.
+_SETS: dict[str, tuple[Callable[[Any], bool], Callable[[str], Any]]] = {
+    "SS": (_is_text, str),
+    "NS": (_is_number, Decimal),
+    "BS": (_is_binary, a2b_base64),
+}

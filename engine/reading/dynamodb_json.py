@@ -1,0 +1,129 @@
+"""Bytes of DynamoDB JSON lines, in chunks split anywhere, -> blocks of records, like `engine.reading.json_lines`.
+
+This is what DynamoDB's full export to S3 writes: each line is ``{"Item": {name: attribute value, …}}``; items without
+that wrapper are read as well. The fields of a row are attribute values as they are, such as ``{"S": "a"}``, or None
+where the item has no such attribute. Names of attributes are compared exactly.
+
+A line is rejected if an attribute that the schema asks for is not one that DynamoDB could hold; see
+`engine.reading.attribute_values`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from itertools import chain
+from operator import itemgetter
+from typing import Any, cast
+
+import orjson
+
+from engine.errors import BadFile
+from engine.reading.attribute_values import column_faults, fault_of
+from engine.reading.block import FILE_START, Position
+from engine.reading.json_lines import JsonLinesReader
+from engine.reading.json_members import REST, Members
+from engine.reading.json_values import Object
+from engine.reading.limits import USUAL_LIMITS, Limits
+from engine.reading.records import Fault
+
+INCREMENTAL = "changes of an incremental export (Keys, NewImage) cannot be loaded; load a full export"
+
+_WRAPPER = "Item"
+_CHANGE = {"Metadata", "Keys", "NewImage", "OldImage"}
+# What a first line with one of these keys is.
+_OTHER_FILES = {
+    "dataFileS3Key": "the list of an export's files, not one of them: load those in its folder data",
+    "manifestFilesS3Key": "the summary of an export: load the files in its folder data",
+}
+
+
+class DynamoDbJsonReader(JsonLinesReader):
+    """Incremental reader of DynamoDB JSON lines; see the head of this module.
+
+    `attributes` are the names that the schema knows; `unknown` and `reserved` are those of `Members`.
+    """
+
+    def __init__(
+        self,
+        attributes: Iterable[str],
+        *,
+        unknown: str = "ignore",
+        reserved: Collection[str] = (),
+        start: Position = FILE_START,
+        limits: Limits = USUAL_LIMITS,
+    ) -> None:
+        columns = {name: [(name,)] for name in attributes}
+        super().__init__(Members(columns, unknown=unknown, reserved=reserved, ignore_case=False), start, limits)
+
+    def _look_at(self, first: bytes) -> None:
+        super()._look_at(first)
+        if first.startswith(b"$ion_1_0"):
+            raise BadFile("the file is Amazon Ion; export the table as DynamoDB JSON")
+        try:
+            line = orjson.loads(first)
+        except orjson.JSONDecodeError:
+            return
+        if isinstance(line, dict):
+            if _is_change(line):
+                raise BadFile(INCREMENTAL)
+            if key := next((key for key in _OTHER_FILES if key in line), None):
+                raise BadFile(f"the file is {_OTHER_FILES[key]}")
+
+    def _objects(self, data: bytes, lines: list[bytes]) -> list[Object | Fault]:
+        items = _items(super()._objects(data, lines))
+        if set(map(type, items)) <= {dict}:
+            values = chain.from_iterable(map(dict.values, cast("list[Object]", items)))
+            if set(map(type, values)) <= {dict}:
+                return items
+        return list(map(_with_values, items))
+
+    def _fields(self, objects: list[Object]) -> tuple[list[Any], dict[int, str]]:
+        rows, bad = super()._fields(objects)
+        for name, fields in zip(self.header, zip(*rows, strict=True), strict=False):
+            for i, reason in (_rest_faults(fields) if name == REST else column_faults(name, fields)).items():
+                bad.setdefault(i, reason)
+        return rows, bad
+
+
+def _is_change(line: Object) -> bool:
+    return "Keys" in line and len(line) > 1 and line.keys() <= _CHANGE
+
+
+def _items(entries: list[Object | Fault]) -> list[Object | Fault]:
+    """Return the items of lines."""
+    if set(map(type, entries)) <= {dict} and set(map(len, cast("list[Object]", entries))) == {1}:
+        try:
+            items = list(map(itemgetter(_WRAPPER), entries))
+        except KeyError:
+            items = []
+        if set(map(type, items)) == {dict}:
+            return items
+    return list(map(_item, entries))
+
+
+def _item(entry: Object | Fault) -> Object | Fault:
+    """Return the item of a line."""
+    if isinstance(entry, Fault):
+        return entry
+    if len(entry) == 1 and _WRAPPER in entry:
+        item = entry[_WRAPPER]
+        return item if isinstance(item, dict) else Fault(f"{_WRAPPER} is not an object")
+    return Fault(INCREMENTAL) if _is_change(entry) else entry
+
+
+def _with_values(entry: Object | Fault) -> Object | Fault:
+    """Return the item, or a fault if not all of its attributes are objects."""
+    if isinstance(entry, Fault):
+        return entry
+    name = next((name for name, value in entry.items() if not isinstance(value, dict)), None)
+    return entry if name is None else Fault(f"{name} is not an attribute value")
+
+
+def _rest_faults(rests: Iterable[Object | None]) -> dict[int, str]:
+    """Return why unknown attributes are faulty, by index."""
+    faults: dict[int, str] = {}
+    for i, rest in enumerate(rests):
+        for name, value in (rest or {}).items():
+            if reason := fault_of(value):
+                faults.setdefault(i, f"{name} {reason}")
+    return faults

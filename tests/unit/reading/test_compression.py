@@ -1,0 +1,329 @@
+"""Compressed bytes -> pieces: equal to the oracles however they are cut; damage is noticed and ends as `BadFile`."""
+
+import bz2
+import collections
+import gzip
+import io
+import itertools
+import lzma
+import subprocess
+import sys
+import tracemalloc
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from engine.errors import BadFile
+from engine.reading.block import FILE_START
+from engine.reading.compression import (
+    BOMB_BYTES,
+    HEAD_BYTES,
+    MAX_RATIO,
+    PIECE_BYTES,
+    CompressedReader,
+    Decompressor,
+    find_compression,
+)
+from engine.reading.delimited import CsvReader
+from tests.builders.csv_text import SIZES, cut
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+ZSTD_CHECKED: dict[int, int] = {zstd.CompressionParameter.checksum_flag: 1}
+COMPRESS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "zstd": lambda data: zstd.compress(data, options=ZSTD_CHECKED),
+    "bzip2": bz2.compress,
+}
+DECOMPRESS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.decompress,
+    "zstd": zstd.decompress,
+    "bzip2": bz2.decompress,
+}
+KINDS = st.sampled_from(sorted(COMPRESS))
+TEXTS = st.lists(st.binary(max_size=60) | st.integers(1, 2_000).map(lambda n: b"row,of,text\n" * n), max_size=4)
+
+
+class Result(NamedTuple):
+    """What came of a compressed file: its data, why it failed, and the sizes of the pieces."""
+
+    data: bytes
+    fault: str | None
+    pieces: list[int]
+
+
+def decompress(kind: str, chunks: Iterable[bytes]) -> Result:
+    decompressor, fault = Decompressor(kind), None
+    pieces: list[bytes] = []
+    try:
+        for chunk in chunks:
+            pieces += decompressor.feed(chunk)
+        pieces += decompressor.finish()
+    except BadFile as error:
+        fault = str(error)
+    assert all(0 < len(piece) <= PIECE_BYTES for piece in pieces)
+    return Result(b"".join(pieces), fault, list(map(len, pieces)))
+
+
+def members(kind: str, texts: list[bytes]) -> bytes:
+    return b"".join(map(COMPRESS[kind], texts)) or COMPRESS[kind](b"")
+
+
+@settings(max_examples=300)
+@given(kind=KINDS, texts=TEXTS, sizes=SIZES)
+def test_any_chunking_equals_the_oracle(kind: str, texts: list[bytes], sizes: list[int]) -> None:
+    data = members(kind, texts)
+    result = decompress(kind, cut(data, sizes))
+    assert result.data == DECOMPRESS[kind](data) == b"".join(texts)
+    assert result.fault is None
+    assert result == decompress(kind, [data])
+
+
+@settings(max_examples=300)
+@given(kind=KINDS, texts=TEXTS, sizes=SIZES, data=st.data())
+def test_file_that_is_cut_off_fails_after_the_bytes_before(
+    kind: str, texts: list[bytes], sizes: list[int], data: st.DataObject
+) -> None:
+    parts = [COMPRESS[kind](text) for text in texts or [b""]]
+    whole = b"".join(parts)
+    boundaries = {len(b"".join(parts[:i])) for i in range(1, len(parts) + 1)}
+    stop = data.draw(st.integers(0, len(whole) - 1))
+    result = decompress(kind, cut(whole[:stop], sizes))
+    assert b"".join(texts).startswith(result.data)
+    assert (result.fault is None) == (stop in boundaries)
+    assert result == decompress(kind, [whole[:stop]])
+
+
+@settings(max_examples=600)
+@given(kind=KINDS, texts=TEXTS, sizes=SIZES, data=st.data())
+def test_damaged_bytes_never_become_other_bytes(
+    kind: str, texts: list[bytes], sizes: list[int], data: st.DataObject
+) -> None:
+    whole = bytearray(members(kind, texts))
+    for place in data.draw(st.lists(st.integers(0, len(whole) - 1), min_size=1, max_size=3)):
+        whole[place] = data.draw(st.integers(0, 255))
+    result = decompress(kind, cut(bytes(whole), sizes))
+    assert result == decompress(kind, [bytes(whole)])
+    # Names and times in a header, and whole members replaced by skippable ones, may change without any harm.
+    if result.fault is None:
+        assert result.data == DECOMPRESS[kind](bytes(whole))
+
+
+@given(kind=KINDS, rubbish=st.binary(min_size=1, max_size=100), sizes=SIZES)
+def test_rubbish_is_a_bad_file(kind: str, rubbish: bytes, sizes: list[int]) -> None:
+    head = COMPRESS[kind](b"")[:10]
+    for data in (rubbish, head + rubbish):
+        result = decompress(kind, cut(data, sizes))
+        assert result.fault is not None or result.data == DECOMPRESS[kind](data)
+
+
+def test_large_file_comes_in_full_pieces_in_any_cut() -> None:
+    data = b"".join(b"%d,some text,%d\n" % (i, i * i) for i in range(100_000))
+    for kind, compress in COMPRESS.items():
+        packed = compress(data[:1_000_000]) + compress(data[1_000_000:])
+        result = decompress(kind, [packed])
+        assert result.data == data
+        assert set(result.pieces[:-1]) == {PIECE_BYTES}
+        assert decompress(kind, cut(packed, [50_000])) == decompress(kind, cut(packed, [1 << 20])) == result
+
+
+@pytest.mark.parametrize("kind", COMPRESS)
+def test_many_tiny_members_are_joined(kind: str) -> None:
+    result = decompress(kind, [COMPRESS[kind](b"x") * 20_000])
+    assert result == (b"x" * 20_000, None, [20_000])
+
+
+@pytest.mark.parametrize("kind", COMPRESS)
+def test_damage_costs_at_most_what_comes_after_it(kind: str) -> None:
+    rows = b"".join(b"%d,%d\n" % (i, i * i) for i in range(60_000))
+    first, second = COMPRESS[kind](rows), bytearray(COMPRESS[kind](rows))
+    second[-3 if kind != "bzip2" else -8] ^= 1
+    result = decompress(kind, [first + bytes(second)])
+    assert result.data.startswith(rows)
+    assert (rows + rows).startswith(result.data)
+    assert result.fault == f"the {kind} data is damaged"
+
+
+@pytest.mark.parametrize("kind", COMPRESS)
+@pytest.mark.parametrize("sizes", [[1], [1 << 20]])
+def test_other_bytes_after_the_last_member_fail_the_file(kind: str, sizes: list[int]) -> None:
+    result = decompress(kind, cut(COMPRESS[kind](b"a,b\n1,2\n") + b"garbage and more", sizes))
+    assert result == (b"a,b\n1,2\n", f"the {kind} data is followed by other bytes", [8])
+
+
+@pytest.mark.parametrize("sizes", [[1], [1 << 20]])
+def test_zeros_after_gzip_are_padding(sizes: list[int]) -> None:
+    data = gzip.compress(b"a\n") + bytes(70_000)
+    assert decompress("gzip", cut(data, sizes if sizes != [1] else [999])) == (b"a\n", None, [2])
+    later = decompress("gzip", cut(data + gzip.compress(b"b\n"), [1 << 20]))
+    assert later.fault == "the gzip data is followed by zeros and other bytes"
+    assert decompress("zstd", [COMPRESS["zstd"](b"a\n") + bytes(9)]).fault == "the zstd data is followed by other bytes"
+
+
+def test_skippable_frames_of_zstd_are_skipped() -> None:
+    skippable = b"\x5f\x2a\x4d\x18\x05\0\0\0abcde"
+    data = skippable + zstd.compress(b"one") + skippable * 2 + zstd.compress(b"two") + skippable
+    for size in (1, 3, 1_000):
+        assert decompress("zstd", cut(data, [size])) == (b"onetwo", None, [6])
+
+
+def test_gzip_header_with_all_fields() -> None:
+    plain = gzip.compress(b"data", mtime=0)
+    # FTEXT, FHCRC, FEXTRA, FNAME and FCOMMENT are set; then come the fields, and the CRC-16 of the header.
+    head = plain[:3] + b"\x1f" + plain[4:10] + b"\x03\x00abcname\0comment\0"
+    crc = zlib.crc32(head) & 0xFFFF
+    data = head + crc.to_bytes(2, "little") + plain[10:]
+    assert gzip.decompress(data) == b"data"
+    for size in (1, 7, 1_000):
+        assert decompress("gzip", cut(data * 2, [size])) == (b"datadata", None, [8])
+
+
+@pytest.mark.parametrize("kind", COMPRESS)
+def test_nothing_at_all_is_a_bad_file(kind: str) -> None:
+    assert decompress(kind, []) == (b"", f"the {kind} data is empty", [])
+
+
+def bomb(kind: str, size: int) -> bytes:
+    """Compressed zeros that are `size` bytes, made without holding them."""
+    part = bytes(1 << 24)
+    if kind == "gzip":
+        packer = zlib.compressobj(9, wbits=31)
+        return b"".join(packer.compress(part) for _ in range(size >> 24)) + packer.flush()
+    one = COMPRESS[kind](part)
+    return one * (size >> 24)
+
+
+@pytest.mark.parametrize("kind", COMPRESS)
+def test_decompression_bomb_fails_and_takes_no_memory(kind: str) -> None:
+    data = bomb(kind, BOMB_BYTES + (1 << 25))
+    assert len(data) * MAX_RATIO < BOMB_BYTES + (1 << 25)
+    decompressor = Decompressor(kind)
+    sizes = map(len, itertools.chain(decompressor.feed(data), decompressor.finish()))
+    tracemalloc.start()
+    assert sum(itertools.islice(sizes, BOMB_BYTES // PIECE_BYTES)) == BOMB_BYTES
+    with pytest.raises(BadFile, match="decompression bomb"):
+        collections.deque(itertools.islice(sizes, 100 * MAX_RATIO), maxlen=0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2 * 1_048_576
+
+
+@pytest.mark.parametrize(("kind", "data"), [(kind, compress(b"x,y\n")) for kind, compress in COMPRESS.items()])
+def test_compression_is_found(kind: str, data: bytes) -> None:
+    assert find_compression(data[:HEAD_BYTES]) == find_compression(data[:HEAD_BYTES], kind) == kind
+
+
+@given(text=st.text(max_size=20))
+@example(text="BZh9,name")
+@example(text="PAR1,PAR2")
+@example(text="LZIP,7z,Rar!")
+@example(text="](x,y)")
+@example(text="")
+def test_text_is_not_compressed(text: str) -> None:
+    head = text.encode(errors="replace")[:HEAD_BYTES]
+    assert find_compression(head) == find_compression(head, "none") == "none"
+
+
+def test_empty_bzip2_stream_is_found() -> None:
+    assert find_compression(bz2.compress(b"")[:HEAD_BYTES]) == "bzip2"
+
+
+def test_declared_compression_must_be_the_one_that_is_found() -> None:
+    with pytest.raises(BadFile, match="schema says that the file is uncompressed, but it is compressed with gzip"):
+        find_compression(gzip.compress(b"")[:HEAD_BYTES], "none")
+    with pytest.raises(BadFile, match="schema says that the file is compressed with zstd, but it is not"):
+        find_compression(b"a,b\n1,2\n", "zstd")
+
+
+def _zip() -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("a.csv", "a,b")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("head", "what"),
+    [
+        (_zip(), "zip archive"),
+        (lzma.compress(b"a,b\n"), "xz"),
+        (lzma.compress(b"a,b\n", format=lzma.FORMAT_ALONE), "lzma"),
+        (b"LZIP\x01\x0c", "lzip"),
+        (b"\x04\x22\x4d\x18\x64\x40\xa7", "lz4"),
+        (b"\xff\x06\x00\x00sNaPpY", "snappy"),
+        (b"\x89LZO\x00\r\n\x1a\n", "lzop"),
+        (b"\x1f\x9d\x90", "compress"),
+        (b"\x27\xb5\x2f\xfd", "before 1.0"),
+        (b"7z\xbc\xaf\x27\x1c\x00\x04", "7-Zip"),
+        (b"Rar!\x1a\x07\x01\x00", "RAR"),
+        (b"Salted__12345678", "encrypted"),
+        (b"-----BEGIN PGP MESSAGE-----", "encrypted"),
+        (b"age-encryption.org/v1", "encrypted"),
+        (b"PAR1\x15\x04", "Parquet"),
+        (b"Obj\x01\x04", "Avro"),
+        (b"\xe0\x01\x00\xea", "Ion"),
+        (b"%PDF-1.7", "PDF"),
+    ],
+)
+def test_other_formats_are_refused_by_name(head: bytes, what: str) -> None:
+    for declared in (None, "none", "gzip"):
+        with pytest.raises(BadFile, match=what):
+            find_compression(head[:HEAD_BYTES], declared)
+
+
+def test_zstd_frame_that_needs_too_much_memory_says_so() -> None:
+    options: dict[int, int] = {zstd.CompressionParameter.window_log: 28}
+    packer = zstd.ZstdCompressor(options=options)
+    assert "128 MiB" in str(decompress("zstd", [packer.compress(b"x") + packer.flush()]).fault)
+
+
+def test_zstd_frame_that_needs_a_dictionary_says_so() -> None:
+    dictionary = zstd.train_dict([b"some sample %d" % i for i in range(1_000)], 1_000)
+    assert "dictionary" in str(decompress("zstd", [zstd.compress(b"some sample 7", zstd_dict=dictionary)]).fault)
+
+
+@pytest.mark.parametrize("kind", COMPRESS)
+def test_reader_of_compressed_csv_reads_the_same_rows_and_has_no_position(kind: str) -> None:
+    data = b"a,b\n" + b"".join(b"%d,x\n" % i for i in range(100_000)) + b'"bad"x,y\n'
+    plain, packed = CsvReader(), CompressedReader(kind, CsvReader())
+    wanted = [*plain.feed(data), *plain.finish()]
+    compressed = COMPRESS[kind](data)
+    blocks = [block for chunk in cut(compressed, [10_000]) for block in packed.feed(chunk)] + [*packed.finish()]
+    assert packed.header == plain.header == ["a", "b"]
+    for name in ("rows", "numbers", "rejects"):
+        got = [each for block in blocks for each in getattr(block, name)]
+        assert got == [each for block in wanted for each in getattr(block, name)]
+    assert {block.end for block in blocks} == {None}
+    assert all(block.end != FILE_START for block in wanted)
+
+
+def test_rows_before_the_damage_are_read() -> None:
+    data = gzip.compress(b"a,b\n1,2\n3,4")
+    reader = CompressedReader("gzip", CsvReader())
+    blocks = itertools.chain(reader.feed(data[:-8]), reader.finish())
+    assert next(blocks).rows == [["1", "2"]]
+    with pytest.raises(BadFile, match="cut off"):
+        next(blocks)
+
+
+def test_compressed_file_without_a_header_is_refused_like_any_other() -> None:
+    reader = CompressedReader("gzip", CsvReader())
+    with pytest.raises(BadFile, match="the file is empty"):
+        list(itertools.chain(reader.feed(gzip.compress(b"")), reader.finish()))
+
+
+def test_library_is_imported_only_when_a_file_comes() -> None:
+    program = (
+        "import sys, engine.reading.compression as c\n"
+        "print([n for n in ('isal', 'bz2', 'backports.zstd', 'compression.zstd') if n in sys.modules])"
+    )
+    printed = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    assert printed == "[]\n"
