@@ -12,8 +12,8 @@ from engine.aws.queues import QueueSender, Sending
 from engine.aws.reject_store import RejectStore
 from engine.config import ProducerSettings
 from engine.convert import Converted, Converter
-from engine.errors import DeadlineExceeded, MillpondError, ObjectError
-from engine.events import ONLY_CSV, Arrival, arrivals
+from engine.errors import DeadlineExceeded, MillpondError, ObjectError, ServiceError, Verdict
+from engine.events import ONLY_CSV, Arrival, Notice, read_event
 from engine.flow.attempts import now
 from engine.flow.backoff import Deadline
 from engine.logs import log, measure
@@ -33,12 +33,33 @@ class Producer:
 async def produce(producer: Producer, event: Any, deadline: Deadline) -> dict[str, Any]:
     """Ingest each object of an event; one that fails harms none of the others.
 
-    Raises the first passing fault at the end, so that Lambda tries the event again: objects that were done then are
-    done again, with the same messages.
+    Invoked by an SQS queue, it returns which messages must come again, as Lambda wants it. Otherwise it returns a
+    summary, and raises the first passing fault at the end, so that Lambda tries the event again. Objects that were done
+    then are done again, with the same messages.
     """
-    results = []
-    fault: MillpondError | None = None
-    for arrival in arrivals(event):
+    results: list[dict[str, Any]] = []
+    ended = [(notice, await _ingest_all(producer, notice, deadline, results)) for notice in read_event(event)]
+    measure(producer.settings.function, _counts(results))
+    for notice, faults in ended:
+        for fault in faults:
+            if notice.message_id is None or _concerns_all(fault):
+                raise fault
+    if any(notice.message_id for notice, _ in ended):
+        failed = [notice.message_id for notice, faults in ended if faults]
+        return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+    return _summary(results)
+
+
+async def _ingest_all(
+    producer: Producer, notice: Notice, deadline: Deadline, results: list[dict[str, Any]]
+) -> list[Exception]:
+    """Ingest the objects of one record of an event and add their results; return why the record must come again."""
+    faults: list[Exception] = []
+    about = {"messageId": notice.message_id} if notice.message_id else {}
+    if notice.fault:
+        log(logging.ERROR, "unknown event", reason=str(notice.fault), **about)
+        faults.append(notice.fault)
+    for arrival in notice.arrivals:
         run = _Run(producer, arrival, deadline)
         try:
             await run.ingest()
@@ -46,13 +67,20 @@ async def produce(producer: Producer, event: Any, deadline: Deadline) -> dict[st
             run.close(error.status, str(error))
         except MillpondError as error:
             run.close("error", str(error))
-            fault = fault or error
+            faults.append(error)
+        except Exception as error:  # a defect of ours, but with this object alone: the others must not wait for it
+            run.close("error", type(error).__name__)
+            faults.append(error)
         results.append(run.result())
-        log(run.level, "object", **results[-1])
-    measure(producer.settings.function, _counts(results))
-    if fault is not None:
-        raise fault
-    return _summary(results)
+        log(run.level, "object", **results[-1], **about)
+    return faults
+
+
+def _concerns_all(fault: Exception) -> bool:
+    """Return whether an invocation by a queue must fail as a whole: clients are then opened anew, or a defect shows."""
+    if isinstance(fault, ServiceError):
+        return fault.verdict is Verdict.EXPIRED
+    return not isinstance(fault, MillpondError)
 
 
 def _counts(results: list[dict[str, Any]]) -> dict[str, int]:

@@ -25,7 +25,7 @@ from engine.config import QuerySettings
 from engine.deployment.checkout import CHECKOUT
 from engine.deployment.template import TemplateError, read_template, without_tls_policies, write_template
 from engine.errors import BadFile
-from engine.events import arrivals
+from engine.events import Arrival, Notice, read_event
 from engine.identity import ObjectVersion
 from engine.local.packaging import run_from_source
 from engine.local.server import local_credentials
@@ -157,9 +157,8 @@ def test_a_refused_header_ends_the_count(tmp_path: Path) -> None:
 def test_the_notification_is_what_the_producer_reads(version: str | None) -> None:
     source = ObjectVersion("b", "uploads/a b+ü.csv", version, "abc", 1_775_260_800)
     event = notification(source)
-    (arrival,) = arrivals(event)
-    assert arrival.ref == source.ref
-    assert unquote_plus(event["Records"][0]["s3"]["object"]["key"]) == arrival.ref.key
+    assert read_event(event) == [Notice([Arrival(source.ref)])]
+    assert unquote_plus(event["Records"][0]["s3"]["object"]["key"]) == source.key
 
 
 def test_the_production_template_runs_from_source() -> None:
