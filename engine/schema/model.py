@@ -47,6 +47,8 @@ class Schema:
     columns: tuple[Column, ...]
     unknown_columns: str
     generated: Mapping[str, str]
+    conflict: str = "replace"
+    """What a write does to an earlier item of its key: "replace" it, or (only if its version is lower) "newest"."""
     types: Mapping[str, str] = field(repr=False)
     """DynamoDB type of each attribute, columns and generated ones alike."""
 

@@ -15,6 +15,8 @@ from engine.schema.model import GENERATED_KINDS, MAX_PARTITION_KEY_BYTES, MAX_SO
 # exists only if RECORD_TTL_DAYS is set.
 _KEY_KINDS = ("version", "row_number", "modified")
 
+_CONFLICTS = ("replace", "newest")
+
 _UNKNOWN_POLICIES = ("ignore", "store", "fail")
 
 _MAX_ATTRIBUTE_NAME_BYTES = 255
@@ -38,7 +40,9 @@ class _SchemaReader:
         self._source = source
 
     def read(self, document: dict[str, Any]) -> Schema:
-        self._only(document, "", {"version", "collection", "unknown_columns", "key", "columns", "generated"})
+        self._only(
+            document, "", {"version", "collection", "unknown_columns", "conflict", "key", "columns", "generated"}
+        )
         if document.get("version") != 1:
             raise self._wrong("version", f"must be 1, not {document.get('version')!r}")
         collection = self._text(document, "", "collection")
@@ -65,6 +69,7 @@ class _SchemaReader:
             if sort == partition:
                 raise self._wrong("key.sort", "must not be the partition key again")
             self._key(f"key.sort = {sort!r}", sort, columns, generated)
+        conflict = self._conflict(document, (partition, sort), generated)
         return Schema(
             source=self._source,
             collection=collection,
@@ -73,6 +78,7 @@ class _SchemaReader:
             columns=columns,
             unknown_columns=unknown,
             generated=generated,
+            conflict=conflict,
             types=types,
         )
 
@@ -163,6 +169,19 @@ class _SchemaReader:
             if not isinstance(kind, str) or kind not in GENERATED_KINDS:
                 raise self._wrong(f"generated.{name}", f"must be one of {', '.join(GENERATED_KINDS)}, not {kind!r}")
         return dict(table)
+
+    def _conflict(self, document: dict[str, Any], key: tuple[str | None, ...], generated: Mapping[str, str]) -> str:
+        conflict = document.get("conflict", _CONFLICTS[0])
+        if conflict not in _CONFLICTS:
+            raise self._wrong("conflict", f"must be one of {', '.join(_CONFLICTS)}, not {conflict!r}")
+        versions = {name for name, kind in generated.items() if kind == "version"}
+        if conflict == "newest" and not versions:
+            raise self._wrong("conflict", '"newest" needs a generated attribute of the kind "version" to compare')
+        if conflict == "newest" and not versions.isdisjoint(key):
+            raise self._wrong(
+                "conflict", '"newest" makes no sense with a version in the key: no item has another\'s key'
+            )
+        return str(conflict)
 
     def _no_clashes(self, columns: tuple[Column, ...], generated: Mapping[str, str]) -> None:
         headers: dict[str, str] = {}

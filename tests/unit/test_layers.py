@@ -42,7 +42,8 @@ SERVICES: dict[str, set[str]] = {
     "aws.objects": _SERVICE | {"aws.s3"},
     "aws.queues": _SERVICE,
     "aws.table_reader": _SERVICE,
-    "aws.table_writer": _SERVICE,
+    "aws.newest_writer": _SERVICE | {"aws.table_calls"},
+    "aws.table_writer": _SERVICE | {"aws.table_calls"},
     "aws.reject_store": _SERVICE | {"aws.s3"},
 }
 RUNTIME: dict[str, set[str]] = {
@@ -54,6 +55,7 @@ RUNTIME: dict[str, set[str]] = {
     "aws.exchange": {"aws.types", "aws.http1"},
     "aws.session": {"errors", "aws.sign", "aws.types"},
     "aws.s3": {"errors", "flow", "aws.types", "aws.session"},
+    "aws.table_calls": _SERVICE,
     "aws.aiohttp_transport": {"aws.types", "aws.http1"},
     "aws.transports": {"aws.types", "aws.session", "aws.http1", "aws.exchange", "aws.aiohttp_transport"},
     "aws.lane": {"errors", "flow", "aws.types", "aws.session", "aws.sign", "aws.http1"},
