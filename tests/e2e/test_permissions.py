@@ -2,7 +2,7 @@
 
 `BEYOND` has what cannot be shown here: the local AWS asks for no permission for what the event source mapping and the
 log agent do in a function's name, and answers 404 for a missing object also without s3:ListBucket, where S3 says 403.
-`HAND_ON` takes a table that throttles, and the local one does not.
+`HAND_ON` takes a table that throttles, and the local one does not. `NEWEST` takes a schema with `conflict = "newest"`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ BEYOND = {
     "sqs:ReceiveMessage",
 }
 HAND_ON = ("worker", "sqs:SendMessage")
+NEWEST = ("worker", "dynamodb:PutItem")
 ROLES = {"producer": "ProducerRole", "worker": "WorkerRole", "query": "QueryRole"}
 
 
@@ -43,7 +44,7 @@ def actions_of(role: str) -> Iterator[str]:
 
 
 GRANTED = sorted(
-    {(kind, action) for kind, role in ROLES.items() for action in set(actions_of(role)) - BEYOND} - {HAND_ON}
+    {(kind, action) for kind, role in ROLES.items() for action in set(actions_of(role)) - BEYOND} - {HAND_ON, NEWEST}
 )
 
 
