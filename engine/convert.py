@@ -15,6 +15,7 @@ from engine.messages.plain import PlainPacker
 from engine.reading.block import FILE_START, Block, Position, Reject
 from engine.reading.delimited import CsvReader
 from engine.reading.limits import USUAL_LIMITS, Limits
+from engine.repeats import RepeatedKeys
 from engine.schema.columns import RowPlan
 from engine.schema.model import Schema
 
@@ -57,6 +58,8 @@ class Converter:
         self._reader = CsvReader(start, limits)
         self._plan: RowPlan | None = None
         self._packer: Packer | PlainPacker | None = None
+        self.repeated: RepeatedKeys | None = None
+        """The rows that replace others of the object, once there is a header; None: the schema tells rows apart."""
 
     def feed(self, chunk: bytes, processed_at: str) -> Iterator[Converted]:
         """Take the next bytes; `processed_at` is the time of packing. Raises `BadFile`."""
@@ -88,12 +91,19 @@ class Converter:
             limit = f"the row does not fit into a message of {self._max_message_bytes:,} bytes (MAX_MESSAGE_BYTES)"
             rejects += [block.reject(index[row], limit) for row in oversize]
         rejects.sort()
+        if self.repeated:
+            self.repeated.add([row for row in rows if row[0] not in oversize] if oversize else rows)
         return Converted(len(rows) - len(oversize), messages, rejects, block.end)
 
     def _begin(self) -> tuple[RowPlan, Packer | PlainPacker]:
         if self._plan is None or self._packer is None:
             self._plan = self._schema.plan(self._reader.header or [])
             attributes = self._plan.attributes
+            if not self._schema.tells_rows_apart:
+                # What is generated is the same for all rows of an object; a row begins with its number.
+                self.repeated = RepeatedKeys(
+                    [1 + attributes.index(name) for name in self._schema.keys if name in attributes]
+                )
             self._packer = (
                 PlainPacker(self._source, self._schema, attributes, max_bytes=self._max_message_bytes)
                 if self._records_per_message == 1

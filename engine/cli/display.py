@@ -185,6 +185,13 @@ class Display:
             )
         self._print_table(table)
 
+    def remarks(self, outcome: Outcome) -> None:
+        """Print what a person may not expect of the file, if anything."""
+        if outcome.replaced:
+            least = "" if outcome.replaced_is_exact else "at least "
+            self.line()
+            self.note(f"Rows replaced by a later row of the file with the same key: {least}{outcome.replaced:,}")
+
     def reasons(self, reasons: list[Reason]) -> None:
         """Print a table of the reasons for rejects: how many rows each, and the first of them."""
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)

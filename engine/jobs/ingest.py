@@ -18,6 +18,7 @@ from engine.flow.attempts import now
 from engine.flow.backoff import Deadline
 from engine.logs import log, measure
 from engine.rejects import RejectFile, RejectFiles, folder_of, span_part
+from engine.schema.model import Schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ async def produce(producer: Producer, event: Any, deadline: Deadline) -> dict[st
     """
     results: list[dict[str, Any]] = []
     ended = [(notice, await _ingest_all(producer, notice, deadline, results)) for notice in read_event(event)]
-    measure(producer.settings.function, _counts(results))
+    measure(producer.settings.function, _counts(results, producer.settings.schema))
     for notice, faults in ended:
         for fault in faults:
             if notice.message_id is None or _concerns_all(fault):
@@ -83,17 +84,21 @@ def _concerns_all(fault: Exception) -> bool:
     return not isinstance(fault, MillpondError)
 
 
-def _counts(results: list[dict[str, Any]]) -> dict[str, int]:
+def _counts(results: list[dict[str, Any]], schema: Schema) -> dict[str, int]:
     """Return the metrics of an event. Objects with a passing fault come again, and are counted then."""
     ended = [result for result in results if result["status"] in ("complete", "failed")]
-    return {
+    counts = {
         "ObjectsCompleted": sum(result["status"] == "complete" for result in ended),
         "ObjectsFailed": sum(result["status"] == "failed" for result in ended),
         # Folder markers and the like are meant for nobody.
         "ObjectsSkipped": sum(result["reason"] == ONLY_CSV for result in results),
         "RowsRead": sum(result["totalRows"] for result in ended),
         "RowsRejected": sum(result["rejectedRows"] for result in ended),
+        "RowsReplaced": sum(result["replacedRows"] for result in ended),
     }
+    if schema.tells_rows_apart:
+        del counts["RowsReplaced"]  # it would always be 0, and each metric is billed
+    return counts
 
 
 class _Run:
@@ -107,6 +112,7 @@ class _Run:
         self._total = self._valid = 0
         self._sending: Sending | None = None
         self._rejects = RejectFiles("", "")
+        self._converter: Converter | None = None
 
     def close(self, status: str, reason: str = "") -> None:
         self.status, self._reason = status, reason
@@ -115,9 +121,16 @@ class _Run:
     def level(self) -> int:
         if self.status not in ("complete", "skipped"):
             return logging.ERROR
-        return logging.WARNING if self._rejects.count else logging.INFO
+        return logging.WARNING if self._rejects.count or self._replaced[0] else logging.INFO
+
+    @property
+    def _replaced(self) -> tuple[int, bool]:
+        """How many rows later ones of the object replace, and whether that is all of them."""
+        repeated = self._converter.repeated if self._converter else None
+        return (repeated.count, repeated.is_exact) if repeated else (0, True)
 
     def result(self) -> dict[str, Any]:
+        replaced, is_exact = self._replaced
         return {
             "bucket": self._arrival.ref.bucket,
             "key": self._arrival.ref.key,
@@ -128,6 +141,8 @@ class _Run:
             "validRows": self._valid,
             "rejectedRows": self._rejects.count,
             "rejectReasons": dict(self._rejects.reasons),
+            "replacedRows": replaced,
+            "replacedRowsExact": is_exact,
             "messagesSent": self._sending.accepted if self._sending else 0,
             "seconds": round(now() - self._began, 3),
         }
@@ -153,7 +168,7 @@ class _Run:
         source, settings = opened.version, self._producer.settings
         self._ingestion = source.ingestion
         self._rejects = RejectFiles(folder_of(settings.rejects_prefix, source), span_part(0))
-        converter = Converter(
+        converter = self._converter = Converter(
             source,
             settings.schema,
             records_per_message=settings.records_per_message,
@@ -199,6 +214,6 @@ def _summary(results: list[dict[str, Any]]) -> dict[str, Any]:
         others = [result["status"] for result in results if result["status"] != "complete"]
         said = "".join(f", {others.count(status)} {status}" for status in dict.fromkeys(others))
         status_code, body = 200, f"{done} of {len(results)} objects ingested{said}"
-    counts = ("totalRows", "validRows", "rejectedRows", "messagesSent", "seconds")
+    counts = ("totalRows", "validRows", "rejectedRows", "replacedRows", "messagesSent", "seconds")
     totals = {name: round(sum(result[name] for result in results), 3) for name in counts}
     return {"statusCode": status_code, "body": body, **totals, "objects": results}

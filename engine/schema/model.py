@@ -58,6 +58,11 @@ class Schema:
         return (self.partition_key,) if self.sort_key is None else (self.partition_key, self.sort_key)
 
     @property
+    def tells_rows_apart(self) -> bool:
+        """Whether the key has something of its own for each row of a file, so that none replaces another."""
+        return any(self.generated.get(name) in ("version", "row_number") for name in self.keys)
+
+    @property
     def key_limits(self) -> dict[str, int]:
         """The most UTF-8 bytes that the value of each key attribute may have."""
         return dict(zip(self.keys, (MAX_PARTITION_KEY_BYTES, MAX_SORT_KEY_BYTES), strict=False))

@@ -294,6 +294,27 @@ def test_items_that_may_be_of_an_earlier_file_are_not_called_complete() -> None:
     assert "The table has an item with the key of each row" in shown(unsettled)
 
 
+def remarks(outcome: Outcome) -> str:
+    file = io.StringIO()
+    Display(Console(file=file, width=200)).remarks(outcome)
+    return " ".join(file.getvalue().split())
+
+
+@pytest.mark.parametrize(
+    ("replaced", "is_exact", "text"),
+    [
+        (1_234, True, "Rows replaced by a later row of the file with the same key: 1,234"),
+        (1_234, False, "Rows replaced by a later row of the file with the same key: at least 1,234"),
+    ],
+)
+def test_replaced_rows_are_told(replaced: int, is_exact: bool, text: str) -> None:
+    assert remarks(replace(OUTCOME, replaced=replaced, replaced_is_exact=is_exact)) == text
+
+
+def test_nothing_is_remarked_where_there_is_nothing_to_say() -> None:
+    assert remarks(OUTCOME) == ""
+
+
 def test_progress_says_when_no_row_comes() -> None:
     file = io.StringIO()
     with Display(Console(file=file, width=200)).progress(1_300) as report:
