@@ -56,7 +56,8 @@ class Converter:
         self._records_per_message, self._max_message_bytes = records_per_message, max_message_bytes
         self._span = start.offset
         self._reader = CsvReader(start, limits)
-        self._plan: RowPlan | None = None
+        self.plan: RowPlan | None = None
+        """How rows are cleaned, once there is a header."""
         self._packer: Packer | PlainPacker | None = None
         self.repeated: RepeatedKeys | None = None
         """The rows that replace others of the object, once there is a header; None: the schema tells rows apart."""
@@ -96,9 +97,9 @@ class Converter:
         return Converted(len(rows) - len(oversize), messages, rejects, block.end)
 
     def _begin(self) -> tuple[RowPlan, Packer | PlainPacker]:
-        if self._plan is None or self._packer is None:
-            self._plan = self._schema.plan(self._reader.header or [])
-            attributes = self._plan.attributes
+        if self.plan is None or self._packer is None:
+            self.plan = self._schema.plan(self._reader.header or [])
+            attributes = self.plan.attributes
             if not self._schema.tells_rows_apart:
                 # What is generated is the same for all rows of an object; a row begins with its number.
                 self.repeated = RepeatedKeys(
@@ -115,4 +116,4 @@ class Converter:
                     max_bytes=self._max_message_bytes,
                 )
             )
-        return self._plan, self._packer
+        return self.plan, self._packer

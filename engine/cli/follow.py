@@ -125,6 +125,10 @@ class Outcome:
     """Rows that have the key of a later row of the object, which replaces them; they count as written too."""
     replaced_is_exact: bool = True
     """Whether no more rows are replaced than that."""
+    ignored: tuple[str | int, ...] = ()
+    """Columns that the file has and the schema does not, by name or else by place from 1."""
+    absent: tuple[str, ...] = ()
+    """Columns that the schema has and the file does not."""
     reasons: list[Reason] = field(default_factory=list)
     reject_keys: list[str] = field(default_factory=list)
     said: Said | None = None
@@ -268,6 +272,8 @@ class Following:
         )
         if self._converter and (repeated := self._converter.repeated):
             outcome.replaced, outcome.replaced_is_exact = repeated.count, repeated.is_exact
+        if self._converter and (plan := self._converter.plan):
+            outcome.ignored, outcome.absent = plan.ignored, plan.absent
         if accounts.rejected:
             reasons = Reasons(accounts)
             for key in self._reject_files:

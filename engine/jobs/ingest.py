@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +20,10 @@ from engine.flow.backoff import Deadline
 from engine.logs import log, measure
 from engine.rejects import RejectFile, RejectFiles, folder_of, span_part
 from engine.schema.model import Schema
+
+MAX_NAMES, MAX_NAME = 50, 100
+"""Names of ignored or absent columns in a result, and their characters: a header may have 200,000 columns, CloudWatch
+takes 256 KB a line, and Lambda answers with 6 MB at the most, for all objects of an event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +136,7 @@ class _Run:
 
     def result(self) -> dict[str, Any]:
         replaced, is_exact = self._replaced
+        plan = self._converter.plan if self._converter else None
         return {
             "bucket": self._arrival.ref.bucket,
             "key": self._arrival.ref.key,
@@ -143,6 +149,8 @@ class _Run:
             "rejectReasons": dict(self._rejects.reasons),
             "replacedRows": replaced,
             "replacedRowsExact": is_exact,
+            "ignoredColumns": _named(plan.ignored if plan else ()),
+            "absentColumns": _named(plan.absent if plan else ()),
             "messagesSent": self._sending.accepted if self._sending else 0,
             "seconds": round(now() - self._began, 3),
         }
@@ -196,6 +204,13 @@ class _Run:
     async def _put(self, files: list[RejectFile]) -> None:
         bucket = self._producer.settings.rejects_bucket or self._arrival.ref.bucket
         await self._producer.store.put(files, bucket, self._deadline)
+
+
+def _named(columns: Sequence[str | int]) -> list[str]:
+    """Return the names of columns for result and log: of a bounded number, each of a bounded length."""
+    names = [column[:MAX_NAME] if isinstance(column, str) else f"column {column}" for column in columns[:MAX_NAMES]]
+    more = len(columns) - len(names)
+    return [*names, f"and {more:,} more"] if more else names
 
 
 def _timestamp() -> str:

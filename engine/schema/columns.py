@@ -125,10 +125,16 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class RowPlan:
-    """How to clean the rows of one header: `columns` in order, each with its index in a row (None: it has none)."""
+    """How to clean the rows of one header: `columns` in order, each with its index in a row (None: it has none).
+
+    `ignored` are the columns of the header that are not used, by name where that is certainly a name, or else by place
+    from 1; `absent` are the schema's columns that the header lacks.
+    """
 
     width: int
     columns: tuple[tuple[Column, int | None], ...]
+    ignored: tuple[str | int, ...] = ()
+    absent: tuple[str, ...] = ()
 
     @property
     def attributes(self) -> tuple[str, ...]:

@@ -108,7 +108,16 @@ class Schema:
             raise BadFile("the header has an unknown column twice, which cannot be stored under one name")
         extra_columns = [(Column(name=name, attribute=name), index) for name, index in extras]
         known = [(column, sources.get(column)) for column in self.columns]
-        return RowPlan(width=len(names), columns=(*known, *extra_columns))
+        used = {*sources.values(), *(index for _, index in extras)}
+        return RowPlan(
+            width=len(names),
+            columns=(*known, *extra_columns),
+            # Only where a column is found by its name, the others are certainly names.
+            ignored=tuple(
+                name if sources and name else index + 1 for index, name in enumerate(names) if index not in used
+            ),
+            absent=tuple(column.name for column in self.columns if column not in sources),
+        )
 
     def _extra(self, name: str, index: int) -> list[tuple[str, int]]:
         if self.unknown_columns == "fail":

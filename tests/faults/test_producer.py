@@ -267,3 +267,21 @@ def test_users_have_no_rows_to_replace(
     assert (answer["totalRows"], answer["replacedRows"], answer["objects"][0]["replacedRowsExact"]) == (4, 0, True)
     (counts,) = metrics_in(capsys.readouterr().out)
     assert "RowsReplaced" not in counts
+
+
+def test_ignored_and_absent_columns_are_named(
+    file: ObjectServer, fault_server: FaultServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    file.put("bucket", "a.csv", b"name,mail,telephone,,fax\nJohn,j@x.org,1,2,3\n")
+    file.put("bucket", "b.csv", HEADER.encode())
+    many = ",".join(f"{'x' * 200}{number}" for number in range(2_000))
+    file.put("bucket", "c.csv", f"name,mail,{many}\n".encode())
+    file.put("bucket", "d.csv", b"John,j@x.org\n")
+    answer = produce("a.csv", "b.csv", "c.csv", "d.csv")
+    names = [(each["ignoredColumns"], each["absentColumns"]) for each in answer["objects"]]
+    assert names[:2] == [(["telephone", "column 4", "fax"], ["phone"]), ([], [])]
+    assert names[2] == (["x" * 100] * 50 + ["and 1,950 more"], ["phone"])
+    assert names[3] == ([], [])  # the header is refused, and is perhaps a row
+    lines = [json.loads(record.getMessage()) for record in caplog.records if record.name == "millpond"]
+    assert [(line["ignoredColumns"], line["absentColumns"]) for line in lines] == names
+    assert "j@x.org" not in caplog.text

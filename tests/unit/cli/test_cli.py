@@ -311,6 +311,22 @@ def test_replaced_rows_are_told(replaced: int, is_exact: bool, text: str) -> Non
     assert remarks(replace(OUTCOME, replaced=replaced, replaced_is_exact=is_exact)) == text
 
 
+def test_ignored_and_absent_columns_are_told_and_a_near_miss_is_asked_about() -> None:
+    outcome = replace(OUTCOME, ignored=("telephone", "fa\x1bx", 7), absent=("phone", "note"))
+    assert remarks(outcome) == (
+        "Ignored, since the schema has no such column: telephone, fa·x, column 7 "
+        "Absent from the file, so no row has a value of its own: phone, note "
+        "telephone is ignored, phone is absent: is it the same column? If so, add an alias to the schema, "
+        'aliases = ["telephone"] under [columns.phone], and ingest the file again.'
+    )
+
+
+def test_only_some_of_many_columns_are_listed() -> None:
+    text = remarks(replace(OUTCOME, ignored=tuple(f"{'x' * 99}{number}" for number in range(5_000))))
+    assert text.endswith(" and 4,980 more")
+    assert len(text) < 20 * 65 + 80
+
+
 def test_nothing_is_remarked_where_there_is_nothing_to_say() -> None:
     assert remarks(OUTCOME) == ""
 
