@@ -93,7 +93,7 @@ def user() -> dict[str, Any]:
 
 
 CONTENTS = Contents(
-    tables={data.TABLE: {"email": "S", "createdAt": "N"}},
+    tables={data.TABLE: {"email": "S", "createdAt": "N"}, data.NEWEST_TABLE: {"email": "S"}},
     queues=(data.QUEUE,),
     generated=generated,
     records=records_of,

@@ -14,6 +14,8 @@ from typing import Any
 BUCKET = "bench"
 QUEUE = "bench-queue"
 TABLE = "bench-users"
+NEWEST_TABLE = "bench-newest"
+"""Has one item for each mail address, see `newest.toml`."""
 ACCOUNT = "000000000000"
 
 HEADER = b"name,mail,phone\n"

@@ -99,7 +99,8 @@ _VERDICTS: dict[str, Verdict] = {
         Verdict.RETRY: """
             InternalServerError InternalError InternalFailure ServiceUnavailable ServiceUnavailableException
             ServiceUnavailableError RequestTimeout RequestTimeoutException RequestTimeTooSkewed RequestExpired
-            TransactionInProgressException ReplicatedWriteConflictException PriorRequestNotComplete CRC32CheckFailed
+            TransactionInProgressException TransactionConflictException ReplicatedWriteConflictException
+            PriorRequestNotComplete CRC32CheckFailed
             UnreadableReply ConnectionFailed CallTimedOut AWS.SimpleQueueService.InternalError RequestInProgress
         """,
         Verdict.EXPIRED: "ExpiredTokenException ExpiredToken TokenRefreshRequired",

@@ -1,19 +1,38 @@
 """Lambda events -> the objects that they announce. Pure.
 
 S3 notifications may have several records and encode keys like form fields (``+`` for a blank). EventBridge sends one
-object per event, its key unencoded. https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
+object per event, its key unencoded. Both may come as they are, in an SNS message, in an SQS message, or in an SNS
+message (its envelope, or raw delivery) in an SQS message.
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
+https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html
+https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
+https://docs.aws.amazon.com/sns/latest/dg/sns-message-and-json-formats.html
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
+
+import orjson
 
 from engine.errors import UnknownEvent
 from engine.identity import ObjectRef
 from engine.text import is_text
+
+MAX_WRAPPINGS = 4
+"""Messages within messages. AWS itself wraps twice, SNS in SQS; the rest is for programs that forward messages."""
+
+_ETAG = re.compile(r'"?[!#-~]+"?')
+
+# SQS ids are UUIDs; anything else is not to be repeated in logs.
+_MESSAGE_ID = re.compile(r"[A-Za-z0-9-]{1,100}")
+
+ONLY_CSV = "Only CSV files are allowed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,65 +43,162 @@ class Arrival:
     skip: str | None = None
 
 
-_ETAG = re.compile(r'"?[!#-~]+"?')
+class Notice(NamedTuple):
+    """One record of an event: the objects that it announces, in order, and what is wrong with the rest of it.
 
-ONLY_CSV = "Only CSV files are allowed"
+    `message_id` is that of the SQS message by which Lambda invoked the function, or None if it was invoked otherwise.
+    """
+
+    arrivals: list[Arrival]
+    fault: UnknownEvent | None = None
+    message_id: str | None = None
 
 
-def arrivals(event: Any) -> list[Arrival]:
-    """Return the objects of an event, in order; an `s3:TestEvent` has none. Raises `UnknownEvent`."""
-    if not isinstance(event, dict):
-        raise UnknownEvent("the event is not a JSON object")
-    if event.get("Event") == "s3:TestEvent":
-        return []
+def read_event(event: Any) -> list[Notice]:
+    """Return one notice for each record of an event, in order; an `s3:TestEvent` announces no object."""
+    if not (isinstance(event, dict) and isinstance(event.get("Records"), list)):
+        return [_notice(_read_document(event, "the event", 0))]
+    notices = []
+    for number, record in enumerate(event["Records"], 1):
+        notice = _notice(_read_record(record, f"the event, record {number}", 0))
+        notices.append(notice._replace(message_id=_message_id(record)))
+    return notices
+
+
+def _notice(found: Iterator[Arrival | UnknownEvent]) -> Notice:
+    arrivals: list[Arrival] = []
+    fault: UnknownEvent | None = None
+    for each in found:
+        if isinstance(each, Arrival):
+            arrivals.append(each)
+        else:
+            fault = fault or each
+    return Notice(arrivals, fault)
+
+
+def _message_id(record: Any) -> str | None:
+    """Return the id of a record that is an SQS message."""
+    if not isinstance(record, dict) or record.get("eventSource") != "aws:sqs":
+        return None
+    message_id = record.get("messageId")
+    return message_id if isinstance(message_id, str) and _MESSAGE_ID.fullmatch(message_id) else None
+
+
+def _read_document(document: Any, where: str, wrappings: int) -> Iterator[Arrival | UnknownEvent]:
+    """Read what a service sends: the whole event, or the text of a message. `where` names it in faults."""
+    if not isinstance(document, dict):
+        yield UnknownEvent(f"{where}: it is not a JSON object")
+    elif isinstance(records := document.get("Records"), list):
+        for number, record in enumerate(records, 1):
+            yield from _read_record(record, f"{where}, record {number}", wrappings)
+    elif document.get("Event") == "s3:TestEvent":
+        return
+    elif document.get("source") == "aws.s3":
+        yield _read_object(_from_eventbridge, document, where)
+    elif document.get("Type") == "Notification" and "TopicArn" in document:
+        yield from _read_text(document.get("Message"), f"{where}, SNS message", wrappings)
+    elif document.get("Type") == "SubscriptionConfirmation":
+        yield UnknownEvent(f"{where}: it asks to confirm an SNS subscription, which is to be done by its SubscribeURL")
+    else:
+        yield UnknownEvent(
+            f'{where}: it is neither an S3 notification nor EventBridge\'s "Object Created", nor an SNS or SQS message '
+            "with one of them"
+        )
+
+
+def _read_record(record: Any, where: str, wrappings: int) -> Iterator[Arrival | UnknownEvent]:
+    """Read one of the `Records` of a document: an S3 record, or a message of SNS or SQS."""
+    if not isinstance(record, dict):
+        yield UnknownEvent(f"{where}: it is not a JSON object")
+    elif "s3" in record:
+        yield _read_object(_from_notification, record, where)
+    elif isinstance(message := record.get("Sns"), dict):
+        yield from _read_text(message.get("Message"), f"{where}, SNS message", wrappings)
+    elif record.get("eventSource") == "aws:sqs":
+        about = f" {message_id}" if (message_id := _message_id(record)) else ""
+        yield from _read_text(record.get("body"), f"{where}, SQS message{about}", wrappings)
+    else:
+        yield UnknownEvent(f"{where}: it is a record of neither S3 nor SNS nor SQS")
+
+
+def _read_text(text: Any, where: str, wrappings: int) -> Iterator[Arrival | UnknownEvent]:
+    """Read the text of a message, which is within `wrappings` others."""
+    if wrappings == MAX_WRAPPINGS:
+        yield UnknownEvent(f"{where}: there are more than {MAX_WRAPPINGS} messages within one another")
+        return
     try:
-        if "Records" in event:
-            return [_from_notification(record) for record in event["Records"]]
-        if event.get("source") == "aws.s3":
-            return [_from_eventbridge(event)]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UnknownEvent(f"the event lacks what an S3 event has: {type(error).__name__} {error}") from None
-    raise UnknownEvent('the event is neither an S3 notification nor EventBridge\'s "Object Created"')
+        document = orjson.loads(text)
+    except orjson.JSONDecodeError:  # also for what is no text at all
+        yield UnknownEvent(f"{where}: its text is not JSON")
+        return
+    yield from _read_document(document, where, wrappings + 1)
+
+
+class _Missing(Exception):
+    """Something that the announcement of an object must have; the text names it."""
+
+
+def _read_object(
+    read: Callable[[dict[str, Any]], Arrival], document: dict[str, Any], where: str
+) -> Arrival | UnknownEvent:
+    try:
+        return read(document)
+    except _Missing as error:
+        return UnknownEvent(f"{where}: it lacks {error}")
 
 
 def _from_notification(record: dict[str, Any]) -> Arrival:
     s3 = record["s3"]
-    name = str(record.get("eventName", "ObjectCreated:"))
+    about = _part(s3, "object")
+    name = _text(record.get("eventName") or "ObjectCreated:", "an event name that is text")
     return _arrival(
-        bucket=s3["bucket"]["name"],
-        key=unquote_plus(s3["object"]["key"]),
-        version=s3["object"].get("versionId"),
-        etag=s3["object"].get("eTag"),
+        bucket=_part(s3, "bucket").get("name"),
+        key=about.get("key"),
+        encoded=True,
+        version=about.get("versionId"),
+        etag=about.get("eTag"),
         # Replicated and restored objects have event names of their own and are not new uploads.
         skip=None if name.removeprefix("s3:").startswith("ObjectCreated:") else f"the event {name} is no upload",
     )
 
 
 def _from_eventbridge(event: dict[str, Any]) -> Arrival:
-    detail = event["detail"]
-    kind = event.get("detail-type")
+    detail = event.get("detail")
+    about = _part(detail, "object")
+    kind = _text(event.get("detail-type"), "a detail-type that is text")
     return _arrival(
-        bucket=detail["bucket"]["name"],
-        key=detail["object"]["key"],
-        version=detail["object"].get("version-id"),
-        etag=detail["object"].get("etag"),
+        bucket=_part(detail, "bucket").get("name"),
+        key=about.get("key"),
+        encoded=False,
+        version=about.get("version-id"),
+        etag=about.get("etag"),
         skip=None if kind == "Object Created" else f"the event {kind} is no upload",
     )
 
 
-def _arrival(*, bucket: Any, key: Any, version: Any, etag: Any, skip: str | None) -> Arrival:
-    for name, value in (
-        ("a bucket's name", bucket),
-        ("a key", key),
-        ("a version id", version or ""),
-        ("an ETag", etag or ""),
-    ):
-        if not is_text(value):
-            raise TypeError(f"{name} that is text")
+def _part(value: Any, name: str) -> dict[str, Any]:
+    part = value.get(name) if isinstance(value, dict) else None
+    if not isinstance(part, dict):
+        raise _Missing(f"the description of its {name}")
+    return part
+
+
+def _text(value: Any, what: str) -> str:
+    if not is_text(value):
+        raise _Missing(what)
+    return str(value)
+
+
+def _arrival(*, bucket: Any, key: Any, encoded: bool, version: Any, etag: Any, skip: str | None) -> Arrival:
+    bucket, key = _text(bucket, "a bucket's name that is text"), _text(key, "a key that is text")
+    version = _text(version or "", "a version id that is text") or None
+    etag = _text(etag or "", "an ETag that is text") or None
+    if encoded:
+        key = unquote_plus(key)
     if skip is None and key.endswith("/"):
         skip = "a folder marker"
     if skip is None and not key.lower().endswith(".csv"):
         skip = ONLY_CSV
     if etag and not _ETAG.fullmatch(etag):
-        raise TypeError("an ETag of other characters")  # it becomes a header field
-    return Arrival(ObjectRef(bucket, key, version or None, etag.strip('"') if etag else None), skip)
+        raise _Missing("an ETag of printable characters")  # it becomes a header field
+    return Arrival(ObjectRef(bucket, key, version, etag.strip('"') if etag else None), skip)

@@ -25,6 +25,8 @@ MAX_BATCH_BYTES = 16_000_000
 
 _DAY = 86_400
 
+_REQUEST, _REQUEST_END = '{"PutRequest":{"Item":', "}}"
+
 
 class _Requests:
     """The put requests of one message, in pieces: some are the same for all rows, some have a text for each."""
@@ -85,6 +87,13 @@ class Items:
         message, row = self._place(index)
         return tuple(self._key_value(message, row, name) for name in self._schema.keys)
 
+    def conditional(self, index: int) -> tuple[str, str, str]:
+        """Return an item as JSON, the name of its attribute of the kind `version`, and the value of that."""
+        message, row = self._place(index)
+        item = self.text(range(index, index + 1))[len(_REQUEST) : -len(_REQUEST_END)]
+        name = next(name for name, kind in self._schema.generated.items() if kind == "version")
+        return item, name, self._generated(message, "version", [message.numbers[row]])[0]
+
     def version(self, index: int) -> tuple[int, int, str]:
         """Return what orders the items of one key: LastModified, row number, and the digits of the ingestion."""
         message, row = self._place(index)
@@ -99,14 +108,19 @@ class Items:
             return []
         if self._distinct():
             return [range(self._count)]
+        by_key = self.by_key()
+        waves: list[list[int]] = [[] for _ in range(max(map(len, by_key)))]
+        for indexes in by_key:
+            for wave, index in zip(waves, indexes, strict=False):
+                wave.append(index)
+        return [sorted(wave) for wave in waves]
+
+    def by_key(self) -> list[list[int]]:
+        """Return the indexes of each key in the order of their versions, the highest last."""
         by_key: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
         for index in range(self._count):
             by_key[self.key(index)].append(index)
-        waves: list[list[int]] = [[] for _ in range(max(map(len, by_key.values())))]
-        for indexes in by_key.values():
-            for wave, index in zip(waves, sorted(indexes, key=self.version), strict=False):
-                wave.append(index)
-        return [sorted(wave) for wave in waves]
+        return [sorted(indexes, key=self.version) for indexes in by_key.values()]
 
     def _distinct(self) -> bool:
         """Tell whether no key comes twice, as cheaply as the schema allows."""
@@ -159,7 +173,7 @@ class Items:
     def _clean(self, message: Message) -> list[str | Sequence[str]]:
         """Return the requests of values that stand in JSON as they are, in pieces."""
         pieces: list[str | Sequence[str]] = []
-        text = ',{"PutRequest":{"Item":{'
+        text = f",{_REQUEST}{{"
         comma = ""
         for name, values in zip(message.columns, message.values, strict=True):
             pieces += [f'{text}{comma}{_name(name)}:{{"{self._type(name)}":"', values]
@@ -176,7 +190,7 @@ class Items:
                 text = '"}'
             elif shared := self._shared(message, kind):
                 text = f"{start}{_name(shared)}}}"
-        return [*pieces, text + "}}}"]
+        return [*pieces, f"{text}}}{_REQUEST_END}"]
 
     def _escaped(self, message: Message) -> list[str]:
         """Make requests of any values: absent ones are left out, and a serialiser escapes what must be.
@@ -199,7 +213,7 @@ class Items:
             attributes |= {
                 name: {self._schema.types[name]: values[row]} for name, values in generated.items() if values[row]
             }
-            requests.append(orjson.dumps({"PutRequest": {"Item": attributes}}).decode())
+            requests.append(f"{_REQUEST}{orjson.dumps(attributes).decode()}{_REQUEST_END}")
         return requests
 
     def _constants(self) -> dict[str, Any]:
@@ -227,6 +241,20 @@ def batches(wave: Sequence[int]) -> Iterator[Sequence[int]]:
 def batch_body(table: str, requests: str) -> bytes:
     """Return the body of a BatchWriteItem call, from put requests with commas in between."""
     return f'{{"RequestItems":{{{_name(table)}:[{requests}]}}}}'.encode()
+
+
+def put_body(table: str, items: Items, index: int) -> bytes:
+    """Return the body of a PutItem call for an item, on the condition that no newer one of its key is there.
+
+    An equal version is the same row again, perhaps by an attempt whose answer was lost. An item without a version was
+    written by something else, and is replaced.
+    """
+    item, name, version = items.conditional(index)
+    return (
+        f'{{"TableName":{_name(table)},"Item":{item},'
+        '"ConditionExpression":"attribute_not_exists(#v) OR #v <= :v",'
+        f'"ExpressionAttributeNames":{{"#v":{_name(name)}}},"ExpressionAttributeValues":{{":v":{{"N":"{version}"}}}}}}'
+    ).encode()
 
 
 def canonical_key(key: Iterable[tuple[str, str]]) -> tuple[str, ...]:

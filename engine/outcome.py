@@ -17,12 +17,14 @@ class Outcome:
     """What became of each item, by index.
 
     `written[i]` is 1, or `refused` has the reason, or the item is unfinished: time was up, or the last answers to it
-    were server errors, and then `failing` has it too.
+    were server errors, and then `failing` has it too. `superseded` has those of the written ones that are not in the
+    table because a newer version of their key is.
     """
 
     written: bytearray
     refused: dict[int, str] = field(default_factory=dict)
     failing: set[int] = field(default_factory=set)
+    superseded: set[int] = field(default_factory=set)
     out_of_time: bool = False
 
     def note_written(self, part: Sequence[int], left: Sequence[int]) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from benchmarks import rivals
+from pathlib import Path
+
+from benchmarks import data, rivals
 from benchmarks.model import Entry, Options, Question
 from benchmarks.questions.common import MONEY, RATES, worker
+
+NEWEST_ENV = {"SCHEMA": str(Path(data.__file__).with_name("newest.toml")), "TABLE_NAME": data.NEWEST_TABLE}
+"""One conditional PutItem for each row instead of a BatchWriteItem for 25."""
 
 
 def entries(options: Options) -> list[Entry]:
@@ -20,6 +25,7 @@ def entries(options: Options) -> list[Entry]:
     return [
         worker(rivals.MILLPOND, row_bytes=size),
         worker(rivals.MILLPOND, "Millpond over aiohttp", row_bytes=size, env={"HTTP_TRANSPORT": "aiohttp"}),
+        worker(rivals.MILLPOND, 'Millpond, conflict = "newest"', row_bytes=size, env=NEWEST_ENV),
         worker(rivals.GO, row_bytes=size, env=rivals.GO_ENV),
         worker(rivals.THREADS, row_bytes=size, spec={"way": "threads"}),
         worker(rivals.BATCH_WRITER, row_bytes=size, spec={"way": "batch_writer"}),

@@ -72,6 +72,8 @@ class Operation:
 BATCH_WRITE_ITEM = Operation("dynamodb", "BatchWriteItem", "DynamoDB_20120810.BatchWriteItem")
 
 DESCRIBE_TABLE = Operation("dynamodb", "DescribeTable", "DynamoDB_20120810.DescribeTable")
+PUT_ITEM = Operation("dynamodb", "PutItem", "DynamoDB_20120810.PutItem")
+
 QUERY = Operation("dynamodb", "Query", "DynamoDB_20120810.Query")
 
 SCAN = Operation("dynamodb", "Scan", "DynamoDB_20120810.Scan")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich import box
@@ -18,6 +18,7 @@ from rich.text import Text
 
 from engine.cli.accounts import Reason
 from engine.cli.follow import Outcome, Snapshot
+from engine.cli.near_misses import near_misses
 from engine.cli.words import counted, shortened
 
 _INDENT = "  "
@@ -31,6 +32,9 @@ _WIDE = 80
 _BAR_CELLS, _BAR_CELLS_NARROW = 20, 8
 _DONE_CHARACTERS = 64
 _SECONDS_CHARACTERS = 8
+
+_NAMES, _NAME_CHARACTERS = 20, 60
+"""Names of columns that are listed, and their characters: a header may have thousands."""
 
 _QUIET_SECONDS = 5.0
 """Seconds without a new row after which the progress line says so."""
@@ -185,6 +189,26 @@ class Display:
             )
         self._print_table(table)
 
+    def remarks(self, outcome: Outcome) -> None:
+        """Print what a person may not expect of the file, if anything: its columns, and rows that replace others."""
+        ignored = [name if isinstance(name, str) else f"column {name}" for name in outcome.ignored]
+        if ignored or outcome.absent:
+            self.line()
+        if ignored:
+            self.note(f"Ignored, since the schema has no such column: {_listed(ignored)}")
+        if outcome.absent:
+            self.note(f"Absent from the file, so no row has a value of its own: {_listed(outcome.absent)}")
+        for name, column in near_misses(outcome.ignored, outcome.absent):
+            name = _printable(name)
+            self.note(
+                f"{name} is ignored, {column} is absent: is it the same column? If so, add an alias to the schema, "
+                f'aliases = ["{name}"] under [columns.{column}], and ingest the file again.'
+            )
+        if outcome.replaced:
+            least = "" if outcome.replaced_is_exact else "at least "
+            self.line()
+            self.note(f"Rows replaced by a later row of the file with the same key: {least}{outcome.replaced:,}")
+
     def reasons(self, reasons: list[Reason]) -> None:
         """Print a table of the reasons for rejects: how many rows each, and the first of them."""
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
@@ -230,6 +254,11 @@ class Display:
 def _printable(text: str) -> str:
     """Return untrusted text on one line, without the escape sequences that a terminal would interpret."""
     return "".join(character if character.isprintable() else "·" for character in text)
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(shortened(_printable(name), _NAME_CHARACTERS) for name in names[:_NAMES])
+    return shown if len(names) <= _NAMES else f"{shown} and {len(names) - _NAMES:,} more"
 
 
 def _producer_text(outcome: Outcome) -> str:

@@ -47,13 +47,17 @@ def proof_attribute(schema: Schema) -> str | None:
     return next(iter([*in_key, *beside]), None)
 
 
-async def expected(chunks: AsyncIterator[bytes], version: ObjectVersion, schema: Schema) -> AsyncIterator[Group]:
+def converter_of(version: ObjectVersion, schema: Schema) -> Converter:
+    """Return what reads an object as the producer does, for `expected`."""
+    # The largest messages: a row that the stack's own limit rejects is found in a reject file.
+    return Converter(version, schema, records_per_message=ROWS, max_message_bytes=SQS_MAX_BYTES)
+
+
+async def expected(chunks: AsyncIterator[bytes], converter: Converter, schema: Schema) -> AsyncIterator[Group]:
     """Yield the items of an object's rows in groups, in row order. Rows that the schema rejects are left out.
 
     Raises `BadFile` for an object that the producer refuses.
     """
-    # The largest messages: a row that the stack's own limit rejects is found in a reject file.
-    converter = Converter(version, schema, records_per_message=ROWS, max_message_bytes=SQS_MAX_BYTES)
     async for chunk in chunks:
         for converted in converter.feed(chunk, ""):
             for outgoing in converted.messages:

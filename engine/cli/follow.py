@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from engine.cli.accounts import Accounts, Reason, Reasons
-from engine.cli.expected import ROWS, Group, Key, expected, proof_attribute
+from engine.cli.expected import ROWS, Group, Key, converter_of, expected, proof_attribute
 from engine.cli.observe import Said
 from engine.cli.search import Search
+from engine.convert import Converter
 from engine.identity import ObjectVersion
 from engine.reading.block import Reject
 from engine.schema.model import Schema
@@ -120,6 +121,14 @@ class Outcome:
     """Whether items show which object they are from. If not, only an item with each row's key is known to exist."""
     is_settled: bool
     """Whether nothing can be on its way any more, as far as that had to be known."""
+    replaced: int = 0
+    """Rows that have the key of a later row of the object, which replaces them; they count as written too."""
+    replaced_is_exact: bool = True
+    """Whether no more rows are replaced than that."""
+    ignored: tuple[str | int, ...] = ()
+    """Columns that the file has and the schema does not, by name or else by place from 1."""
+    absent: tuple[str, ...] = ()
+    """Columns that the schema has and the file does not."""
     reasons: list[Reason] = field(default_factory=list)
     reject_keys: list[str] = field(default_factory=list)
     said: Said | None = None
@@ -151,7 +160,9 @@ class Following:
         self._view, self._upload, self._timing = view, upload, timing
         self._is_certain = proof_attribute(schema) is not None
         self._accounts = Accounts(rows)
-        self._search = Search(self._expected(schema), self._accounts, view.items, schema)
+        self._schema = schema
+        self._converter: Converter | None = None
+        self._search = Search(self._expected, self._accounts, view.items, schema)
         self._reject_files: dict[str, str] = {}
         self._rejects_due = self._said_due = 0.0
         self._said = upload.said
@@ -159,8 +170,11 @@ class Following:
         self._known = 0
         self._changed = self._now()
 
-    def _expected(self, schema: Schema) -> Callable[[], AsyncIterator[Group]]:
-        return lambda: expected(self._upload.chunks(), self._upload.source, schema)
+    def _expected(self) -> AsyncIterator[Group]:
+        converter = converter_of(self._upload.source, self._schema)
+        # The first one is read to the end in any case, and so shows what rows do to one another.
+        self._converter = self._converter or converter
+        return expected(self._upload.chunks(), converter, self._schema)
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
@@ -256,6 +270,10 @@ class Following:
             said=self._said,
             queued=self._queued,
         )
+        if self._converter and (repeated := self._converter.repeated):
+            outcome.replaced, outcome.replaced_is_exact = repeated.count, repeated.is_exact
+        if self._converter and (plan := self._converter.plan):
+            outcome.ignored, outcome.absent = plan.ignored, plan.absent
         if accounts.rejected:
             reasons = Reasons(accounts)
             for key in self._reject_files:

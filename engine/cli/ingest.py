@@ -138,6 +138,7 @@ async def _follow(
             "The schema generates neither a version nor an ingestion, so items do not show which file they are from. "
             "For each row counted as written, the table has an item with its key; no more can be known."
         )
+    display.remarks(outcome)
     if outcome.rejected:
         display.line()
         display.reasons(outcome.reasons)

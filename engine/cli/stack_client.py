@@ -32,7 +32,7 @@ def count_rows(path: Path, schema: Schema) -> int:
 
     Raises `BadFile` for what the producer would refuse: no CSV text, or a header that does not match the schema.
     """
-    reader = ObjectReader(schema.format)
+    reader = ObjectReader(schema.format, schema.wanted)
     rows = 0
     planned = False
     with path.open("rb") as file:

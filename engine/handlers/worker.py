@@ -8,13 +8,14 @@ from functools import cache
 from typing import Any
 
 from engine.aws.lane import lane_for
+from engine.aws.newest_writer import NewestWriter
 from engine.aws.queues import QueueSender
 from engine.aws.reject_store import RejectStore
 from engine.aws.s3 import S3
 from engine.aws.session import Session
 from engine.aws.table_writer import TableWriter
 from engine.aws.transports import open_fetch, open_transport
-from engine.aws.types import BATCH_WRITE_ITEM, DESCRIBE_TABLE, SEND_MESSAGE_BATCH
+from engine.aws.types import BATCH_WRITE_ITEM, DESCRIBE_TABLE, PUT_ITEM, SEND_MESSAGE_BATCH
 from engine.config import SQS_MAX_BYTES, WorkerSettings
 from engine.handlers.runtime import Context, Process, deadline_of
 from engine.jobs.write import Worker, work
@@ -33,7 +34,6 @@ async def open_worker(env: Mapping[str, str]) -> AsyncIterator[Worker]:
     async with AsyncExitStack() as stack:
         session = Session()
         transport = await stack.enter_async_context(open_transport(settings.transport, session))
-        write = lane_for(BATCH_WRITE_ITEM, transport, session)
         describe = lane_for(DESCRIBE_TABLE, transport, session)
         s3 = S3(session, await stack.enter_async_context(open_fetch(settings.transport, session)))
 
@@ -43,7 +43,10 @@ async def open_worker(env: Mapping[str, str]) -> AsyncIterator[Worker]:
             lane = lane_for(SEND_MESSAGE_BATCH, transport, session)
             return QueueSender(settings.queue_url or "", lane, max_batch_bytes=SQS_MAX_BYTES)
 
-        writer = TableWriter(settings.table, settings.schema, write, describe)
+        writer_of, operation = (
+            (NewestWriter, PUT_ITEM) if settings.schema.conflict == "newest" else (TableWriter, BATCH_WRITE_ITEM)
+        )
+        writer = writer_of(settings.table, settings.schema, lane_for(operation, transport, session), describe)
         yield Worker(settings, writer, RejectStore(s3), queue if settings.queue_url else None)
 
 

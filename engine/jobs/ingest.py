@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,12 +13,17 @@ from engine.aws.queues import QueueSender, Sending
 from engine.aws.reject_store import RejectStore
 from engine.config import ProducerSettings
 from engine.convert import Converted, Converter
-from engine.errors import DeadlineExceeded, MillpondError, ObjectError
-from engine.events import ONLY_CSV, Arrival, arrivals
+from engine.errors import DeadlineExceeded, MillpondError, ObjectError, ServiceError, Verdict
+from engine.events import ONLY_CSV, Arrival, Notice, read_event
 from engine.flow.attempts import now
 from engine.flow.backoff import Deadline
 from engine.logs import log, measure
 from engine.rejects import RejectFile, RejectFiles, folder_of, span_part
+from engine.schema.model import Schema
+
+MAX_NAMES, MAX_NAME = 50, 100
+"""Names of ignored or absent columns in a result, and their characters: a header may have 200,000 columns, CloudWatch
+takes 256 KB a line, and Lambda answers with 6 MB at the most, for all objects of an event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +39,33 @@ class Producer:
 async def produce(producer: Producer, event: Any, deadline: Deadline) -> dict[str, Any]:
     """Ingest each object of an event; one that fails harms none of the others.
 
-    Raises the first passing fault at the end, so that Lambda tries the event again: objects that were done then are
-    done again, with the same messages.
+    Invoked by an SQS queue, it returns which messages must come again, as Lambda wants it. Otherwise it returns a
+    summary, and raises the first passing fault at the end, so that Lambda tries the event again. Objects that were done
+    then are done again, with the same messages.
     """
-    results = []
-    fault: MillpondError | None = None
-    for arrival in arrivals(event):
+    results: list[dict[str, Any]] = []
+    ended = [(notice, await _ingest_all(producer, notice, deadline, results)) for notice in read_event(event)]
+    measure(producer.settings.function, _counts(results, producer.settings.schema))
+    for notice, faults in ended:
+        for fault in faults:
+            if notice.message_id is None or _concerns_all(fault):
+                raise fault
+    if any(notice.message_id for notice, _ in ended):
+        failed = [notice.message_id for notice, faults in ended if faults]
+        return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+    return _summary(results)
+
+
+async def _ingest_all(
+    producer: Producer, notice: Notice, deadline: Deadline, results: list[dict[str, Any]]
+) -> list[Exception]:
+    """Ingest the objects of one record of an event and add their results; return why the record must come again."""
+    faults: list[Exception] = []
+    about = {"messageId": notice.message_id} if notice.message_id else {}
+    if notice.fault:
+        log(logging.ERROR, "unknown event", reason=str(notice.fault), **about)
+        faults.append(notice.fault)
+    for arrival in notice.arrivals:
         run = _Run(producer, arrival, deadline)
         try:
             await run.ingest()
@@ -46,26 +73,37 @@ async def produce(producer: Producer, event: Any, deadline: Deadline) -> dict[st
             run.close(error.status, str(error))
         except MillpondError as error:
             run.close("error", str(error))
-            fault = fault or error
+            faults.append(error)
+        except Exception as error:  # a defect of ours, but with this object alone: the others must not wait for it
+            run.close("error", type(error).__name__)
+            faults.append(error)
         results.append(run.result())
-        log(run.level, "object", **results[-1])
-    measure(producer.settings.function, _counts(results))
-    if fault is not None:
-        raise fault
-    return _summary(results)
+        log(run.level, "object", **results[-1], **about)
+    return faults
 
 
-def _counts(results: list[dict[str, Any]]) -> dict[str, int]:
+def _concerns_all(fault: Exception) -> bool:
+    """Return whether an invocation by a queue must fail as a whole: clients are then opened anew, or a defect shows."""
+    if isinstance(fault, ServiceError):
+        return fault.verdict is Verdict.EXPIRED
+    return not isinstance(fault, MillpondError)
+
+
+def _counts(results: list[dict[str, Any]], schema: Schema) -> dict[str, int]:
     """Return the metrics of an event. Objects with a passing fault come again, and are counted then."""
     ended = [result for result in results if result["status"] in ("complete", "failed")]
-    return {
+    counts = {
         "ObjectsCompleted": sum(result["status"] == "complete" for result in ended),
         "ObjectsFailed": sum(result["status"] == "failed" for result in ended),
         # Folder markers and the like are meant for nobody.
         "ObjectsSkipped": sum(result["reason"] == ONLY_CSV for result in results),
         "RowsRead": sum(result["totalRows"] for result in ended),
         "RowsRejected": sum(result["rejectedRows"] for result in ended),
+        "RowsReplaced": sum(result["replacedRows"] for result in ended),
     }
+    if schema.tells_rows_apart:
+        del counts["RowsReplaced"]  # it would always be 0, and each metric is billed
+    return counts
 
 
 class _Run:
@@ -88,10 +126,18 @@ class _Run:
     def level(self) -> int:
         if self.status not in ("complete", "skipped"):
             return logging.ERROR
-        return logging.WARNING if self._rejects.count else logging.INFO
+        return logging.WARNING if self._rejects.count or self._replaced[0] else logging.INFO
+
+    @property
+    def _replaced(self) -> tuple[int, bool]:
+        """How many rows later ones of the object replace, and whether that is all of them."""
+        repeated = self._converter.repeated if self._converter else None
+        return (repeated.count, repeated.is_exact) if repeated else (0, True)
 
     def result(self) -> dict[str, Any]:
         found = self._converter.found if self._converter else None
+        replaced, is_exact = self._replaced
+        plan = self._converter.plan if self._converter else None
         return {
             "bucket": self._arrival.ref.bucket,
             "key": self._arrival.ref.key,
@@ -103,6 +149,10 @@ class _Run:
             "validRows": self._valid,
             "rejectedRows": self._rejects.count,
             "rejectReasons": dict(self._rejects.reasons),
+            "replacedRows": replaced,
+            "replacedRowsExact": is_exact,
+            "ignoredColumns": _named(plan.ignored if plan else ()),
+            "absentColumns": _named(plan.absent if plan else ()),
             "messagesSent": self._sending.accepted if self._sending else 0,
             "seconds": round(now() - self._began, 3),
         }
@@ -158,6 +208,13 @@ class _Run:
         await self._producer.store.put(files, bucket, self._deadline)
 
 
+def _named(columns: Sequence[str | int]) -> list[str]:
+    """Return the names of columns for result and log: of a bounded number, each of a bounded length."""
+    names = [column[:MAX_NAME] if isinstance(column, str) else f"column {column}" for column in columns[:MAX_NAMES]]
+    more = len(columns) - len(names)
+    return [*names, f"and {more:,} more"] if more else names
+
+
 def _timestamp() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
@@ -174,6 +231,6 @@ def _summary(results: list[dict[str, Any]]) -> dict[str, Any]:
         others = [result["status"] for result in results if result["status"] != "complete"]
         said = "".join(f", {others.count(status)} {status}" for status in dict.fromkeys(others))
         status_code, body = 200, f"{done} of {len(results)} objects ingested{said}"
-    counts = ("totalRows", "validRows", "rejectedRows", "messagesSent", "seconds")
+    counts = ("totalRows", "validRows", "rejectedRows", "replacedRows", "messagesSent", "seconds")
     totals = {name: round(sum(result[name] for result in results), 3) for name in counts}
     return {"statusCode": status_code, "body": body, **totals, "objects": results}

@@ -1,4 +1,4 @@
-"""Write a batch of SQS messages: messages -> items -> BatchWriteItem, and an exact list of what must come again.
+"""Write a batch of SQS messages: messages -> items -> the table, and an exact list of what must come again.
 
 Each message ends in one of three ways. It is acknowledged once each of its rows is written or recorded as a reject.
 Where a slow table left no time, its unwritten rows are handed on: they go back to the queue as a new message, and only
@@ -12,11 +12,10 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from engine.aws.queues import QueueSender
 from engine.aws.reject_store import RejectStore
-from engine.aws.table_writer import TableWriter
 from engine.config import WorkerSettings
 from engine.errors import DeadlineExceeded, MalformedMessage, ServiceError, Verdict, table_at_fault
 from engine.flow.backoff import Deadline
@@ -37,6 +36,17 @@ REJECTS_AT_ONCE = 8
 """Reject files put at a time."""
 
 
+class Writer(Protocol):
+    """What writes items into the table: `TableWriter` or `NewestWriter`."""
+
+    @property
+    def operation(self) -> str:
+        """The name of the operation that it calls."""
+
+    async def write(self, items: Items, deadline: Deadline) -> Outcome:
+        """Write the items; see `TableWriter.write`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Worker:
     """What an invocation works with: settings and open clients.
@@ -46,7 +56,7 @@ class Worker:
     """
 
     settings: WorkerSettings
-    writer: TableWriter
+    writer: Writer
     store: RejectStore
     queue: Callable[[], QueueSender] | None
 
@@ -83,7 +93,7 @@ async def work(worker: Worker, event: Any, deadline: Deadline, last: Deadline) -
     recording = asyncio.create_task(_record_all(worker, refused, last))
     try:
         outcome = await worker.writer.write(items, deadline)
-        _check_refusals(outcome, deliveries)
+        _check_refusals(outcome, deliveries, worker.writer.operation)
         settled, waiting = [], []
         for delivery in deliveries:
             if delivery.message is None:
@@ -102,27 +112,30 @@ async def work(worker: Worker, event: Any, deadline: Deadline, last: Deadline) -
     for delivery in settled:
         _note_refused(delivery, outcome)
     failures += await _record_all(worker, settled, last)
-    written = sum(outcome.written)
+    superseded = len(outcome.superseded)
+    written = sum(outcome.written) - superseded
     rejected = sum(len(delivery.rejects) for delivery in deliveries)
     log(
         logging.WARNING if failures or rejected else logging.INFO,
         "batch",
         messages=len(event["Records"]),
         written=written,
+        superseded=superseded,
         rejected=rejected,
         returned=len(failures),
         handedOn=len(handed_on),
         outOfTime=outcome.out_of_time,
     )
-    measure(
-        worker.settings.function,
-        {
-            "RowsWritten": written,
-            "RowsRejected": rejected,
-            "MessagesReturned": len(failures),
-            "MessagesHandedOn": len(handed_on),
-        },
-    )
+    counts = {
+        "RowsWritten": written,
+        "RowsSuperseded": superseded,
+        "RowsRejected": rejected,
+        "MessagesReturned": len(failures),
+        "MessagesHandedOn": len(handed_on),
+    }
+    if worker.settings.schema.conflict != "newest":
+        del counts["RowsSuperseded"]  # it would always be 0, and each metric is billed
+    measure(worker.settings.function, counts)
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failures]}
 
 
@@ -150,7 +163,7 @@ def _is_at_fault(delivery: _Delivery, outcome: Outcome) -> bool:
     return count_in(delivery.attributes, FAILING) >= MAX_FAILING_ROUNDS and outcome.is_failing(delivery.own)
 
 
-def _check_refusals(outcome: Outcome, deliveries: Sequence[_Delivery]) -> None:
+def _check_refusals(outcome: Outcome, deliveries: Sequence[_Delivery], operation: str) -> None:
     """Raise `ServiceError` when the rows were refused through a fault of the table, see `table_at_fault`.
 
     Rows that are written already count too, and nothing is concluded from the few that were tried in a short time.
@@ -158,7 +171,7 @@ def _check_refusals(outcome: Outcome, deliveries: Sequence[_Delivery]) -> None:
     before = sum(count_in(delivery.attributes, WRITTEN) for delivery in deliveries)
     blame = table_at_fault(outcome.refused.values(), sum(outcome.written) + before)
     if blame and not outcome.out_of_time:
-        raise ServiceError("BatchWriteItem", "ValidationException", 400, blame, verdict=Verdict.FATAL)
+        raise ServiceError(operation, "ValidationException", 400, blame, verdict=Verdict.FATAL)
 
 
 async def _hand_on(worker: Worker, waiting: Sequence[_Delivery], outcome: Outcome, last: Deadline) -> set[int]:

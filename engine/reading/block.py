@@ -37,7 +37,7 @@ class Position(NamedTuple):
     `offset`: the first byte to read. `row`: the number of the first row there. `header`: the field names (None: the
     first record there is the header). `rescanned`: the bytes that broken records have cost so far; see
     `engine.reading.limits`. `in_long_record`: the bytes up to the next line end belong to a record that is already
-    rejected. `dialect`: how the file is written (None: to be found from its first bytes).
+    rejected. `dialect`: how a CSV file is written (None: to be found from its first bytes). `type`: that of `Format`.
     """
 
     offset: int = 0
@@ -46,6 +46,7 @@ class Position(NamedTuple):
     rescanned: int = 0
     in_long_record: bool = False
     dialect: Dialect | None = None
+    type: str = "csv"
 
 
 FILE_START = Position()

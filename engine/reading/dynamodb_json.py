@@ -23,8 +23,8 @@ from engine.reading.block import FILE_START, Position
 from engine.reading.json_lines import JsonLinesReader
 from engine.reading.json_members import REST, Members
 from engine.reading.json_values import Object
+from engine.reading.layout import Fault
 from engine.reading.limits import USUAL_LIMITS, Limits
-from engine.reading.records import Fault
 
 INCREMENTAL = "changes of an incremental export (Keys, NewImage) cannot be loaded; load a full export"
 

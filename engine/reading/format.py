@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -54,3 +55,23 @@ class Dialect(NamedTuple):
 
 
 RFC_4180 = Dialect()
+
+
+Path = tuple[str, ...]
+"""The keys that lead to a value in a JSON object, from the outermost object on."""
+
+
+class Wanted(NamedTuple):
+    """The columns that a schema wants of JSON objects.
+
+    `paths`: the columns of JSON lines, by name, each with the keys that may lead to its value. `attributes`: the
+    attributes of DynamoDB items. `unknown` and `reserved` are those of `engine.reading.json_members.Members`.
+    """
+
+    paths: Mapping[str, Sequence[Path]]
+    attributes: Sequence[str]
+    unknown: str = "ignore"
+    reserved: Collection[str] = ()
+
+
+NOTHING_WANTED = Wanted({}, ())

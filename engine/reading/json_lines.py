@@ -17,11 +17,11 @@ from itertools import accumulate
 from typing import Any, cast
 
 from engine.errors import BadFile
-from engine.reading.block import FILE_START, Block, Position, Reject, SourceBytes, as_text
+from engine.reading.block import FILE_START, Block, Position, Reject, SourceBytes, utf_8_text
 from engine.reading.json_members import Members
 from engine.reading.json_values import Object, read_objects
+from engine.reading.layout import Fault
 from engine.reading.limits import USUAL_LIMITS, Limits
-from engine.reading.records import Fault
 
 _BOM = b"\xef\xbb\xbf"
 _BLANKS = b" \t\r"
@@ -168,7 +168,7 @@ class JsonLinesReader:
         beginning = self._held[: self._limits.record_bytes]
         if not self._knows_format:
             self._look_at(beginning)
-        reject = Reject(self._row, self._offset, self._limits.too_long, as_text(beginning))
+        reject = Reject(self._row, self._offset, self._limits.too_long, utf_8_text(beginning.rstrip(b"\r\n")))
         self._row += 1
         self._advance(len(self._held))
         self._in_long_record = True

@@ -12,10 +12,8 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from engine.exact_json import NumberText
+from engine.reading.format import Path
 from engine.reading.json_values import Object
-
-Path = tuple[str, ...]
-"""The keys that lead to a value, from the outermost object on."""
 
 REST = ""
 """Name of the last field of each row, where members that no column asks for are wanted: an object, or None."""

@@ -15,7 +15,8 @@ from typing import Any, cast
 import orjson
 
 from engine import exact_json
-from engine.reading.records import NOT_UTF8, Fault
+from engine.reading.layout import Fault
+from engine.reading.records import NOT_UTF8
 
 NOT_AN_OBJECT = "the line is not a JSON object"
 

@@ -1,64 +1,97 @@
 """Bytes of an object -> blocks of records: finds what its format leaves open and joins the layers that read it.
 
-The first bytes are held back until they tell the encoding, and then until there are `SAMPLE_BYTES` of text, or the end,
-for the dialect. So what is found depends on the object alone, however its bytes are split.
+Bytes are decompressed, then turned into UTF-8, then read as records. The first bytes are held back until they tell the
+compression and the encoding, and then until there are `SAMPLE_BYTES` of text, or the end, for type and dialect. So what
+is found depends on the object alone, however its bytes are split.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
+
+import orjson
 
 from engine.errors import BadFile
+from engine.reading import compression, encoding
 from engine.reading.block import FILE_START, Block, Position
+from engine.reading.compression import Decompressor, find_compression
 from engine.reading.delimited import CsvReader
 from engine.reading.dialect import SAMPLE_BYTES, find_dialect
-from engine.reading.encoding import HEAD_BYTES, UTF_8, Transcoder, find_encoding
-from engine.reading.format import FIND_ALL, Dialect, Format
+from engine.reading.dynamodb_json import DynamoDbJsonReader
+from engine.reading.encoding import UTF_8, Transcoder, find_encoding
+from engine.reading.format import FIND_ALL, NOTHING_WANTED, Dialect, Format, Wanted
+from engine.reading.json_lines import JsonLinesReader
+from engine.reading.json_members import Members
 from engine.reading.limits import USUAL_LIMITS, Limits
 from engine.reading.lines import last_line_end
 
-_SIGNATURES = (
-    (b"PK\x03\x04", "a zip archive or a spreadsheet; export it as CSV"),
-    (b"\x1f\x8b", "gzip data; upload it uncompressed"),
-    (b"\xd0\xcf\x11\xe0", "an old spreadsheet; export it as CSV"),
-    (b"%PDF", "a PDF document"),
+_JSON_ARRAY = re.compile(r"\s*\[\s*\{")
+_JSON_OBJECT = re.compile(r'\s*\{\s*"(?:[^"\\]|\\.)*"\s*:')
+_DYNAMODB_ITEM = re.compile(
+    r'\s*\{\s*"Item"\s*:\s*\{\s*"(?:[^"\\]|\\.)*"\s*:\s*\{\s*"(?:S|N|B|BOOL|NULL|M|L|SS|NS|BS)"\s*:'
 )
 
 
 class Found(NamedTuple):
-    """What an object turned out to be. `columns` is None until the header is read."""
+    """What an object turned out to be. None: nothing that its type has, or not known before the header is read."""
 
     type: str
     compression: str
     encoding: str
-    delimiter: str
-    quote: str
-    escape: str
-    header_lines: int
-    columns: int | None
+    delimiter: str | None = None
+    quote: str | None = None
+    escape: str | None = None
+    header_lines: int | None = None
+    columns: int | None = None
 
     def result(self) -> dict[str, Any]:
         """Return it for result and log: no text of the file, since a file without a header has data there."""
-        return self._asdict()
+        return {name: value for name, value in self._asdict().items() if value is not None}
+
+
+class _Records(Protocol):
+    """A reader of records from UTF-8 text."""
+
+    @property
+    def header(self) -> Sequence[str] | None: ...
+
+    @property
+    def held(self) -> int: ...
+
+    def feed(self, data: bytes) -> Iterator[Block]: ...
+
+    def finish(self) -> Iterator[Block]: ...
 
 
 class ObjectReader:
     """Incremental reader of one object, or the rest of it from `start`, in any format that `form` allows.
 
-    `held` bytes wait for more.
+    `wanted` are the columns of JSON objects. `held` bytes wait for more.
     """
 
-    def __init__(self, form: Format = FIND_ALL, start: Position = FILE_START, limits: Limits = USUAL_LIMITS) -> None:
+    def __init__(
+        self,
+        form: Format = FIND_ALL,
+        wanted: Wanted = NOTHING_WANTED,
+        start: Position = FILE_START,
+        limits: Limits = USUAL_LIMITS,
+    ) -> None:
         self._form, self._start, self._limits = form, start, limits
+        self._wanted = wanted
         self._head = b""
+        self._compression: str | None = None
+        self._decompressor: Decompressor | None = None
         self._encoding: str | None = None
         self._transcoder: Transcoder | None = None
-        self._reader: CsvReader | None = None
-        if start.dialect is not None:  # only text that is UTF-8 already can be continued
-            self._encoding = UTF_8
-            self._reader = CsvReader(start, limits, form=form, dialect=start.dialect)
+        self._type: str | None = None
+        self._dialect: Dialect | None = None
+        self._reader: _Records | None = None
+        if start.offset:  # only text that is UTF-8 already, and not compressed, can be continued
+            self._compression, self._encoding, self._type = "none", UTF_8, start.type
+            self._reader = self._open("")
 
     @property
     def header(self) -> Sequence[str] | None:
@@ -73,16 +106,16 @@ class ObjectReader:
     @property
     def found(self) -> Found | None:
         """What the first bytes turned out to be; None until there are enough of them."""
-        if self._reader is None or self._encoding is None:
+        if self._reader is None or self._compression is None or self._encoding is None or self._type is None:
             return None
-        dialect, header = self._reader.dialect, self._reader.header
-        return Found(
-            type="csv",
-            compression="none",
-            encoding=self._encoding,
-            delimiter=dialect.delimiter,
-            quote=dialect.quote or "none",
-            escape=dialect.escape,
+        found = Found(self._type, self._compression, self._encoding)
+        if self._dialect is None:
+            return found
+        header = self._reader.header
+        return found._replace(
+            delimiter=self._dialect.delimiter,
+            quote=self._dialect.quote or "none",
+            escape=self._dialect.escape,
             header_lines=self._form.header_lines,
             columns=None if header is None else len(header),
         )
@@ -96,55 +129,114 @@ class ObjectReader:
         return self._read(b"", final=True)
 
     def _read(self, data: bytes, *, final: bool) -> Iterator[Block]:
-        if self._encoding is None:
+        if self._compression is None:
             data, self._head = self._head + data, b""
-            if len(data) < HEAD_BYTES and not final:
+            if len(data) < compression.HEAD_BYTES and not final:
                 self._head = data
                 return
-            _refuse_other_formats(data)
-            self._encoding = find_encoding(data[:HEAD_BYTES], self._form.encoding)
+            self._compression = find_compression(data[: compression.HEAD_BYTES], self._form.compression)
+            if self._compression != "none":
+                self._decompressor = Decompressor(self._compression)
+        if self._decompressor is None:
+            yield from self._read_plain(data, final=final)
+            return
+        for piece in self._decompressor.feed(data):
+            yield from _unplaced(self._read_plain(piece, final=False))
+        if final:
+            for piece in self._decompressor.finish():
+                yield from _unplaced(self._read_plain(piece, final=False))
+            yield from _unplaced(self._read_plain(b"", final=True))
+
+    def _read_plain(self, data: bytes, *, final: bool) -> Iterator[Block]:
+        if self._encoding is None:
+            data, self._head = self._head + data, b""
+            if len(data) < compression.HEAD_BYTES and not final:
+                self._head = data
+                return
+            if self._decompressor is not None and find_compression(data[: compression.HEAD_BYTES]) != "none":
+                raise BadFile("the file is compressed twice; compress it once")
+            self._encoding = find_encoding(data[: encoding.HEAD_BYTES], self._form.encoding)
             if self._encoding != UTF_8:
                 self._transcoder = Transcoder(self._encoding)
         if self._transcoder is None:
-            yield from self._read_text(data, final)
+            yield from self._read_text(data, final=final)
             return
         size = self._limits.slice_bytes
         for begin in range(0, len(data), size):
-            yield from self._unplaced(self._read_text(self._transcoder.feed(data[begin : begin + size]), final=False))
+            yield from _unplaced(self._read_text(self._transcoder.feed(data[begin : begin + size]), final=False))
         if final:
-            yield from self._unplaced(self._read_text(self._transcoder.finish(), final=True))
+            yield from _unplaced(self._read_text(self._transcoder.finish(), final=True))
 
-    def _read_text(self, data: bytes, final: bool) -> Iterator[Block]:
+    def _read_text(self, data: bytes, *, final: bool) -> Iterator[Block]:
         if self._reader is None:
             data, self._head = self._head + data, b""
             if len(data) <= SAMPLE_BYTES and not final:
                 self._head = data
                 return
-            self._reader = CsvReader(
-                self._start,
-                self._limits,
-                form=self._form,
-                dialect=_dialect_of(data, self._form),
-                encoding=self._encoding or UTF_8,
-            )
-        yield from self._reader.feed(data)
+            sample = _sample_of(data)
+            self._type = self._form.type or _type_of(sample)
+            self._reader = self._open(sample)
+        yield from self._typed(self._reader.feed(data))
         if final:
-            yield from self._reader.finish()
+            yield from self._typed(self._reader.finish())
 
-    def _unplaced(self, blocks: Iterator[Block]) -> Iterator[Block]:
-        """Yield the blocks without their ends: a place in transcoded text is no place in the object."""
+    def _open(self, sample: str) -> _Records:
+        """Return the reader of this type of file."""
+        paths, attributes, unknown, reserved = self._wanted
+        match self._type:
+            case "jsonl":
+                return JsonLinesReader(Members(paths, unknown=unknown, reserved=reserved), self._start, self._limits)
+            case "dynamodb-json":
+                return DynamoDbJsonReader(
+                    attributes, unknown=unknown, reserved=reserved, start=self._start, limits=self._limits
+                )
+            case _:
+                self._dialect = self._start.dialect or find_dialect(sample, self._form)
+                return CsvReader(
+                    self._start,
+                    self._limits,
+                    form=self._form,
+                    dialect=self._dialect,
+                    encoding=self._encoding or UTF_8,
+                )
+
+    def _typed(self, blocks: Iterator[Block]) -> Iterator[Block]:
+        """Yield the blocks with the type of file noted in their ends."""
+        if self._dialect is not None:
+            yield from blocks
+            return
         for block in blocks:
-            yield replace(block, end=None)
+            yield block if block.end is None else replace(block, end=block.end._replace(type=self._type or "csv"))
 
 
-def _dialect_of(data: bytes, form: Format) -> Dialect:
+def _unplaced(blocks: Iterator[Block]) -> Iterator[Block]:
+    """Yield the blocks without their ends: a place in the text is no place in the object."""
+    for block in blocks:
+        yield replace(block, end=None)
+
+
+def _sample_of(data: bytes) -> str:
+    """Return the whole lines at the beginning of a text."""
     sample = data[:SAMPLE_BYTES]
     if len(data) > SAMPLE_BYTES:
         sample = sample[: last_line_end(sample, len(sample)) or len(sample)]
-    return find_dialect(sample.decode(errors="replace").removeprefix("\ufeff"), form)
+    return sample.decode(errors="replace").removeprefix("\ufeff")
 
 
-def _refuse_other_formats(head: bytes) -> None:
-    for signature, what in _SIGNATURES:
-        if head.startswith(signature):
-            raise BadFile(f"the file is not CSV text but {what}")
+def _type_of(sample: str) -> str:
+    """Return what type of file begins with `sample`. Raises `BadFile` for a JSON array."""
+    if _JSON_ARRAY.match(sample):
+        raise BadFile("the file is a JSON array; write one object a line (JSON Lines)")
+    if not _JSON_OBJECT.match(sample):
+        return "csv"
+    first, end, _ = sample.lstrip().partition("\n")
+    if end and not _is_object(first):
+        return "csv"
+    return "dynamodb-json" if _DYNAMODB_ITEM.match(sample) else "jsonl"
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(orjson.loads(text), dict)
+    except orjson.JSONDecodeError:
+        return False

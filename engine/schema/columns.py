@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import NoneType
 from typing import Any, Final
 
+from engine.exact_json import NumberText
 from engine.schema.conversions import Booleans
-from engine.schema.numbers import Numbers
-from engine.schema.values import VARIES, Conversion, Value
+from engine.schema.numbers import Numbers, is_number
+from engine.schema.values import TYPED, VARIES, Attribute, Conversion, Value
 
 NO_VALUES: Final[frozenset[str]] = frozenset()
 
@@ -54,7 +56,12 @@ class Column:
     @property
     def header_names(self) -> tuple[str, ...]:
         """The names that a header may use for it, case-folded for comparison; its attribute is always one of them."""
-        return tuple(dict.fromkeys(name.strip().casefold() for name in (self.name, self.attribute, *self.aliases)))
+        return tuple(dict.fromkeys(name.strip().casefold() for name in self.names))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that a file may use for it, as the schema writes them."""
+        return (self.name, self.attribute, *self.aliases)
 
     @property
     def is_plain(self) -> bool:
@@ -104,6 +111,8 @@ class Column:
         """
         conversion = self._conversion
         takes_all = conversion is not None and conversion.type == VARIES
+        if not takes_all and set(map(type, values)) <= {str, NumberText, NoneType}:
+            return self.clean([str(value or "") for value in values], bad)
         texts: dict[int, str] = {}
         result: list[Value] = [None] * len(values)
         for i, value in enumerate(values):
@@ -123,6 +132,33 @@ class Column:
             result[i] = cleaned
         places = list(texts)
         bad.update((places[i], reason) for i, reason in found.items())
+        return result
+
+    def clean_attributes(self, values: Sequence[Attribute | None], bad: dict[int, str]) -> Sequence[Value]:
+        """Clean attribute values that DynamoDB wrote: they are kept as they are, and only their types are checked.
+
+        None is no value. The values are valid attribute values.
+        """
+        result: list[Value] = [self._gap] * len(values)
+        for i, value in enumerate(values):
+            if value is None:
+                if self.required:
+                    bad[i] = f"{self.name} is required, but absent"
+                continue
+            ((type_, content),) = value.items()
+            if type_ not in (self.type, "NULL") and self.type != VARIES:
+                bad[i] = f"{self.name} is of the type {type_}, which is not that of the schema, {self.type}"
+            elif self.required and (type_ == "NULL" or content == ""):
+                bad[i] = f"{self.name} is required, but empty"
+            elif type_ == "N":
+                result[i] = is_number(content)
+                if result[i] is None:
+                    bad[i] = f"{self.name} is not a number that DynamoDB can hold"
+            else:
+                result[i] = content if type_ in TYPED else value
+        texts = [value if isinstance(value, str) else "" for value in result]
+        for i, reason in self.too_long_for_key(texts).items():
+            bad.setdefault(i, reason)
         return result
 
     def too_long_for_key(self, values: Sequence[str]) -> dict[int, str]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from engine.errors import BadFile
-from engine.reading.format import FIND_ALL, Format
+from engine.reading.format import FIND_ALL, Format, Wanted
 from engine.schema.columns import NO_VALUES, Column
 from engine.schema.computed import Computed
-from engine.schema.plan import RowPlan
+from engine.schema.plan import Cleaning, RowPlan
 from engine.schema.values import VARIES, Value
 
 GENERATED_KINDS: Final[Mapping[str, str]] = {
@@ -37,8 +37,13 @@ NAMELESS = "column_"
 MAX_ATTRIBUTE_NAME_BYTES = 65_535
 """DynamoDB quota: the name of an attribute that is not a key has at most 64 KB, here one byte less."""
 
-Origin = Literal["csv", "json", "message"]
-"""Where rows come from: a CSV file, a file of JSON lines, or a plain message. It decides how columns are found."""
+Origin = Literal["csv", "json", "dynamodb", "message"]
+"""Where rows come from: a CSV file, a file of JSON lines or of DynamoDB items, or a plain message. It decides how columns
+are found and cleaned."""
+
+_CLEANING: Final[Mapping[Origin, Cleaning]] = {
+    "csv": "text", "json": "json", "message": "json", "dynamodb": "attributes"
+}  # fmt: skip
 
 # DynamoDB quotas: a partition key value has 1 to 2,048 bytes, a sort key value 1 to 1,024.
 MAX_PARTITION_KEY_BYTES = 2_048
@@ -57,13 +62,13 @@ class Schema:
     columns: tuple[Column, ...]
     unknown_columns: str
     generated: Mapping[str, str]
+    conflict: str = "replace"
+    """What a write does to an earlier item of its key: "replace" it, or (only if its version is lower) "newest"."""
     types: Mapping[str, str] = field(repr=False)
     """DynamoDB type of each attribute, wherever it comes from; `VARIES` where each value has its own."""
     computed: tuple[Computed, ...] = ()
     constants: Mapping[str, str | bool] = field(default_factory=dict)
     """Attributes that are the same in each item: text, a number in canonical decimal text, or a boolean."""
-    conflict: str = "replace"
-    """What becomes of an item that is already there: "replace" it, or keep the "newest" by `version`."""
     null_values: frozenset[str] = NO_VALUES
     """Texts that mean "no value" in columns that the schema does not know, if those are stored."""
     empty: Value = None
@@ -75,6 +80,11 @@ class Schema:
     def keys(self) -> tuple[str, ...]:
         """The table's key attributes: the partition key, and the sort key if there is one."""
         return (self.partition_key,) if self.sort_key is None else (self.partition_key, self.sort_key)
+
+    @property
+    def tells_rows_apart(self) -> bool:
+        """Whether the key has something of its own for each row of a file, so that none replaces another."""
+        return any(self.generated.get(name) in ("version", "row_number") for name in self.keys)
 
     @property
     def key_limits(self) -> dict[str, int]:
@@ -96,6 +106,19 @@ class Schema:
         folded = name.strip().casefold()
         column = next((column for column in self.columns if folded in column.header_names), None)
         return column is not None and column.type in ("L", "SS", "NS", VARIES)
+
+    @property
+    def wanted(self) -> Wanted:
+        """What a reader of JSON takes from each object."""
+        return Wanted(
+            paths={
+                column.name: [column.path] if column.path else [(name,) for name in column.names]
+                for column in self.columns
+            },
+            attributes=[column.attribute for column in self.columns],
+            unknown=self.unknown_columns,
+            reserved=tuple(self.types),
+        )
 
     def plan(self, header: Sequence[str], origin: Origin = "csv") -> RowPlan:
         """Match a header to the columns (trimmed, ignoring case) and return how to clean its rows.
@@ -123,7 +146,7 @@ class Schema:
             width=len(names),
             columns=(*known, *extra_columns),
             computed=self.computed,
-            json=origin != "csv",
+            cleaning=_CLEANING[origin],
             pad=self.format.short_rows == "pad",
             ignored=tuple(
                 name if named and name else index + 1 for index, name in enumerate(names) if index not in used
@@ -138,8 +161,6 @@ class Schema:
         for column in self.columns:
             if column.place is not None and origin == "csv":
                 by_index[column.place - 1] = column
-            elif column.path and origin == "json":
-                by_name[".".join(column.path).casefold()] = column
             else:
                 by_name |= dict.fromkeys(column.header_names, column)
         sources: dict[Column, int] = {}

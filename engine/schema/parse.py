@@ -21,6 +21,8 @@ from engine.schema.settings import Settings
 # exists only if RECORD_TTL_DAYS is set.
 _KEY_KINDS = ("version", "row_number", "modified")
 
+_CONFLICTS = ("replace", "newest")
+
 _UNKNOWN_POLICIES = ("ignore", "store", "fail")
 
 _CONFLICTS = ("replace", "newest")
@@ -97,7 +99,7 @@ class _SchemaReader:
             types=types,
             computed=computed,
             constants={name: value for name, (_, value) in constants.items()},
-            conflict=self._conflict(document, generated),
+            conflict=self._conflict(document, generated, (partition, sort)),
             null_values=frozenset(usual.null_values) or NO_VALUES,
             empty=EMPTY[usual.empty],
             format=parse_format(document.get("format", {}), self._wrong),
@@ -117,10 +119,15 @@ class _SchemaReader:
             raise self._wrong("null_values", f"must be a list of texts, not {values!r}")
         return tuple(values)
 
-    def _conflict(self, document: Mapping[str, Any], generated: Mapping[str, str]) -> str:
+    def _conflict(self, document: Mapping[str, Any], generated: Mapping[str, str], key: tuple[str | None, ...]) -> str:
         conflict = self._choice(document, "conflict", _CONFLICTS)
-        if conflict == "newest" and "version" not in generated.values():
-            raise self._wrong("conflict", "can be newest only with a generated attribute of kind version")
+        versions = {name for name, kind in generated.items() if kind == "version"}
+        if conflict == "newest" and not versions:
+            raise self._wrong("conflict", '"newest" needs a generated attribute of the kind "version" to compare')
+        if conflict == "newest" and not versions.isdisjoint(key):
+            raise self._wrong(
+                "conflict", '"newest" makes no sense with a version in the key: no item has another\'s key'
+            )
         return conflict
 
     def _generated(self, table: Any) -> dict[str, str]:

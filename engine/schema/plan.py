@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from engine.schema.columns import Column
 from engine.schema.computed import Computed
@@ -14,11 +14,15 @@ from engine.schema.values import Value
 _ROW_BYTES, _CELL_BYTES = 1_536, 64
 
 
+Cleaning = Literal["text", "json", "attributes"]
+"""What the fields of a row are: text, JSON values, or attribute values as DynamoDB writes them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowPlan:
     """How to clean the rows of one header: `columns` in order, each with its index in a row (None: it has none).
 
-    `json`: the fields are JSON values, not all of them text. `pad`: fields that are missing at the end of a row are
+    `cleaning`: what the fields are. `pad`: fields that are missing at the end of a row are
     empty; without it such a row is rejected. `ignored` are the columns of the header that are not used, by name where
     that is certainly a name, or else by place from 1; `absent` are the schema's columns that the header lacks.
     """
@@ -26,7 +30,7 @@ class RowPlan:
     width: int
     columns: tuple[tuple[Column, int | None], ...]
     computed: tuple[Computed, ...] = ()
-    json: bool = False
+    cleaning: Cleaning = "text"
     pad: bool = False
     ignored: tuple[str | int, ...] = ()
     absent: tuple[str, ...] = ()
@@ -85,7 +89,7 @@ class RowPlan:
                 if index < shortest
                 else [row[index] if index < len(row) else "" for row in rows]
             )
-            cleaned.append(column.clean_json(fields, found) if self.json else column.clean(fields, found))
+            cleaned.append(self._clean_column(column, fields, found))
             for i, reason in found.items():
                 bad.setdefault(i, reason)  # the first thing wrong with a row is its reason
         places = {column.name: place for place, (column, _) in enumerate(self.columns)} if self.computed else {}
@@ -95,6 +99,15 @@ class RowPlan:
         if bad:
             good = [row for i, row in enumerate(good) if i not in bad]
         return good, bad
+
+    def _clean_column(self, column: Column, fields: list[Any], bad: dict[int, str]) -> Sequence[Value]:
+        match self.cleaning:
+            case "text":
+                return column.clean(fields, bad)
+            case "json":
+                return column.clean_json(fields, bad)
+            case "attributes":
+                return column.clean_attributes(fields, bad)
 
     def _misfit(self, width: int) -> str:
         return f"the row has {width} field{'s' * (width != 1)}, the header has {self.width}"

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from engine.errors import BadFile
 from engine.exact_json import NumberText
 from engine.reading.block import FILE_START, Block, Position, Reject
+from engine.reading.format import Path
 from engine.reading.json_lines import JsonLinesReader
-from engine.reading.json_members import Members, Path
+from engine.reading.json_members import Members
 from engine.reading.limits import USUAL_LIMITS, Limits
 
 COLUMNS: dict[str, list[Path]] = {"id": [("id",), ("key",)], "city": [("address", "city")], "a": [("a",)]}

@@ -14,6 +14,7 @@ from engine.deployment import clients
 from engine.deployment.stack import Stack
 from engine.local.server import LocalServer, local_credentials
 from engine.local.stack import deploy_local
+from tests.builders.invocations import Json
 
 # Messages that come back do so after this many seconds, where production waits for six times the worker's timeout.
 VISIBILITY_SECONDS = 5
@@ -42,3 +43,20 @@ def local_stack() -> Iterator[LocalStack]:
         parameters = {"QueueVisibilityTimeout": str(VISIBILITY_SECONDS), "MaxReceiveCount": "3"}
         outputs = asyncio.run(deploy_local(server.endpoint_url, parameters=parameters))
         yield LocalStack(server, outputs)
+
+
+@pytest.fixture(scope="module")
+def no_notification(local_stack: LocalStack) -> Iterator[None]:
+    """Take the bucket's notification away, so that only a test's own events make the producer read what it uploads."""
+
+    async def put(configuration: Json | None) -> Json:
+        async with local_stack.client("s3") as s3:
+            bucket = local_stack.outputs.bucket
+            before: Json = await s3.get_bucket_notification_configuration(Bucket=bucket)
+            await s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=configuration or {})
+        return {name: value for name, value in before.items() if name != "ResponseMetadata"}
+
+    before = asyncio.run(put(None))
+    assert before["LambdaFunctionConfigurations"]
+    yield
+    asyncio.run(put(before))

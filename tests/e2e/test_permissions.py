@@ -2,12 +2,11 @@
 
 `BEYOND` has what cannot be shown here: the local AWS asks for no permission for what the event source mapping and the
 log agent do in a function's name, and answers 404 for a missing object also without s3:ListBucket, where S3 says 403.
-`HAND_ON` takes a table that throttles, and the local one does not.
+`HAND_ON` takes a table that throttles, and the local one does not. `NEWEST` takes a schema with `conflict = "newest"`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import json
 import uuid
@@ -22,6 +21,8 @@ from engine.deployment.template import read_template
 from tests.builders.invocations import Json, api_event, event_of, s3_record, sqs_record
 from tests.e2e.conftest import LocalStack
 
+pytestmark = pytest.mark.usefixtures("no_notification")
+
 BEYOND = {
     "logs:CreateLogStream",
     "logs:PutLogEvents",
@@ -31,6 +32,7 @@ BEYOND = {
     "sqs:ReceiveMessage",
 }
 HAND_ON = ("worker", "sqs:SendMessage")
+NEWEST = ("worker", "dynamodb:PutItem")
 ROLES = {"producer": "ProducerRole", "worker": "WorkerRole", "query": "QueryRole"}
 
 
@@ -43,25 +45,8 @@ def actions_of(role: str) -> Iterator[str]:
 
 
 GRANTED = sorted(
-    {(kind, action) for kind, role in ROLES.items() for action in set(actions_of(role)) - BEYOND} - {HAND_ON}
+    {(kind, action) for kind, role in ROLES.items() for action in set(actions_of(role)) - BEYOND} - {HAND_ON, NEWEST}
 )
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _no_notification(local_stack: LocalStack) -> Iterator[None]:
-    """Take the bucket's notification away, so that only the test's own invocations read what it uploads."""
-
-    async def put(configuration: Json | None) -> Json:
-        async with local_stack.client("s3") as s3:
-            bucket = local_stack.outputs.bucket
-            before: Json = await s3.get_bucket_notification_configuration(Bucket=bucket)
-            await s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=configuration or {})
-        return {name: value for name, value in before.items() if name != "ResponseMetadata"}
-
-    before = asyncio.run(put(None))
-    assert before["LambdaFunctionConfigurations"]
-    yield
-    asyncio.run(put(before))
 
 
 async def invoke(stack: LocalStack, kind: str, event: Json) -> Json:

@@ -66,7 +66,7 @@ def attempts(stack: LocalStack) -> dict[str, list[tuple[str, str, dict[str, Any]
     entries = [{"Id": "0", "MessageBody": '{"name":"Probe","mail":"probe@probe.test"}'}]
     everyone: list[tuple[str, str, dict[str, Any], set[str]]] = [
         ("dynamodb", "batch_write_item", {"RequestItems": put}, {"worker"}),
-        ("dynamodb", "put_item", {"TableName": out.table, "Item": key}, set()),
+        ("dynamodb", "put_item", {"TableName": out.table, "Item": key}, {"worker"}),
         ("dynamodb", "delete_item", {"TableName": out.table, "Key": key}, set()),
         ("dynamodb", "get_item", {"TableName": out.table, "Key": key}, set()),
         ("dynamodb", "scan", {"TableName": out.table, "Limit": 1}, {"query"}),

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from tests.fakeaws.attributes import check_value, invalid, item_bytes, key_text
 from tests.fakeaws.capacity import TokenBucket
+from tests.fakeaws.conditions import condition_of
 from tests.fakeaws.errors import Refusal, not_modelled
 from tests.fakeaws.protocol import document_of, only
 from tests.fakeaws.reads import query, scan
@@ -32,6 +33,8 @@ UNIT_BYTES = 1024
 """One write capacity unit pays for each KiB of an item begun."""
 
 _BATCH_WRITE = frozenset({"RequestItems", "ReturnConsumedCapacity", "ReturnItemCollectionMetrics"})
+
+_PUT = frozenset({"TableName", "Item", "ConditionExpression", "ExpressionAttributeNames", "ExpressionAttributeValues"})
 
 EXCEEDED = Refusal(
     "ProvisionedThroughputExceededException",
@@ -164,8 +167,11 @@ class DynamoDB:
         match operation:
             case "BatchWriteItem":
                 return self.write(self.checked(request, len(body)), now)
-            case "PutItem" | "DeleteItem":
-                return self._write_one(request, "Item" if operation == "PutItem" else "Key", now)
+            case "PutItem":
+                return self._put_one(request, now)
+            case "DeleteItem":
+                only(request, frozenset({"TableName", "Key"}))
+                return self._write_one(request["TableName"], {"DeleteRequest": {"Key": request["Key"]}}, now)
             case "Query":
                 return query(self.table(request.get("TableName")), request)
             case "Scan":
@@ -204,11 +210,21 @@ class DynamoDB:
             return Write(name, key, 1, None, request)
         raise invalid("The provided key element does not match the schema")
 
-    def _write_one(self, request: Json, what: str, now: float) -> Json:
-        """Put the item, or delete that of the key: a batch of one, which is never left unprocessed."""
-        only(request, frozenset({"TableName", what}))
-        one = {"PutRequest": {"Item": request[what]}} if what == "Item" else {"DeleteRequest": {"Key": request[what]}}
-        self.write([self._write(request["TableName"], one)], now)
+    def _put_one(self, request: Json, now: float) -> Json:
+        """Put an item, perhaps on a condition; one that fails uses up capacity like a write. Raises `Refusal`."""
+        only(request, _PUT)
+        name, put = request["TableName"], {"PutRequest": {"Item": request["Item"]}}
+        condition = condition_of(request)
+        write = self._write(name, put)
+        table = self.table(name)
+        if condition(table.items.get(write.key, {})):
+            return self._write_one(name, put, now)
+        table.admitted([write], now)
+        raise Refusal("ConditionalCheckFailedException", "The conditional request failed")
+
+    def _write_one(self, name: str, request: Json, now: float) -> Json:
+        """Put or delete one item: a batch of one, which is never left unprocessed."""
+        self.write([self._write(name, request)], now)
         return {}
 
     def write(self, writes: Iterable[Write], now: float) -> Json:

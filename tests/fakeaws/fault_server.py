@@ -16,6 +16,8 @@ import zlib
 from collections.abc import Iterable, Mapping
 from typing import assert_never
 
+import orjson
+
 from tests.fakeaws.backend import Backend
 from tests.fakeaws.dynamodb import DynamoDB, Table
 from tests.fakeaws.errors import Refusal
@@ -121,11 +123,11 @@ class FaultServer(Listener):
 
     def _write_in_part(self, call: Call, size: int, fault: Poison | Unprocessed) -> Json:
         """Check all of a batch, and write what the fault leaves of it."""
-        writes = self._dynamodb.checked(call.body, size)
         if isinstance(fault, Poison):
             if any(map(fault.item, call.entries)):
                 raise Refusal("ValidationException", fault.message)
-            return self._dynamodb.write(writes, call.at)
+            return self._dynamodb.call(call.operation, orjson.dumps(call.body), call.at)
+        writes = self._dynamodb.checked(call.body, size)
         left = chosen(fault.which, call.entries)
         reply = self._dynamodb.write([write for i, write in enumerate(writes) if i not in left], call.at)
         for index in sorted(left):

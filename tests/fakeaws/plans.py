@@ -40,6 +40,8 @@ class Call:
         """The items to write, of all tables, or the batch entries to send."""
         if self.operation == "SendMessageBatch":
             return list(self.body["Entries"])
+        if self.operation == "PutItem":
+            return [self.body["Item"]]
         writes = [write for requests in self.body["RequestItems"].values() for write in requests]
         return [write["PutRequest"]["Item"] for write in writes]
 
@@ -55,7 +57,7 @@ class Refuse:
 
 @dataclass(frozen=True)
 class Poison:
-    """DynamoDB refuses the whole batch because of the items that the predicate picks."""
+    """DynamoDB refuses the whole batch, or a single item, because of the items that the predicate picks."""
 
     item: Callable[[Json], bool]
     message: str = "One or more parameter values were invalid"

@@ -28,7 +28,7 @@ _COMPARES = re.compile(r"([#\w]+)\s*(=|<=?|>=?)\s*(:\w+)\s*")
 _BETWEEN = re.compile(r"([#\w]+)\s+BETWEEN\s+(:\w+)\s+AND\s+(:\w+)\s*", re.IGNORECASE)
 _BEGINS = re.compile(r"begins_with\s*\(\s*([#\w]+)\s*,\s*(:\w+)\s*\)\s*")
 
-_ORDERINGS: dict[str, Callable[[Any, Any], bool]] = {
+ORDERINGS: dict[str, Callable[[Any, Any], bool]] = {
     "=": lambda one, other: one == other,
     "<": lambda one, other: one < other,
     "<=": lambda one, other: one <= other,
@@ -111,7 +111,7 @@ def _sort_condition(text: str, values: Json, kind: str) -> tuple[str, Callable[[
         return comparable(kind, _value(values, name, kind))
 
     if found := _COMPARES.fullmatch(text):
-        ordering, bound = _ORDERINGS[found[2]], value(found[3])
+        ordering, bound = ORDERINGS[found[2]], value(found[3])
         return found[1], lambda content: ordering(content, bound)
     if found := _BETWEEN.fullmatch(text):
         low, high = value(found[2]), value(found[3])

@@ -12,7 +12,7 @@ from tests.fakeaws.backend import Backend
 from tests.fakeaws.capacity import TokenBucket
 from tests.fakeaws.dynamodb import DynamoDB, Table
 from tests.fakeaws.fast.contents import Contents
-from tests.fakeaws.fast.dynamodb import BATCH_WRITE_ITEM, Tables
+from tests.fakeaws.fast.dynamodb import BATCH_WRITE_ITEM, PUT_ITEM, Tables
 from tests.fakeaws.fast.sqs import Queues
 from tests.fakeaws.fast.state import Counts, Settings
 from tests.fakeaws.queues import Queue
@@ -76,6 +76,34 @@ def test_writes_are_answered_and_counted_as_by_the_model(
     assert seen.rows_written == sum(table.writes.values())
     assert seen.rows_written + seen.rows_refused == sum(map(len, batches))
     assert seen.errors["ProvisionedThroughputExceededException"] + seen.partial == table.throttled
+
+
+@given(BATCHES, st.booleans(), st.booleans(), st.booleans())
+@settings(max_examples=30)
+def test_single_writes_are_answered_and_counted_as_by_the_model(
+    rows: list[tuple[int, str]], escaped: bool, check: bool, scarce: bool
+) -> None:
+    chosen = Settings(wcu=1.0 if scarce else 0.0, burst_seconds=3, keys=True)
+    seen = counts()
+    fast = Tables(CONTENTS, chosen, seen, 0.0)
+    table = Table(KEY, TokenBucket(1.0, burst_seconds=3) if scarce else None)
+    model = Backend(DynamoDB({"users": table}))
+    for row, text in rows:
+        item = {"email": {"S": "a"}, "createdAt": {"N": str(row)}, "name": {"S": text}}
+        put = {
+            "TableName": "users",
+            "Item": item,
+            "ConditionExpression": "attribute_not_exists(#v) OR #v <= :v",
+            "ExpressionAttributeNames": {"#v": "createdAt"},
+            "ExpressionAttributeValues": {":v": item["createdAt"]},
+        }
+        body = json.dumps(put, ensure_ascii=escaped).encode()
+        reply = model.answer(PUT_ITEM, body, 0.0)
+        assert answer_of(fast.put_item(body, "bench", 0.0, check=check)) == (reply.status, json.loads(reply.body))
+    assert seen.violations == 0
+    assert seen.rows_written == len(table.items)
+    assert seen.rows_written + seen.rows_refused == len(rows)
+    assert len(seen.keys) == (seen.rows_written if check or scarce else 0)
 
 
 @pytest.mark.parametrize(

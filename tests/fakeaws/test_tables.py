@@ -50,8 +50,58 @@ def test_single_items_are_put_and_deleted() -> None:
     assert list(of.tables["users"].items.values()) == [item(1)]
     of.call("DeleteItem", orjson.dumps({"TableName": "users", "Key": item(1)}), 0.0)
     assert not of.tables["users"].items
-    conditional = {"TableName": "users", "Item": item(1), "ConditionExpression": "attribute_not_exists(email)"}
-    assert refusal(orjson.dumps(conditional), "PutItem").code == "NotModelled"
+    returning = {"TableName": "users", "Item": item(1), "ReturnValues": "ALL_OLD"}
+    assert refusal(orjson.dumps(returning), "PutItem").code == "NotModelled"
+
+
+def conditional(row: int, condition: str, names: Json | None = None, values: Json | None = None, **more: Any) -> bytes:
+    request = {"TableName": "users", "Item": item(row, **more), "ConditionExpression": condition}
+    given = {"ExpressionAttributeNames": names, "ExpressionAttributeValues": values}
+    return orjson.dumps(request | {name: value for name, value in given.items() if value is not None})
+
+
+@pytest.mark.parametrize(
+    ("there", "met"),
+    [
+        (None, True),
+        ({}, True),
+        ({"v": {"N": "4"}}, True),
+        ({"v": {"N": "5.0"}}, True),
+        ({"v": {"N": "05.1"}}, False),
+        ({"v": {"S": "4"}}, False),
+    ],
+    ids=repr,
+)
+def test_item_is_put_on_a_condition(there: Json | None, met: bool) -> None:
+    of = database(Table(KEY, TokenBucket(1, tokens=3)))
+    if there is not None:
+        of.call("PutItem", orjson.dumps({"TableName": "users", "Item": item(1, **there)}), 0.0)
+    units = of.tables["users"].capacity.available(0.0)  # type: ignore[union-attr]
+    put = conditional(1, "attribute_not_exists(#v) OR #v <= :v", {"#v": "v"}, {":v": {"N": "5"}}, v={"N": "5"})
+    if met:
+        of.call("PutItem", put, 0.0)
+    else:
+        assert refusal(put, "PutItem", of).code == "ConditionalCheckFailedException"
+    assert of.tables["users"].items[("a@example.com", "1")] == item(1, **({"v": {"N": "5"}} if met else there or {}))
+    # A failed condition costs what a write does.
+    assert of.tables["users"].capacity.available(0.0) == units - 1  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("condition", "names", "values", "code"),
+    [
+        ("attribute_not_exists(#v)", None, None, "ValidationException"),
+        ("v < :v", None, None, "ValidationException"),
+        ("attribute_not_exists(v)", {"#v": "v"}, None, "ValidationException"),
+        ("v < :v", None, {":v": {"N": "x"}}, "ValidationException"),
+        ("v < :v AND w < :v", None, {":v": {"N": "1"}}, "NotModelled"),
+        ("size(v) < :v", None, {":v": {"N": "1"}}, "NotModelled"),
+    ],
+)
+def test_condition_that_is_wrong_or_not_modelled(
+    condition: str, names: Json | None, values: Json | None, code: str
+) -> None:
+    assert refusal(conditional(1, condition, names, values), "PutItem").code == code
 
 
 @pytest.mark.parametrize(

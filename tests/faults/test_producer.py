@@ -2,13 +2,15 @@
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine.errors import DeadlineExceeded, ServiceError
 from engine.handlers import producer
-from tests.builders.invocations import Context, Json, event_of, s3_record
+from tests.builders.invocations import Context, Json, event_of, metrics_in, s3_record
+from tests.builders.newest import NEWEST_TOML
 from tests.fakeaws.fault_objects import (
     S3_DENIED,
     S3_EXPIRED,
@@ -233,3 +235,53 @@ def test_credentials_that_s3_calls_expired_are_new_the_next_time(
     env.setenv("AWS_ACCESS_KEY_ID", "NEW")
     assert produce("a.csv")["totalRows"] == 20_000
     assert file.requests[-1].access_key == fault_server.calls[-1].access_key == "NEW"
+
+
+def test_rows_that_later_ones_replace_are_reported(
+    object_server: ObjectServer,
+    fault_server: FaultServer,
+    env: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (tmp_path / "articles.toml").write_text(NEWEST_TOML)
+    object_server.put("bucket", "a.csv", b"sku,price\nA,1\nB,1\nA,2\n,9\nA,3\n")
+    object_server.put("bucket", "b.csv", b"sku,price\nA,1\nB,1\n")
+    env.setenv("SCHEMA", str(tmp_path / "articles.toml"))
+    answer = produce("a.csv", "b.csv")
+    assert [(each["replacedRows"], each["replacedRowsExact"]) for each in answer["objects"]] == [(2, True), (0, True)]
+    assert (answer["validRows"], answer["rejectedRows"], answer["replacedRows"]) == (6, 1, 2)
+    lines = [json.loads(record.getMessage()) for record in caplog.records if record.name == "millpond"]
+    assert [line["replacedRows"] for line in lines] == [2, 0]
+    (counts,) = metrics_in(capsys.readouterr().out)
+    assert counts["RowsReplaced"] == 2
+    assert sent_rows(fault_server) == [1, 2, 3, 5]
+
+
+def test_users_have_no_rows_to_replace(
+    file: ObjectServer, fault_server: FaultServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.put("bucket", "a.csv", csv_of(2) + csv_of(2).partition(b"\n")[2])
+    answer = produce("a.csv")
+    assert (answer["totalRows"], answer["replacedRows"], answer["objects"][0]["replacedRowsExact"]) == (4, 0, True)
+    (counts,) = metrics_in(capsys.readouterr().out)
+    assert "RowsReplaced" not in counts
+
+
+def test_ignored_and_absent_columns_are_named(
+    file: ObjectServer, fault_server: FaultServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    file.put("bucket", "a.csv", b"name,mail,telephone,,fax\nJohn,j@x.org,1,2,3\n")
+    file.put("bucket", "b.csv", HEADER.encode())
+    many = ",".join(f"{'x' * 200}{number}" for number in range(2_000))
+    file.put("bucket", "c.csv", f"name,mail,{many}\n".encode())
+    file.put("bucket", "d.csv", b"John,j@x.org\n")
+    answer = produce("a.csv", "b.csv", "c.csv", "d.csv")
+    names = [(each["ignoredColumns"], each["absentColumns"]) for each in answer["objects"]]
+    assert names[:2] == [(["telephone", "column 4", "fax"], ["phone"]), ([], [])]
+    assert names[2] == (["x" * 100] * 50 + ["and 1,950 more"], ["phone"])
+    assert names[3] == ([], [])  # the header is refused, and is perhaps a row
+    lines = [json.loads(record.getMessage()) for record in caplog.records if record.name == "millpond"]
+    assert [(line["ignoredColumns"], line["absentColumns"]) for line in lines] == names
+    assert "j@x.org" not in caplog.text

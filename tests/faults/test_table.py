@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from engine.aws.table_writer import MAX_IN_FLIGHT, TableWriter
+from engine.aws.table_calls import MAX_IN_FLIGHT
+from engine.aws.table_writer import TableWriter
 from engine.aws.types import BATCH_WRITE_ITEM, DESCRIBE_TABLE
 from engine.config import TRANSPORTS
 from engine.errors import ConfigError, ServiceError

@@ -1,19 +1,23 @@
 """A queue, a table and the workers between them, under virtual time: the real job and writer, AWS a stand-in."""
 
 import asyncio
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import orjson
 
+from engine.aws.newest_writer import NewestWriter
 from engine.aws.queues import QueueSender
 from engine.aws.table_writer import TableWriter
-from engine.aws.types import BATCH_WRITE_ITEM, DESCRIBE_TABLE, SEND_MESSAGE_BATCH
+from engine.aws.types import BATCH_WRITE_ITEM, DESCRIBE_TABLE, PUT_ITEM, SEND_MESSAGE_BATCH
 from engine.config import WorkerSettings
 from engine.flow.attempts import now
 from engine.flow.backoff import Deadline
 from engine.jobs.write import Worker, work
 from engine.rejects import RejectFile
-from tests.builders.messages import packed, users
+from engine.schema.model import Schema
+from tests.builders.messages import Json, packed, users
+from tests.builders.samples import USERS
 from tests.fakeaws.backend import Backend
 from tests.fakeaws.capacity import TokenBucket
 from tests.fakeaws.dynamodb import DynamoDB, Table
@@ -43,6 +47,7 @@ class Pond:
     server: Server = field(default_factory=Server)
     hands_on: bool = True
     service: type[DynamoDB] = DynamoDB
+    schema: Schema = USERS
     queue: Queue = field(init=False)
     dead: Queue = field(default_factory=Queue)
     invocations: int = 0
@@ -55,7 +60,8 @@ class Pond:
         self.queue = Queue(visibility_timeout=VISIBILITY, max_receive_count=MAX_RECEIVES, dead_letters=self.dead)
         backend = Backend(self.service({"users": self.table}), Sqs({"user-csv-queue": self.queue}))
         self.dynamodb, self.sqs = InMemory(backend, self.server), InMemory(backend)
-        self._settings = WorkerSettings.from_env({"QUEUE_URL": QUEUE_URL, "REJECTS_BUCKET": "b"})
+        settings = WorkerSettings.from_env({"QUEUE_URL": QUEUE_URL, "REJECTS_BUCKET": "b"})
+        self._settings = replace(settings, schema=self.schema)
 
     @property
     def handed_on(self) -> int:
@@ -64,19 +70,24 @@ class Pond:
 
     def fill(self, messages: int, rows: int = 500) -> None:
         """Put messages of so many rows into the queue."""
-        for number in range(messages):
-            body = packed(users(number * rows + 1, (number + 1) * rows), number=number)
+        self.send([packed(users(number * rows + 1, (number + 1) * rows), number=number) for number in range(messages)])
+
+    def send(self, bodies: Sequence[Json]) -> None:
+        """Put these messages into the queue."""
+        for body in bodies:
             self.queue.send(orjson.dumps(body).decode(), {}, now())
-        self.messages, self.rows = messages, messages * rows
+        self.messages, self.rows = len(bodies), sum(len(body["rows"]) for body in bodies)
 
     def worker(self) -> Worker:
         """A new execution environment."""
         sender = QueueSender(QUEUE_URL, lane_to(self.sqs, SEND_MESSAGE_BATCH), max_batch_bytes=1_048_576)
-        lane = lane_to(self.dynamodb, BATCH_WRITE_ITEM)
-        # The processor's time is not virtual, so it is left out of account.
-        writer = TableWriter(
-            "users", self._settings.schema, lane, lane_to(self.dynamodb, DESCRIBE_TABLE), is_busy=lambda: False
+        schema = self._settings.schema
+        writer_of, operation = (
+            (NewestWriter, PUT_ITEM) if schema.conflict == "newest" else (TableWriter, BATCH_WRITE_ITEM)
         )
+        lane, describe = lane_to(self.dynamodb, operation), lane_to(self.dynamodb, DESCRIBE_TABLE)
+        # The processor's time is not virtual, so it is left out of account.
+        writer = writer_of("users", schema, lane, describe, is_busy=lambda: False)
         return Worker(self._settings, writer, NoRejects(), (lambda: sender) if self.hands_on else None)  # type: ignore[arg-type]
 
     async def _poll(self) -> None:

@@ -20,7 +20,7 @@ from engine.reading.limits import USUAL_LIMITS, Limits
 from engine.schema.model import Schema
 from tests.builders.choices import choices
 from tests.builders.csv_text import RUBBISH, SIZES, cut, read
-from tests.builders.samples import PROCESSED_AT, PRODUCTS, SOURCE, USERS
+from tests.builders.samples import PROCESSED_AT, PRODUCTS, SOURCE, USERS, schema_of
 
 ROOM = 61_440
 
@@ -231,3 +231,39 @@ def test_messages_of_a_large_file_are_within_all_limits() -> None:
     assert [message.records for message in outcome.messages[:-1]] == [500] * (len(outcome.messages) - 1)
     assert convert(cut(data, [65_536])) == outcome
     assert convert([data], per_message=10_000).messages[0].size > ROOM - 100 - HAND_ON_BYTES
+
+
+REPEATING = schema_of(
+    'unknown_columns = "store"\n[key]\npartition = "sku"\nsort = "size"\n[columns.size]\ntype = "N"\nrequired = true\n'
+    "[columns.sku]\nrequired = true\nlower = true\n"
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from("aAbBcC"), st.sampled_from(["1", "1.0", "2", "x"])), max_size=40), SIZES)
+def test_rows_with_the_key_of_an_earlier_row_are_counted(rows: list[tuple[str, str]], sizes: list[int]) -> None:
+    data = "note,sku,size\n" + "".join(f"{number},{sku},{size}\n" for number, (sku, size) in enumerate(rows))
+    converter = Converter(SOURCE, REPEATING, records_per_message=7, max_message_bytes=ROOM)
+    for chunk in cut(data.encode(), sizes):
+        list(converter.feed(chunk, PROCESSED_AT))
+    list(converter.finish(PROCESSED_AT))
+    keys = [(sku.lower(), size[0]) for sku, size in rows if size != "x"]  # what is rejected replaces nothing
+    assert converter.repeated
+    assert (converter.repeated.count, converter.repeated.is_exact) == (len(keys) - len(set(keys)), True)
+
+
+def test_row_that_fits_no_message_replaces_nothing() -> None:
+    rows = [f"{'x' * length},a,1\n" for length in (1, 9_000, 1, 9_000)]
+    converter = Converter(SOURCE, REPEATING, records_per_message=7, max_message_bytes=4_096)
+    list(converter.feed(("note,sku,size\n" + "".join(rows)).encode(), PROCESSED_AT))
+    (last,) = converter.finish(PROCESSED_AT)
+    assert last.messages
+    assert converter.repeated
+    assert converter.repeated.count == 1
+
+
+def test_where_the_key_tells_rows_apart_none_is_counted() -> None:
+    converter = Converter(SOURCE, USERS, records_per_message=7, max_message_bytes=ROOM)
+    list(converter.feed(b"name,mail\nA,a@b\nA,a@b\n", PROCESSED_AT))
+    list(converter.finish(PROCESSED_AT))
+    assert USERS.tells_rows_apart
+    assert converter.repeated is None

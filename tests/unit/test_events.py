@@ -1,12 +1,25 @@
 """Lambda events -> uploaded objects."""
 
+import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.errors import UnknownEvent
-from engine.events import ONLY_CSV, Arrival, arrivals
+from engine.events import MAX_WRAPPINGS, ONLY_CSV, Arrival, Notice, read_event
 from engine.identity import ObjectRef
+from tests.builders.invocations import Json, event_of, sqs_record
+from tests.builders.wrappings import (
+    S3_TEST_EVENT,
+    sns_envelope,
+    sns_record,
+    sqs_id,
+    sqs_message,
+    subscription_confirmation,
+)
 
 
 def notification(key: str, **changes: Any) -> dict[str, Any]:
@@ -24,9 +37,24 @@ def eventbridge(key: str, kind: str = "Object Created", **about: Any) -> dict[st
     return {"source": "aws.s3", "detail-type": kind, "detail": detail}
 
 
-def only(event: dict[str, Any]) -> Arrival:
+def arrivals(event: Any) -> list[Arrival]:
+    """The objects of an event in which nothing is wrong."""
+    notices = read_event(event)
+    assert [notice.fault for notice in notices] == [None] * len(notices)
+    return [arrival for notice in notices for arrival in notice.arrivals]
+
+
+def only(event: Json) -> Arrival:
     (arrival,) = arrivals(event)
     return arrival
+
+
+def fault_of(event: Any) -> str:
+    """What is wrong with an event that announces nothing."""
+    (notice,) = read_event(event)
+    assert notice.arrivals == []
+    assert isinstance(notice.fault, UnknownEvent)
+    return str(notice.fault)
 
 
 def test_each_notification_record_yields_an_object() -> None:
@@ -105,11 +133,6 @@ def test_other_eventbridge_events_than_uploads_are_skipped() -> None:
     assert only(eventbridge("a.csv", "Object Deleted")).skip == "the event Object Deleted is no upload"
 
 
-def test_s3_test_event_yields_no_object() -> None:
-    event = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Time": "2026-04-04T00:00:00.000Z", "Bucket": "b"}
-    assert arrivals(event) == []
-
-
 @pytest.mark.parametrize(
     "event",
     [
@@ -124,6 +147,10 @@ def test_s3_test_event_yields_no_object() -> None:
         {"Records": [None]},
         {"Records": [{}]},
         {"Records": [{"body": "{}", "eventSource": "aws:sqs"}]},
+        {"Records": [{"eventSource": "aws:sqs"}]},
+        {"Records": [{"EventSource": "aws:sns", "Sns": None}]},
+        {"Records": [{"EventSource": "aws:sns", "Sns": {}}]},
+        {"Records": [{"s3": None}]},
         {"Records": [{"s3": {"bucket": {"name": "b"}, "object": {}}}]},
         {"Records": [{"s3": {"bucket": {"name": "b"}, "object": {"key": None}}}]},
         {"Records": [{"s3": {"bucket": {"name": "b"}, "object": {"key": "a.csv", "eTag": "e\r\nHost: x"}}}]},
@@ -133,8 +160,7 @@ def test_s3_test_event_yields_no_object() -> None:
     ],
 )
 def test_unknown_event_is_an_error(event: Any) -> None:
-    with pytest.raises(UnknownEvent, match=r"^the event "):
-        arrivals(event)
+    assert fault_of(event).startswith("the event")
 
 
 @pytest.mark.parametrize("odd", [5, 1.5, True, ["a.csv"], {"a.csv": 1}, "\udc80.csv"], ids=repr)
@@ -150,6 +176,107 @@ def test_field_that_is_not_text_is_an_unknown_event(odd: Any, kind: str, field: 
     else:
         event["detail"]["object"][field] = odd
         record["s3"]["object"][{"version-id": "versionId", "etag": "eTag"}.get(field, field)] = odd
-    for each in (event, {"Records": [record]}):
-        with pytest.raises(UnknownEvent, match=r"^the event "):
-            arrivals(each)
+    assert fault_of(event).startswith("the event: it lacks ")
+    assert fault_of({"Records": [record]}).startswith("the event, record 1: it lacks ")
+
+
+def _bare(document: Json) -> Json:
+    return document
+
+
+WRAPPINGS: dict[str, Callable[[Json], Json]] = {
+    "as it is": _bare,
+    "SNS": lambda document: event_of(sns_record(document)),
+    "SQS": lambda document: event_of(sqs_message(1, document)),
+    "SNS in SQS": lambda document: event_of(sqs_message(1, sns_envelope(document))),
+    "forwarded": lambda document: event_of(sqs_message(1, event_of(sns_record(sns_envelope(document))))),
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPPINGS.values(), ids=WRAPPINGS)
+def test_event_in_messages_is_the_event(wrap: Callable[[Json], Json]) -> None:
+    several = event_of(notification("a+b.csv"), notification("x/"), notification("c.csv"))
+    for document in (several, eventbridge("a+b.csv"), eventbridge("a.csv", "Object Deleted"), S3_TEST_EVENT):
+        assert arrivals(wrap(document)) == arrivals(document)
+    assert [each.ref.key for each in arrivals(wrap(several))] == ["a b.csv", "x/", "c.csv"]
+    assert arrivals(wrap(S3_TEST_EVENT)) == []
+
+
+def test_message_id_is_kept_of_sqs_alone() -> None:
+    document = eventbridge("a.csv")
+    ids = {name: [notice.message_id for notice in read_event(wrap(document))] for name, wrap in WRAPPINGS.items()}
+    sqs = [sqs_id(1)]
+    assert ids == {"as it is": [None], "SNS": [None], "SQS": sqs, "SNS in SQS": sqs, "forwarded": sqs}
+    # An id that is none would be repeated in logs, and Lambda would know no such message.
+    odd = [notice.message_id for notice in read_event(event_of(sqs_record("a\nb", document), sqs_record("", document)))]
+    assert odd == [None, None]
+
+
+def test_batch_of_messages_of_any_kind_loses_none_of_the_good_ones() -> None:
+    a, b, c, d = (Arrival(ObjectRef("b", f"{name}.csv", None, "0123abcd")) for name in "abcd")
+    bodies: list[str | Json] = [
+        event_of(notification("a.csv")),
+        "not JSON",
+        sns_envelope(eventbridge("b.csv")),
+        event_of(notification("c.csv"), {"eventSource": "aws:s3"}, notification("d.csv")),
+        S3_TEST_EVENT,
+        sns_envelope("Hello from SNS!"),
+        subscription_confirmation(),
+        {"v": 1, "rows": [[1, "John"]]},
+    ]
+    notices = read_event(event_of(*(sqs_message(number, body) for number, body in enumerate(bodies, 1))))
+    assert [notice.message_id for notice in notices] == [sqs_id(number) for number in range(1, 9)]
+    assert [notice.arrivals for notice in notices] == [[a], [], [b], [c, d], [], [], [], []]
+    said = [str(notice.fault) for notice in notices if notice.fault]
+    assert said == [
+        f"the event, record 2, SQS message {sqs_id(2)}: its text is not JSON",
+        f"the event, record 4, SQS message {sqs_id(4)}, record 2: it is a record of neither S3 nor SNS nor SQS",
+        f"the event, record 6, SQS message {sqs_id(6)}, SNS message: its text is not JSON",
+        f"the event, record 7, SQS message {sqs_id(7)}: it asks to confirm an SNS subscription, which is to be done by "
+        "its SubscribeURL",
+        f"the event, record 8, SQS message {sqs_id(8)}: it is neither an S3 notification nor EventBridge's "
+        '"Object Created", nor an SNS or SQS message with one of them',
+    ]
+
+
+def test_messages_within_one_another_are_bounded() -> None:
+    document = eventbridge("a.csv")
+    for _ in range(MAX_WRAPPINGS - 1):
+        document = sns_envelope(document)
+    assert only(event_of(sqs_message(1, document))).ref.key == "a.csv"
+    assert fault_of(event_of(sqs_message(1, sns_envelope(document)))).endswith(
+        f": there are more than {MAX_WRAPPINGS} messages within one another"
+    )
+    assert fault_of(event_of(sqs_message(1, "[" * 500_000))).endswith(": its text is not JSON")
+
+
+@pytest.mark.parametrize("text", [None, 5, True, {}, [], "", "\udc80", b"x"], ids=repr)
+def test_message_without_text_is_an_unknown_event(text: Any) -> None:
+    record = sqs_message(1, "x") | {"body": text}
+    envelope = sns_envelope("x") | {"Message": text}
+    for event in (event_of(record), event_of(sqs_message(1, json.dumps(envelope, default=str)))):
+        assert fault_of(event).startswith(f"the event, record 1, SQS message {sqs_id(1)}")
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+_PARTS = st.sampled_from(["Records", "s3", "Sns", "body", "Message", "Type", "source", "detail", "bucket", "object"])
+_LIKE_EVENTS = st.recursive(
+    _JSON | st.sampled_from(["aws.s3", "aws:sqs", "Notification", "a.csv"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(_PARTS | st.sampled_from(["name", "key", "eventSource", "TopicArn"]), inner, max_size=4)
+        | inner.map(json.dumps)
+    ),
+    max_leaves=20,
+)
+
+
+@given(_LIKE_EVENTS)
+def test_any_event_is_read_or_named(event: Any) -> None:
+    for notice in read_event(event):
+        assert isinstance(notice, Notice)
+        assert all(arrival.ref.bucket is not None for arrival in notice.arrivals)

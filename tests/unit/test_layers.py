@@ -26,7 +26,8 @@ PURE: dict[str, set[str]] = {
     "schema": {"errors", "exact_json", "reading.format", "text"},
     "messages": {"errors", "exact_json", "identity", "schema"},
     "rejects": {"errors", "identity", "reading"},
-    "convert": {"identity", "messages", "reading", "schema"},
+    "repeats": set(),
+    "convert": {"identity", "messages", "reading", "repeats", "schema"},
     "items": {"identity", "messages", "schema"},
     "metrics": set(),
     "outcome": set(),
@@ -44,7 +45,8 @@ SERVICES: dict[str, set[str]] = {
     "aws.objects": _SERVICE | {"aws.s3"},
     "aws.queues": _SERVICE,
     "aws.table_reader": _SERVICE,
-    "aws.table_writer": _SERVICE,
+    "aws.newest_writer": _SERVICE | {"aws.table_calls"},
+    "aws.table_writer": _SERVICE | {"aws.table_calls"},
     "aws.reject_store": _SERVICE | {"aws.s3"},
 }
 RUNTIME: dict[str, set[str]] = {
@@ -56,6 +58,7 @@ RUNTIME: dict[str, set[str]] = {
     "aws.exchange": {"aws.types", "aws.http1"},
     "aws.session": {"errors", "aws.sign", "aws.types"},
     "aws.s3": {"errors", "flow", "aws.types", "aws.session"},
+    "aws.table_calls": _SERVICE,
     "aws.aiohttp_transport": {"aws.types", "aws.http1"},
     "aws.transports": {"aws.types", "aws.session", "aws.http1", "aws.exchange", "aws.aiohttp_transport"},
     "aws.lane": {"errors", "flow", "aws.types", "aws.session", "aws.sign", "aws.http1"},

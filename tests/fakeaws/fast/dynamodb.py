@@ -1,4 +1,4 @@
-"""DynamoDB's side: BatchWriteItem, counted without parsing it; everything else is the model's.
+"""DynamoDB's side: BatchWriteItem and PutItem, counted without parsing them; everything else is the model's.
 
 A put request is counted by its name, which cannot stand in the data, where quotes are escaped. What is parsed is the
 sample, and what capacity cuts.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 
 from tests.fakeaws.capacity import TokenBucket
-from tests.fakeaws.dynamodb import MAX_WRITES, DynamoDB, Table, Write
+from tests.fakeaws.dynamodb import EXCEEDED, MAX_WRITES, DynamoDB, Table, Write
 from tests.fakeaws.errors import Refusal
 from tests.fakeaws.fast.contents import Contents
 from tests.fakeaws.fast.http import json_bytes
@@ -18,6 +18,8 @@ from tests.fakeaws.protocol import JsonReply, document_of, error_reply, json_rep
 
 BATCH_WRITE_ITEM = "DynamoDB_20120810.BatchWriteItem"
 ALL_WRITTEN = json_bytes(BATCH_WRITE_ITEM, json_reply(BATCH_WRITE_ITEM, 200, {"UnprocessedItems": {}}))
+PUT_ITEM = "DynamoDB_20120810.PutItem"
+WRITTEN = json_bytes(PUT_ITEM, json_reply(PUT_ITEM, 200, {}))
 
 
 class PassingTable(Table):
@@ -28,7 +30,7 @@ class PassingTable(Table):
 
 
 class Tables:
-    """Takes BatchWriteItem calls. All tables share one capacity."""
+    """Takes BatchWriteItem and PutItem calls. All tables share one capacity."""
 
     def __init__(self, contents: Contents, settings: Settings, counts: Counts, now: float) -> None:
         self._settings, self._counts = settings, counts
@@ -60,6 +62,23 @@ class Tables:
             return json_bytes(BATCH_WRITE_ITEM, self._throttle(body, count, access_key, now))
         self._accept(count, access_key, now)
         return ALL_WRITTEN
+
+    def put_item(self, body: bytes, access_key: str, now: float, *, check: bool) -> bytes:
+        """Answer one call; `check` it in full or count only. Nothing is kept, so every condition is met."""
+        if check or self._bucket is not None:
+            try:
+                request = document_of(body)
+                self.model.call("PutItem", body, now)
+            except Refusal as refusal:
+                if refusal.code != EXCEEDED.code:
+                    self._counts.violation(refusal.message)
+                self._counts.rows_refused += 1
+                self._counts.errors[refusal.code] += 1
+                return json_bytes(PUT_ITEM, error_reply(PUT_ITEM, refusal))
+            if self._settings.keys:
+                self._counts.keys.add(self.model.table(request["TableName"]).key_of(request["Item"]))
+        self._accept(1, access_key, now)
+        return WRITTEN
 
     def _accept(self, count: int, access_key: str, now: float) -> None:
         self._counts.rows_written += count

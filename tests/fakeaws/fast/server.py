@@ -18,7 +18,7 @@ from tests.fakeaws import signatures
 from tests.fakeaws.backend import Backend
 from tests.fakeaws.errors import Refusal
 from tests.fakeaws.fast.contents import Contents
-from tests.fakeaws.fast.dynamodb import BATCH_WRITE_ITEM, Tables
+from tests.fakeaws.fast.dynamodb import BATCH_WRITE_ITEM, PUT_ITEM, Tables
 from tests.fakeaws.fast.http import Body, chunked_length, json_bytes, object_bytes
 from tests.fakeaws.fast.sqs import Queues
 from tests.fakeaws.fast.state import Counts, Settings
@@ -34,7 +34,7 @@ _CONTROL = {"/_stats", "/_reset", "/_config"}
 _TARGETS = {
     f"{prefix}.{name}".lower(): f"{prefix}.{name}"
     for prefix, names in {
-        "DynamoDB_20120810": ("BatchWriteItem", "Query", "Scan", "DescribeTable"),
+        "DynamoDB_20120810": ("BatchWriteItem", "PutItem", "Query", "Scan", "DescribeTable"),
         "AmazonSQS": (
             "SendMessageBatch",
             "SendMessage",
@@ -48,7 +48,7 @@ _TARGETS = {
     }.items()
     for name in names
 }
-_BATCH_WRITE_ITEM = BATCH_WRITE_ITEM.lower().encode()
+_BATCH_WRITE_ITEM, _PUT_ITEM = BATCH_WRITE_ITEM.lower().encode(), PUT_ITEM.lower().encode()
 
 
 class StandIn:
@@ -114,6 +114,10 @@ class StandIn:
             counts.calls["BatchWriteItem"] += 1
             key = signatures.access_key_of(head) if settings.timeline else ""
             return self.tables.batch_write(body, key, time.monotonic(), check=check)
+        if target == _PUT_ITEM:
+            counts.calls["PutItem"] += 1
+            key = signatures.access_key_of(head) if settings.timeline else ""
+            return self.tables.put_item(body, key, time.monotonic(), check=check)
         if target:
             return self._call(target.decode("latin-1"), body, check=check)
         return self._object(head, body)

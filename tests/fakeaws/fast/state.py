@@ -64,7 +64,7 @@ class Counts:
     bytes_out: int = 0
     """Bytes of object content sent."""
     rows_written: int = 0
-    """Items that BatchWriteItem has taken."""
+    """Items that BatchWriteItem or PutItem has taken."""
     rows_refused: int = 0
     """Items that were sent and came back unprocessed or with an exception for throughput."""
     messages: int = 0

@@ -25,7 +25,7 @@ from engine.config import QuerySettings
 from engine.deployment.checkout import CHECKOUT
 from engine.deployment.template import TemplateError, read_template, without_tls_policies, write_template
 from engine.errors import BadFile
-from engine.events import arrivals
+from engine.events import Arrival, Notice, read_event
 from engine.identity import ObjectVersion
 from engine.local.packaging import run_from_source
 from engine.local.server import local_credentials
@@ -157,9 +157,8 @@ def test_a_refused_header_ends_the_count(tmp_path: Path) -> None:
 def test_the_notification_is_what_the_producer_reads(version: str | None) -> None:
     source = ObjectVersion("b", "uploads/a b+ü.csv", version, "abc", 1_775_260_800)
     event = notification(source)
-    (arrival,) = arrivals(event)
-    assert arrival.ref == source.ref
-    assert unquote_plus(event["Records"][0]["s3"]["object"]["key"]) == arrival.ref.key
+    assert read_event(event) == [Notice([Arrival(source.ref)])]
+    assert unquote_plus(event["Records"][0]["s3"]["object"]["key"]) == source.key
 
 
 def test_the_production_template_runs_from_source() -> None:
@@ -293,6 +292,43 @@ def test_items_that_may_be_of_an_earlier_file_are_not_called_complete() -> None:
     unsettled = replace(OUTCOME, written=1_260, is_settled=False)
     assert not unsettled.complete
     assert "The table has an item with the key of each row" in shown(unsettled)
+
+
+def remarks(outcome: Outcome) -> str:
+    file = io.StringIO()
+    Display(Console(file=file, width=200)).remarks(outcome)
+    return " ".join(file.getvalue().split())
+
+
+@pytest.mark.parametrize(
+    ("replaced", "is_exact", "text"),
+    [
+        (1_234, True, "Rows replaced by a later row of the file with the same key: 1,234"),
+        (1_234, False, "Rows replaced by a later row of the file with the same key: at least 1,234"),
+    ],
+)
+def test_replaced_rows_are_told(replaced: int, is_exact: bool, text: str) -> None:
+    assert remarks(replace(OUTCOME, replaced=replaced, replaced_is_exact=is_exact)) == text
+
+
+def test_ignored_and_absent_columns_are_told_and_a_near_miss_is_asked_about() -> None:
+    outcome = replace(OUTCOME, ignored=("telephone", "fa\x1bx", 7), absent=("phone", "note"))
+    assert remarks(outcome) == (
+        "Ignored, since the schema has no such column: telephone, fa·x, column 7 "
+        "Absent from the file, so no row has a value of its own: phone, note "
+        "telephone is ignored, phone is absent: is it the same column? If so, add an alias to the schema, "
+        'aliases = ["telephone"] under [columns.phone], and ingest the file again.'
+    )
+
+
+def test_only_some_of_many_columns_are_listed() -> None:
+    text = remarks(replace(OUTCOME, ignored=tuple(f"{'x' * 99}{number}" for number in range(5_000))))
+    assert text.endswith(" and 4,980 more")
+    assert len(text) < 20 * 65 + 80
+
+
+def test_nothing_is_remarked_where_there_is_nothing_to_say() -> None:
+    assert remarks(OUTCOME) == ""
 
 
 def test_progress_says_when_no_row_comes() -> None:

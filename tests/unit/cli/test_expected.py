@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine.cli.expected import Group, expected, proof_attribute, rows_found, wire_key
+from engine.cli.expected import Group, converter_of, expected, proof_attribute, rows_found, wire_key
 from engine.convert import Converter
 from engine.items import Items, canonical_key
 from engine.messages.message import Message
@@ -27,7 +27,7 @@ async def _chunks(data: bytes) -> AsyncIterator[bytes]:
 
 def all_expected(data: bytes, schema: Schema) -> list[Group]:
     async def read() -> list[Group]:
-        return [group async for group in expected(_chunks(data), SOURCE, schema)]
+        return [group async for group in expected(_chunks(data), converter_of(SOURCE, schema), schema)]
 
     return asyncio.run(read())
 

@@ -220,6 +220,23 @@ def test_items_that_show_no_object_prove_nothing_while_messages_are_left() -> No
     assert seconds < AWS.patience + 30
 
 
+def test_rows_that_replace_one_another_are_all_found_and_counted() -> None:
+    data = PRODUCTS_CSV + b"A7,2\nA7,3\nA9,2\n"
+    outcome, _, _ = FakeStack(PRODUCTS, data, lambda row: 0.0).follow(ROWS + 3)
+    assert (outcome.written, outcome.complete) == (ROWS + 3, True)
+    assert (outcome.replaced, outcome.replaced_is_exact) == (3, True)
+    assert FakeStack(USERS, USERS_CSV, lambda row: 0.0).follow()[0].replaced == 0
+
+
+def test_columns_that_file_or_schema_lack_are_told() -> None:
+    data = PRODUCTS_CSV.replace(b"article,price", b"article,preis,price", 1).replace(b",1\n", b",1,1\n")
+    outcome, _, _ = FakeStack(USERS, USERS_CSV, lambda row: 0.0).follow()
+    assert (outcome.ignored, outcome.absent) == ((), ("phone",))
+    outcome, _, _ = FakeStack(PRODUCTS, data, lambda row: 0.0).follow()
+    assert outcome.ignored == ()  # unknown columns are stored there
+    assert "stock" in outcome.absent
+
+
 def test_newer_object_that_replaced_the_rows_leaves_none_missing() -> None:
     newer = SOURCE._replace(modified=SOURCE.modified + 10)
     others = dict(items_of(PRODUCTS_CSV, PRODUCTS, newer))

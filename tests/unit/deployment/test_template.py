@@ -50,7 +50,7 @@ GRANTS = {
             [arn_of("RecordQueue")],
         ),
         "HandOnRest": ({"sqs:SendMessage"}, [arn_of("RecordQueue")]),
-        "WriteItems": ({"dynamodb:BatchWriteItem", "dynamodb:DescribeTable"}, [arn_of("Table")]),
+        "WriteItems": ({"dynamodb:BatchWriteItem", "dynamodb:PutItem", "dynamodb:DescribeTable"}, [arn_of("Table")]),
         "WriteRejects": ({"s3:PutObject"}, [under_bucket("/rejects/*")]),
         "Log": ({"logs:CreateLogStream", "logs:PutLogEvents"}, [arn_of("WorkerLogs")]),
     },

@@ -153,3 +153,15 @@ def test_schema_in_the_docs_is_valid() -> None:
     block = re.search(r"```toml\n(.*?)```", DOCS.read_text("utf-8"), re.DOTALL)
     assert block is not None
     assert parse_schema(block[1], "docs/schema.md").collection == "products"
+
+
+def test_columns_that_header_or_schema_lack() -> None:
+    plan = USERS.plan(["fax", " Mail ", "", "NAME"])
+    assert (plan.ignored, plan.absent) == (("fax", 3), ("phone",))
+    assert USERS.plan(["name", "mail", "phone"]).ignored == ()
+    stored = PRODUCTS.plan(["article", "price", "fax", ""])
+    assert stored.ignored == ()  # stored under its place
+    # Where no column is known by its name, the first line may be a row: then nothing of it is repeated.
+    optional = schema_of('[key]\npartition = "at"\n[columns.a]\n[columns.b]\n[generated]\nat = "version"\n')
+    assert optional.plan(["John", "j@x.org"]).ignored == (1, 2)
+    assert optional.plan(["b", "fax"]).ignored == ("fax",)

@@ -35,6 +35,14 @@ WRONG = [
     ('"things"', f'"{"a" * 64}"', "collection", "must be lower-case letters"),
     ("[key]", 'unknown_columns = "drop"\n[key]', "unknown_columns", "must be one of ignore, store, fail, not 'drop'"),
     ("[key]", "unknown_columns = []\n[key]", "unknown_columns", "must be one of ignore, store, fail, not []"),
+    ("[key]", 'conflict = "latest"\n[key]', "conflict", "must be one of replace, newest, not 'latest'"),
+    ("[key]", "conflict = []\n[key]", "conflict", "must be one of replace, newest, not []"),
+    (
+        '[key]\npartition = "id"',
+        'conflict = "newest"\n[key]\npartition = "id"\nsort = "at"',
+        "conflict",
+        '"newest" makes no sense with a version in the key',
+    ),
     ('[key]\npartition = "id"', "", "key", "is missing"),
     ('[key]\npartition = "id"', 'key = "id"', "key", "must be a table"),
     ('partition = "id"', "", "key.partition", "is missing"),
@@ -140,6 +148,14 @@ def test_optional_or_changing_attribute_cannot_be_a_key(kind: str, place: str) -
     toml = GOOD.replace('partition = "id"', key).replace('"version"', f'"{kind}"')
     with pytest.raises(SchemaError, match=f"key.{place} = 'at': must be the same each time and always there"):
         parse_schema(toml, "s")
+
+
+def test_newest_needs_a_version_to_compare() -> None:
+    newest = GOOD.replace("[key]", 'conflict = "newest"\n[key]')
+    with pytest.raises(SchemaError, match='conflict: "newest" needs a generated attribute of the kind "version"'):
+        parse_schema(newest.replace('"version"', '"modified"'), "x.toml")
+    assert parse_schema(newest, "x.toml").conflict == "newest"
+    assert parse_schema(GOOD, "x.toml").conflict == "replace"
 
 
 def test_unmodified_schema_is_valid() -> None:

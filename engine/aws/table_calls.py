@@ -1,0 +1,172 @@
+"""Calls that write items to one table, each repeated until its items are written, refused for good, or time is up.
+
+What both writers share: the check of the table's key, how many calls are under way, and the attempts at each.
+Throttling, passing faults and broken connections only ever delay. What DynamoDB refuses, or answers with server errors
+again and again, is split until the item at fault stands alone and holds back no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol
+
+import orjson
+
+from engine.aws.types import Caller
+from engine.errors import ConfigError, DeadlineExceeded, ServiceError, Verdict
+from engine.flow.attempts import Attempts
+from engine.flow.backoff import Deadline
+from engine.flow.gate import MAX_PATIENCE, Gate
+from engine.flow.window import Window
+from engine.outcome import Outcome, Parts
+from engine.schema.model import Schema
+
+MAX_IN_FLIGHT = 160
+"""Calls in flight at the most. At 14 ms a call, 250,000 items a second keep 140 under way; bodies are bounded by the
+event, of which Lambda hands over 6 MB."""
+
+INITIAL_IN_FLIGHT = 1
+"""Shows what a call takes alone, and doubles with each round trip: a quick service is busy after half a dozen."""
+
+BUSY_IN_FLIGHT = 32
+"""Calls in flight at the most while the processor is busy: enough to keep it so where calls take no longer than writing
+and reading them."""
+
+STUCK = 4
+"""Attempts at a batch in a row without any progress before others may use its place while it waits."""
+
+
+class Put(Protocol):
+    """One kind of call: how items are put into a request, and what its reply says of them."""
+
+    def body(self, part: Sequence[int]) -> bytes:
+        """Return the request for these items. Raises `ServiceError` if the service would refuse it."""
+
+    def left(self, reply: bytes, part: Sequence[int]) -> Sequence[int]:
+        """Return which of the items a reply leaves for another call. Raises `ServiceError` for no such reply."""
+
+
+class TableCalls:
+    """Calls to one table. Keeps what it has learned of the table's capacity.
+
+    `write` is the lane of the operation that writes, `describe` that of DescribeTable.
+    """
+
+    def __init__(
+        self, table: str, schema: Schema, write: Caller, describe: Caller, is_busy: Callable[[], bool] | None
+    ) -> None:
+        self._table, self._schema, self._lane, self._describe = table, schema, write, describe
+        self._gate = Gate(Window(INITIAL_IN_FLIGHT, MAX_IN_FLIGHT, busy_limit=BUSY_IN_FLIGHT), is_busy)
+        self._checked = False
+
+    async def check(self, deadline: Deadline) -> None:
+        """Compare the table's key with the schema's, once in a process. Raises `ConfigError` if they differ.
+
+        DynamoDB would take items for a table with another key, as long as they hold its attributes, and would let
+        rows replace one another.
+        """
+        if self._checked:
+            return
+        body = orjson.dumps({"TableName": self._table})
+        attempts = Attempts(self._describe.pause, deadline)
+        while True:
+            try:
+                keys = _keys_of(await self._describe.call(body, deadline, MAX_PATIENCE))
+                break
+            except ServiceError as error:
+                attempts.failed(error)
+            await attempts.wait()
+        wanted = [(name, self._schema.types[name]) for name in self._schema.keys]
+        if keys != wanted:
+            have, need = (", ".join(f"{name} ({type_})" for name, type_ in each) for each in (keys, wanted))
+            raise ConfigError(
+                f"TABLE_NAME: the key of the table {self._table} is {have}, that of the schema {need}: "
+                "use a table with the schema's key, or the schema of this table"
+            )
+        self._checked = True
+
+    async def write(
+        self, batches: Iterable[Sequence[int]], count: int, put: Put, outcome: Outcome, deadline: Deadline
+    ) -> None:
+        """Put `count` batches, in their order as far as concurrency allows, and note in `outcome` what became of them.
+
+        The first ones are finished first: where the table is slow, few of them are under way, and the later ones are
+        untouched when the time is up.
+        """
+        each = iter(batches)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(min(MAX_IN_FLIGHT, count)):
+                    tasks.create_task(self._write_some(each, put, outcome, deadline))
+        except BaseExceptionGroup as group:
+            # All tasks tell of the same fault: a caller wants that, not the group.
+            raise group.exceptions[0] from None
+
+    async def _write_some(
+        self, batches: Iterator[Sequence[int]], put: Put, outcome: Outcome, deadline: Deadline
+    ) -> None:
+        try:
+            for batch in batches:
+                async with self._gate:
+                    await self._write_batch(batch, put, outcome, deadline)
+        except DeadlineExceeded:
+            outcome.out_of_time = True
+
+    async def _write_batch(self, batch: Sequence[int], put: Put, outcome: Outcome, deadline: Deadline) -> None:
+        parts = Parts(batch, outcome)
+        attempts = Attempts(self._lane.pause, deadline)
+        part: Sequence[int] = ()
+        body = b""
+        while parts.todo:
+            try:
+                if parts.todo[-1] is not part:  # else the same bytes again
+                    part = parts.todo[-1]
+                    body = put.body(part)
+                left = await self._call(body, put, part, deadline)
+            except ServiceError as error:
+                if error.verdict is Verdict.POISON:
+                    parts.refused(f"{error.code}: {error.detail}")
+                    continue
+                attempts.failed(error)
+                parts.failed(server_error=error.status >= 500)
+            else:
+                if len(left) == len(part):
+                    attempts.refused()
+                    parts.failed(server_error=False)
+                else:
+                    attempts.progressed()
+                    parts.written(left)
+                    if not left:
+                        continue
+            if attempts.failures < STUCK:
+                await attempts.wait()
+            else:
+                async with self._gate.outside():
+                    await attempts.wait()
+
+    async def _call(self, body: bytes, put: Put, part: Sequence[int], deadline: Deadline) -> Sequence[int]:
+        """Send one call; return the indexes that were left unprocessed."""
+        gate = self._gate
+        sent = await gate.turn(len(part), deadline)
+        try:
+            reply = await self._lane.call(body, deadline, gate.patience)
+        except ServiceError as error:
+            gate.failed(sent, error)
+            raise
+        finally:
+            gate.ended()
+        left = put.left(reply, part)
+        gate.answered(sent, len(part) - len(left), len(left))
+        return left
+
+
+def _keys_of(reply: bytes) -> list[tuple[str, str]]:
+    """Return name and type of each key attribute, the partition key first, from a reply to DescribeTable."""
+    try:
+        table = orjson.loads(reply)["Table"]
+        types = {each["AttributeName"]: each["AttributeType"] for each in table["AttributeDefinitions"]}
+        names = {each["KeyType"]: each["AttributeName"] for each in table["KeySchema"]}
+        return [(names[kind], types[names[kind]]) for kind in ("HASH", "RANGE") if kind in names]
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        raise ServiceError("DescribeTable", "UnreadableReply", 0) from None

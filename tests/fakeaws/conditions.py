@@ -1,0 +1,58 @@
+"""Conditions of a DynamoDB write: terms joined by OR, each `attribute_not_exists(name)` or a comparison to a value."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tests.fakeaws.attributes import check_value, comparable, invalid
+from tests.fakeaws.errors import not_modelled
+from tests.fakeaws.reads import ORDERINGS
+
+Json = dict[str, Any]
+Condition = Callable[[Mapping[str, Any]], bool]
+"""Whether the item that is there (empty: none) meets a condition."""
+
+_ABSENT = re.compile(r"attribute_not_exists\s*\(\s*(#?\w+)\s*\)")
+_COMPARES = re.compile(r"(#?\w+)\s*(=|<=?|>=?)\s*(:\w+)")
+_TERMS = re.compile(r"\s+OR\s+", re.IGNORECASE)
+
+
+def condition_of(request: Mapping[str, Any]) -> Condition:
+    """Return the condition of a request; one without any is always met. Raises `Refusal`."""
+    expression = request.get("ConditionExpression")
+    names, values = request.get("ExpressionAttributeNames", {}), request.get("ExpressionAttributeValues", {})
+    for value in values.values():
+        check_value(value)
+    if expression is None:
+        if names or values:
+            raise invalid("ExpressionAttributeNames can only be specified when using expressions")
+        return lambda item: True
+    terms = [_term(term.strip(), names, values) for term in _TERMS.split(expression)]
+    for given in (*names, *values):
+        if not re.search(rf"{re.escape(given)}\b", expression):
+            raise invalid(f"Value unused in expressions: {given}")
+    return lambda item: any(term(item) for term in terms)
+
+
+def _term(text: str, names: Mapping[str, str], values: Mapping[str, Json]) -> Condition:
+    def attribute(name: str) -> str:
+        if name.startswith("#") and name not in names:
+            raise invalid(f"An expression attribute name used in the document path is not defined: {name}")
+        return names.get(name, name)
+
+    if found := _ABSENT.fullmatch(text):
+        absent = attribute(found[1])
+        return lambda item: absent not in item
+    if not (found := _COMPARES.fullmatch(text)):
+        raise not_modelled(f"the condition {text}")
+    compared, ordering = attribute(found[1]), ORDERINGS[found[2]]
+    if found[3] not in values:
+        raise invalid(f"An expression attribute value used in expression is not defined: {found[3]}")
+    ((kind, operand),) = values[found[3]].items()
+
+    def holds(item: Mapping[str, Any]) -> bool:
+        # Values of different types never compare, and neither does what is not there.
+        there = item.get(compared, {}).get(kind)
+        return there is not None and ordering(comparable(kind, there), comparable(kind, operand))
+
+    return holds
