@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any
 
-import orjson
 import pytest
 
 from engine.aws.newest_writer import NewestWriter
@@ -113,15 +112,3 @@ async def test_item_that_is_wrong_in_itself_gives_way_to_the_next_version(cloud:
 async def test_table_that_is_not_there_is_a_wrong_setting(cloud: Cloud) -> None:
     error = await refusal(cloud, "no-such-table", article_items(articles(1)))
     assert (error.code, error.verdict) == ("ResourceNotFoundException", Verdict.FATAL)
-
-
-async def test_body_of_a_call_is_json() -> None:
-    items = article_items([(1, 'A"\\', "1")])
-    (item,) = puts(items)
-    assert orjson.loads(put_body('t"', items, 0)) == {
-        "TableName": 't"',
-        "Item": item,
-        "ConditionExpression": "attribute_not_exists(#v) OR #v <= :v",
-        "ExpressionAttributeNames": {"#v": "version"},
-        "ExpressionAttributeValues": {":v": item["version"]},
-    }

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.identity import split_version
-from engine.items import MAX_BATCH_BYTES, MAX_BATCH_ITEMS, Items, batch_body, batches, canonical_key
+from engine.items import MAX_BATCH_BYTES, MAX_BATCH_ITEMS, Items, batch_body, batches, canonical_key, put_body
 from engine.messages.message import Message
 from engine.messages.parse import parse_message
 from tests.builders.choices import choices
@@ -267,3 +267,27 @@ def test_numeric_keys_are_compared_by_value(
     one: list[tuple[str, str]], other: list[tuple[str, str]], same: bool
 ) -> None:
     assert (canonical_key(one) == canonical_key(other)) is same
+
+
+@given(st.lists(PRODUCT_ROWS, max_size=3))
+def test_versions_of_each_key_are_in_order(tables: list[list[list[Any]]]) -> None:
+    items = products(*tables)
+    by_key = items.by_key()
+    assert sorted(index for versions in by_key for index in versions) == list(range(len(items)))
+    assert [len({items.key(index) for index in versions}) for versions in by_key] == [1] * len(by_key)
+    assert len({items.key(versions[0]) for versions in by_key}) == len(by_key)
+    for versions in by_key:
+        assert versions == sorted(versions, key=items.version)
+
+
+@given(st.lists(PRODUCT_ROWS, max_size=2), texts())
+def test_conditional_put_is_of_the_item_and_its_version(tables: list[list[list[Any]]], table: str) -> None:
+    items = products(*tables)
+    for index, item in enumerate(puts(items)):
+        assert json.loads(put_body(table, items, index)) == {
+            "TableName": table,
+            "Item": item,
+            "ConditionExpression": "attribute_not_exists(#v) OR #v <= :v",
+            "ExpressionAttributeNames": {"#v": "changed"},
+            "ExpressionAttributeValues": {":v": item["changed"]},
+        }
