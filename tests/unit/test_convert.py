@@ -214,7 +214,7 @@ def test_header_without_rows_yields_nothing(data: bytes, per_message: int) -> No
             "the header lacks the required column mail: of its 2 columns the schema knows name, phone",
         ),
         (b"name,mail,name\na,b,c\n", "the header has the column name twice: in places 1 and 3"),
-        (b"PK\x03\x04", "the file is not CSV text but a zip archive or a spreadsheet; export it as CSV"),
+        (b"PK\x03\x04", "the file is a zip archive or a spreadsheet; export it as CSV"),
     ],
 )
 @pytest.mark.parametrize("sizes", [[1], [1000]])
@@ -255,7 +255,7 @@ def test_row_that_fits_no_message_replaces_nothing() -> None:
     rows = [f"{'x' * length},a,1\n" for length in (1, 9_000, 1, 9_000)]
     converter = Converter(SOURCE, REPEATING, records_per_message=7, max_message_bytes=4_096)
     list(converter.feed(("note,sku,size\n" + "".join(rows)).encode(), PROCESSED_AT))
-    (last,) = converter.finish(PROCESSED_AT)
+    *_, last = converter.finish(PROCESSED_AT)
     assert last.messages
     assert converter.repeated
     assert converter.repeated.count == 1
