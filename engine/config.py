@@ -104,16 +104,18 @@ class WorkerSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuerySettings:
-    """What the query function reads: the table and the schema."""
+    """What the query function reads: the table and the schema, whose text it also tells to whoever invokes it."""
 
     table: str
     schema: Schema
+    schema_text: str
     transport: str
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> QuerySettings:
         """Read the settings; `ConfigError` names the variable that is missing or invalid."""
-        return cls(table=_table(env), schema=_schema(env), transport=_transport(env))
+        schema, text = _read_schema(env)
+        return cls(table=_table(env), schema=schema, schema_text=text, transport=_transport(env))
 
 
 def _required(env: Mapping[str, str], name: str, meaning: str) -> str:
@@ -164,12 +166,16 @@ def _table(env: Mapping[str, str]) -> str:
 
 
 def _schema(env: Mapping[str, str]) -> Schema:
+    return _read_schema(env)[0]
+
+
+def _read_schema(env: Mapping[str, str]) -> tuple[Schema, str]:
     path = Path(env.get("SCHEMA", "").strip() or PACKAGED_SCHEMA)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"SCHEMA: cannot read {path}: {error}") from None
     try:
-        return parse_schema(text, str(path))
+        return parse_schema(text, str(path)), text
     except SchemaError as error:
         raise ConfigError(f"SCHEMA: {error}") from None

@@ -8,6 +8,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import FrameType
 
 from engine import __version__
@@ -73,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
         description="Start a local AWS, deploy, load ten known users and then a generated file with some broken rows, "
         "and show what came of them. Nothing is left behind.",
     )
+    _schema(demo, "another schema, whose rows are made up (default: the packaged one, or that of the deployed stack)")
     demo.add_argument(
         "--rows", type=_count, default=50_000, metavar="N", help="rows of the generated file (default: 50,000)"
     )
@@ -84,6 +86,7 @@ def parser() -> argparse.ArgumentParser:
         help="run the whole system on this machine until Ctrl-C",
         description="Start a local AWS, deploy, print the URLs and commands to try, and keep running until Ctrl-C.",
     )
+    _schema(local, "schema file of the files to load (default: the packaged users schema)")
     local.add_argument("--port", type=_port, metavar="N", help="port of the local AWS (default: a free one)")
 
     ingest = commands.add_parser(
@@ -99,11 +102,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="stop following when no row of the file has arrived for this long (default: 300; with --endpoint-url 60)",
     )
+    _schema(ingest, "the stack's schema file (default: the stack is asked)")
     images = commands.add_parser(
         "images",
         help="build the three container images",
         description="Build the images of producer, worker and query function from their Dockerfiles.",
     )
+    _schema(images, "schema file to put into them as /opt/millpond/schema.toml (default: the packaged schema)")
     _building(images)
 
     base_image = commands.add_parser(
@@ -154,6 +159,10 @@ def _target(parser: argparse.ArgumentParser, endpoint_help: str, name: Callable[
     )
     parser.add_argument("--endpoint-url", type=_url, metavar="URL", help=endpoint_help)
     parser.add_argument("--region", metavar="NAME", help="AWS region (default: the configured one)")
+
+
+def _schema(parser: argparse.ArgumentParser, help_: str) -> None:
+    parser.add_argument("--schema", type=Path, metavar="FILE", help=help_)
 
 
 def _builder(parser: argparse.ArgumentParser) -> None:

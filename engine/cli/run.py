@@ -17,6 +17,7 @@ from engine.cli.local import run_local
 from engine.cli.target import local_defaults
 from engine.deployment.checkout import CHECKOUT
 from engine.deployment.images import own_architecture
+from engine.deployment.schema_file import SchemaFile
 
 
 def run(options: argparse.Namespace) -> int:
@@ -39,6 +40,7 @@ def _dispatch(options: argparse.Namespace) -> int:
             base_image=options.base_image,
             builder=options.builder,
             options=options.options,
+            schema=_schema(options),
         )
     if options.command == "base-image":
         return run_base_image(display, CHECKOUT, builder=options.builder)
@@ -55,12 +57,13 @@ def _dispatch(options: argparse.Namespace) -> int:
     if options.command == "destroy":
         return run_destroy(display, _target(options), delete_data=options.delete_data, agreed=options.yes)
     if options.command == "local":
-        return run_local(display, port=options.port)
+        return run_local(display, port=options.port, schema=_schema(options) or SchemaFile.packaged())
     # A local AWS has one user with public credentials, so none need to be configured.
     with local_defaults(options.endpoint_url):
         if options.command == "demo":
             return run_demo(
                 display,
+                schema=_schema(options),
                 rows=options.rows,
                 seed=options.seed,
                 endpoint_url=options.endpoint_url,
@@ -70,8 +73,12 @@ def _dispatch(options: argparse.Namespace) -> int:
         return run_ingest(
             display,
             options.source,
-            Place(options.stack, options.endpoint_url, options.region, options.timeout),
+            Place(options.stack, options.endpoint_url, options.region, options.timeout, _schema(options)),
         )
+
+
+def _schema(options: argparse.Namespace) -> SchemaFile | None:
+    return None if options.schema is None else SchemaFile.read(options.schema)
 
 
 def _target(options: argparse.Namespace) -> Target:
