@@ -127,6 +127,7 @@ def parser() -> argparse.ArgumentParser:
     )
     _target(deploy, "an endpoint that answers like AWS (default: AWS)", name=_stack_name)
     _building(deploy)
+    _schema(deploy, "schema file of the stack (default: that of the deployed stack, or else the packaged one)")
     deploy.add_argument("--plan", action="store_true", help="show what would change, and stop; builds nothing")
     deploy.add_argument("--yes", action="store_true", help="do not ask before a table, bucket or queue is replaced")
     deploy.add_argument(
@@ -140,6 +141,14 @@ def parser() -> argparse.ArgumentParser:
     deploy.add_argument(
         "--tag", action="append", default=[], type=_setting, metavar="NAME=VALUE", help="a tag for all resources"
     )
+
+    template = commands.add_parser(
+        "template",
+        help="write out the CloudFormation template",
+        description="Write deploy/template.yaml to standard output, with defaults that fit the schema. It needs the "
+        "images of `millpond images --schema FILE` in repositories of your own.",
+    )
+    _schema(template, "schema file of the stack (default: the packaged schema)")
 
     destroy = commands.add_parser(
         "destroy",

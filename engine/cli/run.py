@@ -7,14 +7,16 @@ import sys
 
 from engine.cli.account import Target
 from engine.cli.demo import run_demo
-from engine.cli.deploy import Wishes, run_deploy
+from engine.cli.deploy import run_deploy
 from engine.cli.destroy import run_destroy
 from engine.cli.display import Display
 from engine.cli.errors import EXPECTED, explain
 from engine.cli.images import run_base_image, run_images
 from engine.cli.ingest import Place, run_ingest
 from engine.cli.local import run_local
+from engine.cli.prepare import Wishes
 from engine.cli.target import local_defaults
+from engine.cli.template import run_template
 from engine.deployment.checkout import CHECKOUT
 from engine.deployment.images import own_architecture
 from engine.deployment.schema_file import SchemaFile
@@ -52,8 +54,11 @@ def _dispatch(options: argparse.Namespace) -> int:
             options.builder,
             options.base_image,
             options.options,
+            _schema(options),
         )
         return run_deploy(display, _target(options), wishes, plan=options.plan, agreed=options.yes)
+    if options.command == "template":
+        return run_template(_schema(options) or SchemaFile.packaged())
     if options.command == "destroy":
         return run_destroy(display, _target(options), delete_data=options.delete_data, agreed=options.yes)
     if options.command == "local":

@@ -26,6 +26,7 @@ PURE: dict[str, set[str]] = {
     "rejects": {"errors", "identity", "reading"},
     "convert": {"identity", "messages", "reading", "schema"},
     "items": {"identity", "messages", "schema"},
+    "table_key": {"schema"},
     "metrics": set(),
     "outcome": set(),
     "http_events": {"errors", "text"},
