@@ -69,7 +69,7 @@ def s3_address(source: str) -> tuple[str, str] | None:
     return bucket, key
 
 
-def _count_rows(path: Path, schema: Schema) -> int:
+def rows_of(path: Path, schema: Schema) -> int:
     """Return the number of rows in a file. Raises `CliError` for a file that the producer would refuse."""
     try:
         return count_rows(path, schema)
@@ -92,7 +92,7 @@ async def _found(place: Place) -> tuple[stacks.Stack, Schema]:
 
 async def _file(display: Display, path: Path, place: Place) -> int:
     stack, schema = await _found(place)
-    rows = await asyncio.to_thread(_count_rows, path, schema)
+    rows = await asyncio.to_thread(rows_of, path, schema)
     key = stack.uploads_prefix + path.name
     display.heading(f"{path.name} to {stack.name}")
     async with _client(stack, schema, place) as client:

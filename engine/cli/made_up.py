@@ -40,8 +40,9 @@ _SHAPES: tuple[Shape, ...] = (
     lambda n: "abcdefghijklmnopqrstuvwxyz"[n % 26],
     lambda n: "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[n % 26],
     lambda n: f"{n % 10}",
+    lambda n: "",
 )
-"""Row number -> value. Those that differ in every row come first."""
+"""Row number -> value. Those that differ in every row come first; the last one leaves an optional column empty."""
 
 _TRIED = 200
 """Neighbouring rows that a shape must fit, and the last one."""

@@ -11,6 +11,7 @@ from engine.schema.model import Schema
 from engine.schema.parse import parse_schema
 
 PRODUCTS_TOML = Path(__file__).parents[1] / "schemas" / "products.toml"
+ORDERS_TOML = PRODUCTS_TOML.with_name("orders.toml")
 
 USERS = parse_schema(PACKAGED_SCHEMA.read_text("utf-8"), "users.toml")
 PRODUCTS = parse_schema(PRODUCTS_TOML.read_text("utf-8"), "products.toml")
