@@ -90,11 +90,12 @@ class WorkerSettings:
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> WorkerSettings:
         """Read the settings; `ConfigError` names the variable that is missing or invalid."""
+        schema = _schema(env)
         return cls(
             function=_function(env),
-            table=_table(env),
+            table=_table(env, schema),
             queue_url=_optional(env, "QUEUE_URL"),
-            schema=_schema(env),
+            schema=schema,
             rejects_bucket=_optional(env, "REJECTS_BUCKET"),
             rejects_prefix=_rejects_prefix(env),
             ttl_days=_integer(env, "RECORD_TTL_DAYS", 0, 1, 36_500) or None,
@@ -115,7 +116,7 @@ class QuerySettings:
     def from_env(cls, env: Mapping[str, str]) -> QuerySettings:
         """Read the settings; `ConfigError` names the variable that is missing or invalid."""
         schema, text = _read_schema(env)
-        return cls(table=_table(env), schema=schema, schema_text=text, transport=_transport(env))
+        return cls(table=_table(env, schema), schema=schema, schema_text=text, transport=_transport(env))
 
 
 def _required(env: Mapping[str, str], name: str, meaning: str) -> str:
@@ -158,8 +159,8 @@ def _function(env: Mapping[str, str]) -> str:
     return env.get("AWS_LAMBDA_FUNCTION_NAME", "").strip() or "local"
 
 
-def _table(env: Mapping[str, str]) -> str:
-    name = env.get("TABLE_NAME", "").strip() or "users"
+def _table(env: Mapping[str, str], schema: Schema) -> str:
+    name = env.get("TABLE_NAME", "").strip() or schema.collection
     if not _TABLE_NAME.fullmatch(name):
         raise ConfigError(f"TABLE_NAME must be the name or the ARN of a DynamoDB table, not {name!r}")
     return name

@@ -71,8 +71,8 @@ def parser() -> argparse.ArgumentParser:
     demo = commands.add_parser(
         "demo",
         help="show the whole system at work, then shut it down",
-        description="Start a local AWS, deploy, load ten known users and then a generated file with some broken rows, "
-        "and show what came of them. Nothing is left behind.",
+        description="Start a local AWS, deploy, load the schema's example and then a generated file with some broken "
+        "rows, and show what came of them. Nothing is left behind.",
     )
     _schema(demo, "another schema, whose rows are made up (default: the packaged one, or that of the deployed stack)")
     demo.add_argument(
@@ -92,7 +92,7 @@ def parser() -> argparse.ArgumentParser:
     ingest = commands.add_parser(
         "ingest",
         help="load a file through a deployed stack",
-        description="Upload FILE under uploads/ of the stack's bucket and follow it until each row is in the table or "
+        description="Upload FILE to where the stack takes files from, and follow it until each row is in the table or "
         "among the rejects. For the s3:// address of an object, the producer reads it again where it is.",
     )
     ingest.add_argument("source", metavar="FILE|s3://BUCKET/KEY", help="a .csv file, here or in S3")
@@ -156,7 +156,9 @@ def parser() -> argparse.ArgumentParser:
         description="Delete the stack and its images. The bucket and the table are kept, with their content.",
     )
     _target(destroy, "an endpoint that answers like AWS (default: AWS)", name=_stack_name)
-    destroy.add_argument("--delete-data", action="store_true", help="delete the bucket and the table too, for good")
+    destroy.add_argument(
+        "--delete-data", action="store_true", help="delete the stack's own bucket and table too, for good"
+    )
     destroy.add_argument("--yes", action="store_true", help="do not ask")
     _target(ingest, "where the stack is, such as the endpoint that `millpond local` prints (default: AWS)")
     return root

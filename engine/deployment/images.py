@@ -65,7 +65,8 @@ class Recipe:
         """Write the schema into the checkout, since builders copy nothing else; return its relative path."""
         digest = hashlib.sha256(self.schema.text.encode()).hexdigest()
         relative = f"build/schemas/{digest[:16]}.toml"
-        self.schema.write(self.checkout / relative)
+        if not (path := self.checkout / relative).is_file():  # another build may be reading it
+            self.schema.write(path)
         return relative
 
 

@@ -26,8 +26,8 @@ PARAMETERS = (
 )
 """The parameters of the template that follow from a schema file."""
 
-IMAGE_PATHS = {True: "/opt/millpond/engine/schemas/users.toml", False: "/opt/millpond/schema.toml"}
-"""Where an image has its schema: the packaged one, and one that it was built with."""
+IMAGE_PATHS = {True: f"/opt/millpond/engine/schemas/{PACKAGED_SCHEMA.name}", False: "/opt/millpond/schema.toml"}
+"""Where an image has its schema. True: the packaged one, False: one that it was built with."""
 
 _PATH_NAME = re.compile(r"[A-Za-z0-9._-]{1,255}")
 """What API Gateway accepts as the name of a variable in a path; an attribute's name may hold anything."""
