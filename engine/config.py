@@ -90,11 +90,12 @@ class WorkerSettings:
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> WorkerSettings:
         """Read the settings; `ConfigError` names the variable that is missing or invalid."""
+        schema = _schema(env)
         return cls(
             function=_function(env),
-            table=_table(env),
+            table=_table(env, schema),
             queue_url=_optional(env, "QUEUE_URL"),
-            schema=_schema(env),
+            schema=schema,
             rejects_bucket=_optional(env, "REJECTS_BUCKET"),
             rejects_prefix=_rejects_prefix(env),
             ttl_days=_integer(env, "RECORD_TTL_DAYS", 0, 1, 36_500) or None,
@@ -104,16 +105,18 @@ class WorkerSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuerySettings:
-    """What the query function reads: the table and the schema."""
+    """What the query function reads: the table and the schema, whose text it also tells to whoever invokes it."""
 
     table: str
     schema: Schema
+    schema_text: str
     transport: str
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> QuerySettings:
         """Read the settings; `ConfigError` names the variable that is missing or invalid."""
-        return cls(table=_table(env), schema=_schema(env), transport=_transport(env))
+        schema, text = _read_schema(env)
+        return cls(table=_table(env, schema), schema=schema, schema_text=text, transport=_transport(env))
 
 
 def _required(env: Mapping[str, str], name: str, meaning: str) -> str:
@@ -156,20 +159,24 @@ def _function(env: Mapping[str, str]) -> str:
     return env.get("AWS_LAMBDA_FUNCTION_NAME", "").strip() or "local"
 
 
-def _table(env: Mapping[str, str]) -> str:
-    name = env.get("TABLE_NAME", "").strip() or "users"
+def _table(env: Mapping[str, str], schema: Schema) -> str:
+    name = env.get("TABLE_NAME", "").strip() or schema.collection
     if not _TABLE_NAME.fullmatch(name):
         raise ConfigError(f"TABLE_NAME must be the name or the ARN of a DynamoDB table, not {name!r}")
     return name
 
 
 def _schema(env: Mapping[str, str]) -> Schema:
+    return _read_schema(env)[0]
+
+
+def _read_schema(env: Mapping[str, str]) -> tuple[Schema, str]:
     path = Path(env.get("SCHEMA", "").strip() or PACKAGED_SCHEMA)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"SCHEMA: cannot read {path}: {error}") from None
     try:
-        return parse_schema(text, str(path))
+        return parse_schema(text, str(path)), text
     except SchemaError as error:
         raise ConfigError(f"SCHEMA: {error}") from None

@@ -40,6 +40,10 @@ PAGE_PARAMETERS = ("limit", *TOKEN_NAMES)
 
 ROW_NUMBER = "rowNumber"
 
+SCHEMA_EVENT = {"millpond": "schema"}
+"""Invoked with this instead of an HTTP request, the query function answers with the text of its schema. No front end
+can send it: their events have fields of their own."""
+
 Attributes = dict[str, dict[str, Any]]
 """An item, or a key, as DynamoDB writes it: ``{"email": {"S": "…"}}``."""
 

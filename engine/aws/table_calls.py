@@ -21,6 +21,7 @@ from engine.flow.gate import MAX_PATIENCE, Gate
 from engine.flow.window import Window
 from engine.outcome import Outcome, Parts
 from engine.schema.model import Schema
+from engine.table_key import Key, described_key, key_problem
 
 MAX_IN_FLIGHT = 160
 """Calls in flight at the most. At 14 ms a call, 250,000 items a second keep 140 under way; bodies are bounded by the
@@ -72,18 +73,13 @@ class TableCalls:
         attempts = Attempts(self._describe.pause, deadline)
         while True:
             try:
-                keys = _keys_of(await self._describe.call(body, deadline, MAX_PATIENCE))
+                key = _key_of(await self._describe.call(body, deadline, MAX_PATIENCE))
                 break
             except ServiceError as error:
                 attempts.failed(error)
             await attempts.wait()
-        wanted = [(name, self._schema.types[name]) for name in self._schema.keys]
-        if keys != wanted:
-            have, need = (", ".join(f"{name} ({type_})" for name, type_ in each) for each in (keys, wanted))
-            raise ConfigError(
-                f"TABLE_NAME: the key of the table {self._table} is {have}, that of the schema {need}: "
-                "use a table with the schema's key, or the schema of this table"
-            )
+        if problem := key_problem(self._table, key, self._schema):
+            raise ConfigError(f"TABLE_NAME: {problem}: use a table with the schema's key, or the schema of this table")
         self._checked = True
 
     async def write(
@@ -161,12 +157,9 @@ class TableCalls:
         return left
 
 
-def _keys_of(reply: bytes) -> list[tuple[str, str]]:
-    """Return name and type of each key attribute, the partition key first, from a reply to DescribeTable."""
+def _key_of(reply: bytes) -> Key:
+    """Return the table's key from a reply to DescribeTable."""
     try:
-        table = orjson.loads(reply)["Table"]
-        types = {each["AttributeName"]: each["AttributeType"] for each in table["AttributeDefinitions"]}
-        names = {each["KeyType"]: each["AttributeName"] for each in table["KeySchema"]}
-        return [(names[kind], types[names[kind]]) for kind in ("HASH", "RANGE") if kind in names]
+        return described_key(orjson.loads(reply)["Table"])
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
         raise ServiceError("DescribeTable", "UnreadableReply", 0) from None

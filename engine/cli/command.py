@@ -8,6 +8,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import FrameType
 
 from engine import __version__
@@ -70,9 +71,10 @@ def parser() -> argparse.ArgumentParser:
     demo = commands.add_parser(
         "demo",
         help="show the whole system at work, then shut it down",
-        description="Start a local AWS, deploy, load ten known users and then a generated file with some broken rows, "
-        "and show what came of them. Nothing is left behind.",
+        description="Start a local AWS, deploy, load the schema's example and then a generated file with some broken "
+        "rows, and show what came of them. Nothing is left behind.",
     )
+    _schema(demo, "another schema, whose rows are made up (default: the packaged one, or that of the deployed stack)")
     demo.add_argument(
         "--rows", type=_count, default=50_000, metavar="N", help="rows of the generated file (default: 50,000)"
     )
@@ -84,12 +86,13 @@ def parser() -> argparse.ArgumentParser:
         help="run the whole system on this machine until Ctrl-C",
         description="Start a local AWS, deploy, print the URLs and commands to try, and keep running until Ctrl-C.",
     )
+    _schema(local, "schema file of the files to load (default: the packaged users schema)")
     local.add_argument("--port", type=_port, metavar="N", help="port of the local AWS (default: a free one)")
 
     ingest = commands.add_parser(
         "ingest",
         help="load a file through a deployed stack",
-        description="Upload FILE under uploads/ of the stack's bucket and follow it until each row is in the table or "
+        description="Upload FILE to where the stack takes files from, and follow it until each row is in the table or "
         "among the rejects. For the s3:// address of an object, the producer reads it again where it is.",
     )
     ingest.add_argument("source", metavar="FILE|s3://BUCKET/KEY", help="a .csv file, here or in S3")
@@ -99,11 +102,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="stop following when no row of the file has arrived for this long (default: 300; with --endpoint-url 60)",
     )
+    _schema(ingest, "the stack's schema file (default: the stack is asked)")
     images = commands.add_parser(
         "images",
         help="build the three container images",
         description="Build the images of producer, worker and query function from their Dockerfiles.",
     )
+    _schema(images, "schema file to put into them as /opt/millpond/schema.toml (default: the packaged schema)")
     _building(images)
 
     base_image = commands.add_parser(
@@ -122,6 +127,7 @@ def parser() -> argparse.ArgumentParser:
     )
     _target(deploy, "an endpoint that answers like AWS (default: AWS)", name=_stack_name)
     _building(deploy)
+    _schema(deploy, "schema file of the stack (default: that of the deployed stack, or else the packaged one)")
     deploy.add_argument("--plan", action="store_true", help="show what would change, and stop; builds nothing")
     deploy.add_argument("--yes", action="store_true", help="do not ask before a table, bucket or queue is replaced")
     deploy.add_argument(
@@ -136,13 +142,23 @@ def parser() -> argparse.ArgumentParser:
         "--tag", action="append", default=[], type=_setting, metavar="NAME=VALUE", help="a tag for all resources"
     )
 
+    template = commands.add_parser(
+        "template",
+        help="write out the CloudFormation template",
+        description="Write deploy/template.yaml to standard output, with defaults that fit the schema. It needs the "
+        "images of `millpond images --schema FILE` in repositories of your own.",
+    )
+    _schema(template, "schema file of the stack (default: the packaged schema)")
+
     destroy = commands.add_parser(
         "destroy",
         help="delete a deployed stack; its bucket and table are kept by default",
         description="Delete the stack and its images. The bucket and the table are kept, with their content.",
     )
     _target(destroy, "an endpoint that answers like AWS (default: AWS)", name=_stack_name)
-    destroy.add_argument("--delete-data", action="store_true", help="delete the bucket and the table too, for good")
+    destroy.add_argument(
+        "--delete-data", action="store_true", help="delete the stack's own bucket and table too, for good"
+    )
     destroy.add_argument("--yes", action="store_true", help="do not ask")
     _target(ingest, "where the stack is, such as the endpoint that `millpond local` prints (default: AWS)")
     return root
@@ -154,6 +170,10 @@ def _target(parser: argparse.ArgumentParser, endpoint_help: str, name: Callable[
     )
     parser.add_argument("--endpoint-url", type=_url, metavar="URL", help=endpoint_help)
     parser.add_argument("--region", metavar="NAME", help="AWS region (default: the configured one)")
+
+
+def _schema(parser: argparse.ArgumentParser, help_: str) -> None:
+    parser.add_argument("--schema", type=Path, metavar="FILE", help=help_)
 
 
 def _builder(parser: argparse.ArgumentParser) -> None:

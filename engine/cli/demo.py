@@ -6,54 +6,87 @@ import asyncio
 import json
 import sys
 import tempfile
+from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from engine.cli import api
 from engine.cli.display import Display
 from engine.cli.errors import CliError
+from engine.cli.example import Example, example_of, first_key, item_path
 from engine.cli.follow import Outcome, Upload
 from engine.cli.generate import people
-from engine.cli.schema import schema_in_use
+from engine.cli.made_up import made_up
+from engine.cli.schema import schema_of_stack
 from engine.cli.stack_client import StackClient
 from engine.cli.words import command_as_called, counted
 from engine.deployment import STACK_NAME
 from engine.deployment import stack as stacks
-from engine.deployment.checkout import CHECKOUT
+from engine.deployment.checkout import TEMPLATE
+from engine.deployment.schema_file import SchemaFile
 from engine.local.server import LocalServer, local_credentials
 from engine.local.stack import deploy_local
 
-SAMPLE = CHECKOUT / "examples" / "users.csv"
-SAMPLE_ROWS = 10
-KNOWN_USER = "john@gmail.com"
 PAGE = 5
 
 
+@dataclass(frozen=True, slots=True)
+class Show:
+    """What the demo loads: the example of the schema if there is one, and a generated file of `rows` rows."""
+
+    schema: SchemaFile
+    rows: int
+    seed: int
+
+    def generated(self) -> Iterator[tuple[bytes, int]]:
+        """Yield the generated file in pieces, each with the number of its valid rows."""
+        if self.schema.is_packaged:
+            return people(self.rows, seed=self.seed)
+        return made_up(self.schema.schema, self.rows, seed=self.seed)
+
+    @property
+    def name(self) -> str:
+        """The generated file's name."""
+        return "people.csv" if self.schema.is_packaged else f"made-up-{self.schema.schema.collection}.csv"
+
+
 def run_demo(
-    display: Display, *, rows: int, seed: int, endpoint_url: str | None, stack_name: str, region: str | None
+    display: Display,
+    *,
+    schema: SchemaFile | None = None,
+    rows: int,
+    seed: int,
+    endpoint_url: str | None,
+    stack_name: str,
+    region: str | None,
 ) -> int:
     """Run the demo, on a local AWS of its own unless `endpoint_url` names one with a deployed stack.
 
-    Returns the exit code: 0 when every row is accounted for, 1 when not.
+    Without a `schema` it is that of the deployed stack, or else the packaged one. Returns the exit code: 0 when every
+    row is accounted for, 1 when not.
     """
     if endpoint_url is None and (stack_name != STACK_NAME or region is not None):
         raise CliError("The demo starts a local AWS of its own; --stack and --region need --endpoint-url.")
-    if not SAMPLE.is_file():
-        raise CliError(f"No {SAMPLE}: the demo runs from a checkout of the project.")
-    display.heading("Millpond demo")
+    if not TEMPLATE.is_file():
+        raise CliError(f"No {TEMPLATE}: the demo runs from a checkout of the project.")
     if endpoint_url is not None:
-        return asyncio.run(_deployed(display, endpoint_url, stack_name, region, rows=rows, seed=seed))
+        return asyncio.run(_deployed(display, endpoint_url, stack_name, region, schema, rows=rows, seed=seed))
+    show = Show(schema or SchemaFile.packaged(), rows, seed)
+    next(show.generated())  # fails at once where no rows can be made
+    display.heading("Millpond demo")
     with ExitStack() as stack:
         with display.step("starting a local AWS", "local AWS started, with IAM enforced"):
             server = stack.enter_context(LocalServer())
             stack.enter_context(local_credentials())
-        return asyncio.run(_local(display, server.endpoint_url, rows=rows, seed=seed))
+        return asyncio.run(_local(display, server, show))
 
 
-async def _local(display: Display, endpoint_url: str, *, rows: int, seed: int) -> int:
+async def _local(display: Display, server: LocalServer, show: Show) -> int:
     with display.step("deploying", "deployed: bucket, queues, functions, table, API"):
-        stack = await deploy_local(endpoint_url)
-    code = await _show(display, stack, endpoint_url, None, rows=rows, seed=seed)
+        path = server.keep("schema.toml", show.schema.text)
+        stack = await deploy_local(server.endpoint_url, schema=path)
+    code = await _show(display, stack, server.endpoint_url, None, show)
     again = f"{command_as_called(sys.argv[0])} local"
     display.note(f"All of this is gone now. `{again}` starts one that stays, for files of your own.")
     display.line()
@@ -61,22 +94,37 @@ async def _local(display: Display, endpoint_url: str, *, rows: int, seed: int) -
 
 
 async def _deployed(
-    display: Display, endpoint_url: str, stack_name: str, region: str | None, *, rows: int, seed: int
+    display: Display,
+    endpoint_url: str,
+    stack_name: str,
+    region: str | None,
+    schema: SchemaFile | None,
+    *,
+    rows: int,
+    seed: int,
 ) -> int:
     stack = await stacks.find(stack_name, endpoint_url=endpoint_url, region=region)
-    return await _show(display, stack, endpoint_url, region, rows=rows, seed=seed)
+    schema = schema or await schema_of_stack(stack.query, endpoint_url=endpoint_url, region=region)
+    display.heading("Millpond demo")
+    return await _show(display, stack, endpoint_url, region, Show(schema, rows, seed))
 
 
-async def _show(
-    display: Display, stack: stacks.Stack, endpoint_url: str, region: str | None, *, rows: int, seed: int
-) -> int:
-    schema = schema_in_use()
+async def _show(display: Display, stack: stacks.Stack, endpoint_url: str, region: str | None, show: Show) -> int:
+    schema = show.schema.schema
+    example = await example_of(schema)
+    outcomes: list[tuple[str, Outcome]] = []
+    expected: dict[str, int] = {}
     async with StackClient(stack, schema, endpoint_url=endpoint_url, region=region) as client:
-        sample = await _sample(display, client)
-        if not sample.complete:
-            return 1
-        generated, valid = await _generated(display, client, rows, seed)
-    outcomes = [("users.csv", sample), ("people.csv", generated)]
+        if example is not None:
+            name = example.path.name
+            upload = await client.upload(example.path, stack.uploads_prefix + name)
+            outcomes.append((name, await _follow(display, client, name, upload, example.rows)))
+            expected[name] = example.rows
+            if not outcomes[0][1].complete:
+                return 1
+        generated, made = await _generated(display, client, stack, show)
+    outcomes.append((show.name, generated))
+    expected[show.name] = made.rows
 
     display.heading("Results")
     display.summary(outcomes)
@@ -84,37 +132,34 @@ async def _show(
     display.reasons(generated.reasons)
 
     display.heading("Answers of the API")
-    url = f"{stack.api_url}/users/{KNOWN_USER}"
+    url = f"{stack.api_url}/{item_path(schema, example or made)}"
     display.line(f"GET {url}")
     display.json(json.dumps(await api.get(url, region=region), indent=2, ensure_ascii=False))
     display.line()
-    url = f"{stack.api_url}/users?limit={PAGE}"
+    url = f"{stack.api_url}/{schema.collection}?limit={PAGE}"
     display.line(f"GET {url}")
     page = await api.get(url, region=region)
     display.json(_page_text(page))
 
     display.heading("Reject files")
     for key in generated.reject_keys:
-        display.line(f"s3://{stack.bucket}/{key}", style="cyan")
+        display.line(f"s3://{stack.rejects_bucket}/{key}", style="cyan")
     display.note("CSV with row, offset, reason and record: correct the records and upload them again.")
     display.line()
-    return _verdict(display, outcomes, expected={"users.csv": SAMPLE_ROWS, "people.csv": valid})
+    return _verdict(display, outcomes, expected)
 
 
-async def _sample(display: Display, client: StackClient) -> Outcome:
-    upload = await client.upload(SAMPLE, "uploads/users.csv")
-    return await _follow(display, client, "users.csv", upload, SAMPLE_ROWS)
-
-
-async def _generated(display: Display, client: StackClient, rows: int, seed: int) -> tuple[Outcome, int]:
+async def _generated(display: Display, client: StackClient, stack: stacks.Stack, show: Show) -> tuple[Outcome, Example]:
+    name, rows = show.name, show.rows
     with tempfile.TemporaryDirectory(prefix="millpond-demo-") as directory:
-        path = Path(directory) / "people.csv"
-        with display.step(f"generating {rows:,} people", f"people.csv generated: {counted(rows, 'row')}, some invalid"):
-            valid = await asyncio.to_thread(_write, path, rows, seed)
+        path = Path(directory) / name
+        with display.step(f"generating {rows:,} rows", f"{name} generated: {counted(rows, 'row')}, some invalid"):
+            valid = await asyncio.to_thread(_write, path, show)
+            made = Example(path, valid, await first_key(path, show.schema.schema))
         size = path.stat().st_size / 1e6
-        with display.step("uploading people.csv", f"people.csv uploaded: {size:,.1f} MB"):
-            upload = await client.upload(path, "uploads/people.csv")
-        return await _follow(display, client, "people.csv", upload, rows), valid
+        with display.step(f"uploading {name}", f"{name} uploaded: {size:,.1f} MB"):
+            upload = await client.upload(path, stack.uploads_prefix + name)
+        return await _follow(display, client, name, upload, rows), made
 
 
 async def _follow(display: Display, client: StackClient, name: str, upload: Upload, rows: int) -> Outcome:
@@ -128,11 +173,11 @@ async def _follow(display: Display, client: StackClient, name: str, upload: Uplo
     return outcome
 
 
-def _write(path: Path, rows: int, seed: int) -> int:
+def _write(path: Path, show: Show) -> int:
     """Write the file piece by piece, in bounded memory; return the number of its valid rows."""
     total = 0
     with path.open("wb") as file:
-        for piece, valid in people(rows, seed=seed):
+        for piece, valid in show.generated():
             file.write(piece)
             total += valid
     return total

@@ -5,24 +5,24 @@ from __future__ import annotations
 import asyncio
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from engine.cli.account import TAGS, Target, asked_for, check_is_ours, missing_access, who
+from engine.cli.account import TAGS, Target, asked_for
 from engine.cli.display import Display
-from engine.cli.errors import EXPECTED, CliError, explain
+from engine.cli.errors import CliError
+from engine.cli.example import example_of
 from engine.cli.images import pinned_base
-from engine.cli.words import command_as_called, listed
+from engine.cli.prepare import Wishes, prepare
+from engine.cli.words import command_as_called
 from engine.deployment import base, registry
 from engine.deployment.checkout import CHECKOUT, TEMPLATE
-from engine.deployment.images import FUNCTIONS, Builder, ImageError, Recipe, own_architecture
-from engine.deployment.parameters import ARCHITECTURE, IMAGE_PARAMETERS, conflicts, defaults, invalid, unknown
+from engine.deployment.images import FUNCTIONS, Recipe
+from engine.deployment.parameters import ARCHITECTURE, IMAGE_PARAMETERS
 from engine.deployment.stacks import ChangeSet, Stacks
 from engine.deployment.template import read_template, without_tls_policies, write_template
+from engine.schema.model import Schema
 
 REPOSITORIES = CHECKOUT / "deploy" / "repositories.yaml"
 
@@ -31,27 +31,6 @@ HOLDERS = ("AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::SQS::Queue")
 
 # Placeholder in a plan for an image that is not built yet.
 _NO_IMAGE = "not-built-yet@sha256:" + "0" * 64
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """Options of a deployment; what is left out keeps its value in the stack, or else has its default."""
-
-    parameters: Mapping[str, str]
-    tags: Mapping[str, str]
-    architecture: str | None
-    builder: str | None
-    base_image: str | None
-    build_options: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a deployment goes."""
-
-    account: str
-    region: str
-    stacks: Stacks
 
 
 def run_deploy(display: Display, target: Target, wishes: Wishes, *, plan: bool, agreed: bool) -> int:
@@ -66,7 +45,8 @@ async def _deploy(
     display: Display, target: Target, wishes: Wishes, known: Mapping[str, Any], *, plan: bool, agreed: bool
 ) -> int:
     async with AsyncExitStack() as stack:
-        place, parameters, builder = await _prepared(stack, target, wishes, known, plan=plan)
+        prepared = await prepare(stack, target, wishes, known, plan=plan)
+        place, parameters, builder = prepared.place, prepared.parameters, prepared.builder
         display.heading(f"Millpond into account {place.account}, {place.region}")
         stacks, region = place.stacks, place.region
         ecr = await stack.enter_async_context(target.client("ecr"))
@@ -74,7 +54,7 @@ async def _deploy(
             base_image = wishes.base_image
         else:
             base_image = base.base_image(CHECKOUT) if builder is None else pinned_base(display, CHECKOUT, builder)
-        recipe = Recipe(CHECKOUT, parameters[ARCHITECTURE], base_image, wishes.build_options)
+        recipe = Recipe(CHECKOUT, parameters[ARCHITECTURE], base_image, wishes.build_options, prepared.schema)
         if builder is None:
             images = await _images_there(display, ecr, stacks, target, recipe)
         else:
@@ -100,52 +80,8 @@ async def _deploy(
             with display.step(f"changing {target.stack}", f"{target.stack} deployed"):
                 await stacks.execute(changes, display.resource)
         if not plan:
-            _what_next(display, target, await stacks.outputs(target.stack), region)
+            await _what_next(display, target, await stacks.outputs(target.stack), region, prepared.schema.schema)
     return 0
-
-
-async def _prepared(
-    stack: AsyncExitStack, target: Target, wishes: Wishes, known: Mapping[str, Any], *, plan: bool
-) -> tuple[_Place, dict[str, str], Builder | None]:
-    """Return where to deploy, with which parameters, and the builder (None for a plan). Changes nothing.
-
-    Raises `CliError` that names everything that is missing or wrong, not only the first thing.
-    """
-    problems = [*unknown(wishes.parameters, known), *invalid(wishes.parameters, known)]
-    if taken := TAGS.keys() & wishes.tags.keys():
-        problems.append(f"The tag {', '.join(taken)} marks Millpond's stacks: choose another.")
-    builder: Builder | None = None
-    if not plan:
-        try:
-            builder = Builder.find(wishes.builder)
-        except ImageError as error:
-            problems.append(str(error))
-    place: _Place | None = None
-    before: dict[str, str] = {}
-    missing = missing_access(target)
-    problems += missing
-    if not missing:
-        try:
-            account, region = await who(stack, target)
-            stacks = Stacks(await stack.enter_async_context(target.client("cloudformation")))
-            for name in await check_is_ours(stacks, target):
-                await stacks.changeable(name)
-            # Parameters that are left out keep their values: a table must not return to its default name.
-            before = await stacks.parameters(target.stack)
-            place = _Place(account, region, stacks)
-        except EXPECTED as error:
-            problems.append(explain(error))
-    architecture = wishes.architecture or before.get(ARCHITECTURE) or own_architecture()
-    kept = {name: value for name, value in before.items() if name in known and name not in wishes.parameters}
-    problems += invalid(kept, known)
-    parameters = {**kept, **wishes.parameters, ARCHITECTURE: architecture}
-    if not unknown(wishes.parameters, known) and not invalid(parameters, known):
-        problems += conflicts(parameters, known)
-        if place is not None and not before:
-            problems += await _names_taken(stack, target, {**defaults(known), **parameters}, place)
-    if problems or place is None:
-        raise CliError(listed(problems))
-    return place, parameters, builder
 
 
 def _agreed(display: Display, target: Target, changes: ChangeSet) -> bool:
@@ -191,35 +127,6 @@ async def _images_there(display: Display, ecr: Any, stacks: Stacks, target: Targ
     return {function: uris.get(function, _NO_IMAGE) for function in FUNCTIONS}
 
 
-async def _names_taken(
-    stack: AsyncExitStack, target: Target, parameters: Mapping[str, str], place: _Place
-) -> list[str]:
-    """Return which names of a new stack are taken, by another stack or by what a destroyed stack has left.
-
-    Names that the credentials may not look up are skipped: CloudFormation checks them later, after the build.
-    """
-    s3, dynamodb, sqs = [
-        await stack.enter_async_context(target.client(service)) for service in ("s3", "dynamodb", "sqs")
-    ]
-    bucket, table, queue = (
-        f"{parameters['BucketPrefix']}-{place.account}-{place.region}",
-        parameters["TableName"],
-        parameters["QueueName"],
-    )
-    taken = []
-    for parameter, what, look, name in (
-        ("BucketPrefix", f"a bucket named {bucket}", s3.head_bucket, {"Bucket": bucket}),
-        ("TableName", f"a table named {table}", dynamodb.describe_table, {"TableName": table}),
-        ("QueueName", f"a queue named {queue}", sqs.get_queue_url, {"QueueName": queue}),
-    ):
-        with suppress(ClientError):
-            await look(**name)
-            taken.append(f"{what} (--parameter {parameter}=…)")
-    if not taken:
-        return []
-    return [f"Already taken: {'; '.join(taken)}. Choose other names for the new stack, or delete what has them."]
-
-
 def _show(display: Display, changes: ChangeSet) -> None:
     display.heading("A new stack" if changes.creates else "What changes")
     for change in changes.changes:
@@ -228,12 +135,13 @@ def _show(display: Display, changes: ChangeSet) -> None:
     display.line()
 
 
-def _what_next(display: Display, target: Target, outputs: Mapping[str, str], region: str) -> None:
+async def _what_next(display: Display, target: Target, outputs: Mapping[str, str], region: str, schema: Schema) -> None:
     display.heading("Where things are")
     display.pairs(sorted(outputs.items()))
     display.heading("Try")
     options = ["--stack", target.stack, "--region", region]
     if target.endpoint_url:
         options += ["--endpoint-url", target.endpoint_url]
-    sample = CHECKOUT / "examples" / "users.csv"
-    display.line(f"{command_as_called(sys.argv[0])} ingest {shlex.join([str(sample), *options])}", style="cyan")
+    example = await example_of(schema)
+    file = "FILE.csv" if example is None else str(example.path)
+    display.line(f"{command_as_called(sys.argv[0])} ingest {shlex.join([file, *options])}", style="cyan")

@@ -20,6 +20,9 @@ QUEUES = {
 }
 """Outputs with the URLs of the stack's queues."""
 
+_BUCKET, _TABLE = "Bucket", "Table"
+"""The template's logical ids of what holds data."""
+
 _COUNTS = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
 
 
@@ -40,7 +43,10 @@ async def _destroy(display: Display, target: Target, *, delete_data: bool, agree
         for name in there:
             await stacks.deletable(name)
         outputs = await stacks.outputs(target.stack)
-        data: dict[str, str] = {name: outputs[name] for name in ("BucketName", "TableName") if name in outputs}
+        held = await stacks.resources(target.stack) if target.stack in there else {}
+        # Only what the stack itself has created; it may fill a table, and read a bucket, that is not its own.
+        data = {resource: held[resource] for resource in (_BUCKET, _TABLE) if resource in held}
+        others = {outputs[name] for name in ("BucketName", "TableName") if name in outputs} - set(data.values())
         if delete_data:
             await _check_protection(stack, target, data)
         display.heading(f"Deleting {target.stack} from account {account}, {region}")
@@ -49,6 +55,7 @@ async def _destroy(display: Display, target: Target, *, delete_data: bool, agree
         display.pairs(
             [("stacks", f"{', '.join(there)}: deleted, with the images")]
             + ([("bucket and table", f"{', '.join(data.values())}: {fate}")] if data else [])
+            + ([("not the stack's own", f"{', '.join(sorted(others))}: left as they are")] if others else [])
             + [(f"messages in the {queue}", f"{count:,}: deleted") for queue, count in waiting.items()]
         )
         if not agreed and not asked_for(target.stack):
@@ -80,7 +87,7 @@ async def _waiting(stack: AsyncExitStack, target: Target, outputs: Mapping[str, 
 
 async def _check_protection(stack: AsyncExitStack, target: Target, data: Mapping[str, str]) -> None:
     """Raise `CliError` if the table is protected against deletion, before anything else is deleted."""
-    if table := data.get("TableName"):
+    if table := data.get(_TABLE):
         dynamodb = await stack.enter_async_context(target.client("dynamodb"))
         with suppress(dynamodb.exceptions.ResourceNotFoundException):
             if (await dynamodb.describe_table(TableName=table))["Table"].get("DeletionProtectionEnabled"):
@@ -92,13 +99,13 @@ async def _check_protection(stack: AsyncExitStack, target: Target, data: Mapping
 
 async def _delete_data(display: Display, stack: AsyncExitStack, target: Target, data: Mapping[str, str]) -> None:
     """Delete table and bucket, if they still exist."""
-    if table := data.get("TableName"):
+    if table := data.get(_TABLE):
         dynamodb = await stack.enter_async_context(target.client("dynamodb"))
         gone = suppress(dynamodb.exceptions.ResourceNotFoundException)
         with display.step(f"deleting table {table}", f"table {table} is deleted"), gone:
             if (await dynamodb.describe_table(TableName=table))["Table"]["TableStatus"] != "DELETING":
                 await dynamodb.delete_table(TableName=table)
-    if bucket := data.get("BucketName"):
+    if bucket := data.get(_BUCKET):
         s3 = await stack.enter_async_context(target.client("s3"))
         gone = suppress(s3.exceptions.NoSuchBucket)
         with display.step(f"emptying bucket {bucket}", f"bucket {bucket} is deleted"), gone:

@@ -8,6 +8,7 @@ from pathlib import Path
 from engine.cli.display import Display
 from engine.deployment import base
 from engine.deployment.images import Builder, Recipe, build_all
+from engine.deployment.schema_file import SchemaFile
 
 
 def run_images(
@@ -18,10 +19,12 @@ def run_images(
     base_image: str | None,
     builder: str | None,
     options: Sequence[str],
+    schema: SchemaFile | None = None,
 ) -> int:
     """Build the images and show their names; return exit code 0."""
     found = Builder.find(builder)
-    recipe = Recipe(checkout, architecture, base_image or pinned_base(display, checkout, found), options)
+    base_image = base_image or pinned_base(display, checkout, found)
+    recipe = Recipe(checkout, architecture, base_image, options, schema or SchemaFile.packaged())
     display.heading(f"Images for {recipe.architecture}, by {found.program}")
     for tag in build_all(found, recipe).values():
         display.done(tag)

@@ -16,11 +16,12 @@ from engine.cli.display import Display
 from engine.cli.errors import CliError
 from engine.cli.follow import Upload
 from engine.cli.observe import Said
-from engine.cli.schema import schema_in_use
+from engine.cli.schema import schema_of_stack
 from engine.cli.stack_client import StackClient, count_rows
 from engine.cli.words import command_as_called, counted
 from engine.deployment import clients
 from engine.deployment import stack as stacks
+from engine.deployment.schema_file import SchemaFile
 from engine.errors import BadFile
 from engine.identity import ObjectVersion
 from engine.schema.model import Schema
@@ -34,12 +35,13 @@ _WORTH_SAYING = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Which stack, and how long to wait for a new row (seconds; None: the default)."""
+    """Which stack, how many seconds to wait for a new row (None: the default), its schema (None: ask the stack)."""
 
     stack: str
     endpoint_url: str | None
     region: str | None
     timeout: float | None = None
+    schema: SchemaFile | None = None
 
 
 def run_ingest(display: Display, source: str, place: Place) -> int:
@@ -67,7 +69,7 @@ def s3_address(source: str) -> tuple[str, str] | None:
     return bucket, key
 
 
-def _count_rows(path: Path, schema: Schema) -> int:
+def rows_of(path: Path, schema: Schema) -> int:
     """Return the number of rows in a file. Raises `CliError` for a file that the producer would refuse."""
     try:
         return count_rows(path, schema)
@@ -81,11 +83,17 @@ def _client(stack: stacks.Stack, schema: Schema, place: Place) -> StackClient:
     return StackClient(stack, schema, endpoint_url=place.endpoint_url, region=place.region, patience=place.timeout)
 
 
-async def _file(display: Display, path: Path, place: Place) -> int:
-    schema = schema_in_use()
-    rows = await asyncio.to_thread(_count_rows, path, schema)
+async def _found(place: Place) -> tuple[stacks.Stack, Schema]:
+    """Return the stack and its schema."""
     stack = await stacks.find(place.stack, endpoint_url=place.endpoint_url, region=place.region)
-    key = f"uploads/{path.name}"
+    file = place.schema or await schema_of_stack(stack.query, endpoint_url=place.endpoint_url, region=place.region)
+    return stack, file.schema
+
+
+async def _file(display: Display, path: Path, place: Place) -> int:
+    stack, schema = await _found(place)
+    rows = await asyncio.to_thread(rows_of, path, schema)
+    key = stack.uploads_prefix + path.name
     display.heading(f"{path.name} to {stack.name}")
     async with _client(stack, schema, place) as client:
         with display.step("uploading", f"uploaded as {key}: {counted(rows, 'row')}"):
@@ -94,8 +102,7 @@ async def _file(display: Display, path: Path, place: Place) -> int:
 
 
 async def _object(display: Display, bucket: str, key: str, place: Place) -> int:
-    schema = schema_in_use()
-    stack = await stacks.find(place.stack, endpoint_url=place.endpoint_url, region=place.region)
+    stack, schema = await _found(place)
     display.heading(f"s3://{bucket}/{key} to {stack.name}")
     async with _client(stack, schema, place) as client:
         upload = await client.existing(bucket, key)
@@ -144,7 +151,7 @@ async def _follow(
         display.reasons(outcome.reasons)
         display.line()
         for reject_key in outcome.reject_keys:
-            display.line(f"rejects: s3://{stack.bucket}/{reject_key}", style="cyan")
+            display.line(f"rejects: s3://{stack.rejects_bucket}/{reject_key}", style="cyan")
     display.line()
     if not outcome.complete:
         display.missing(name, outcome, _again(upload, place))

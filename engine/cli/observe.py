@@ -96,7 +96,7 @@ class StackView:
             if code == "ValidationException":
                 raise CliError(
                     f"The key of table {self._stack.table} is not that of schema {self._schema.source} "
-                    f"({', '.join(self._schema.keys)}): set SCHEMA to the stack's own schema file."
+                    f"({', '.join(self._schema.keys)}): name the stack's own schema file with --schema."
                 ) from None
             raise
         return reply
@@ -104,7 +104,7 @@ class StackView:
     async def reject_files(self, source: ObjectVersion, since: int) -> dict[str, str]:
         """Return the reject files of an object, written at `since` (Unix time) or later: key -> ETag, by key."""
         folder = rejects.folder_of(self._stack.rejects_prefix, source)
-        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._stack.bucket, Prefix=folder)
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._stack.rejects_bucket, Prefix=folder)
         return {
             entry["Key"]: entry["ETag"]
             async for page in pages
@@ -114,7 +114,7 @@ class StackView:
 
     async def rejects(self, key: str) -> list[Reject]:
         """Return the rejects in one file. Raises `BadFile` if it is not one that the functions wrote."""
-        reply = await self._s3.get_object(Bucket=self._stack.bucket, Key=key)
+        reply = await self._s3.get_object(Bucket=self._stack.rejects_bucket, Key=key)
         return rejects.read_rejects(await reply["Body"].read())
 
     async def queued(self) -> int:

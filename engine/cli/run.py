@@ -7,16 +7,19 @@ import sys
 
 from engine.cli.account import Target
 from engine.cli.demo import run_demo
-from engine.cli.deploy import Wishes, run_deploy
+from engine.cli.deploy import run_deploy
 from engine.cli.destroy import run_destroy
 from engine.cli.display import Display
 from engine.cli.errors import EXPECTED, explain
 from engine.cli.images import run_base_image, run_images
 from engine.cli.ingest import Place, run_ingest
 from engine.cli.local import run_local
+from engine.cli.prepare import Wishes
 from engine.cli.target import local_defaults
+from engine.cli.template import run_template
 from engine.deployment.checkout import CHECKOUT
 from engine.deployment.images import own_architecture
+from engine.deployment.schema_file import SchemaFile
 
 
 def run(options: argparse.Namespace) -> int:
@@ -39,6 +42,7 @@ def _dispatch(options: argparse.Namespace) -> int:
             base_image=options.base_image,
             builder=options.builder,
             options=options.options,
+            schema=_schema(options),
         )
     if options.command == "base-image":
         return run_base_image(display, CHECKOUT, builder=options.builder)
@@ -50,17 +54,21 @@ def _dispatch(options: argparse.Namespace) -> int:
             options.builder,
             options.base_image,
             options.options,
+            _schema(options),
         )
         return run_deploy(display, _target(options), wishes, plan=options.plan, agreed=options.yes)
+    if options.command == "template":
+        return run_template(_schema(options) or SchemaFile.packaged())
     if options.command == "destroy":
         return run_destroy(display, _target(options), delete_data=options.delete_data, agreed=options.yes)
     if options.command == "local":
-        return run_local(display, port=options.port)
+        return run_local(display, port=options.port, schema=_schema(options) or SchemaFile.packaged())
     # A local AWS has one user with public credentials, so none need to be configured.
     with local_defaults(options.endpoint_url):
         if options.command == "demo":
             return run_demo(
                 display,
+                schema=_schema(options),
                 rows=options.rows,
                 seed=options.seed,
                 endpoint_url=options.endpoint_url,
@@ -70,8 +78,12 @@ def _dispatch(options: argparse.Namespace) -> int:
         return run_ingest(
             display,
             options.source,
-            Place(options.stack, options.endpoint_url, options.region, options.timeout),
+            Place(options.stack, options.endpoint_url, options.region, options.timeout, _schema(options)),
         )
+
+
+def _schema(options: argparse.Namespace) -> SchemaFile | None:
+    return None if options.schema is None else SchemaFile.read(options.schema)
 
 
 def _target(options: argparse.Namespace) -> Target:

@@ -9,11 +9,12 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine import __version__
 from engine.deployment.interrupts import heard_at_once
+from engine.deployment.schema_file import SchemaFile
 from engine.errors import MillpondError
 
 FUNCTIONS = ("producer", "worker", "query")
@@ -38,16 +39,20 @@ def own_architecture() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What images are built from: a checkout, one of `PLATFORMS`, a base image; `options` are passed to the builder."""
+    """What images are built from: a checkout, one of `PLATFORMS`, a base image, a schema file.
+
+    `options` are passed to the builder.
+    """
 
     checkout: Path
     architecture: str
     base_image: str
     options: Sequence[str] = ()
+    schema: SchemaFile = field(default_factory=SchemaFile.packaged)
 
     def tag(self, function: str) -> str:
         """Return a tag that identifies what an image is built from: the same content has the same tag."""
-        said = [__version__, self.architecture, self.base_image, *self.options]
+        said = [__version__, self.architecture, self.base_image, self.schema.text, *self.options]
         hashed = hashlib.sha256("\0".join(said).encode())
         folders = [self.checkout / name for name in ("engine", "requirements", "deploy/image")]
         files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
@@ -55,6 +60,14 @@ class Recipe:
             if "__pycache__" not in path.parts:
                 hashed.update(f"{path.relative_to(self.checkout)}\0".encode() + path.read_bytes())
         return f"{__version__}-{hashed.hexdigest()[:16]}-{self.architecture.replace('_', '-')}"
+
+    def schema_in_context(self) -> str:
+        """Write the schema into the checkout, since builders copy nothing else; return its relative path."""
+        digest = hashlib.sha256(self.schema.text.encode()).hexdigest()
+        relative = f"build/schemas/{digest[:16]}.toml"
+        if not (path := self.checkout / relative).is_file():  # another build may be reading it
+            self.schema.write(path)
+        return relative
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +100,7 @@ class Builder:
             "BASE_IMAGE": recipe.base_image,
             "VERSION": __version__,
             "REVISION": _revision(recipe.checkout),
+            "SCHEMA": recipe.schema_in_context(),
         }
         command = [self.program, "build", "--file", f"Dockerfile.{function}", "--tag", tag]
         command += ["--platform", PLATFORMS[recipe.architecture]]

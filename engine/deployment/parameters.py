@@ -10,12 +10,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.deployment.images import FUNCTIONS
+from engine.deployment.schema_file import PARAMETERS as SCHEMA_PARAMETERS
 
 IMAGE_PARAMETERS = {function: f"{function.capitalize()}Image" for function in FUNCTIONS}
 """Function -> the parameter that names its image. The deployment sets these itself."""
 
 ARCHITECTURE = "Architecture"
 """Set by an option of its own, because the images are built for it, too."""
+
+REJECTS_PREFIX = "rejects/"
+"""Where the template's functions put rejects."""
 
 Known = Mapping[str, Mapping[str, Any]]
 
@@ -27,11 +31,15 @@ def defaults(known: Known) -> dict[str, str]:
 
 def unknown(names: Mapping[str, str], known: Known) -> list[str]:
     """Return problems with the names of parameters that a person sets."""
-    settable = sorted(set(known) - set(IMAGE_PARAMETERS.values()) - {ARCHITECTURE})
+    settable = sorted(set(known) - set(IMAGE_PARAMETERS.values()) - {ARCHITECTURE} - set(SCHEMA_PARAMETERS))
     problems = []
+    if of_schema := [name for name in names if name in SCHEMA_PARAMETERS]:
+        problems.append(
+            f"{', '.join(of_schema)} cannot be set alone: use --schema FILE, of which the images have a copy."
+        )
     if ARCHITECTURE in names:
         problems.append(f"Use --architecture {names[ARCHITECTURE]}: the images are built for it, too.")
-    if wrong := [name for name in names if name not in settable and name != ARCHITECTURE]:
+    if wrong := [name for name in names if name not in {*settable, ARCHITECTURE, *SCHEMA_PARAMETERS}]:
         problems.append(f"There is no parameter {', '.join(wrong)} to set. There are: {', '.join(settable)}.")
     return problems
 
@@ -62,6 +70,11 @@ def conflicts(values: Mapping[str, str], known: Known) -> list[str]:
         problems.append("A WorkerBatchSize of more than 10 needs a WorkerBatchWindow: --parameter WorkerBatchWindow=1.")
     if number("TableMaxWriteUnits") == 0:
         problems.append("TableMaxWriteUnits must be -1, which is no maximum, or at least 1.")
+    prefix = values.get("UploadsPrefix", known["UploadsPrefix"]["Default"])
+    if not prefix and not values.get("SourceBucket"):
+        problems.append("UploadsPrefix cannot be empty for the stack's own bucket, which holds the rejects too.")
+    elif prefix and (prefix.startswith(REJECTS_PREFIX) or REJECTS_PREFIX.startswith(prefix)):
+        problems.append(f"UploadsPrefix {prefix!r} and the prefix of rejects, {REJECTS_PREFIX!r}, must not overlap.")
     return problems
 
 

@@ -20,7 +20,10 @@ class StackError(MillpondError):
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """What a deployed stack consists of, from its outputs."""
+    """What a deployed stack consists of, from its outputs.
+
+    `bucket` is where files arrive, under `uploads_prefix`. It may be one that exists; `rejects_bucket` is the stack's.
+    """
 
     name: str
     bucket: str
@@ -34,6 +37,18 @@ class Stack:
     query: str
     api_id: str
     api_url: str
+    uploads_prefix: str
+    rejects_bucket: str
+
+    @property
+    def uploads_url(self) -> str:
+        """The address under which files arrive."""
+        return f"s3://{self.bucket}/{self.uploads_prefix}"
+
+    @property
+    def rejects_url(self) -> str:
+        """The address under which rejects are stored."""
+        return f"s3://{self.rejects_bucket}/{self.rejects_prefix}"
 
 
 async def deploy(
@@ -84,6 +99,9 @@ async def _stack(stacks: Stacks, name: str, endpoint_url: str | None) -> Stack:
             query=outputs["QueryFunctionName"],
             api_id=api_id,
             api_url=outputs["ApiUrl"] if endpoint_url is None else local_url,
+            # A stack of an earlier version has one bucket, and no output that names its prefix.
+            uploads_prefix=outputs.get("UploadsUrl", "s3://bucket/uploads/").split("/", 3)[3],
+            rejects_bucket=outputs.get("RejectsBucket", outputs["BucketName"]),
         )
     except KeyError as missing:
         raise StackError(f"Stack {name} ({status}) is not a Millpond stack: it has no output {missing}.") from None

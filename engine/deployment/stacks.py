@@ -28,6 +28,9 @@ MAX_TEMPLATE_BYTES = 51_200
 # CloudFormation's reasons for an empty change set; there is no error code for it.
 _NOTHING = ("didn't contain changes", "No updates are to be performed")
 
+# A resource that could not be created may have the name of somebody else's.
+_HELD = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_FAILED", "IMPORT_COMPLETE", "DELETE_FAILED")
+
 # What to do about common reasons, by words that they contain.
 _ADVICE = {
     "EarlyValidation": "Usually a bucket, table or queue of that name exists already, kept when a stack was "
@@ -108,6 +111,18 @@ class Stacks:
         """Return the outputs of a stack; empty if it does not exist."""
         description = await self._find(name) or {}
         return {output["OutputKey"]: output["OutputValue"] for output in description.get("Outputs", [])}
+
+    async def resources(self, name: str) -> dict[str, str]:
+        """Return the resources that a stack has created and still holds: logical id -> physical id."""
+        held: dict[str, str] = {}
+        page: dict[str, Any] = {"NextToken": None}
+        while "NextToken" in page:
+            more = {"NextToken": page["NextToken"]} if page["NextToken"] else {}
+            page = await self._client.list_stack_resources(StackName=name, **more)
+            for each in page["StackResourceSummaries"]:
+                if each["ResourceStatus"] in _HELD:
+                    held[each["LogicalResourceId"]] = each["PhysicalResourceId"]
+        return held
 
     async def parameters(self, name: str) -> dict[str, str]:
         """Return the parameters of a stack; empty if it does not exist."""

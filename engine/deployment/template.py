@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -31,6 +33,27 @@ def read_template(text: str) -> Template:
 def write_template(template: Template) -> str:
     """The template as compact JSON: a template body may have 51,200 bytes."""
     return json.dumps(template, separators=(",", ":"))
+
+
+def with_defaults(text: str, defaults: Mapping[str, str]) -> str:
+    """Return the YAML `text` of a template with other defaults of its parameters; all else stays as it is.
+
+    Raises `TemplateError` if a parameter has no default to replace.
+    """
+    for name, value in defaults.items():
+        # The lines of a parameter are indented by four blanks.
+        found = re.compile(rf"(^  {re.escape(name)}:\n(?:    .*\n)*?    Default: ).*$", re.MULTILINE)
+        matches = list(found.finditer(text))
+        if len(matches) != 1:
+            raise TemplateError(f"the template has no parameter {name} with a default")
+        text = f"{text[: matches[0].end(1)]}{_quoted(value)}{text[matches[0].end() :]}"
+    return text
+
+
+def _quoted(value: str) -> str:
+    """Return a YAML scalar: a JSON string, with YAML's own escapes of characters that YAML allows only so."""
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(each if each.isprintable() else f"\\U{ord(each):08x}" for each in text)
 
 
 class _TemplateLoader(yaml.SafeLoader):

@@ -21,7 +21,7 @@ from engine.handlers.runtime import Context, Process, deadline_of
 from engine.http_events import front_end_of, method_of, read_request
 from engine.jobs.answer import Query, answer
 from engine.logs import log
-from engine.queries import ALLOW
+from engine.queries import ALLOW, SCHEMA_EVENT
 
 RESERVE_SECONDS = 2.0
 """Reserved of the function's time: a page that is not full by then is answered as it is."""
@@ -37,14 +37,19 @@ async def open_query(env: Mapping[str, str]) -> AsyncIterator[Query]:
     session = Session()
     async with open_transport(settings.transport, session) as transport:
         query, scan = (lane_for(operation, transport, session) for operation in (QUERY, SCAN))
-        yield Query(settings.schema, TableReader(settings.table, settings.schema, query, scan))
+        yield Query(settings.schema, settings.schema_text, TableReader(settings.table, settings.schema, query, scan))
 
 
 process = Process(open_query)
 
 
 def handler(event: Any, context: Context) -> dict[str, Any]:
-    """Lambda entry point behind API Gateway, a function URL or a load balancer; every outcome is an HTTP response."""
+    """Lambda entry point behind API Gateway, a function URL or a load balancer; every outcome is an HTTP response.
+
+    Only `SCHEMA_EVENT` is answered otherwise, for the command line.
+    """
+    if event == SCHEMA_EVENT:
+        return process.run(_tell_schema)
     status, body, headers = _answered(event, context)
     # The table holds data about people: no cache on the way may keep it.
     headers["Cache-Control"] = "no-store"
@@ -53,6 +58,10 @@ def handler(event: Any, context: Context) -> dict[str, Any]:
     if method_of(event) == "HEAD":
         body = b""
     return front_end_of(event).response(status, headers, body.decode())
+
+
+async def _tell_schema(query: Query) -> dict[str, Any]:
+    return {"schema": query.schema_text}
 
 
 def _answered(event: Any, context: Context) -> tuple[int, bytes, dict[str, str]]:

@@ -27,9 +27,10 @@ them read 8 MB at most, of a key with thousands of versions that DynamoDB has no
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What an invocation works with: the schema and an open reader."""
+    """What an invocation works with: the schema, as text too, and an open reader."""
 
     schema: Schema
+    schema_text: str
     reader: TableReader
 
 

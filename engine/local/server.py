@@ -81,6 +81,13 @@ class LocalServer:
         """The server's log so far; functions log to their own log groups."""
         return (self._home / "server.log").read_text(errors="replace") if self._home else ""
 
+    def keep(self, name: str, text: str) -> Path:
+        """Write a file that functions may read until the server stops; return its path."""
+        assert self._home is not None  # noqa: S101 - start() has set it
+        path = self._home / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
     def start(self) -> None:
         """Start the server and wait until it answers; raises `LocalServerError`."""
         self._check_interpreter()

@@ -5,9 +5,12 @@ from __future__ import annotations
 import sys
 import sysconfig
 from collections.abc import Mapping
+from pathlib import Path
 
+from engine.config import PACKAGED_SCHEMA
 from engine.deployment import STACK_NAME
 from engine.deployment.checkout import CHECKOUT, TEMPLATE
+from engine.deployment.schema_file import SchemaFile
 from engine.deployment.stack import Stack, StackError, deploy
 from engine.deployment.template import read_template, write_template
 from engine.local.packaging import run_from_source
@@ -22,15 +25,21 @@ _LOCAL_PARAMETERS = {
 
 
 async def deploy_local(
-    endpoint_url: str, *, name: str = STACK_NAME, parameters: Mapping[str, str] | None = None
+    endpoint_url: str,
+    *,
+    name: str = STACK_NAME,
+    schema: Path = PACKAGED_SCHEMA,
+    parameters: Mapping[str, str] | None = None,
 ) -> Stack:
     """Deploy `deploy/template.yaml` to a local AWS, with functions that run from this checkout. Raises `StackError`.
 
-    `parameters` of the template take precedence over those set here for one machine (an open API, few workers).
+    The functions read `schema` where it is. `parameters` of the template take precedence over those that follow from
+    it, and those set here for one machine (an open API, few workers).
     """
     if not TEMPLATE.is_file():
         raise StackError(f"No {TEMPLATE}: the local AWS runs from a checkout of the project.")
-    parameters = _LOCAL_PARAMETERS | dict(parameters or {})
+    given = SchemaFile.read(schema)
+    parameters = _LOCAL_PARAMETERS | given.names() | given.parameters(str(schema)) | dict(parameters or {})
     packages = dict.fromkeys([str(CHECKOUT), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")])
     template = run_from_source(
         read_template(TEMPLATE.read_text()),

@@ -38,8 +38,8 @@ MAX_ATTRIBUTE_NAME_BYTES = 65_535
 """DynamoDB quota: the name of an attribute that is not a key has at most 64 KB, here one byte less."""
 
 Origin = Literal["csv", "json", "dynamodb", "message"]
-"""Where rows come from: a CSV file, a file of JSON lines or of DynamoDB items, or a plain message. It decides how columns
-are found and cleaned."""
+"""Where rows come from: a CSV file, JSON lines, DynamoDB items, or a plain message. It decides how columns are found and
+cleaned."""
 
 _CLEANING: Final[Mapping[Origin, Cleaning]] = {
     "csv": "text", "json": "json", "message": "json", "dynamodb": "attributes"

@@ -12,6 +12,7 @@ from engine.schema.parse import parse_schema
 
 PRODUCTS_TOML = Path(__file__).parents[1] / "schemas" / "products.toml"
 ORDERS_TOML = PRODUCTS_TOML.with_name("orders.toml")
+ORDER_LINES_TOML = PRODUCTS_TOML.with_name("order_lines.toml")
 
 USERS = parse_schema(PACKAGED_SCHEMA.read_text("utf-8"), "users.toml")
 PRODUCTS = parse_schema(PRODUCTS_TOML.read_text("utf-8"), "products.toml")

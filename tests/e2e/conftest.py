@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from engine.deployment.stack import Stack
 from engine.local.server import LocalServer, local_credentials
 from engine.local.stack import deploy_local
 from tests.builders.invocations import Json
+from tests.e2e.command import DOCKER, Command
 
 # Messages that come back do so after this many seconds, where production waits for six times the worker's timeout.
 VISIBILITY_SECONDS = 5
@@ -60,3 +62,23 @@ def no_notification(local_stack: LocalStack) -> Iterator[None]:
     assert before["LambdaFunctionConfigurations"]
     yield
     asyncio.run(put(before))
+
+
+@pytest.fixture(scope="session")
+def empty_aws() -> Iterator[LocalServer]:
+    """A local AWS without a stack, for the commands that make and remove them."""
+    with LocalServer() as server, local_credentials():
+        yield server
+
+
+@pytest.fixture
+def millpond(
+    empty_aws: LocalServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    docker = tmp_path / "docker"
+    docker.write_text(DOCKER)
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("RECORD", str(tmp_path / "record"))
+    monkeypatch.setattr("engine.deployment.stacks.POLL_SECONDS", 0.1)
+    return Command(empty_aws.endpoint_url, tmp_path / "record", capsys)

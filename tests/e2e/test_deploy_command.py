@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
-import sys
 import threading
-import uuid
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -18,69 +14,7 @@ import pytest
 
 from engine.cli.command import main
 from engine.deployment.stacks import Stacks
-from engine.local.server import LocalServer, local_credentials
-from tests.e2e.conftest import LocalStack
-
-DIGEST = "sha256:" + "cd" * 32
-DOCKER = f"""#!{sys.executable}
-import os, sys
-with open(os.environ["RECORD"], "a") as file:
-    file.write(sys.argv[1] + "\\n")
-if sys.argv[1] == os.environ.get("BREAKS"):
-    sys.exit(1)
-if sys.argv[1] == "push":
-    print("digest: {DIGEST}")
-"""
-
-
-@pytest.fixture(scope="module")
-def local_stack() -> Iterator[LocalStack]:
-    """A local AWS of its own, with nothing in it."""
-    with LocalServer() as server, local_credentials():
-        yield LocalStack(server, None)  # type: ignore[arg-type]  # there is no stack yet
-
-
-class Command:
-    """The command line, as a person calls it for a stack of a new name."""
-
-    def __init__(self, local: LocalStack, record: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.local, self.record, self.capsys = local, record, capsys
-        self.name = f"test-{uuid.uuid4().hex[:8]}"
-        self.names = [f"--parameter={each}={self.name}" for each in ("BucketPrefix", "QueueName", "TableName")]
-
-    def __call__(self, command: str, *options: str) -> tuple[int, str]:
-        self.record.write_text("")
-        at = ["--endpoint-url", self.local.endpoint_url, "--region", "us-east-1", "--stack", self.name]
-        # Otherwise the first build would look up the base image, and record it in this very checkout.
-        base = ["--base-image", f"registry.test/python@{DIGEST}"] if command == "deploy" else []
-        code = main([command, *at, *base, *options])
-        said = self.capsys.readouterr()
-        return code, said.out + said.err
-
-    @property
-    def docker(self) -> list[str]:
-        """What Docker was asked to do since the last command began."""
-        return self.record.read_text().split()
-
-    def ask(self, service: str, operation: str, **arguments: Any) -> Any:
-        async def asked() -> Any:
-            async with self.local.client(service) as client:
-                return await getattr(client, operation)(**arguments)
-
-        return asyncio.run(asked())
-
-
-@pytest.fixture
-def millpond(
-    local_stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Command:
-    docker = tmp_path / "docker"
-    docker.write_text(DOCKER)
-    docker.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setenv("RECORD", str(tmp_path / "record"))
-    monkeypatch.setattr("engine.deployment.stacks.POLL_SECONDS", 0.1)
-    return Command(local_stack, tmp_path / "record", capsys)
+from tests.e2e.command import DIGEST, Command
 
 
 def test_from_nothing_to_a_stack_and_away_again(millpond: Command, monkeypatch: pytest.MonkeyPatch) -> None:

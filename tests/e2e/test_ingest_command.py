@@ -23,6 +23,7 @@ from engine.cli.ingest import Place, run_ingest
 from engine.cli.stack_client import StackClient
 from engine.config import PACKAGED_SCHEMA
 from engine.deployment import clients
+from engine.deployment.schema_file import SchemaFile
 from engine.identity import ingestion_digits
 from tests.builders.samples import PRODUCTS, PRODUCTS_TOML
 from tests.e2e.conftest import VISIBILITY_SECONDS, LocalStack
@@ -57,9 +58,10 @@ def csv_file(folder: Path, rows: int, domain: str, *, bad: int = 0) -> Path:
     return path
 
 
-def ingest(stack: LocalStack, source: str | Path, timeout: float = 20) -> tuple[int, str]:
+def ingest(stack: LocalStack, source: str | Path, timeout: float = 20, schema: Path | None = None) -> tuple[int, str]:
     output = io.StringIO()
-    place = Place(stack.outputs.name, stack.endpoint_url, None, timeout)
+    file = None if schema is None else SchemaFile.read(schema)
+    place = Place(stack.outputs.name, stack.endpoint_url, None, timeout, file)
     code = run_ingest(Display(Console(file=output, width=200)), str(source), place)
     return code, output.getvalue()
 
@@ -159,30 +161,24 @@ def test_rows_that_never_come_are_said_to_be_missing(local_stack: LocalStack, tm
     assert json.dumps("u1@") not in shown
 
 
-def test_producer_that_refuses_the_file_ends_it_at_once(
-    local_stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_producer_that_refuses_the_file_ends_it_at_once(local_stack: LocalStack, tmp_path: Path) -> None:
     # Here the name may be absent; the stack's own schema requires it.
     lenient = tmp_path / "lenient.toml"
     lenient.write_text(PACKAGED_SCHEMA.read_text().replace("[columns.name]\nrequired = true", "[columns.name]"))
-    monkeypatch.setenv("SCHEMA", str(lenient))
     path = tmp_path / f"{domain()}.csv"
     path.write_text("mail\na@b.c\n")
     began = time.monotonic()
-    code, shown = ingest(local_stack, path, timeout=60)
+    code, shown = ingest(local_stack, path, timeout=60, schema=lenient)
     assert code == 1
     assert "has ended it as failed: the header lacks the required column name" in shown
     assert time.monotonic() - began < 20
 
 
-def test_schema_that_is_not_the_stacks_is_a_mistake(
-    local_stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SCHEMA", str(PRODUCTS_TOML))
+def test_schema_that_is_not_the_stacks_is_a_mistake(local_stack: LocalStack, tmp_path: Path) -> None:
     path = tmp_path / "products.csv"
     path.write_text("article,price\nA,1\n")
-    with pytest.raises(CliError, match=r"not that of schema .*products.toml \(sku\): set SCHEMA"):
-        ingest(local_stack, path)
+    with pytest.raises(CliError, match=r"not that of schema .*products.toml \(sku\): name .* with --schema"):
+        ingest(local_stack, path, schema=PRODUCTS_TOML)
 
 
 @pytest.mark.parametrize(("rows", "note"), [(3, 1), (90, 110_000)], ids=["small", "several ranges"])

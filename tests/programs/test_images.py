@@ -13,8 +13,11 @@ from rich.console import Console
 
 from engine.cli.display import Display
 from engine.cli.images import run_base_image, run_images
+from engine.config import PACKAGED_SCHEMA
 from engine.deployment import base
 from engine.deployment.images import FUNCTIONS, Builder, ImageError, Recipe
+from engine.deployment.schema_file import IMAGE_PATHS, SchemaFile
+from tests.builders.samples import PRODUCTS_TOML
 
 CHECKOUT = Path(__file__).parents[2]
 DIGEST = "sha256:" + "ab" * 32
@@ -201,6 +204,30 @@ def test_an_image_is_built_for_lambda(recorder: Recorder, program: str) -> None:
     assert ("--provenance=false" in words) is (program == "docker")
 
 
+def test_schema_is_copied_to_where_the_builder_sees_it(recorder: Recorder, checkout: Path) -> None:
+    recorder.add("buildah")
+    seen = set()
+    for schema in (SchemaFile.packaged(), SchemaFile.read(PRODUCTS_TOML)):
+        Builder("buildah").build("worker", "tag:1", Recipe(checkout, "arm64", "base:1", schema=schema))
+        (argument,) = [word for word in recorder.calls[-1] if word.startswith("SCHEMA=")]
+        copy = checkout / argument.removeprefix("SCHEMA=")
+        assert copy.read_text() == schema.text
+        assert copy.stat().st_mode & 0o777 == 0o644  # the function is another user
+        seen.add(copy)
+    assert len(seen) == 2
+    ignored = (CHECKOUT / ".dockerignore").read_text().splitlines()
+    assert f"!{copy.parent.relative_to(checkout)}" in ignored
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_schema_comes_last_so_that_another_one_rebuilds_nothing_else(function: str) -> None:
+    lines = (CHECKOUT / f"Dockerfile.{function}").read_text().splitlines()
+    default = PACKAGED_SCHEMA.relative_to(CHECKOUT)
+    start = lines.index(f"ARG SCHEMA={default}")
+    assert lines[start + 1] == f"COPY ${{SCHEMA}} {IMAGE_PATHS[False]}"
+    assert not any(line.startswith(("RUN", "FROM")) for line in lines[start:])
+
+
 @pytest.mark.parametrize("program", ["docker", "podman", "buildah"])
 def test_a_pushed_image_is_known_by_its_digest(recorder: Recorder, program: str) -> None:
     recorder.add(program)
@@ -247,5 +274,8 @@ def test_a_tag_names_the_content(tmp_path: Path) -> None:
     shutil.copytree(tmp_path, copy)
     assert Recipe(copy, "arm64", "base:1").tag("worker") == first
     assert len({first, tag("x86_64"), tag(base_image="other"), tag(options=["--build-arg", "A=1"])}) == 4
+    schema = SchemaFile.read(PRODUCTS_TOML)
+    assert Recipe(tmp_path, "arm64", "base:1", schema=schema).tag("worker") not in (first, tag("x86_64"))
+    assert Recipe(tmp_path, "arm64", "base:1", schema=SchemaFile.read(PACKAGED_SCHEMA)).tag("worker") == first
     (tmp_path / "engine/handlers/a.py").write_text("2")
     assert tag() != first

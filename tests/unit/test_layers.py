@@ -29,6 +29,7 @@ PURE: dict[str, set[str]] = {
     "repeats": set(),
     "convert": {"identity", "messages", "reading", "repeats", "schema"},
     "items": {"identity", "messages", "schema"},
+    "table_key": {"schema"},
     "metrics": set(),
     "outcome": set(),
     "http_events": {"errors", "text"},

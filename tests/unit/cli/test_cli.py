@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +12,13 @@ from urllib.parse import unquote_plus
 import pytest
 from rich.console import Console
 
+from engine.cli.command import main
 from engine.cli.demo import run_demo
 from engine.cli.display import Display
 from engine.cli.errors import CliError
 from engine.cli.follow import Outcome, Snapshot, Upload
 from engine.cli.generate import HEADER, people
-from engine.cli.ingest import Place, notification, run_ingest, s3_address
+from engine.cli.ingest import Place, notification, rows_of, run_ingest, s3_address
 from engine.cli.observe import Said
 from engine.cli.stack_client import count_rows
 from engine.cli.target import is_endpoint, is_loopback, local_defaults
@@ -118,14 +120,27 @@ def test_a_file_that_would_be_refused_is_not_uploaded(tmp_path: Path, text: str,
     path = tmp_path / "x.csv"
     path.write_text(text)
     with pytest.raises(CliError, match=f"x.csv was not uploaded: .*{reason}"):
-        ingest(path)
+        rows_of(path, SCHEMA)
 
 
-def test_the_schema_of_the_environment_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "x.csv").write_text("name,mail\n")
-    monkeypatch.setenv("SCHEMA", str(tmp_path / "none.toml"))
-    with pytest.raises(Exception, match="SCHEMA: cannot read"):
-        ingest(tmp_path / "x.csv")
+@pytest.mark.parametrize("command", ["ingest x.csv", "local", "demo", "deploy", "images", "template"])
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (None, "wrong.toml cannot be read: No such file"),
+        (b"\xff", "wrong.toml cannot be read: it is not UTF-8 text"),
+        (b"version = 2", "schema .*wrong.toml: version: "),
+    ],
+)
+def test_invalid_schema_ends_a_command_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, text: bytes | None, reason: str
+) -> None:
+    path = tmp_path / "wrong.toml"
+    if text is not None:
+        path.write_bytes(text)
+    assert main([*command.split(), "--schema", str(path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.match(f"millpond: .*{reason}", line)
 
 
 def test_a_directory_is_no_file(tmp_path: Path) -> None:

@@ -17,7 +17,9 @@ from engine.schema.model import Schema
 from tests.builders.samples import PRODUCTS, SOURCE, USERS
 from tests.fakeaws.virtual_time import now, run
 
-STACK = Stack("s", "own", "rejects/", "q", "dlq", "fq", "users", "s-producer", "s-worker", "s-query", "a", "u")
+STACK = Stack(
+    "s", "own", "rejects/", "q", "dlq", "fq", "users", "s-producer", "s-worker", "s-query", "a", "u", "uploads/", "own"
+)
 KEYS: list[Key] = [(f"u{n}@x.org", f"1775260800.{n:012d}1") for n in range(1, 101)]
 
 

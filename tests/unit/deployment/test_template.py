@@ -14,10 +14,15 @@ from engine.config import WorkerSettings
 from engine.deployment.checkout import CHECKOUT, TEMPLATE
 from engine.deployment.template import read_template
 from engine.errors import ConfigError
+from tests.builders.cloudformation import rendered
 
 READ = read_template(TEMPLATE.read_text())
-RESOURCES: dict[str, Any] = READ["Resources"]
 PARAMETERS: dict[str, Any] = READ["Parameters"]
+
+# The packaged schema, with a table and a bucket of the stack's own. Others: test_template_schemas.py.
+DECIDED = ("SchemaPath", "TableArn", "SourceBucket", "UploadsPrefix", "TtlAttribute", "SortKeyName")
+RENDERED = rendered(READ, {name: PARAMETERS[name]["Default"] for name in DECIDED})
+RESOURCES: dict[str, Any] = RENDERED["Resources"]
 
 BUCKET = "arn:${AWS::Partition}:s3:::${BucketPrefix}-${AWS::AccountId}-${AWS::Region}"
 FUNCTIONS = ("Producer", "Worker", "Query")
