@@ -13,8 +13,8 @@ from engine.messages.message import Outgoing
 from engine.messages.packed import Packer
 from engine.messages.plain import PlainPacker
 from engine.reading.block import FILE_START, Block, Position, Reject
-from engine.reading.delimited import CsvReader
 from engine.reading.limits import USUAL_LIMITS, Limits
+from engine.reading.reader import Found, ObjectReader
 from engine.schema.columns import RowPlan
 from engine.schema.model import Schema
 
@@ -54,9 +54,14 @@ class Converter:
         self._source, self._schema = source, schema
         self._records_per_message, self._max_message_bytes = records_per_message, max_message_bytes
         self._span = start.offset
-        self._reader = CsvReader(start, limits)
+        self._reader = ObjectReader(schema.format, start, limits)
         self._plan: RowPlan | None = None
         self._packer: Packer | PlainPacker | None = None
+
+    @property
+    def found(self) -> Found | None:
+        """What the object's first bytes turned out to be; None until there are enough of them."""
+        return self._reader.found
 
     def feed(self, chunk: bytes, processed_at: str) -> Iterator[Converted]:
         """Take the next bytes; `processed_at` is the time of packing. Raises `BadFile`."""

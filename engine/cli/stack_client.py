@@ -18,7 +18,7 @@ from engine.cli.observe import StackView
 from engine.deployment import clients
 from engine.deployment.stack import Stack
 from engine.identity import ObjectVersion
-from engine.reading.delimited import CsvReader
+from engine.reading.reader import ObjectReader
 from engine.schema.model import Schema
 
 _FILE_BYTES = 1 << 20
@@ -28,11 +28,11 @@ _RANGE_BYTES = 8 << 20
 
 
 def count_rows(path: Path, schema: Schema) -> int:
-    """Return the data rows of a CSV file, counted by the engine's own reader.
+    """Return the data rows of a file, counted by the engine's own reader.
 
     Raises `BadFile` for what the producer would refuse: no CSV text, or a header that does not match the schema.
     """
-    reader = CsvReader()
+    reader = ObjectReader(schema.format)
     rows = 0
     planned = False
     with path.open("rb") as file:

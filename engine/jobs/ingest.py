@@ -77,6 +77,7 @@ class _Run:
         self.status, self._reason = "started", ""
         self._ingestion: str | None = None
         self._total = self._valid = 0
+        self._converter: Converter | None = None
         self._sending: Sending | None = None
         self._rejects = RejectFiles("", "")
 
@@ -90,12 +91,14 @@ class _Run:
         return logging.WARNING if self._rejects.count else logging.INFO
 
     def result(self) -> dict[str, Any]:
+        found = self._converter.found if self._converter else None
         return {
             "bucket": self._arrival.ref.bucket,
             "key": self._arrival.ref.key,
             "status": self.status,
             "reason": self._reason,
             "ingestion": self._ingestion,
+            "found": found.result() if found else None,
             "totalRows": self._total,
             "validRows": self._valid,
             "rejectedRows": self._rejects.count,
@@ -125,7 +128,7 @@ class _Run:
         source, settings = opened.version, self._producer.settings
         self._ingestion = source.ingestion
         self._rejects = RejectFiles(folder_of(settings.rejects_prefix, source), span_part(0))
-        converter = Converter(
+        converter = self._converter = Converter(
             source,
             settings.schema,
             records_per_message=settings.records_per_message,

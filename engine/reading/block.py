@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import NamedTuple
+
+from engine.reading.format import Dialect
 
 MAX_RECORD_BYTES = 1_048_576
 """No longer record can reach DynamoDB (an item has at most 400 KB) or fit into an SQS message (1 MiB)."""
@@ -35,7 +37,7 @@ class Position(NamedTuple):
     `offset`: the first byte to read. `row`: the number of the first row there. `header`: the field names (None: the
     first record there is the header). `rescanned`: the bytes that broken records have cost so far; see
     `engine.reading.limits`. `in_long_record`: the bytes up to the next line end belong to a record that is already
-    rejected.
+    rejected. `dialect`: how the file is written (None: to be found from its first bytes).
     """
 
     offset: int = 0
@@ -43,23 +45,36 @@ class Position(NamedTuple):
     header: Sequence[str] | None = None
     rescanned: int = 0
     in_long_record: bool = False
+    dialect: Dialect | None = None
 
 
 FILE_START = Position()
 
 
+def utf_8_text(record: bytes) -> str:
+    r"""Return bytes as text; those that are not UTF-8 become ``\xff``."""
+    return record.decode(errors="backslashreplace")
+
+
 class SourceBytes:
     """The bytes that a block came from; lines are only looked for when a record is asked for.
 
-    `ends` are the ends of its records, relative to the data (None: each line is a record).
+    `ends` are the ends of its records, relative to the data (None: each line is a record). `as_text` makes a record's
+    bytes readable.
     """
 
-    __slots__ = ("_data", "_ends", "_offset", "_record_bytes")
+    __slots__ = ("_as_text", "_data", "_ends", "_offset", "_record_bytes")
 
     def __init__(
-        self, data: bytes, offset: int, ends: Sequence[int] | None = None, record_bytes: int = MAX_RECORD_BYTES
+        self,
+        data: bytes,
+        offset: int,
+        ends: Sequence[int] | None = None,
+        record_bytes: int = MAX_RECORD_BYTES,
+        as_text: Callable[[bytes], str] = utf_8_text,
     ) -> None:
         self._data, self._offset, self._ends, self._record_bytes = data, offset, ends, record_bytes
+        self._as_text = as_text
 
     def reject(self, place: int, number: int, reason: str) -> Reject:
         """Return the record with index `place` as a reject with that row number."""
@@ -67,7 +82,7 @@ class SourceBytes:
             self._ends = line_ends(self._data)
         low = self._ends[place - 1] if place else 0
         high = min(self._ends[place], low + self._record_bytes)
-        return Reject(number, self._offset + low, reason, as_text(self._data[low:high]))
+        return Reject(number, self._offset + low, reason, self._as_text(self._data[low:high].rstrip(b"\r\n")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +129,3 @@ def _row(reject: Reject) -> int:
 def line_ends(data: bytes) -> list[int]:
     """Return where each line ends; LF, CRLF and lone CR end a line, and so does the end of the data."""
     return list(accumulate(map(len, data.splitlines(keepends=True))))
-
-
-def as_text(record: bytes) -> str:
-    r"""Return the text of a record without its line end; bytes that are not UTF-8 become ``\xff``."""
-    return record.rstrip(b"\r\n").decode("utf-8", errors="backslashreplace")

@@ -20,34 +20,42 @@ from collections.abc import Iterator, Sequence
 from typing import cast
 
 from engine.errors import BadFile
-from engine.reading.block import FILE_START, Block, Position, Reject, SourceBytes, as_text
+from engine.reading.block import FILE_START, Block, Position, SourceBytes, utf_8_text
+from engine.reading.encoding import UTF_8, original_text
+from engine.reading.format import FIND_ALL, RFC_4180, Dialect, Format
 from engine.reading.limits import USUAL_LIMITS, Limits, Waste
-from engine.reading.records import Entry, Fault, Records, find_line_end, last_line_end, read_first, read_lines
+from engine.reading.records import NOT_UTF8, Entry, Fault, Records, find_line_end, last_line_end, read_first, read_lines
 
 _BOM = b"\xef\xbb\xbf"
-
-_SIGNATURES = (
-    (b"\xff\xfe", "UTF-16 text; save it as UTF-8"),
-    (b"\xfe\xff", "UTF-16 text; save it as UTF-8"),
-    (b"\x00\x00\xfe\xff", "UTF-32 text; save it as UTF-8"),
-    (b"PK\x03\x04", "a zip archive or a spreadsheet; export it as CSV"),
-    (b"\x1f\x8b", "gzip data; upload it uncompressed"),
-    (b"\xd0\xcf\x11\xe0", "an old spreadsheet; export it as CSV"),
-    (b"%PDF", "a PDF document"),
-)
 
 
 class CsvReader:
     """Incremental CSV reader; see the head of this module. `start` is the place in the file of the first byte fed."""
 
-    def __init__(self, start: Position = FILE_START, limits: Limits = USUAL_LIMITS) -> None:
+    def __init__(
+        self,
+        start: Position = FILE_START,
+        limits: Limits = USUAL_LIMITS,
+        *,
+        form: Format = FIND_ALL,
+        dialect: Dialect = RFC_4180,
+        encoding: str = UTF_8,
+    ) -> None:
+        """Read text in `dialect`; `form` says what is before the rows, `encoding` what it was before it was UTF-8."""
         self.header = start.header
-        """Field names as they are in the file, once the first record is complete."""
+        """Field names as they are in the file or in the schema, once they are known."""
+        self.dialect = dialect
+        self._as_text, self._not_text = utf_8_text, NOT_UTF8
+        if encoding != UTF_8:
+            self._as_text, self._not_text = original_text, f"the row is not {encoding} text"
+        self._form = form
         self._limits = limits
         self._held = b""
         self._offset = start.offset  # of the first held byte
         self._row = start.row  # number of the next row
         self._begun = start.offset > 0
+        self._to_skip = 0 if self._begun else form.skip_lines
+        self._header_rows: list[list[str]] = []
         self._waste = Waste(limits, start.rescanned)
         self._in_long_record = start.in_long_record
 
@@ -67,7 +75,8 @@ class CsvReader:
         """Take the end of the file, where a last line needs no line end. Raises `BadFile` if there was no header."""
         yield from self._drain(final=True)
         if self.header is None:
-            raise BadFile("the file is empty: it has no header line")
+            missing = "it has no header line" if not self._header_rows else "its header has fewer lines than declared"
+            raise BadFile(f"the file {'is empty' if not self._header_rows else 'ends'}: {missing}")
 
     def _drain(self, *, final: bool) -> Iterator[Block]:
         if not self._begun and not self._begin(final):
@@ -75,6 +84,10 @@ class CsvReader:
         while self._held:
             if self._in_long_record and not self._skip():
                 return
+            if self.header is None:
+                if not self._read_header(final):
+                    return
+                continue
             block = self._next_block(final)
             if block is None:
                 return
@@ -82,16 +95,55 @@ class CsvReader:
                 yield block
 
     def _begin(self, final: bool) -> bool:
-        """Look at the first bytes: drop a byte order mark, refuse what is certainly not CSV text."""
-        if len(self._held) < 4 and not final:
-            return False
-        for signature, what in _SIGNATURES:
-            if self._held.startswith(signature):
-                raise BadFile(f"the file is not CSV text but {what}")
-        if self._held.startswith(_BOM):
-            self._advance(len(_BOM))
+        """Drop a byte order mark and the lines that are to be skipped; return whether that is done."""
+        if not self._offset:
+            if len(self._held) < len(_BOM) and not final:
+                return False
+            if self._held.startswith(_BOM):
+                self._advance(len(_BOM))
+        while self._to_skip:
+            end = find_line_end(self._held)
+            if not final and (end is None or end == len(self._held)):
+                # The rest of the line is still to come, or the second half of a CRLF.
+                self._advance(len(self._held) - self._held.endswith(b"\r"))
+                return False
+            self._advance(end or len(self._held))
+            self._to_skip -= 1
+        if not self._form.header_lines:
+            self.header = self._form.names
         self._begun = True
         return True
+
+    def _read_header(self, final: bool) -> bool:
+        """Read the next line of the header; return whether it was complete."""
+        held = self._held
+        complete = len(held) if final else last_line_end(held, len(held))
+        records = None
+        if complete:
+            following = None if final else len(held) - complete
+            records = read_first(held[:complete], following, self._offset, self.dialect, self._limits, self._waste)
+        if records is None:
+            if len(held) > self._limits.record_bytes:
+                self._header_row(Fault(self._limits.too_long))
+            return False
+        self._advance(records.size)
+        row = self._header_row(records.entries[0])
+        if row:
+            self._header_rows.append(row)
+        if len(self._header_rows) == self._form.header_lines:
+            self.header = self._names()
+        return True
+
+    def _names(self) -> Sequence[str]:
+        """Return the columns' names: those of the schema, or else those in the file."""
+        rows, names = self._header_rows, self._form.names
+        width = max(map(len, rows))
+        if names is None:
+            parts = zip(*(row + [""] * (width - len(row)) for row in rows), strict=True)
+            return rows[0] if len(rows) == 1 else [" ".join(filter(None, map(str.strip, each))) for each in parts]
+        if len(names) != width:
+            raise BadFile(f"the schema names {len(names):,} columns, but the header has {width:,}")
+        return names
 
     def _next_block(self, final: bool) -> Block | None:
         """Read the complete records of the next slice; None if there are none yet."""
@@ -103,36 +155,33 @@ class CsvReader:
         most = limits.slice_bytes + limits.slice_bytes // 4
         stop = complete if complete <= most else last_line_end(held, most) or find_line_end(held, most - 1) or complete
         data = held[:stop]
-        records = read_lines(data, self._offset, limits, self._waste)
+        records = read_lines(data, self._offset, self.dialect, limits, self._waste)
         if not records.size:
             # One record that is longer than the slice; only that one is read.
             data = held[:complete]
             following = None if final else len(held) - complete
-            first = read_first(data, following, self._offset, limits, self._waste)
+            first = read_first(data, following, self._offset, self.dialect, limits, self._waste)
             if first is None:
                 return None
             records = first
         return self._block(data, records)
 
     def _block(self, data: bytes, records: Records) -> Block:
-        """Number the records, and separate header, rows and rejects."""
+        """Number the records, and separate rows and rejects."""
         entries = records.entries
         places: Sequence[int] = range(len(entries))
         if not all(entries):  # empty lines are not records
             places = [i for i in places if entries[i]]
-        if self.header is None and places:
-            self.header = _header(entries[places[0]])
-            places = places[1:]
         numbers: Sequence[int] = range(self._row, self._row + len(places))
         self._row += len(places)
-        source = SourceBytes(data, self._offset, records.ends, self._limits.record_bytes)
+        source = self._source(data, records.ends)
         rejects = []
         if records.faulty:
             good = []
             for i, place in enumerate(places):
                 entry = entries[place]
                 if isinstance(entry, Fault):
-                    rejects.append(source.reject(place, numbers[i], entry.reason))
+                    rejects.append(source.reject(place, numbers[i], self._reason(entry)))
                 else:
                     good.append(i)
             numbers, places = [numbers[i] for i in good], [places[i] for i in good]
@@ -143,18 +192,16 @@ class CsvReader:
 
     def _reject_beginning(self) -> Block:
         """Reject a line that is too long already, although its end has not arrived, and skip the rest of it."""
-        too_long = Fault(self._limits.too_long)
-        if self.header is None:
-            _header(too_long)
-        reject = Reject(self._row, self._offset, too_long.reason, as_text(self._held[: self._limits.record_bytes]))
+        source = self._source(self._held, [len(self._held)])
+        reject = source.reject(0, self._row, self._limits.too_long)
         self._row += 1
         # A CR at the end may be the line's end, which _skip must see.
         self._advance(len(self._held) - self._held.endswith(b"\r"))
         self._in_long_record = True
-        return Block((), [], [reject], self._position(), SourceBytes(b"", self._offset), ())
+        return Block((), [], [reject], self._position(), source, ())
 
     def _position(self) -> Position:
-        return Position(self._offset, self._row, self.header, self._waste.bytes, self._in_long_record)
+        return Position(self._offset, self._row, self.header, self._waste.bytes, self._in_long_record, self.dialect)
 
     def _skip(self) -> bool:
         """Drop the rest of a line whose beginning was rejected; return whether its end was found."""
@@ -168,8 +215,13 @@ class CsvReader:
         self._held = self._held[count:]
         self._offset += count
 
+    def _source(self, data: bytes, ends: Sequence[int] | None) -> SourceBytes:
+        return SourceBytes(data, self._offset, ends, self._limits.record_bytes, self._as_text)
 
-def _header(entry: Entry) -> list[str]:
-    if isinstance(entry, Fault):
-        raise BadFile(f"the header line cannot be read: {entry.reason}")
-    return entry
+    def _reason(self, fault: Fault) -> str:
+        return self._not_text if fault.reason is NOT_UTF8 else fault.reason
+
+    def _header_row(self, entry: Entry) -> list[str]:
+        if isinstance(entry, Fault):
+            raise BadFile(f"the header line cannot be read: {self._reason(entry)}")
+        return entry

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from engine.errors import BadFile
+from engine.reading.format import FIND_ALL, Format
 from engine.schema.columns import Column, RowPlan
 
 GENERATED_KINDS: Final[Mapping[str, str]] = {
@@ -49,6 +50,8 @@ class Schema:
     generated: Mapping[str, str]
     types: Mapping[str, str] = field(repr=False)
     """DynamoDB type of each attribute, columns and generated ones alike."""
+    format: Format = FIND_ALL
+    """What the files are like."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -120,7 +123,7 @@ class Schema:
 
 
 def _what_may_be_wrong(names: list[str], known: list[str]) -> str:
-    if len(names) == 1 and (separator := next((each for each in ";\t|" if each in names[0]), None)):
-        return f"its columns are separated by {'tabs' if separator == chr(9) else separator}, they must be by commas"
+    if len(names) == 1 and (separator := next((each for each in ",;\t|:^" if each in names[0]), None)):
+        return f"are its columns separated by {'tabs' if separator == chr(9) else separator}? (delimiter in [format])"
     found = f"of its {len(names):,} columns the schema knows {', '.join(known) or 'none'}"
     return found if known else f"{found} (is the first line a header?)"

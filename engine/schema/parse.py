@@ -9,6 +9,7 @@ from typing import Any
 
 from engine.errors import SchemaError
 from engine.schema.columns import Column, is_number
+from engine.schema.format import parse_format
 from engine.schema.model import GENERATED_KINDS, MAX_PARTITION_KEY_BYTES, MAX_SORT_KEY_BYTES, Schema
 
 # The time of packing differs between attempts, a plain message knows neither object nor ingestion, and an expiry time
@@ -38,7 +39,7 @@ class _SchemaReader:
         self._source = source
 
     def read(self, document: dict[str, Any]) -> Schema:
-        self._only(document, "", {"version", "collection", "unknown_columns", "key", "columns", "generated"})
+        self._only(document, "", {"version", "collection", "unknown_columns", "format", "key", "columns", "generated"})
         if document.get("version") != 1:
             raise self._wrong("version", f"must be 1, not {document.get('version')!r}")
         collection = self._text(document, "", "collection")
@@ -74,6 +75,7 @@ class _SchemaReader:
             unknown_columns=unknown,
             generated=generated,
             types=types,
+            format=parse_format(document.get("format", {}), self._wrong),
         )
 
     def _column(self, name: str, table: Any, partition: str, sort: str | None) -> Column:

@@ -107,8 +107,8 @@ def ingest(path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("name;mail;phone\nA;a@b.c;1\n", "separated by ;"),
-        ("name\tmail\nA\ta@b.c\n", "separated by tabs"),
+        ("name:mail:phone\nA:a@b.c:1\n", "separated by :"),
+        ("name,mail;phone\nA,a@b.c;1\n", "separated by commas or semicolons"),
         ("name,mail,email\n", "mail twice"),
         ("a,b\n1,2\n", "lacks the required columns"),
         ("", "is empty"),

@@ -206,26 +206,6 @@ def test_held_bytes_are_always_bounded(data: bytes, record: int, piece: int) -> 
     assert reader.held <= record
 
 
-@pytest.mark.parametrize(
-    ("data", "what"),
-    [
-        ("name,mail\n".encode("utf-16"), "UTF-16"),
-        (b"\xfe\xff" + "name,mail\n".encode("utf-16-be"), "UTF-16"),
-        ("name,mail\n".encode("utf-32"), "UTF-"),
-        (b"\x00\x00\xfe\xff" + "name,mail\n".encode("utf-32-be"), "UTF-32"),
-        (b"PK\x03\x04....", "zip archive or a spreadsheet"),
-        (b"\x1f\x8b\x08\x00....", "gzip"),
-        (b"\xd0\xcf\x11\xe0....", "old spreadsheet"),
-        (b"%PDF-1.7\n", "PDF"),
-    ],
-)
-@pytest.mark.parametrize("sizes", [[1], [100]])
-def test_files_of_other_formats_are_refused_by_name(data: bytes, what: str, sizes: list[int]) -> None:
-    fault = read(cut(data, sizes)).fault
-    assert fault is not None
-    assert what in fault
-
-
 @pytest.mark.parametrize("data", [b"", b"\n\r\n\r", b"\xef\xbb\xbf", b"\xef\xbb\xbf\r\n"])
 def test_file_without_a_header_is_refused(data: bytes) -> None:
     assert read([data]).fault == "the file is empty: it has no header line"

@@ -75,7 +75,7 @@ def test_columns_may_be_in_any_order(header: list[str]) -> None:
         ),
         (
             ["name;mail;phone"],
-            "the header lacks the required columns name, mail: its columns are separated by ;, they must be by commas",
+            "the header lacks the required columns name, mail: are its columns separated by ;? (delimiter in [format])",
         ),
         (["name", "mail", "E-Mail", "email"], "the header has the column mail twice: in places 2 and 4"),
         (["Name", "mail", " name"], "the header has the column name twice: in places 1 and 3"),

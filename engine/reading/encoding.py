@@ -1,0 +1,79 @@
+"""Text in any encoding -> UTF-8, as a layer in front of a reader. Pure.
+
+The encoding is declared, or a byte order mark says it; it is never guessed. `Transcoder` takes bytes that are split
+anywhere. What its codec cannot decode becomes bytes that are not valid UTF-8 either, so the reader behind it rejects
+the record, and `original_text` shows the bytes that were in the file.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+
+from engine.errors import BadFile
+
+HEAD_BYTES = 4
+"""As many bytes from the beginning of a file tell whether it has a byte order mark."""
+
+UTF_8 = "utf-8"
+
+_MARKS = (
+    (codecs.BOM_UTF8, UTF_8),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+
+# Each undecodable byte becomes one of 256 lone surrogates, which strict UTF-8 does not allow.
+_UNDECODED = 0xDC00
+
+_UNDECODED_CHARACTER = re.compile("[\udc00-\udcff]")
+
+
+def _keep_undecoded(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return "".join(chr(_UNDECODED + byte) for byte in error.object[error.start : error.end]), error.end
+
+
+_ERRORS = "millpond.undecoded"
+codecs.register_error(_ERRORS, _keep_undecoded)
+
+
+def find_encoding(head: bytes, declared: str | None) -> str:
+    """Return the canonical name of a file's encoding: by its byte order mark, else as declared, else UTF-8.
+
+    Raises `BadFile` for UTF-32 that is not declared, and for a byte order mark that contradicts the declaration.
+    """
+    marked = next((name for mark, name in _MARKS if head.startswith(mark)), None)
+    if declared is not None and declared not in (UTF_8, "utf-8-sig"):
+        if marked is not None and marked[:6] != declared[:6]:
+            raise BadFile(
+                f"the schema declares {declared} text, but the file begins with the mark of {marked[:6].upper()}"
+            )
+        return marked if marked is not None and marked.startswith("utf-16") else declared
+    if marked == "utf-32":
+        raise BadFile("the file is UTF-32 text; save it as UTF-8, or declare its encoding in [format]")
+    return marked or UTF_8
+
+
+class Transcoder:
+    """Incremental decoder of `encoding` whose output is UTF-8."""
+
+    def __init__(self, encoding: str) -> None:
+        self._decoder = codecs.getincrementaldecoder(encoding)(_ERRORS)
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the next bytes as UTF-8; the rest of a character that is not complete is held back."""
+        return self._decoder.decode(data).encode(errors="surrogatepass")
+
+    def finish(self) -> bytes:
+        """Return what is left of a character that is not complete."""
+        return self._decoder.decode(b"", final=True).encode(errors="surrogatepass")
+
+
+def original_text(record: bytes) -> str:
+    r"""Return a record that went through a `Transcoder` as text, undecodable bytes of the file as ``\xff``."""
+    text = record.decode(errors="surrogatepass")
+    return _UNDECODED_CHARACTER.sub(lambda found: f"\\x{ord(found[0]) - _UNDECODED:02x}", text)

@@ -1,0 +1,124 @@
+"""Objects of any dialect and encoding: what is found in the first bytes, and what is read with it."""
+
+import pytest
+
+from engine.errors import BadFile
+from engine.reading.block import Reject
+from engine.reading.format import Format
+from engine.reading.reader import Found, ObjectReader
+from tests.builders.csv_text import Reading, add_block, cut
+
+ROWS = [["id", "name", "note"], ["1", "Zoë", "a"], ["2", "Max", "b"], ["3", "", "c"]]
+
+
+def read_object(data: bytes, form: Format, sizes: list[int]) -> tuple[Reading, Found | None]:
+    """Read a whole object in chunks of these sizes."""
+    reader, reading = ObjectReader(form), Reading()
+    try:
+        for chunk in cut(data, sizes):
+            for block in reader.feed(chunk):
+                add_block(reading, block)
+        for block in reader.finish():
+            add_block(reading, block)
+    except BadFile as error:
+        reading.fault = str(error)
+    reading.header = None if reader.header is None else list(reader.header)
+    return reading, reader.found
+
+
+def text_of(delimiter: str, end: str = "\n") -> str:
+    return "".join(delimiter.join(row) + end for row in ROWS)
+
+
+@pytest.mark.parametrize("sizes", [[1], [7], [100_000]])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize(
+    ("codec", "declared", "found"),
+    [
+        ("utf-8", None, "utf-8"),
+        ("utf-8-sig", None, "utf-8"),
+        ("utf-16", None, "utf-16-le"),
+        ("utf-16", "utf-8", "utf-16-le"),
+        ("utf-16-le", "utf-16-le", "utf-16-le"),
+        ("latin-1", "iso8859-1", "iso8859-1"),
+        ("cp1252", "cp1252", "cp1252"),
+    ],
+)
+def test_delimiter_and_encoding(codec: str, declared: str | None, found: str, delimiter: str, sizes: list[int]) -> None:
+    reading, what = read_object(text_of(delimiter).encode(codec), Format(encoding=declared), sizes)
+    assert reading.fault is None
+    assert [reading.header, *reading.fields] == ROWS
+    assert what == Found("csv", "none", found, delimiter, '"', "double", 1, 3)
+
+
+@pytest.mark.parametrize("mark", [b"\xfe\xff", b"\xff\xfe"])
+def test_utf_16_of_either_byte_order(mark: bytes) -> None:
+    codec = "utf-16-be" if mark == b"\xfe\xff" else "utf-16-le"
+    reading, what = read_object(mark + text_of(",", "\r\n").encode(codec), Format(), [3])
+    assert [reading.header, *reading.fields] == ROWS
+    assert what is not None
+    assert what.encoding == codec
+
+
+def test_multibyte_encoding_is_read_across_chunks() -> None:
+    text = "id,name\n1,表示ソ\n2,能\n"
+    reading, _ = read_object(text.encode("shift_jis"), Format(encoding="shift_jis"), [1])
+    assert reading.fields == [["1", "表示ソ"], ["2", "能"]]
+
+
+def test_bytes_that_the_declared_encoding_lacks_are_a_reject() -> None:
+    data = b"id,name\n1,\x81\xe9\n2,\xe9\n"
+    reading, _ = read_object(data, Format(encoding="cp1252"), [2])
+    assert reading.fields == [["2", "é"]]
+    # The offset counts the text as UTF-8.
+    assert reading.rejects == [Reject(1, 8, "the row is not cp1252 text", r"1,\x81é")]
+
+
+def test_file_without_a_header_gets_its_names_from_the_schema() -> None:
+    form = Format(header_lines=0, names=("id", "name", "note"))
+    reading, what = read_object(text_of(";").encode(), form, [5])
+    assert reading.header == ["id", "name", "note"]
+    assert reading.fields == ROWS
+    assert what is not None
+    assert (what.delimiter, what.header_lines) == (";", 0)
+
+
+def test_lines_before_a_header_of_several_lines() -> None:
+    data = b"Export\r\n\r\nid,na,\r\n,me,x y\r\n1,a,b\r\n"
+    reading, _ = read_object(data, Format(skip_lines=2, header_lines=2), [1])
+    assert (reading.header, reading.fields) == (["id", "na me", "x y"], [["1", "a", "b"]])
+    assert reading.rows[1][1] == data.index(b"1,a")
+
+
+def test_two_possible_delimiters_are_refused() -> None:
+    reading, _ = read_object(b"a,b;c\n1,2;3\n4,5;6\n", Format(), [100])
+    assert reading.fault == (
+        "the columns can be separated by commas or semicolons: say which with delimiter in [format]"
+    )
+    reading, _ = read_object(b"a,b;c\n1,2;3\n4,5;6\n", Format(delimiter=";"), [100])
+    assert reading.fields == [["1,2", "3"], ["4,5", "6"]]
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        ("name,mail\n".encode("utf-32"), "UTF-32"),
+        (b"\x00\x00\xfe\xff" + "name,mail\n".encode("utf-32-be"), "UTF-32"),
+        (b"PK\x03\x04....", "zip archive or a spreadsheet"),
+        (b"\x1f\x8b\x08\x00....", "gzip"),
+        (b"\xd0\xcf\x11\xe0....", "old spreadsheet"),
+        (b"%PDF-1.7\n", "PDF"),
+    ],
+)
+@pytest.mark.parametrize("sizes", [[1], [100]])
+def test_objects_of_other_formats_are_refused_by_name(data: bytes, what: str, sizes: list[int]) -> None:
+    reading, _ = read_object(data, Format(), sizes)
+    assert reading.fault is not None
+    assert what in reading.fault
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfea\0", b"\xef\xbb\xbfa"])
+def test_byte_order_mark_that_contradicts_the_declared_encoding_is_refused(data: bytes) -> None:
+    reading, _ = read_object(data, Format(encoding="iso8859-1"), [100])
+    assert reading.fault is not None
+    assert "declares iso8859-1 text" in reading.fault
