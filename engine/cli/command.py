@@ -8,6 +8,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import FrameType
 
 from engine import __version__
@@ -99,6 +100,18 @@ def parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="stop following when no row of the file has arrived for this long (default: 300; with --endpoint-url 60)",
     )
+    schema = commands.add_parser(
+        "schema",
+        help="propose a schema for a file",
+        description="Read the first rows of FILE and print a schema for it, with comments: its format, the type of "
+        "each column, texts that mean no value, and what can be the key. Redirect it to a file, read it, and use it with "
+        "--schema.",
+    )
+    schema.add_argument("file", type=Path, metavar="FILE", help="a file like those that will be loaded")
+    schema.add_argument(
+        "--rows", type=_count, default=100_000, metavar="N", help="rows to look at (default: the first 100,000)"
+    )
+
     images = commands.add_parser(
         "images",
         help="build the three container images",

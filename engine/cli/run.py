@@ -14,6 +14,7 @@ from engine.cli.errors import EXPECTED, explain
 from engine.cli.images import run_base_image, run_images
 from engine.cli.ingest import Place, run_ingest
 from engine.cli.local import run_local
+from engine.cli.propose import run_schema
 from engine.cli.target import local_defaults
 from engine.deployment.checkout import CHECKOUT
 from engine.deployment.images import own_architecture
@@ -40,6 +41,8 @@ def _dispatch(options: argparse.Namespace) -> int:
             builder=options.builder,
             options=options.options,
         )
+    if options.command == "schema":
+        return run_schema(options.file, rows=options.rows)
     if options.command == "base-image":
         return run_base_image(display, CHECKOUT, builder=options.builder)
     if options.command == "deploy":

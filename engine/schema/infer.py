@@ -25,7 +25,9 @@ PERHAPS_NO_VALUE = ("NA", "NaN", "nan", "null", "None", "none", "nil", "-", "--"
 _BOOLEANS = ({"true", "false"}, {"yes", "no"}, {"t", "f"}, {"y", "n"})
 # Not numbers: codes whose zeros count, and telephone numbers.
 _CODE = re.compile(r"[+-]?0[0-9].*|\+.*", re.DOTALL)
-_LABEL = re.compile(r"(.*[^a-z])?(phone|telephone|tel|fax|mobile|zip|zip.?code|plz|postal.?code|postcode)([^a-z].*)?", re.I)
+_LABEL = re.compile(
+    r"(.*[^a-z])?(phone|telephone|tel|fax|mobile|zip|zip.?code|plz|postal.?code|postcode)([^a-z].*)?", re.I
+)
 """Names of columns whose digits are no quantity."""
 _FEW = 200
 """Values that a type is tried on before it is tried on all."""

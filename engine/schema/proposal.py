@@ -61,7 +61,10 @@ def _head(sample: Sample) -> str:
     ]
     if sample.rejected:
         lines.append(f"# {sample.rejected:,} rows could not be read and are not in the sample.")
-    return "\n".join([*lines, "version = 1", f"collection = {setting(collection_of(sample.file))}  # the API's path"]) + "\n"
+    return (
+        "\n".join([*lines, "version = 1", f"collection = {setting(collection_of(sample.file))}  # the API's path"])
+        + "\n"
+    )
 
 
 def _guesses(sample: Sample) -> list[Guess]:
@@ -86,13 +89,19 @@ def _key(candidates: Sequence[Key], rows: int) -> tuple[dict[str, str], dict[str
     """Return the settings of ``[key]`` and ``[generated]``, and notes on the choice."""
     if not candidates:
         notes = ["no column is always filled: each row of each upload is an item of its own"]
-        return {"partition": "ingestion", "sort": "rowNumber"}, {"ingestion": "ingestion", "rowNumber": "row_number"}, notes
+        return (
+            {"partition": "ingestion", "sort": "rowNumber"},
+            {"ingestion": "ingestion", "rowNumber": "row_number"},
+            notes,
+        )
     best = candidates[0]
     names = [guess.name for guess in best.columns]
     if best.distinct == rows:
         notes = [f"{_named(best)}: {rows:,} rows, and no value twice"]
         notes += [f"also possible: {'; '.join(map(_named, candidates[1:][:MOST_NAMED]))}"] if candidates[1:] else []
-        notes += ["a later row with the same key replaces the item; with a sort key of kind version each upload is kept"]
+        notes += [
+            "a later row with the same key replaces the item; with a sort key of kind version each upload is kept"
+        ]
         return dict(zip(("partition", "sort"), names, strict=False)), {"processedAt": "processed_at"}, notes
     notes = [
         f"no column and no pair is different in each row; {_named(best)} has {best.distinct:,} values in {rows:,} rows",
