@@ -104,8 +104,8 @@ def parser() -> argparse.ArgumentParser:
         "schema",
         help="propose a schema for a file",
         description="Read the first rows of FILE and print a schema for it, with comments: its format, the type of "
-        "each column, texts that mean no value, and what can be the key. Redirect it to a file, read it, and use it with "
-        "--schema.",
+        "each column, texts that mean no value, and what can be the key. Redirect it to a file, read it, and use it "
+        "with --schema.",
     )
     schema.add_argument("file", type=Path, metavar="FILE", help="a file like those that will be loaded")
     schema.add_argument(

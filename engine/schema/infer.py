@@ -20,14 +20,12 @@ NO_VALUE = ("\\N", "N/A", "n/a", "#N/A", "<NA>", "NULL")
 """Texts that mean "no value" wherever they occur."""
 
 PERHAPS_NO_VALUE = ("NA", "NaN", "nan", "null", "None", "none", "nil", "-", "--", "?", ".", "..", "NIL", "missing")
-"""Texts that mean "no value" among numbers, dates and booleans. In a column of text they can be a value: NA is Namibia."""
+"""Texts that mean "no value" among numbers, dates and booleans. In a column of text they can be a value: NA, Namibia."""
 
 _BOOLEANS = ({"true", "false"}, {"yes", "no"}, {"t", "f"}, {"y", "n"})
 # Not numbers: codes whose zeros count, and telephone numbers.
 _CODE = re.compile(r"[+-]?0[0-9].*|\+.*", re.DOTALL)
-_LABEL = re.compile(
-    r"(.*[^a-z])?(phone|telephone|tel|fax|mobile|zip|zip.?code|plz|postal.?code|postcode)([^a-z].*)?", re.I
-)
+_LABEL = re.compile(r"(.*[^a-z])?((tele)?phone|tel|fax|mobile|zip|plz|(zip|post|postal).?code)([^a-z].*)?", re.I)
 """Names of columns whose digits are no quantity."""
 _FEW = 200
 """Values that a type is tried on before it is tried on all."""
@@ -127,8 +125,9 @@ def _moments(values: Sequence[str]) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return the settings of a column of dates or times."""
     if not any(map(str.isdigit, values[0])):
         return {}, ()
+    settings: dict[str, Any]
     for type_, formats in (("date", _DATES), ("datetime", _TIMES)):
-        for settings in ({"type": type_}, *({"type": type_, "input": [form]} for form in formats)):
+        for settings in [{"type": type_}, *({"type": type_, "input": [form]} for form in formats)]:
             if accepts(settings, values):
                 return settings, ()
     for type_, ends in (("date", ("",)), ("datetime", tuple(f" {time}" for time in _SLASHED_TIMES))):
