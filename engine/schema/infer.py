@@ -20,7 +20,7 @@ NO_VALUE = ("\\N", "N/A", "n/a", "#N/A", "<NA>", "NULL")
 """Texts that mean "no value" wherever they occur."""
 
 PERHAPS_NO_VALUE = ("NA", "NaN", "nan", "null", "None", "none", "nil", "-", "--", "?", ".", "..", "NIL", "missing")
-"""Texts that mean "no value" among numbers, dates and booleans. In a column of text they can be a value: NA, Namibia."""
+"""Texts that mean "no value" among numbers, dates and booleans. In text, NA can be Namibia."""
 
 _BOOLEANS = ({"true", "false"}, {"yes", "no"}, {"t", "f"}, {"y", "n"})
 # Not numbers: codes whose zeros count, and telephone numbers.
@@ -127,7 +127,8 @@ def _moments(values: Sequence[str]) -> tuple[dict[str, Any], tuple[str, ...]]:
         return {}, ()
     settings: dict[str, Any]
     for type_, formats in (("date", _DATES), ("datetime", _TIMES)):
-        for settings in [{"type": type_}, *({"type": type_, "input": [form]} for form in formats)]:
+        for form in (None, *formats):
+            settings = {"type": type_} if form is None else {"type": type_, "input": [form]}
             if accepts(settings, values):
                 return settings, ()
     for type_, ends in (("date", ("",)), ("datetime", tuple(f" {time}" for time in _SLASHED_TIMES))):

@@ -55,16 +55,13 @@ def collection_of(file: str) -> str:
 def _head(sample: Sample) -> str:
     which = "all" if sample.whole else "the first"
     lines = [
-        f"# Proposed from {which} {len(sample.rows):,} rows of {setting(sample.file)}. Read it before you use it: a sample "
-        "shows what",
-        "# values are like, not what they mean. docs/schema.md explains each setting.",
+        f"# Proposed from {which} {len(sample.rows):,} rows of {setting(sample.file)}. Read it before you use it: a",
+        "# sample shows what values are like, not what they mean. docs/schema.md explains each setting.",
     ]
     if sample.rejected:
         lines.append(f"# {sample.rejected:,} rows could not be read and are not in the sample.")
-    return (
-        "\n".join([*lines, "version = 1", f"collection = {setting(collection_of(sample.file))}  # the API's path"])
-        + "\n"
-    )
+    collection = f"collection = {setting(collection_of(sample.file))}  # the API's path"
+    return "\n".join([*lines, "version = 1", collection, ""])
 
 
 def _guesses(sample: Sample) -> list[Guess]:
@@ -88,20 +85,15 @@ def _guesses(sample: Sample) -> list[Guess]:
 def _key(candidates: Sequence[Key], rows: int) -> tuple[dict[str, str], dict[str, str], list[str]]:
     """Return the settings of ``[key]`` and ``[generated]``, and notes on the choice."""
     if not candidates:
+        generated = {"ingestion": "ingestion", "rowNumber": "row_number"}
         notes = ["no column is always filled: each row of each upload is an item of its own"]
-        return (
-            {"partition": "ingestion", "sort": "rowNumber"},
-            {"ingestion": "ingestion", "rowNumber": "row_number"},
-            notes,
-        )
+        return {"partition": "ingestion", "sort": "rowNumber"}, generated, notes
     best = candidates[0]
     names = [guess.name for guess in best.columns]
     if best.distinct == rows:
         notes = [f"{_named(best)}: {rows:,} rows, and no value twice"]
         notes += [f"also possible: {'; '.join(map(_named, candidates[1:][:MOST_NAMED]))}"] if candidates[1:] else []
-        notes += [
-            "a later row with the same key replaces the item; with a sort key of kind version each upload is kept"
-        ]
+        notes += ["a later row with the same key replaces the item; a sort key of kind version keeps each upload"]
         return dict(zip(("partition", "sort"), names, strict=False)), {"processedAt": "processed_at"}, notes
     notes = [
         f"no column and no pair is different in each row; {_named(best)} has {best.distinct:,} values in {rows:,} rows",
