@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from engine.schema.columns import is_number
 from engine.schema.infer import Guess, Key, guess_column, key_candidates
 from engine.schema.toml import setting, table
 
@@ -30,6 +31,8 @@ class Sample(NamedTuple):
 
 def propose(sample: Sample) -> str:
     """Return the text of a schema for the file that `sample` comes from."""
+    if all(map(is_number, map(str.strip, sample.header))):
+        sample = _without_header(sample)
     guesses = _guesses(sample)
     rows = len(sample.rows)
     candidates = key_candidates(guesses, rows)
@@ -50,6 +53,13 @@ def collection_of(file: str) -> str:
     stem = file.rpartition("/")[2].partition(".")[0]
     name = re.sub(r"[^a-z0-9_-]+", "-", stem.lower()).strip("-_")
     return name[:63] if name[:1].isalpha() else f"file-{name}"[:63].rstrip("-_")
+
+
+def _without_header(sample: Sample) -> Sample:
+    """Return the sample of a file whose first line is data, since all of it is numbers."""
+    names = [f"column_{place}" for place in range(1, len(sample.header) + 1)]
+    form = {**sample.format, "header_lines": 0, "names": names}
+    return sample._replace(format=form, header=names, rows=[sample.header, *sample.rows])
 
 
 def _head(sample: Sample) -> str:
