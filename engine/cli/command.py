@@ -103,6 +103,18 @@ def parser() -> argparse.ArgumentParser:
         help="stop following when no row of the file has arrived for this long (default: 300; with --endpoint-url 60)",
     )
     _schema(ingest, "the stack's schema file (default: the stack is asked)")
+    schema = commands.add_parser(
+        "schema",
+        help="propose a schema for a file",
+        description="Read the first rows of FILE and print a schema for it, with comments: its format, the type of "
+        "each column, texts that mean no value, and what can be the key. Redirect it to a file, read it, and use it "
+        "with --schema.",
+    )
+    schema.add_argument("file", type=Path, metavar="FILE", help="a file like those that will be loaded")
+    schema.add_argument(
+        "--rows", type=_count, default=100_000, metavar="N", help="rows to look at (default: the first 100,000)"
+    )
+
     images = commands.add_parser(
         "images",
         help="build the three container images",

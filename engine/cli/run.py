@@ -15,6 +15,7 @@ from engine.cli.images import run_base_image, run_images
 from engine.cli.ingest import Place, run_ingest
 from engine.cli.local import run_local
 from engine.cli.prepare import Wishes
+from engine.cli.propose import run_schema
 from engine.cli.target import local_defaults
 from engine.cli.template import run_template
 from engine.deployment.checkout import CHECKOUT
@@ -44,6 +45,8 @@ def _dispatch(options: argparse.Namespace) -> int:
             options=options.options,
             schema=_schema(options),
         )
+    if options.command == "schema":
+        return run_schema(options.file, rows=options.rows)
     if options.command == "base-image":
         return run_base_image(display, CHECKOUT, builder=options.builder)
     if options.command == "deploy":

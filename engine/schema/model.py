@@ -38,7 +38,7 @@ MAX_ATTRIBUTE_NAME_BYTES = 65_535
 """DynamoDB quota: the name of an attribute that is not a key has at most 64 KB, here one byte less."""
 
 Origin = Literal["csv", "json", "dynamodb", "message"]
-"""Where rows come from: a CSV file, JSON lines, DynamoDB items, or a plain message. It decides how columns are found and
+"""Where rows come from: CSV, JSON lines, DynamoDB items, or a plain message. It decides how columns are found and
 cleaned."""
 
 _CLEANING: Final[Mapping[Origin, Cleaning]] = {

@@ -17,9 +17,9 @@ from engine.schema.model import GENERATED_KINDS, MAX_PARTITION_KEY_BYTES, MAX_SO
 from engine.schema.numbers import is_number
 from engine.schema.settings import Settings
 
-# The time of packing differs between attempts, a plain message knows neither object nor ingestion, and an expiry time
-# exists only if RECORD_TTL_DAYS is set.
-_KEY_KINDS = ("version", "row_number", "modified")
+# The time of packing differs between attempts, a plain message knows no object, and an expiry time exists only if
+# RECORD_TTL_DAYS is set.
+_KEY_KINDS = ("version", "row_number", "modified", "ingestion")
 
 _CONFLICTS = ("replace", "newest")
 

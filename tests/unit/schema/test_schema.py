@@ -142,11 +142,13 @@ def test_names_known_to_the_schema(name: str, known: bool) -> None:
     assert not USERS.knows_any([])
 
 
-@pytest.mark.parametrize("kind", ["version", "row_number", "modified"])
-def test_deterministic_generated_attribute_may_be_a_key(kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "type_"), [("version", "N"), ("row_number", "N"), ("modified", "N"), ("ingestion", "S")]
+)
+def test_deterministic_generated_attribute_may_be_a_key(kind: str, type_: str) -> None:
     schema = schema_of(f'[key]\npartition = "a"\nsort = "g"\n[columns.a]\nrequired = true\n[generated]\ng = "{kind}"')
     assert schema.keys == ("a", "g")
-    assert schema.types["g"] == "N"
+    assert schema.types["g"] == type_
 
 
 def test_schema_in_the_docs_is_valid() -> None:

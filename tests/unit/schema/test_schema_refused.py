@@ -141,7 +141,7 @@ def test_value_that_must_be_a_table(toml: str, key: str) -> None:
         parse_schema("\n".join(["version = 1", "collection = 'things'", *document]), "s")
 
 
-@pytest.mark.parametrize("kind", ["processed_at", "expires_at", "ingestion", "source"])
+@pytest.mark.parametrize("kind", ["processed_at", "expires_at", "source"])
 @pytest.mark.parametrize("place", ["partition", "sort"])
 def test_optional_or_changing_attribute_cannot_be_a_key(kind: str, place: str) -> None:
     key = {"partition": 'partition = "at"', "sort": 'partition = "id"\nsort = "at"'}[place]
