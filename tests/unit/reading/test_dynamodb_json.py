@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import BadFile
@@ -57,6 +57,23 @@ def test_attribute_values_are_read_as_they_are(items: list[Any], wrapped: bool, 
         ]
         for item in items
     ]
+
+
+@settings(max_examples=300)
+@given(
+    items=st.lists(ITEMS, min_size=1, max_size=6),
+    changes=st.lists(st.tuples(st.integers(0), st.sampled_from(list(b'{}[]",:\\0\nSNLM'))), max_size=4),
+    sizes=SIZES,
+)
+def test_damaged_lines_are_rejects_however_they_are_split(
+    items: list[Any], changes: list[tuple[int, int]], sizes: list[int]
+) -> None:
+    data = bytearray(b"".join(json.dumps({"Item": item}).encode() + b"\n" for item in items))
+    for place, byte in changes:
+        data[place % len(data)] = byte
+    whole = read(bytes(data))
+    assert read_json(cut(bytes(data), sizes), reader=DynamoDbJsonReader(["pk", "n"], unknown="store")) == whole
+    assert whole.fault or len(whole.rows) + len(whole.rejects) == sum(bool(line.strip()) for line in data.split(b"\n"))
 
 
 def test_line_of_an_export() -> None:
