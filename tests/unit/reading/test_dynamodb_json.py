@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from engine.errors import BadFile
 from engine.reading.attribute_values import MAX_LEVELS, column_faults, fault_of
 from engine.reading.block import Position
-from engine.reading.dynamodb_json import INCREMENTAL, DynamoDbJsonReader
+from engine.reading.dynamodb_json import INCREMENTAL, DynamoDbJsonReader, find_json_type
 from engine.reading.json_values import KEY_TWICE
 from tests.builders.csv_text import SIZES, cut
 from tests.builders.json_text import JsonReading, plain, read_json
@@ -196,3 +196,23 @@ def test_other_files_of_an_export_are_refused_by_name(line: bytes, what: str) ->
 
 def test_empty_file_of_an_empty_partition_has_no_rows() -> None:
     assert read(b"") == JsonReading()
+
+
+@pytest.mark.parametrize(
+    ("head", "found"),
+    [
+        (b'{"Item":{"pk":{"S":"a"}}}', "dynamodb-json"),
+        (b'\xef\xbb\xbf\n { "Item" : { "a\\"b" : { "BOOL" : true', "dynamodb-json"),
+        (b'{"Item":{}}\n', "dynamodb-json"),
+        (b'{"Item":{"name":{"size":5}}}', "jsonl"),
+        (b'{"Item":{"name":"S"}}', "jsonl"),
+        (b'{"Item":"S"}', "jsonl"),
+        (b'{"pk":{"S":"a"}}', "jsonl"),
+        (b'\r\n [{"a":1}]', "jsonl"),
+        (b"name,{x}\n", None),
+        (b"", None),
+        (b'{"Item":{"' + b"a" * 100_000, "jsonl"),
+    ],
+)
+def test_type_of_a_file_is_found_by_its_beginning(head: bytes, found: str | None) -> None:
+    assert find_json_type(head) == found
