@@ -204,6 +204,13 @@ def encode_boto3(spec: Spec) -> Call:
     return once
 
 
+def read_format(spec: Spec) -> Call:
+    """Bytes of one format to rows."""
+    from benchmarks.contenders.formats import FORMATS
+
+    return FORMATS[spec["way"].removeprefix("formats.")](b"".join(_chunks(spec)))
+
+
 WAYS = {
     "sign.millpond": sign_millpond,
     "sign.botocore": sign_botocore,
@@ -222,7 +229,8 @@ def main() -> None:
     """Do the part that ``way`` names."""
     settle_collector()
     spec = read_spec()
-    measure(spec, WAYS[spec["way"]](spec))
+    way = spec["way"]
+    measure(spec, read_format(spec) if way.startswith("formats.") else WAYS[way](spec))
 
 
 if __name__ == "__main__":

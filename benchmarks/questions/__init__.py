@@ -5,6 +5,7 @@ from benchmarks.questions import (
     chain,
     coldstart,
     encode,
+    formats,
     latency,
     memory,
     pack,
@@ -31,6 +32,7 @@ QUESTIONS = (
     coldstart.QUESTION,
     sign.QUESTION,
     parse.QUESTION,
+    formats.QUESTION,
     pack.QUESTION,
     encode.QUESTION,
 )

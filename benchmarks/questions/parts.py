@@ -16,6 +16,15 @@ LABELS = {
         "parse.reader": "csv.reader on the whole text",
         "parse.dictreader": "csv.DictReader",
     },
+    "formats": {
+        "formats.csv": "CSV",
+        "formats.csv_gzip": "CSV, gzip",
+        "formats.csv_zstd": "CSV, zstd",
+        "formats.csv_bzip2": "CSV, bzip2",
+        "formats.jsonl": "JSON Lines",
+        "formats.dynamodb": "DynamoDB JSON",
+        "formats.jsonl_json": "JSON Lines by json.loads",
+    },
     "pack": {
         "pack.millpond": "Millpond, 500 rows a message",
         "pack.millpond_plain": "Millpond, one message a row",
@@ -28,7 +37,7 @@ LABELS = {
 def parts(name: str, options: Options) -> list[Entry]:
     """Return the ways to do the part `name`."""
     content: dict[str, Any] = {}
-    if name in ("parse", "pack"):
+    if name in ("parse", "formats", "pack"):
         content["content"] = data.HEADER + data.block(options.row_bytes) * (ROWS // data.BLOCK_ROWS)
     elif name == "encode":
         content["event"] = data.sqs_event(10, 500, row_bytes=options.row_bytes)

@@ -9,6 +9,10 @@ are verified where the file has them (gzip and bzip2 always, zstd if its writer 
 differs: gzip(1) and bzip2(1) ignore what follows the last member with a warning and exit with a failure. Nobody reads
 warnings here, and a damaged member would be lost with its rows, so such a file fails after the rows before.
 
+A checksum comes at the end of what it is for: a member, a frame, or a block of 900 kB in bzip2. So the bytes of a
+damaged member have been yielded when that is noticed, and may be wrong; then the file fails. A file that was merely cut
+off yields nothing wrong.
+
 A place in decompressed bytes is no place in the object: no reader can continue there, and offsets of rejects count
 decompressed bytes.
 """

@@ -10,6 +10,7 @@ A line is rejected if an attribute that the schema asks for is not one that Dyna
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from itertools import chain
 from operator import itemgetter
@@ -29,12 +30,28 @@ from engine.reading.limits import USUAL_LIMITS, Limits
 INCREMENTAL = "changes of an incremental export (Keys, NewImage) cannot be loaded; load a full export"
 
 _WRAPPER = "Item"
+# How a line of an export begins: an item whose first attribute has a type, or that has none.
+_EXPORTED = re.compile(
+    rb'\s*\{\s*"Item"\s*:\s*\{\s*(?:\}\s*\}|"(?:[^"\\]|\\.)*+"\s*:\s*\{\s*"(?:[SNBLM]|BOOL|NULL|[SNB]S)"\s*:)'
+)
 _CHANGE = {"Metadata", "Keys", "NewImage", "OldImage"}
 # What a first line with one of these keys is.
 _OTHER_FILES = {
     "dataFileS3Key": "the list of an export's files, not one of them: load those in its folder data",
     "manifestFilesS3Key": "the summary of an export: load the files in its folder data",
 }
+
+
+def find_json_type(head: bytes) -> str | None:
+    """Return which JSON a file begins with: "dynamodb-json", "jsonl", or None if it is no JSON.
+
+    `head` is the beginning of the file in UTF-8. Attribute values without the wrapper of an export are "jsonl": they
+    may be meant as they are, so they have to be declared.
+    """
+    text = head.removeprefix(b"\xef\xbb\xbf")
+    if _EXPORTED.match(text):
+        return "dynamodb-json"
+    return "jsonl" if text.lstrip()[:1] in (b"{", b"[") else None
 
 
 class DynamoDbJsonReader(JsonLinesReader):

@@ -12,7 +12,7 @@ import tracemalloc
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import example, given, settings
@@ -30,6 +30,8 @@ from engine.reading.compression import (
     find_compression,
 )
 from engine.reading.delimited import CsvReader
+from engine.reading.json_lines import JsonLinesReader
+from engine.reading.json_members import Members
 from tests.builders.csv_text import SIZES, cut
 
 if sys.version_info >= (3, 14):
@@ -327,3 +329,21 @@ def test_library_is_imported_only_when_a_file_comes() -> None:
     )
     printed = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
     assert printed == "[]\n"
+
+
+@given(kind=KINDS, place=st.integers(0), byte=st.integers(0, 255))
+def test_damaged_member_fails_the_file_after_the_rows_of_those_before(kind: str, place: int, byte: int) -> None:
+    lines = [b'{"id":"%d"}\n' % i for i in range(50)]
+    first, second = (bytearray(COMPRESS[kind](b"".join(part))) for part in (lines[:25], lines[25:]))
+    second[place % len(second)] = byte
+    reader = CompressedReader(kind, JsonLinesReader(Members({"id": [("id",)]})))
+    rows: list[Any] = []
+    fault: BadFile | None = None
+    try:
+        for block in itertools.chain(reader.feed(bytes(first + second)), reader.finish()):
+            rows += block.rows
+    except BadFile as error:
+        fault = error
+    assert rows[:25] == [(str(i),) for i in range(25)]
+    if fault is None:
+        assert rows == [(str(i),) for i in range(50)]

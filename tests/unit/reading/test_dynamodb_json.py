@@ -5,13 +5,13 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import BadFile
 from engine.reading.attribute_values import MAX_LEVELS, column_faults, fault_of
 from engine.reading.block import Position
-from engine.reading.dynamodb_json import INCREMENTAL, DynamoDbJsonReader
+from engine.reading.dynamodb_json import INCREMENTAL, DynamoDbJsonReader, find_json_type
 from engine.reading.json_values import KEY_TWICE
 from tests.builders.csv_text import SIZES, cut
 from tests.builders.json_text import JsonReading, plain, read_json
@@ -57,6 +57,23 @@ def test_attribute_values_are_read_as_they_are(items: list[Any], wrapped: bool, 
         ]
         for item in items
     ]
+
+
+@settings(max_examples=300)
+@given(
+    items=st.lists(ITEMS, min_size=1, max_size=6),
+    changes=st.lists(st.tuples(st.integers(0), st.sampled_from(list(b'{}[]",:\\0\nSNLM'))), max_size=4),
+    sizes=SIZES,
+)
+def test_damaged_lines_are_rejects_however_they_are_split(
+    items: list[Any], changes: list[tuple[int, int]], sizes: list[int]
+) -> None:
+    data = bytearray(b"".join(json.dumps({"Item": item}).encode() + b"\n" for item in items))
+    for place, byte in changes:
+        data[place % len(data)] = byte
+    whole = read(bytes(data))
+    assert read_json(cut(bytes(data), sizes), reader=DynamoDbJsonReader(["pk", "n"], unknown="store")) == whole
+    assert whole.fault or len(whole.rows) + len(whole.rejects) == sum(bool(line.strip()) for line in data.split(b"\n"))
 
 
 def test_line_of_an_export() -> None:
@@ -179,3 +196,23 @@ def test_other_files_of_an_export_are_refused_by_name(line: bytes, what: str) ->
 
 def test_empty_file_of_an_empty_partition_has_no_rows() -> None:
     assert read(b"") == JsonReading()
+
+
+@pytest.mark.parametrize(
+    ("head", "found"),
+    [
+        (b'{"Item":{"pk":{"S":"a"}}}', "dynamodb-json"),
+        (b'\xef\xbb\xbf\n { "Item" : { "a\\"b" : { "BOOL" : true', "dynamodb-json"),
+        (b'{"Item":{}}\n', "dynamodb-json"),
+        (b'{"Item":{"name":{"size":5}}}', "jsonl"),
+        (b'{"Item":{"name":"S"}}', "jsonl"),
+        (b'{"Item":"S"}', "jsonl"),
+        (b'{"pk":{"S":"a"}}', "jsonl"),
+        (b'\r\n [{"a":1}]', "jsonl"),
+        (b"name,{x}\n", None),
+        (b"", None),
+        (b'{"Item":{"' + b"a" * 100_000, "jsonl"),
+    ],
+)
+def test_type_of_a_file_is_found_by_its_beginning(head: bytes, found: str | None) -> None:
+    assert find_json_type(head) == found
