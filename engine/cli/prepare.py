@@ -124,12 +124,17 @@ async def _unfit(
     after = {**default, **parameters}
     problems = await _unusable(stack, target, after, found)
     if found.before:
-        return problems + _other_key({**default, **found.before}, after)
+        return problems + _not_changeable({**default, **found.before}, after)
     return problems + await _names_taken(stack, target, after, found.place)
 
 
-def _other_key(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
-    """Return that the stack's own table cannot have another key, if that is asked for: it has to be another table."""
+def _not_changeable(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """Return why a stack that exists cannot have the schema: its API has other paths, or its own table another key.
+
+    The stage of an API serves a snapshot, which CloudFormation does not renew when a resource gets another path.
+    """
+    if (old := _paths(before)) != (new := _paths(after)):
+        return [f"This stack's API has {old}, and that of the schema {new}: deploy it as another stack (--stack NAME)."]
     same_table = (before["TableName"], before[TABLE]) == (after["TableName"], "")
     if not same_table or _key(before) == _key(after):
         return []
@@ -137,6 +142,10 @@ def _other_key(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]
         f"The schema has the key {_key(after)}, and the table of this stack {_key(before)}: deploy it as another stack "
         "(--stack NAME), or into another table (--parameter TableName=…)."
     ]
+
+
+def _paths(parameters: Mapping[str, str]) -> str:
+    return f"/{parameters['Collection']}/{{{parameters['KeyPathName']}}}"
 
 
 def _key(parameters: Mapping[str, str]) -> str:

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from engine.handlers import query
+from engine.queries import SCHEMA_EVENT
 from tests.builders.http_events import FRONT_ENDS, rest
 from tests.builders.invocations import Context, Json, api_event, encoded
+from tests.builders.samples import PRODUCTS_TOML
 from tests.contract.clouds import Cloud
 
 pytestmark = pytest.mark.uses("dynamodb")
@@ -32,6 +34,14 @@ def version(email: str, row: int, modified: int = 1_775_260_800, **more: Any) ->
         "phone": {"S": "N/A"},
         **more,
     }
+
+
+def test_command_line_is_told_the_schema(env: pytest.MonkeyPatch) -> None:
+    env.setenv("SCHEMA", str(PRODUCTS_TOML))
+    assert query.handler(dict(SCHEMA_EVENT), Context()) == {"schema": PRODUCTS_TOML.read_text()}
+    # Nothing that comes by HTTP is that event, whatever its body is.
+    event = {**api_event("/products"), **SCHEMA_EVENT, "body": json.dumps(SCHEMA_EVENT)}
+    assert "schema" not in query.handler(event, Context())
 
 
 @pytest.fixture

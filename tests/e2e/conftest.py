@@ -64,9 +64,9 @@ def no_notification(local_stack: LocalStack) -> Iterator[None]:
     asyncio.run(put(before))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def empty_aws() -> Iterator[LocalServer]:
-    """A local AWS without a stack, for the commands that make and remove them."""
+    """A local AWS without a stack, one for each file of tests that make and remove stacks."""
     with LocalServer() as server, local_credentials():
         yield server
 

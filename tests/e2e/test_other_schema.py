@@ -205,6 +205,10 @@ def test_schema_is_deployed_and_kept(millpond: Command, tmp_path: Path, monkeypa
     code, said = millpond("deploy", "--schema", str(other))
     assert code == 2
     assert "The schema has the key order_id (S), and the table of this stack order_id (S), sku (S)" in said
+    other.write_text(ORDERS.text.replace('"orders"', '"sales"'))
+    code, said = millpond("deploy", "--schema", str(other))
+    assert code == 2
+    assert "This stack's API has /orders/{order_id}, and that of the schema /sales/{order_id}" in said
     assert millpond("destroy", "--delete-data", "--yes")[0] == 0
     assert millpond.name not in millpond.ask("dynamodb", "list_tables")["TableNames"]
 

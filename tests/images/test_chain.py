@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from engine.deployment.schema_file import IMAGE_PATHS
 from tests.builders.invocations import api_event, event_of, s3_record, sqs_record
 from tests.e2e.conftest import LocalStack, local_stack
 from tests.images.conftest import Function, Images, function
@@ -61,6 +62,8 @@ async def environment(stack: LocalStack, kind: str) -> dict[str, str]:
         await lambda_.delete_function(FunctionName=name)
     kept = {name: given[name] for name in HANDED_OVER if name in given}
     own = {key: value for key, value in real["Environment"]["Variables"].items() if key != "PYTHONPATH"}
+    # Locally the functions read the schema of the checkout, here the copy that their images were built with.
+    own["SCHEMA"] = IMAGE_PATHS[False]
     return {**own, **kept, "AWS_ENDPOINT_URL": stack.endpoint_url, "AWS_LAMBDA_FUNCTION_TIMEOUT": str(real["Timeout"])}
 
 

@@ -24,13 +24,14 @@ from engine.cli.stack_client import count_rows
 from engine.cli.target import is_endpoint, is_loopback, local_defaults
 from engine.cli.words import command_as_called, counted, shortened
 from engine.config import QuerySettings
-from engine.deployment.checkout import CHECKOUT
+from engine.deployment.checkout import CHECKOUT, TEMPLATE
 from engine.deployment.template import TemplateError, read_template, without_tls_policies, write_template
 from engine.errors import BadFile
 from engine.events import Arrival, Notice, read_event
 from engine.identity import ObjectVersion
 from engine.local.packaging import run_from_source
 from engine.local.server import local_credentials
+from tests.builders.samples import PRODUCTS_TOML
 
 LOCAL = "http://127.0.0.1:4566"
 NOBODY = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION")
@@ -141,6 +142,18 @@ def test_invalid_schema_ends_a_command_at_once(
     assert main([*command.split(), "--schema", str(path)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert re.match(f"millpond: .*{reason}", line)
+
+
+def test_template_of_a_schema_is_written_out(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["template"]) == 0
+    written = read_template(capsys.readouterr().out)
+    assert written == read_template(TEMPLATE.read_text())
+    assert main(["template", "--schema", str(PRODUCTS_TOML)]) == 0
+    parameters = read_template(capsys.readouterr().out)["Parameters"]
+    chosen = ("QueueName", "TableName", "Collection", "PartitionKeyName", "SortKeyName", "SchemaPath")
+    assert [parameters[name]["Default"] for name in chosen] == [
+        "products-queue", "products", "products", "sku", "", "/opt/millpond/schema.toml"
+    ]  # fmt: skip
 
 
 def test_a_directory_is_no_file(tmp_path: Path) -> None:
