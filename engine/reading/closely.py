@@ -10,7 +10,7 @@ it may belong to it, though they read as records:
 
 from __future__ import annotations
 
-from engine.reading.doubts import is_doubtful, looks_whole, proves_closed, stays_open
+from engine.reading.doubts import is_doubtful, line_looks_whole, proves_closed, stays_open
 from engine.reading.fields import BAD_QUOTES, NEVER_CLOSED, RawRecord, read_record
 from engine.reading.layout import Entry, Fault, Layout, View
 from engine.reading.lines import decoded, find_line_end, last_line_end, line_ends
@@ -134,7 +134,7 @@ def _is_plain_record(line: str, layout: Layout, *, loose: bool) -> bool:
     dialect, wanted = layout.dialect, len(layout.header or ()) - 1
     if dialect.quote in line or (dialect.comment and line.startswith(dialect.comment)):
         return False
-    return line.count(dialect.delimiter) == wanted and looks_whole(line, wanted, layout.syntax, loose=loose)
+    return line.count(dialect.delimiter) == wanted and line_looks_whole(line, wanted + 1, layout.syntax, loose=loose)
 
 
 def _rejects(held: bytes, start: int, end: int, reason: str, further: str) -> Settled:

@@ -23,18 +23,32 @@ from engine.reading.fields import RawRecord, Syntax, read_record
 _LINE_END = re.compile(r"\r\n|\n|\r")
 
 
-def looks_whole(part: str, wanted: int, syntax: Syntax, *, loose: bool) -> bool:
+def looks_whole(part: str, wanted: int, syntax: Syntax, *, loose: bool, closed: bool = False) -> bool:
     """Return whether the delimiters in a part of a line can be the `wanted` ones that a record still needs there.
 
-    `loose`: the file is written with blanks after delimiters.
+    `loose`: the file is written with blanks after delimiters. `closed`: a quote follows the part.
     """
     if wanted <= 0:
         return True
-    count = part.count(syntax.dialect.delimiter)
+    delimiter = syntax.dialect.delimiter
+    count = part.count(delimiter) - (closed and part.endswith(delimiter))
     if count < wanted:
         return False
-    tight = count if loose else len(syntax.tight.findall(part))
+    tight = count if loose else len(syntax.tight.findall(part)) - (closed and part.endswith(delimiter))
     return tight >= wanted or (count == wanted and tight > 0)
+
+
+def line_looks_whole(line: str, width: int, syntax: Syntax, *, loose: bool) -> bool:
+    """Return whether a whole line looks like a record of `width` fields.
+
+    A line of text may have as many commas, one of them in a number and one at its end. So most must be tight here.
+    """
+    wanted, delimiter = width - 1, syntax.dialect.delimiter
+    count = line.count(delimiter)
+    if count < wanted:
+        return False
+    tight = count if loose else len(syntax.tight.findall(line)) - line.endswith(delimiter)
+    return tight >= wanted or (count == wanted and tight * 2 > wanted)
 
 
 def is_doubtful(text: str, record: RawRecord, width: int, syntax: Syntax, *, loose: bool) -> bool:
@@ -46,11 +60,11 @@ def is_doubtful(text: str, record: RawRecord, width: int, syntax: Syntax, *, loo
         before = span.field - (spans[i - 1].field if i else 0)
         after = (spans[i + 1].field if i + 1 < len(spans) else last) - span.field
         first, *inside, end = _LINE_END.split(text[span.begin : span.end])
-        if looks_whole(first, width - 1 - before, syntax, loose=loose) and looks_whole(
-            end, width - 1 - after, syntax, loose=loose
-        ):
+        starts = looks_whole(first, width - 1 - before, syntax, loose=loose)
+        # A stray quote that closes the field follows text: behind a delimiter it would open one.
+        if starts and looks_whole(end, width - 1 - after, syntax, loose=loose, closed=True):
             return True
-        if any(looks_whole(line, width - 1, syntax, loose=loose) for line in inside):
+        if any(line_looks_whole(line, width, syntax, loose=loose) for line in inside):
             return True
     return False
 
