@@ -10,7 +10,7 @@ it may belong to it, though they read as records:
 
 from __future__ import annotations
 
-from engine.reading.doubts import is_doubtful, line_looks_whole, proves_closed, stays_open
+from engine.reading.doubts import is_doubtful, looks_whole, proves_closed, stays_open
 from engine.reading.fields import BAD_QUOTES, NEVER_CLOSED, RawRecord, read_record
 from engine.reading.layout import Entry, Fault, Layout, View
 from engine.reading.lines import decoded, find_line_end, last_line_end, line_ends
@@ -39,8 +39,11 @@ def read_one(view: View, text: str, place: int, start: int, layout: Layout) -> S
     """
     held, dialect, limit = view.held, layout.dialect, layout.limits.record_bytes
     first_end = find_line_end(held, start) or len(held)
-    if text[place : place + 1] in ("\r", "\n") or (dialect.comment and text.startswith(dialect.comment, place)):
+    if text[place : place + 1] in ("\r", "\n"):
         return [[]], [first_end]
+    if dialect.comment and text.startswith(dialect.comment, place):
+        # The beginning of a line that is too long is rejected before its end is seen, whatever it is.
+        return ([[]] if first_end - start <= limit else [Fault(layout.limits.too_long)]), [first_end]
     record = read_record(text, place, len(text), layout.syntax)
     end = start + _byte_count(text[place : record.end])
     if record.fault is None and end - start <= limit:
@@ -134,7 +137,7 @@ def _is_plain_record(line: str, layout: Layout, *, loose: bool) -> bool:
     dialect, wanted = layout.dialect, len(layout.header or ()) - 1
     if dialect.quote in line or (dialect.comment and line.startswith(dialect.comment)):
         return False
-    return line.count(dialect.delimiter) == wanted and line_looks_whole(line, wanted + 1, layout.syntax, loose=loose)
+    return line.count(dialect.delimiter) == wanted and looks_whole(line, wanted, layout.syntax, loose=loose)
 
 
 def _rejects(held: bytes, start: int, end: int, reason: str, further: str) -> Settled:

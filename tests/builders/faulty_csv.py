@@ -5,11 +5,8 @@ import io
 from dataclasses import dataclass
 from random import Random
 
-_ARTICLES = "cable monitor mouse keyboard adapter lamp desk chair stand hub usb red long flat small big wide".split()
-_WORDS = (
-    "the order arrived late and box was damaged but we are happy with your service please send new one as soon as "
-    "possible thank you very much price quality colour size small large red blue"
-).split()
+_ARTICLES = ["cable", "monitor", "mouse", "keyboard", "adapter", "lamp", "red chair", "hub usb", "long", "wide", "desk"]
+_WORDS = ["the", "order", "arrived", "late", "and", "box", "was", "damaged", "but", "we", "are", "happy", "with", "it"]
 _STREETS = ["Main Street", "Rue de la Paix", "Hauptstr.", "Park Avenue", "Via Roma"]
 _CITIES = ["Berlin", "Paris", "Springfield", "Rome", "New York"]
 
