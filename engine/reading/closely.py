@@ -39,8 +39,11 @@ def read_one(view: View, text: str, place: int, start: int, layout: Layout) -> S
     """
     held, dialect, limit = view.held, layout.dialect, layout.limits.record_bytes
     first_end = find_line_end(held, start) or len(held)
-    if text[place : place + 1] in ("\r", "\n") or (dialect.comment and text.startswith(dialect.comment, place)):
+    if text[place : place + 1] in ("\r", "\n"):
         return [[]], [first_end]
+    if dialect.comment and text.startswith(dialect.comment, place):
+        # The beginning of a line that is too long is rejected before its end is seen, whatever it is.
+        return ([[]] if first_end - start <= limit else [Fault(layout.limits.too_long)]), [first_end]
     record = read_record(text, place, len(text), layout.syntax)
     end = start + _byte_count(text[place : record.end])
     if record.fault is None and end - start <= limit:

@@ -151,15 +151,15 @@ class CsvReader:
         # A whole slice and the rest of the previous one are read together: two blocks cost more than one.
         most = limits.slice_bytes + limits.slice_bytes // 4
         stop = complete if complete <= most else last_line_end(held, most) or find_line_end(held, most - 1) or complete
-        view = self._view(final)
-        records = read_lines(view, stop, self._layout)
+        data, view = held[:stop], self._view(final)
+        records = read_lines(view, data, self._layout)
         if not records.size:
             # One record that is longer than the slice, or decided by what comes after it; only that one is read.
             first = read_first(view, self._layout)
             if first is None:
                 return None
             records = first
-        return self._block(held[: records.size], records)
+        return self._block(data if records.size == stop else held[: records.size], records)
 
     def _block(self, data: bytes, records: Records) -> Block:
         """Number the records, and separate rows and rejects."""

@@ -1,30 +1,54 @@
 """The beginning of a delimited file -> its `Dialect`: what the schema leaves open is found. Pure and deterministic.
 
-Only the first `SAMPLE_BYTES` count, whatever follows. A delimiter is found if the header has it and the rows have as
-many fields as the header. If that is true of two delimiters, the file reads in two ways and is refused.
+Only the first `SAMPLE_BYTES` count, whatever follows.
+
+- A delimiter is found if the header has it and nearly all rows have as many fields as the header. If that is true of
+  two delimiters, the file reads in two ways and is refused.
+- Quotes are double ones, unless more rows fit with single ones, or single ones are around all texts of a column.
+- A backslash is an escape character only if more rows fit then.
+- A header is never guessed away: the schema says if there is none.
 """
 
 from __future__ import annotations
 
-import csv
 import io
+import re
 from collections.abc import Iterator
+from itertools import product
+from typing import NamedTuple
 
 from engine.errors import BadFile
+from engine.reading.fields import RawRecord, read_record, syntax_of
 from engine.reading.format import NO_QUOTE, Dialect, Format
 
 SAMPLE_BYTES = 65_536
 """Of the text as UTF-8: some hundred rows, and little beside what a reader holds back anyway."""
 
+SAMPLE_RECORDS = 500
+
 DELIMITERS = ",;\t|"
 """What is looked for. Others are too common in text: they must be declared."""
 
+NEARLY_ALL = 0.9
+
 _NAMES = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "vertical bars"}
+
+_SINGLE_QUOTED = re.compile(rf"(?:^|[{DELIMITERS}])[ \t]*'", re.MULTILINE)
+
+_NUMBER = re.compile(r"\s*[-+]?[0-9.,]*\s*")
+
+
+class _Trial(NamedTuple):
+    """What came of reading the sample in a dialect: the share of rows that fit, and the records."""
+
+    dialect: Dialect
+    share: float
+    records: list[RawRecord]
 
 
 def find_dialect(sample: str, form: Format) -> Dialect:
     """Return the dialect of a file that begins with the lines of `sample`. Raises `BadFile` if there are two."""
-    dialect = Dialect(
+    declared = Dialect(
         delimiter=form.delimiter or ",",
         quote="" if form.quote == NO_QUOTE else form.quote or '"',
         escape=form.escape or "double",
@@ -32,13 +56,31 @@ def find_dialect(sample: str, form: Format) -> Dialect:
         multiline=form.multiline,
     )
     lines = list(_significant_lines(sample, form))
-    if form.delimiter is not None or not lines:
-        return dialect
     head = "".join(lines[: max(form.header_lines, 1)])
-    candidates = [dialect._replace(delimiter=each) for each in DELIMITERS if each in head]
-    if len(candidates) < 2:
-        return candidates[0] if candidates else dialect
-    return _best(candidates, lines)
+    delimiters = form.delimiter or "".join(each for each in DELIMITERS if each in head) or ","
+    text = "".join(lines)
+    quotes = [declared.quote]
+    if form.quote is None and _SINGLE_QUOTED.search(text):
+        quotes.append("'")
+    escapes = [declared.escape]
+    if form.escape is None and "\\" in text:
+        escapes.append("backslash")
+    if len(delimiters) == len(quotes) == len(escapes) == 1:
+        return declared._replace(delimiter=delimiters)
+    trials = [
+        _best(
+            [
+                _trial(declared._replace(delimiter=each, quote=q, escape=e), text, form)
+                for q, e in product(quotes, escapes)
+            ]
+        )
+        for each in delimiters
+    ]
+    fitting = [trial for trial in trials if trial.share >= NEARLY_ALL]
+    if len(fitting) > 1:
+        found = " or ".join(_NAMES[trial.dialect.delimiter] for trial in fitting)
+        raise BadFile(f"the columns can be separated by {found}: say which with delimiter in [format]")
+    return max(trials, key=_share).dialect  # the first of equal ones
 
 
 def _significant_lines(sample: str, form: Format) -> Iterator[str]:
@@ -47,19 +89,46 @@ def _significant_lines(sample: str, form: Format) -> Iterator[str]:
             yield line
 
 
-def _best(candidates: list[Dialect], lines: list[str]) -> Dialect:
-    shares = {each: _share(each, lines) for each in candidates}
-    fitting = [each for each in candidates if shares[each] >= 0.9]
-    if len(fitting) > 1:
-        found = " or ".join(_NAMES[each.delimiter] for each in fitting)
-        raise BadFile(f"the columns can be separated by {found}: say which with delimiter in [format]")
-    return max(candidates, key=lambda each: shares[each])  # the first of equal ones
+def _share(trial: _Trial) -> float:
+    return trial.share
 
 
-def _share(dialect: Dialect, lines: list[str]) -> float:
-    """Return the share of rows that have as many fields as the header."""
-    reader = csv.reader(lines, delimiter=dialect.delimiter, quotechar=dialect.quote or None)
-    header, *rows = list(reader)
-    if len(header) < 2:
-        return 0.0
-    return sum(len(row) == len(header) for row in rows) / len(rows) if rows else 1.0
+def _trial(dialect: Dialect, text: str, form: Format) -> _Trial:
+    """Read the sample; a record that is broken costs its first line. The last one may be cut off and does not count."""
+    syntax, place, broken = syntax_of(dialect), 0, 0
+    records: list[RawRecord] = []
+    while place < len(text) and len(records) + broken < SAMPLE_RECORDS:
+        record = read_record(text, place, len(text), syntax)
+        if record.fault is None:
+            records.append(record)
+            place = record.end
+            continue
+        broken += 1
+        place = text.find("\n", place) + 1 or len(text)
+    header = records[: form.header_lines]
+    rows = records[form.header_lines :]
+    width = len(form.names or max((record.fields for record in header), key=len, default=[]))
+    if len(records) > 1 and width < 2:
+        return _Trial(dialect, 0.0, records)
+    fitting = sum(len(record.fields) == width and not record.mixed for record in rows)
+    return _Trial(dialect, fitting / (len(rows) + broken) if rows or broken else 1.0, records)
+
+
+def _best(trials: list[_Trial]) -> _Trial:
+    """Return the trial that fits best; of equal ones the first, unless single quotes are around a column's texts."""
+    best = max(trials, key=_share)
+    if best.dialect.quote == '"' and not any(record.quoted for record in best.records):
+        for trial in trials:
+            if trial.dialect.quote == "'" and trial.share == best.share and _quotes_texts(trial.records):
+                return trial
+    return best
+
+
+def _quotes_texts(records: list[RawRecord]) -> bool:
+    """Return whether in each column all texts of the rows are quoted or none is, and there are some that are."""
+    seen: dict[int, set[bool]] = {}
+    for record in records[1:]:
+        for i, value in enumerate(record.fields):
+            if i in record.quoted or not _NUMBER.fullmatch(value):
+                seen.setdefault(i, set()).add(i in record.quoted)
+    return all(len(kinds) == 1 for kinds in seen.values()) and any(True in kinds for kinds in seen.values())

@@ -23,18 +23,20 @@ from engine.reading.fields import RawRecord, Syntax, read_record
 _LINE_END = re.compile(r"\r\n|\n|\r")
 
 
-def looks_whole(part: str, wanted: int, syntax: Syntax, *, loose: bool) -> bool:
+def looks_whole(part: str, wanted: int, syntax: Syntax, *, loose: bool, last_counts: bool = False) -> bool:
     """Return whether the delimiters in a part of a line can be the `wanted` ones that a record still needs there.
 
-    `loose`: the file is written with blanks after delimiters.
+    Text may have as many commas, one of them in a number: so most must be tight, that is without a blank behind them.
+    `loose`: the file is written with such blanks. `last_counts`: whether a delimiter that ends the part is tight.
     """
     if wanted <= 0:
         return True
-    count = part.count(syntax.dialect.delimiter)
+    delimiter = syntax.dialect.delimiter
+    count = part.count(delimiter)
     if count < wanted:
         return False
-    tight = count if loose else len(syntax.tight.findall(part))
-    return tight >= wanted or (count == wanted and tight > 0)
+    tight = count if loose else len(syntax.tight.findall(part)) - (not last_counts and part.endswith(delimiter))
+    return tight >= wanted or (count == wanted and tight * 2 > wanted)
 
 
 def is_doubtful(text: str, record: RawRecord, width: int, syntax: Syntax, *, loose: bool) -> bool:
@@ -46,7 +48,9 @@ def is_doubtful(text: str, record: RawRecord, width: int, syntax: Syntax, *, loo
         before = span.field - (spans[i - 1].field if i else 0)
         after = (spans[i + 1].field if i + 1 < len(spans) else last) - span.field
         first, *inside, end = _LINE_END.split(text[span.begin : span.end])
-        if looks_whole(first, width - 1 - before, syntax, loose=loose) and looks_whole(
+        # An empty field may follow the first part. But a stray quote that closes a field follows text: after a
+        # delimiter it would open one.
+        if looks_whole(first, width - 1 - before, syntax, loose=loose, last_counts=True) and looks_whole(
             end, width - 1 - after, syntax, loose=loose
         ):
             return True

@@ -96,7 +96,7 @@ def syntax_of(dialect: Dialect) -> Syntax:
         opening=re.compile(f"{blank}*+{quote}" if quote else nothing),
         body=re.compile(body, re.DOTALL),
         lone_quote=re.compile(rf"{pair}|({quote})(?={blank}*+(?:{ends}))|{quote}" if quote else nothing, re.DOTALL),
-        tight=re.compile(rf"{delimiter}(?![{blanks}\r\n]|\Z)"),
+        tight=re.compile(rf"{delimiter}(?![{blanks}])"),
         odd=re.compile(odd),
         escape=re.compile(rf"\\(\\|{delimiter}|{quote or nothing}|\r\n|\n|\r)"),
         blanks=blanks,

@@ -50,7 +50,7 @@ class Layout:
 
     def is_header(self, row: list[str]) -> bool:
         """Return whether a row is the header again, perhaps with the byte order mark of a file that was appended."""
-        return bool(row) and [row[0].removeprefix(BOM), *row[1:]] == self.names
+        return len(row) == len(self.names) > 0 and [row[0].removeprefix(BOM), *row[1:]] == self.names
 
 
 @dataclass(slots=True)

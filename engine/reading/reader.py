@@ -12,15 +12,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
-import orjson
-
 from engine.errors import BadFile
 from engine.reading import compression, encoding
 from engine.reading.block import FILE_START, Block, Position
 from engine.reading.compression import Decompressor, find_compression
 from engine.reading.delimited import CsvReader
 from engine.reading.dialect import SAMPLE_BYTES, find_dialect
-from engine.reading.dynamodb_json import DynamoDbJsonReader
+from engine.reading.dynamodb_json import DynamoDbJsonReader, find_json_type
 from engine.reading.encoding import UTF_8, Transcoder, find_encoding
 from engine.reading.format import FIND_ALL, NOTHING_WANTED, Dialect, Format, Wanted
 from engine.reading.json_lines import JsonLinesReader
@@ -28,11 +26,8 @@ from engine.reading.json_members import Members
 from engine.reading.limits import USUAL_LIMITS, Limits
 from engine.reading.lines import last_line_end
 
-_JSON_ARRAY = re.compile(r"\s*\[\s*\{")
-_JSON_OBJECT = re.compile(r'\s*\{\s*"(?:[^"\\]|\\.)*"\s*:')
-_DYNAMODB_ITEM = re.compile(
-    r'\s*\{\s*"Item"\s*:\s*\{\s*"(?:[^"\\]|\\.)*"\s*:\s*\{\s*"(?:S|N|B|BOOL|NULL|M|L|SS|NS|BS)"\s*:'
-)
+# A CSV header may begin with a bracket too, but hardly with what follows it in JSON.
+_JSON_START = re.compile(r'\s*(?:\{\s*(?:"|\}|$)|\[\s*\{)')
 
 
 class Found(NamedTuple):
@@ -224,19 +219,5 @@ def _sample_of(data: bytes) -> str:
 
 
 def _type_of(sample: str) -> str:
-    """Return what type of file begins with `sample`. Raises `BadFile` for a JSON array."""
-    if _JSON_ARRAY.match(sample):
-        raise BadFile("the file is a JSON array; write one object a line (JSON Lines)")
-    if not _JSON_OBJECT.match(sample):
-        return "csv"
-    first, end, _ = sample.lstrip().partition("\n")
-    if end and not _is_object(first):
-        return "csv"
-    return "dynamodb-json" if _DYNAMODB_ITEM.match(sample) else "jsonl"
-
-
-def _is_object(text: str) -> bool:
-    try:
-        return isinstance(orjson.loads(text), dict)
-    except orjson.JSONDecodeError:
-        return False
+    """Return what type of file begins with `sample`."""
+    return (find_json_type(sample.encode()) or "csv") if _JSON_START.match(sample) else "csv"

@@ -12,7 +12,7 @@ import csv
 import io
 import re
 from bisect import bisect_left, bisect_right
-from itertools import accumulate, pairwise, repeat
+from itertools import accumulate, chain, pairwise, repeat
 from typing import Any, NamedTuple
 
 from engine.reading.closely import read_one
@@ -40,18 +40,17 @@ class Records(NamedTuple):
     faulty: bool
 
 
-def read_lines(view: View, stop: int, layout: Layout) -> Records:
-    """Read the records in the first `stop` bytes, which are whole lines; what comes after may be looked at.
+def read_lines(view: View, data: bytes, layout: Layout) -> Records:
+    """Read the records in `data`, which is whole lines at the beginning of `view`; what comes after may be looked at.
 
     Leaves out a last record that the lines after it decide.
     """
-    data = view.held[:stop]
     text, whole = decoded(data)
-    if stop > layout.limits.record_bytes or any(each in data for each in layout.special):
+    if len(data) > layout.limits.record_bytes or any(each in data for each in layout.special):
         records = _SliceReader(view, data, text, layout).read()
     else:
         # No line can be broken, and each one is a record.
-        records = _split(text, stop, layout)
+        records = _split(text, len(data), layout)
     return records if whole else _without_undecoded(records)
 
 
@@ -87,16 +86,16 @@ def _split(text: str, size: int, layout: Layout) -> Records:
     entries: list[Entry] = list(map(str.split, lines, repeat(layout.dialect.delimiter)))
     if not all(lines):
         entries = [row if line else [] for line, row in zip(lines, entries, strict=True)]
-    again = layout.header is not None and (layout.header_line in lines or BOM in text)
-    if again:
-        _reject_headers(entries, layout)
+    again = (layout.header_line in lines or BOM in text) and _reject_headers(entries, layout)
     return Records(entries, None, size, faulty=again)
 
 
-def _reject_headers(entries: list[Entry], layout: Layout) -> None:
-    for i, entry in enumerate(entries):
-        if isinstance(entry, list) and layout.is_header(entry):
-            entries[i] = Fault(HEADER_AGAIN)
+def _reject_headers(entries: list[Entry], layout: Layout) -> bool:
+    """Put a fault in place of each entry that is the header again; return whether there was one."""
+    found = [i for i, entry in enumerate(entries) if isinstance(entry, list) and layout.is_header(entry)]
+    for i in found:
+        entries[i] = Fault(HEADER_AGAIN)
+    return bool(found)
 
 
 class _SliceReader:
@@ -108,31 +107,27 @@ class _SliceReader:
         self._ends = [0, *line_ends(data)]  # of the lines: line i is between ends[i] and ends[i + 1]
         self._starts = self._ends if len(text) == len(data) else [0, *accumulate(map(len, self._lines))]
         self._has_mark = BOM in text
+        self._faulty = False
         self._entries: list[Entry] = []
         self._entry_ends: list[int] = [0]
+        # The lines that `csv` must not read. In double quotes, what it misreads has a quote in a field: no need to look
+        # for such lines before there is one.
+        dialect, limit = layout.dialect, layout.limits.record_bytes
+        eager = dialect.escape == "backslash" or dialect.comment or len(data) > limit
+        self._odd = self._odd_lines() if eager else None
 
     def read(self) -> Records:
-        count = len(self._lines)
-        odd = iter([*self._odd_lines(), count])
-        next_odd = next(odd)
-        line = 0
-        while line < count:
-            while next_odd < line:
-                next_odd = next(odd)
-            if line < next_odd:
-                line = self._read_usual(line, next_odd)
-            if line == next_odd == count:
-                break
+        line, count = 0, len(self._lines)
+        while (line := self._read_usual(line)) < count:
             settled = read_one(self._view, self._text, self._starts[line], self._ends[line], self._layout)
             if settled is None:
                 break
             self._take(*settled)
             line = bisect_left(self._ends, self._entry_ends[-1])
         entries, ends = self._entries, self._entry_ends
-        return Records(entries, ends[1:], ends[-1], faulty=True)
+        return Records(entries, ends[1:], ends[-1], self._faulty)
 
     def _odd_lines(self) -> list[int]:
-        """Return the lines that `csv` must not read, or not read on from."""
         layout, lines = self._layout, self._lines
         places = (found.start() for found in layout.syntax.odd.finditer(self._text))
         odd = {bisect_right(self._starts, place) - 1 for place in places}
@@ -143,37 +138,61 @@ class _SliceReader:
             odd.update(i for i, (low, high) in enumerate(pairwise(self._ends)) if high - low > most)
         return sorted(odd)
 
-    def _read_usual(self, first: int, stop: int) -> int:
-        """Read records from line `first` on, and return the line of the first that needs a closer look, or `stop`."""
+    def _next_odd(self, line: int) -> int:
+        """Return the first line from `line` on that `csv` must not read, as far as known, or the number of lines."""
+        place = 0 if self._odd is None else bisect_left(self._odd, line)
+        return self._odd[place] if self._odd and place < len(self._odd) else len(self._lines)
+
+    def _read_usual(self, first: int) -> int:
+        """Read records from line `first` on with `csv`; return the line of the first that needs a closer look."""
         rows: list[list[str]] = []
         after = [first]
-        # Not lines[first:stop]: if each line is broken, that would copy all lines after it each time.
-        reader = csv.reader(map(self._lines.__getitem__, range(first, stop)), **_options(self._layout.dialect))
+        # Not a slice of the lines: if each line is broken, that would copy all lines after it each time.
+        lines = map(self._lines.__getitem__, range(first, self._next_odd(first)))
+        reader = csv.reader(lines, **_options(self._layout.dialect))
         try:
             for row in reader:
                 rows.append(row)
                 after.append(first + reader.line_num)
         except csv.Error:
-            pass  # a broken record, or one that is still open at `stop`
-        if len(rows) == after[-1] - first:
-            entries: list[Entry] = list(rows)
-            self._take(entries, self._ends[first + 1 : after[-1] + 1])
-            return after[-1]
-        for row, (line, end) in zip(rows, pairwise(after), strict=True):
-            if end == line + 1:
-                self._take([row], [self._ends[end]])
-                continue
-            settled = read_one(self._view, self._text, self._starts[line], self._ends[line], self._layout)
-            if settled is None:
-                return line
-            self._take(*settled)
-            if self._entry_ends[-1] != self._ends[end]:
-                return bisect_left(self._ends, self._entry_ends[-1])
+            pass  # a broken record, or one that is still open at an odd line
+        if self._odd is None and self._layout.dialect.quote in "".join(chain.from_iterable(rows)):
+            self._odd = self._odd_lines()
+            count = bisect_right(after, self._next_odd(first)) - 1
+            rows, after = rows[:count], after[: count + 1]
+        return self._take_rows(rows, after)
+
+    def _take_rows(self, rows: list[list[str]], after: list[int]) -> int:
+        """Take rows that `csv` read, of which row i ends before line ``after[i + 1]``; return the line after them."""
+        begun = 0
+        if len(rows) < after[-1] - after[0]:
+            for i, (line, end) in enumerate(pairwise(after)):
+                if end == line + 1:
+                    continue
+                # A field has line breaks.
+                self._take_lines(rows[begun:i], line)
+                settled = read_one(self._view, self._text, self._starts[line], self._ends[line], self._layout)
+                if settled is None:
+                    return line
+                self._take(*settled)
+                if self._entry_ends[-1] != self._ends[end]:
+                    return bisect_left(self._ends, self._entry_ends[-1])
+                begun = i + 1
+        self._take_lines(rows[begun:], after[-1])
         return after[-1]
 
-    def _take(self, entries: list[Entry], ends: list[int]) -> None:
+    def _take_lines(self, rows: list[list[str]], stop: int) -> None:
+        """Take rows of one line each, the last of which ends before line `stop`."""
+        entries: list[Entry] = list(rows)
         if self._layout.names in entries or self._has_mark:
-            _reject_headers(entries, self._layout)
+            self._faulty = _reject_headers(entries, self._layout) or self._faulty
+        self._entries += entries
+        self._entry_ends += self._ends[stop - len(rows) + 1 : stop + 1]
+
+    def _take(self, entries: list[Entry], ends: list[int]) -> None:
+        """Take what came of a record that was read closely."""
+        found = _reject_headers(entries, self._layout)
+        self._faulty = self._faulty or found or isinstance(entries[0], Fault)
         self._entries += entries
         self._entry_ends += ends
 

@@ -53,12 +53,11 @@ class _FormatReader:
 
     def _tell_apart(self, found: Format) -> None:
         """Refuse characters that mean two things."""
-        meanings: dict[str, str] = {}
-        if found.escape == "backslash":
-            meanings["\\"] = "the escape character"
-        for key, character in (("delimiter", found.delimiter), ("quote", found.quote), ("comment", found.comment)):
-            if character and character != NO_QUOTE and meanings.setdefault(character[0], key) != key:
-                raise self._wrong(key, f"must not begin like {meanings[character[0]]}")
+        meanings = {"\\": "escape character"} if found.escape == "backslash" else {}
+        quote = None if found.quote == NO_QUOTE else found.quote
+        for key, text in (("delimiter", found.delimiter), ("quote", quote), ("comment", found.comment)):
+            if text and meanings.setdefault(text[0], key) != key:
+                raise self._wrong(key, f"must not begin like the {meanings[text[0]]}")
 
     def _choice(self, key: str, choices: Sequence[str]) -> str | None:
         value = self._table.get(key)

@@ -11,6 +11,7 @@ from engine.cli.command import parser
 from engine.deployment.template import read_template
 from engine.jobs import ingest
 from engine.metrics import NAMESPACE
+from engine.reading.format import Format
 
 CHECKOUT = Path(__file__).parents[2]
 DOCS = {path.name: path.read_text("utf-8") for path in (CHECKOUT / "docs").glob("*.md")}
@@ -126,3 +127,8 @@ def test_links_have_targets() -> None:
             if anchor:
                 headings = re.findall(r"^#+ (.*)$", linked.read_text("utf-8"), re.MULTILINE)
                 assert anchor in [re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings], page
+
+
+@pytest.mark.parametrize("key", sorted(Format.__dataclass_fields__))
+def test_key_of_format_is_documented(key: str) -> None:
+    assert re.search(rf"^{key} = ", DOCS["formats.md"], re.MULTILINE) or f"`{key}" in DOCS["formats.md"]

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from random import Random
 
 import pytest
 
@@ -11,6 +12,7 @@ from engine.reading.fields import BAD_QUOTES, NEVER_CLOSED
 from engine.reading.format import Dialect
 from engine.reading.records import HEADER_AGAIN
 from tests.builders.csv_text import Reading, cut, read
+from tests.builders.faulty_csv import faulty_file, honest_file
 
 NAMES = "id,name,price\n"
 
@@ -176,3 +178,27 @@ def test_comment_lines_are_no_records() -> None:
     reading = read_text('#x\n1,"a\n#b",2\n# "c\n3,d,4\n', header="# made\nid,name,price\n", comment="#")
     assert reading.fields == [["1", "a\n#b", "2"], ["3", "d", "4"]]
     assert list(reading.rows) == [1, 2]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_no_row_of_files_with_a_wrong_quote_is_loaded_wrong(seed: int) -> None:
+    random = Random(seed)
+    for _ in range(30):
+        file = faulty_file(random)
+        loaded = [tuple(row) for row in read([file.data]).fields if len(row) == file.width]
+        assert [row for row in loaded if row not in file.right] == []
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "width", "most"), [(",", 2, 0.08), (",", 3, 0.02), (",", 6, 0.01), (";", 2, 0), ("\t", 3, 0)]
+)
+def test_few_honest_texts_are_rejected_and_none_is_changed(delimiter: str, width: int, most: float) -> None:
+    random, lost, total = Random(width), 0, 0
+    for _ in range(20):
+        rows, data = honest_file(random, delimiter, width)
+        reading = read([data], dialect=Dialect(delimiter=delimiter))
+        assert all(row in rows for row in reading.fields)
+        assert read([data], dialect=Dialect(delimiter=delimiter, multiline=True)).fields == rows
+        total += len(rows)
+        lost += len(rows) - len(reading.fields)
+    assert lost <= most * total

@@ -121,3 +121,39 @@ def test_byte_order_mark_that_contradicts_the_declared_encoding_is_refused(data:
     reading, _ = read_object(data, Format(encoding="iso8859-1"), [100])
     assert reading.fault is not None
     assert "declares iso8859-1 text" in reading.fault
+
+
+@pytest.mark.parametrize(
+    ("text", "delimiter", "quote", "escape", "row"),
+    [
+        ("id,name\n1,'Doe, J'\n2,'x'\n", ",", "'", "double", ["1", "Doe, J"]),
+        ("'id';'name'\n1;'it''s'\n2;'x'\n", ";", "'", "double", ["1", "it's"]),
+        ("id,name\n1,'tis\n2,rock 'n' roll\n", ",", '"', "double", ["1", "'tis"]),
+        ("id,name\n1,'a'\n2,b\n", ",", '"', "double", ["1", "'a'"]),  # an apostrophe in the text, not a quote
+        ('id|name\n1|"say \\"hi| now\\""\n2|x\n', "|", '"', "backslash", ["1", 'say "hi| now"']),
+        ('id,path\n1,"C:\\"\n2,"D:\\x"\n', ",", '"', "double", ["1", "C:\\"]),
+        ("price;text\n1,5;a, b\n2,5;c\n", ";", '"', "double", ["1,5", "a, b"]),
+        ('name;"a, b"\n1;2\n', ";", '"', "double", ["1", "2"]),
+        ("name\na;b\n", ",", '"', "double", ["a;b"]),  # a delimiter that the header lacks is text
+    ],
+)
+def test_dialect_is_found(text: str, delimiter: str, quote: str, escape: str, row: list[str]) -> None:
+    reading, found = read_object(text.encode(), Format(), [3])
+    assert reading.fault is None
+    assert found is not None
+    assert (found.delimiter, found.quote, found.escape) == (delimiter, quote, escape)
+    assert reading.fields[0] == row
+
+
+def test_what_is_found_depends_on_the_first_bytes_alone() -> None:
+    head = b"id;name\n" + b"1;x\n" * 20_000
+    for size in (1_000, 65_536, 65_537, 200_000):
+        _, found = read_object(head + b"2,'x'\n" * 100_000, Format(), [size])
+        assert found is not None
+        assert (found.delimiter, found.quote) == (";", '"')
+
+
+def test_found_has_no_text_of_the_file() -> None:
+    _, found = read_object(b"secret,name\n1,2\n", Format(), [100])
+    assert found is not None
+    assert "secret" not in str(found.result())
