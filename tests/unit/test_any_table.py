@@ -16,8 +16,8 @@ from tests.builders.samples import ORDERS, PROCESSED_AT, SOURCE, version_of
 
 HEADER = ",customer,order,ordered,shipped,total,tags,sizes,address,signature,note,paid\n"
 FULL = (
-    '7, Ann@X.de ,A-1,31.01.2024,31.01.2024 12:30,"1.234,50 €",new | red|new,1 2.50,"{""city"":""Köln"",""no"":[1,true]}"'
-    ",00ff,,yes\n"
+    '7, Ann@X.de ,A-1,31.01.2024,31.01.2024 12:30,"1.234,50 €",new | red|new,1 2.50,'
+    '"{""city"":""Köln"",""no"":[1,true]}",00ff,,yes\n'
 )
 EMPTY = ",b@x,A-2,,n/a,NA,,,,,NA,\n"
 
@@ -59,7 +59,8 @@ def test_every_type_from_the_file_to_the_item() -> None:
         "schema": {"N": "2"},
         "version": {"N": version_of(SOURCE.modified, 1, SOURCE.ingestion)},
     }
-    nothing = dict.fromkeys(["ordered", "shipped", "total", "tags", "sizes", "address", "signature"], {"NULL": True})
+    columns = ("ordered", "shipped", "total", "tags", "sizes", "address", "signature")
+    nothing = {name: {"NULL": True} for name in columns}
     assert empty == {
         "pk": {"S": "CUSTOMER#b@x"},
         "sk": {"S": "ORDER#A-2"},
