@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from engine.schema.conversions import Booleans
 from engine.schema.numbers import Numbers
-from engine.schema.values import VARIES, Conversion, Value
+from engine.schema.values import NESTED, VARIES, Conversion, Value
 
 NO_VALUES: Final[frozenset[str]] = frozenset()
 
@@ -60,6 +60,11 @@ class Column:
     def is_plain(self) -> bool:
         """Return whether a cleaned value can be cleaned again and stays the same."""
         return self.conversion is None
+
+    @property
+    def is_nested(self) -> bool:
+        """Return whether its values are lists, sets, or any JSON."""
+        return self.type in NESTED
 
     @property
     def _conversion(self) -> Conversion | None:

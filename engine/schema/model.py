@@ -10,7 +10,7 @@ from engine.errors import BadFile
 from engine.schema.columns import NO_VALUES, Column
 from engine.schema.computed import Computed
 from engine.schema.plan import RowPlan
-from engine.schema.values import VARIES, Value
+from engine.schema.values import Value
 
 GENERATED_KINDS: Final[Mapping[str, str]] = {
     "version": "N",
@@ -92,7 +92,7 @@ class Schema:
         """Return whether a field of that name may be a JSON list or object."""
         folded = name.strip().casefold()
         column = next((column for column in self.columns if folded in column.header_names), None)
-        return column is not None and column.type in ("L", "SS", "NS", VARIES)
+        return column is not None and column.is_nested
 
     def plan(self, header: Sequence[str], origin: Origin = "csv") -> RowPlan:
         """Match a header to the columns (trimmed, ignoring case) and return how to clean its rows.

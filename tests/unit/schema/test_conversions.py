@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from engine import exact_json
 from engine.schema.conversions import Binary, Booleans, Elements, Json
-from engine.schema.values import MAX_VALUE_CHARACTERS, Conversion, attribute_of, is_attribute
+from engine.schema.values import Conversion, attribute_of, is_attribute
 from tests.builders.texts import texts
 
 SCALARS = st.none() | st.booleans() | st.integers(-(10**37), 10**37) | texts()
@@ -80,13 +80,6 @@ def test_json_may_have_as_many_levels_as_dynamodb_allows() -> None:
     value = convert(Json(), "[" * 32 + "1" + "]" * 32)
     assert is_attribute(value)
     assert not is_attribute({"L": [value]})
-
-
-def test_value_longer_than_an_item_is_refused_unread() -> None:
-    text = f'"{"x" * MAX_VALUE_CHARACTERS}"'
-    for conversion in (Json(), Elements(unique=True, separator="|")):
-        assert convert(conversion, text) is None
-        assert conversion.reason(text) == "is longer than 409,600 characters, and an item has at most 400 KB"
 
 
 ELEMENTS = st.lists(texts(5, min_size=1).filter(lambda text: "|" not in text), min_size=1, max_size=5)

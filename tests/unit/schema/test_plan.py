@@ -179,6 +179,17 @@ def test_padding_equals_rows_of_the_headers_width(rows: list[list[str]]) -> None
     assert set(clean(PADDED, *rows)[1]) == set(clean(PADDED, *whole)[1])
 
 
+def test_lists_and_json_longer_than_an_item_are_refused_unread() -> None:
+    schema = keyed('[columns.a]\ntype = "json"\n[columns.b]\ntype = "list"\nseparator = ","\n[columns.c]')
+    half, rest = f'"{"x" * 204_798}"', "y" * 204_801
+    rows = [["1", half, rest[1:], rest], ["2", half, rest, ""], ["3", "[", "", ""], ["4"]]
+    reason = "its lists, sets and JSON are longer than 409,600 characters, and an item has at most 400 KB"
+    good, bad = clean(schema.plan(["k", "a", "b", "c"]), *rows)
+    assert [row[0] for row in good] == ["1"]
+    assert (bad[1], set(bad)) == (reason, {1, 2, 3})
+    assert clean(schema.plan(["k", "a"], "json"), ["1", ["x" * 409_600]], ["2", [True]])[1] == {0: reason}
+
+
 COMPUTED = """[computed]
 pk = "ORDER#{order}"
 label = "{{{name}}} 100% of {order}: {active}, {n}"
