@@ -20,12 +20,13 @@ from engine.schema.values import NULL, Conversion, Value
 MAX_KEY_ATTRIBUTE_BYTES = 255
 """DynamoDB quota: the name of a key attribute, here of any attribute that a schema names."""
 
-_COMMON = {
+COMMON_SETTINGS: Final = {
     "attribute", "aliases", "place", "path", "required", "trim", "lower", "type", "null_values", "empty", "default",
     "max_length", "pattern",
 }  # fmt: skip
+"""Settings that a column of any type may have."""
 
-_OWN: Final[Mapping[str, frozenset[str]]] = {
+OWN_SETTINGS: Final[Mapping[str, frozenset[str]]] = {
     "S": frozenset(),
     "N": frozenset({"thousands", "decimal", "currency"}),
     "BOOL": frozenset(),
@@ -68,10 +69,10 @@ def read_column(settings: Settings, name: str, usual: Usual) -> Column:
     if not name.strip() or name != name.strip():
         raise settings.wrong("", "a column's name must not be empty or have blanks around it")
     type_ = settings.get("type", "S")
-    if not isinstance(type_, str) or type_ not in _OWN:
-        *first, last = _OWN
+    if not isinstance(type_, str) or type_ not in OWN_SETTINGS:
+        *first, last = OWN_SETTINGS
         raise settings.wrong("type", f"must be {', '.join(first)} or {last}, not {type_!r}")
-    settings.only(_COMMON | _OWN[type_])
+    settings.only(COMMON_SETTINGS | OWN_SETTINGS[type_])
     flags = {flag: settings.flag(flag) for flag in ("required", "trim", "lower")}
     if flags["lower"] and type_ != "S":
         raise settings.wrong("lower", "makes sense for type S only")
@@ -184,7 +185,7 @@ def _conversion(settings: Settings, type_: str, *, trim: bool) -> Conversion | N
     """Return the conversion of a type that has settings of its own; None for a type as it is."""
     match type_:
         case "N":
-            return _numbers(settings) if any(name in settings for name in _OWN["N"]) else None
+            return _numbers(settings) if any(name in settings for name in OWN_SETTINGS["N"]) else None
         case "date" | "datetime":
             return _dates(settings, time=type_ == "datetime")
         case "list" | "set":
