@@ -207,6 +207,8 @@ def _numbers(settings: Settings) -> Numbers:
     for name, mark in (("thousands", thousands), ("decimal", decimal)):
         if mark is not None and _IN_NUMBERS.fullmatch(mark):
             raise settings.wrong(name, f"must not be a character of numbers themselves, as {mark!r} is")
+    if decimal.isspace():
+        raise settings.wrong("decimal", "must not be a blank")
     if thousands == decimal:
         raise settings.wrong("thousands", f"must differ from the decimal mark {decimal!r}")
     currency = settings.texts("currency", "signs") or ()

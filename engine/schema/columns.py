@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from engine.exact_json import NumberText
 from engine.schema.conversions import Booleans
 from engine.schema.numbers import Numbers
 from engine.schema.values import NESTED, VARIES, Conversion, Value
@@ -19,6 +20,9 @@ NO_VALUES: Final[frozenset[str]] = frozenset()
 
 _PLAIN: Final[Mapping[str, Conversion]] = {"N": Numbers(), "BOOL": Booleans()}
 """Conversions of the types that need no settings. Text, type S, is stored as it is."""
+
+_TEXTS: Final = {str, NumberText, type(None)}
+"""What JSON values may be to be cleaned as texts, all at once."""
 
 _NESTED = "is a JSON list or object, not a single value"
 
@@ -109,10 +113,14 @@ class Column:
         """
         conversion = self._conversion
         takes_all = conversion is not None and conversion.type == VARIES
+        kinds = set(map(type, values))
+        if not takes_all and kinds <= _TEXTS:
+            plain = kinds == {str}
+            return self.clean(values if plain else ["" if value is None else str(value) for value in values], bad)
         texts: dict[int, str] = {}
         result: list[Value] = [None] * len(values)
         for i, value in enumerate(values):
-            if value is None or value == "":
+            if value is None or value == "" or (takes_all and self._is_null(value)):
                 texts[i] = ""
             elif isinstance(value, dict | list) or takes_all:
                 nested = None if conversion is None else conversion.nested(value)
@@ -129,6 +137,9 @@ class Column:
         places = list(texts)
         bad.update((places[i], reason) for i, reason in found.items())
         return result
+
+    def _is_null(self, value: Any) -> bool:
+        return isinstance(value, str) and value.strip() in self.null_values
 
     def too_long_for_key(self, values: Sequence[str]) -> dict[int, str]:
         """Return ``index: reason`` for each value that is longer than a key may be."""

@@ -120,4 +120,9 @@ class RowPlan:
 
 def _characters(field: Any) -> int:
     """Return the length of a field as text."""
-    return len(field) if isinstance(field, str) else len(orjson.dumps(field))
+    if isinstance(field, str):
+        return len(field)
+    try:
+        return len(orjson.dumps(field))
+    except TypeError:  # a number of more than 64 bits, for one; it is refused later if it has to be
+        return len(str(field))

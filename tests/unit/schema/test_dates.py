@@ -59,7 +59,8 @@ def test_times_with_an_offset_that_python_writes(moment: datetime, minutes: int)
     seconds = Decimal((utc - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)).scaleb(-6)
     assert Decimal(read(dates("iso", output="epoch", time=True), local.isoformat())) == seconds
     coarse = local.replace(microsecond=0)
-    text = coarse.strftime("%d.%m.%Y, %I:%M:%S %p ").replace(coarse.strftime("%Y"), f"{coarse.year:04d}", 1)
+    # strftime does not pad years.
+    text = f"{coarse:%d.%m.}{coarse.year:04d}{coarse:, %I:%M:%S %p }"
     form = "%d.%m.%Y, %I:%M:%S %p %z"
     assert read(dates(form, time=True), text + coarse.strftime("%z")) == expected[:19] + "Z"
 

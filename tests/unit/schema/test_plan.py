@@ -154,6 +154,22 @@ def test_null_values() -> None:
     assert bad == {3: "k is required, but empty"}
 
 
+def test_null_values_of_json() -> None:
+    schema = keyed('[columns.x]\ntype = "json"\n[columns.n]\ntype = "N"', 'null_values = ["NA", "-999"]')
+    rows: list[list[Any]] = [
+        ["1", "NA", NumberText("-999")],
+        ["2", NumberText("-999"), " NA "],
+        ["3", ["NA"], None],
+        ["4", 10**30, 5],
+    ]
+    assert clean(schema.plan(["k", "x", "n"], "json"), *rows)[0] == [
+        ("1", None, None),
+        ("2", None, None),
+        ("3", {"L": [{"S": "NA"}]}, None),
+        ("4", {"N": "1" + "0" * 30}, "5"),
+    ]
+
+
 def test_null_values_are_lower_cased_with_the_values() -> None:
     schema = keyed('[columns.x]\nnull_values = ["NA"]\nlower = true')
     assert clean(schema.plan(["k", "x"]), ["1", "na"], ["2", "NA"], ["3", "Nab"])[0] == [

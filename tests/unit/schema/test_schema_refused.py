@@ -119,6 +119,7 @@ WRONG = [
     ("[columns.other]", '[columns.other]\ntype = "N"\nthousands = "."', "columns.other.thousands", "must differ from"),
     ("[columns.other]", '[columns.other]\ntype = "N"\ndecimal = "1"', "columns.other.decimal", "must not be a charac"),
     ("[columns.other]", '[columns.other]\ntype = "N"\ndecimal = "-"', "columns.other.decimal", "must not be a charac"),
+    ("[columns.other]", '[columns.other]\ntype = "N"\ndecimal = " "', "columns.other.decimal", "must not be a blank"),
     ("[columns.other]", '[columns.other]\ntype = "N"\ncurrency = "€"', "columns.other.currency", "must be a list of"),
     (
         "[columns.other]",
