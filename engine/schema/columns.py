@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from engine.exact_json import NumberText
-from engine.schema.conversions import Booleans
+from engine.schema.booleans import Booleans
 from engine.schema.numbers import Numbers
 from engine.schema.values import NESTED, VARIES, Conversion, Value
 

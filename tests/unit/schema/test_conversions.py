@@ -11,7 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine import exact_json
-from engine.schema.conversions import Binary, Booleans, Elements, Json
+from engine.schema.booleans import Booleans
+from engine.schema.conversions import Binary, Elements, Json
 from engine.schema.values import Conversion, attribute_of, is_attribute
 from tests.builders.texts import texts
 
