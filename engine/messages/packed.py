@@ -62,7 +62,7 @@ class Packer:
         sizes = list(map(len(_BETWEEN_ROWS).__add__, map(len, encoded)))
         if sizes and max(sizes) > self._room:
             over = [row for row, size in zip(encoded, sizes, strict=True) if size > self._room]
-            oversize = [orjson.loads(b"[%b]" % row)[0] for row in over]
+            oversize = [int(row.partition(b",")[0]) for row in over]  # parsed whole, it would take its memory again
             encoded = [row for row, size in zip(encoded, sizes, strict=True) if size <= self._room]
             sizes = [size for size in sizes if size <= self._room]
         self._rows += encoded

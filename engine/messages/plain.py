@@ -57,9 +57,9 @@ class PlainPacker:
         for number, *values in rows:
             pairs = zip(self._names, map(values.__getitem__, self._places), strict=True)
             fields = {
-                name: value
+                name: None if value == NULL else value  # the worker makes it NULL again
                 for name, value in pairs
-                if value is not None and value != NULL and value != self._left_out.get(name)
+                if value is not None and value != self._left_out.get(name)
             }
             body = legal_json(orjson.dumps({**fields, "processedAt": processed_at, "rowNumber": number}))
             attributes = self._attributes

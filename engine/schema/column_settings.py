@@ -5,14 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, tzinfo
 from decimal import Decimal
 from typing import Any, Final
 
 from engine.exact_json import NumberText
 from engine.schema.columns import NO_VALUES, Column
-from engine.schema.conversions import Binary, Elements, Json
-from engine.schema.dates import OUTPUTS, Dates, form_of, needs_first_year
 from engine.schema.numbers import Numbers, is_number
 from engine.schema.settings import Settings
 from engine.schema.values import NULL, Conversion, Value
@@ -20,12 +17,13 @@ from engine.schema.values import NULL, Conversion, Value
 MAX_KEY_ATTRIBUTE_BYTES = 255
 """DynamoDB quota: the name of a key attribute, here of any attribute that a schema names."""
 
-_COMMON = {
+COMMON_SETTINGS: Final = {
     "attribute", "aliases", "place", "path", "required", "trim", "lower", "type", "null_values", "empty", "default",
     "max_length", "pattern",
 }  # fmt: skip
+"""Settings that a column of any type may have."""
 
-_OWN: Final[Mapping[str, frozenset[str]]] = {
+OWN_SETTINGS: Final[Mapping[str, frozenset[str]]] = {
     "S": frozenset(),
     "N": frozenset({"thousands", "decimal", "currency"}),
     "BOOL": frozenset(),
@@ -68,10 +66,10 @@ def read_column(settings: Settings, name: str, usual: Usual) -> Column:
     if not name.strip() or name != name.strip():
         raise settings.wrong("", "a column's name must not be empty or have blanks around it")
     type_ = settings.get("type", "S")
-    if not isinstance(type_, str) or type_ not in _OWN:
-        *first, last = _OWN
+    if not isinstance(type_, str) or type_ not in OWN_SETTINGS:
+        *first, last = OWN_SETTINGS
         raise settings.wrong("type", f"must be {', '.join(first)} or {last}, not {type_!r}")
-    settings.only(_COMMON | _OWN[type_])
+    settings.only(COMMON_SETTINGS | OWN_SETTINGS[type_])
     flags = {flag: settings.flag(flag) for flag in ("required", "trim", "lower")}
     if flags["lower"] and type_ != "S":
         raise settings.wrong("lower", "makes sense for type S only")
@@ -182,20 +180,25 @@ def _json_value(value: Any) -> Any:
 
 def _conversion(settings: Settings, type_: str, *, trim: bool) -> Conversion | None:
     """Return the conversion of a type that has settings of its own; None for a type as it is."""
+    if type_ == "N":
+        return _numbers(settings) if any(name in settings for name in OWN_SETTINGS["N"]) else None
+    # Imported where a schema needs them: each module makes every cold start longer.
+    if type_ in ("date", "datetime"):
+        from engine.schema.date_settings import read_dates
+
+        return read_dates(settings, time=type_ == "datetime")
+    if type_ in ("S", "BOOL"):
+        return None
+    from engine.schema.conversions import Binary, Elements, Json
+
     match type_:
-        case "N":
-            return _numbers(settings) if any(name in settings for name in _OWN["N"]) else None
-        case "date" | "datetime":
-            return _dates(settings, time=type_ == "datetime")
         case "list" | "set":
             separator, items = settings.text("separator"), settings.choice("items", ("S", "N"))
             return Elements(unique=type_ == "set", numbers=items == "N", separator=separator, trim=trim)
         case "json":
             return Json()
-        case "binary":
-            return Binary(hexadecimal=settings.choice("encoding", ("base64", "hex")) == "hex")
         case _:
-            return None
+            return Binary(hexadecimal=settings.choice("encoding", ("base64", "hex")) == "hex")
 
 
 _IN_NUMBERS = re.compile(r"[0-9+\-eE]")
@@ -206,6 +209,8 @@ def _numbers(settings: Settings) -> Numbers:
     for name, mark in (("thousands", thousands), ("decimal", decimal)):
         if mark is not None and _IN_NUMBERS.fullmatch(mark):
             raise settings.wrong(name, f"must not be a character of numbers themselves, as {mark!r} is")
+    if decimal.isspace():
+        raise settings.wrong("decimal", "must not be a blank")
     if thousands == decimal:
         raise settings.wrong("thousands", f"must differ from the decimal mark {decimal!r}")
     currency = settings.texts("currency", "signs") or ()
@@ -215,45 +220,3 @@ def _numbers(settings: Settings) -> Numbers:
                 "currency", f"must not be a mark, nor have digits, + or -, or blanks around it: {sign!r}"
             )
     return Numbers(thousands=thousands, decimal=decimal, currency=currency)
-
-
-def _dates(settings: Settings, *, time: bool) -> Dates:
-    forms = settings.texts("input", "formats") or ("iso",)
-    compiled = []
-    for form in forms:
-        try:
-            compiled.append(form_of(form, time=time))
-        except ValueError as error:
-            raise settings.wrong("input", f"{form!r} is not a format: {error}") from None
-    first_year = settings.count("first_year")
-    if any(map(needs_first_year, forms)) != (first_year is not None):
-        raise settings.wrong(
-            "first_year", "is needed with %y, and only there: the first of the hundred years that two digits stand for"
-        )
-    if first_year is not None and first_year > 9_900:
-        raise settings.wrong("first_year", f"must be at most 9900, not {first_year}")
-    output = settings.choice("output", tuple(OUTPUTS))
-    if not time and output not in ("iso", "epoch"):
-        raise settings.wrong("output", f"must be iso or epoch for type date, not {output!r}")
-    return Dates(
-        forms=tuple(compiled),
-        output=output,
-        zone=_zone(settings),
-        time=time,
-        first_year=first_year or 0,
-        type=OUTPUTS[output],
-        iso=forms == ("iso",),
-    )
-
-
-def _zone(settings: Settings) -> tzinfo:
-    name = settings.text("timezone")
-    if name is None or name == "UTC":
-        return UTC
-    # Most schemas need no time zones; importing them slows cold starts.
-    from zoneinfo import ZoneInfo
-
-    try:
-        return ZoneInfo(name)
-    except (KeyError, OSError, ValueError):  # not found is a KeyError; a folder, or a name with .., is another
-        raise settings.wrong("timezone", f"must be UTC or a name as Europe/Berlin, not {name!r}") from None

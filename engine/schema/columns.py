@@ -9,18 +9,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import NoneType
 from typing import Any, Final
 
 from engine.exact_json import NumberText
-from engine.schema.conversions import Booleans
+from engine.schema.booleans import Booleans
 from engine.schema.numbers import Numbers, is_number
-from engine.schema.values import TYPED, VARIES, Attribute, Conversion, Value
+from engine.schema.values import NESTED, TYPED, VARIES, Attribute, Conversion, Value
 
 NO_VALUES: Final[frozenset[str]] = frozenset()
 
 _PLAIN: Final[Mapping[str, Conversion]] = {"N": Numbers(), "BOOL": Booleans()}
 """Conversions of the types that need no settings. Text, type S, is stored as it is."""
+
+_TEXTS: Final = {str, NumberText, type(None)}
+"""What JSON values may be to be cleaned as texts, all at once."""
 
 _NESTED = "is a JSON list or object, not a single value"
 
@@ -69,6 +71,11 @@ class Column:
         return self.conversion is None
 
     @property
+    def is_nested(self) -> bool:
+        """Return whether its values are lists, sets, or any JSON."""
+        return self.type in NESTED
+
+    @property
     def _conversion(self) -> Conversion | None:
         return self.conversion or _PLAIN.get(self.type)
 
@@ -111,12 +118,14 @@ class Column:
         """
         conversion = self._conversion
         takes_all = conversion is not None and conversion.type == VARIES
-        if not takes_all and set(map(type, values)) <= {str, NumberText, NoneType}:
-            return self.clean([str(value or "") for value in values], bad)
+        kinds = set(map(type, values))
+        if not takes_all and kinds <= _TEXTS:
+            plain = kinds == {str}
+            return self.clean(values if plain else ["" if value is None else str(value) for value in values], bad)
         texts: dict[int, str] = {}
         result: list[Value] = [None] * len(values)
         for i, value in enumerate(values):
-            if value is None or value == "":
+            if value is None or value == "" or (takes_all and self._is_null(value)):
                 texts[i] = ""
             elif isinstance(value, dict | list) or takes_all:
                 nested = None if conversion is None else conversion.nested(value)
@@ -160,6 +169,9 @@ class Column:
         for i, reason in self.too_long_for_key(texts).items():
             bad.setdefault(i, reason)
         return result
+
+    def _is_null(self, value: Any) -> bool:
+        return isinstance(value, str) and value.strip() in self.null_values
 
     def too_long_for_key(self, values: Sequence[str]) -> dict[int, str]:
         """Return ``index: reason`` for each value that is longer than a key may be."""

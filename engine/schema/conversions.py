@@ -1,4 +1,4 @@
-"""Conversions of the smaller types: booleans, binary, lists, sets and JSON."""
+"""Conversions of binary, lists, sets and JSON."""
 
 from __future__ import annotations
 
@@ -14,38 +14,8 @@ import orjson
 from engine import exact_json
 from engine.exact_json import NumberText
 from engine.schema.numbers import canonical_numbers
-from engine.schema.values import MAX_DEPTH, MAX_VALUE_CHARACTERS, VARIES, Attribute, Value, attribute_of
+from engine.schema.values import MAX_DEPTH, VARIES, Attribute, Value, attribute_of
 from engine.text import is_text
-
-_BOOLEANS = {
-    **dict.fromkeys(("true", "t", "yes", "y", "1"), True),
-    **dict.fromkeys(("false", "f", "no", "n", "0"), False),
-}
-_SPELLINGS = {
-    spelling: value for text, value in _BOOLEANS.items() for spelling in (text, text.upper(), text.capitalize())
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Booleans:
-    """Conversion of booleans, written in any of the usual ways."""
-
-    type: str = "BOOL"
-    strict: bool = True
-
-    def convert(self, texts: Sequence[str]) -> Sequence[bool | None]:
-        """Return each boolean, None for a text that is none."""
-        values = list(map(_SPELLINGS.get, texts))
-        if None in values:  # another spelling, as tRUE
-            return [_BOOLEANS.get(text.lower()) for text in texts]
-        return values
-
-    def nested(self, value: Any) -> None:
-        """Refuse lists and objects."""
-
-    def reason(self, value: Any) -> str:
-        """Return what is wrong with a refused value."""
-        return "is not a boolean (true or false)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,20 +70,13 @@ class Json:
 
     def reason(self, value: Any) -> str:
         """Return what is wrong with a refused value."""
-        if isinstance(value, str) and len(value) > MAX_VALUE_CHARACTERS:
-            return _TOO_LONG
         return (
             "is not JSON that DynamoDB can hold (names occur once, numbers have at most 38 digits, at most "
             f"{MAX_DEPTH} levels)"
         )
 
 
-_TOO_LONG = f"is longer than {MAX_VALUE_CHARACTERS:,} characters, and an item has at most 400 KB"
-
-
 def _attribute_of_json(text: str) -> Attribute | None:
-    if len(text) > MAX_VALUE_CHARACTERS:
-        return None
     try:
         return attribute_of(_loads(text))
     except ValueError:
@@ -157,7 +120,7 @@ class Elements:
         separator = self.separator
         if separator is None:
             return [None] * len(texts)
-        lists = [text.split(separator) if len(text) <= MAX_VALUE_CHARACTERS else [""] for text in texts]
+        lists = [text.split(separator) for text in texts]
         elements = list(chain.from_iterable(lists))
         if self.trim or self.numbers:
             elements = list(map(str.strip, elements))
@@ -183,8 +146,6 @@ class Elements:
         """Return what is wrong with a refused value."""
         if isinstance(value, str) and self.separator is None:
             return "is text, and the schema has no separator for it"
-        if isinstance(value, str) and len(value) > MAX_VALUE_CHARACTERS:
-            return _TOO_LONG
         what = "numbers that DynamoDB can hold" if self.numbers else "texts that are not empty"
         return f"is not a {'set' if self.unique else 'list'} of {what}"
 

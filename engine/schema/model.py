@@ -11,7 +11,7 @@ from engine.reading.format import FIND_ALL, Format, Wanted
 from engine.schema.columns import NO_VALUES, Column
 from engine.schema.computed import Computed
 from engine.schema.plan import Cleaning, RowPlan
-from engine.schema.values import VARIES, Value
+from engine.schema.values import Value
 
 GENERATED_KINDS: Final[Mapping[str, str]] = {
     "version": "N",
@@ -105,14 +105,16 @@ class Schema:
         """Return whether a field of that name may be a JSON list or object."""
         folded = name.strip().casefold()
         column = next((column for column in self.columns if folded in column.header_names), None)
-        return column is not None and column.type in ("L", "SS", "NS", VARIES)
+        return column is not None and column.is_nested
 
     @property
     def wanted(self) -> Wanted:
         """What a reader of JSON takes from each object."""
         return Wanted(
             paths={
-                column.name: [column.path] if column.path else [(name,) for name in column.names]
+                ".".join(column.path) or column.name: [column.path]
+                if column.path
+                else [(name,) for name in column.names]
                 for column in self.columns
             },
             attributes=[column.attribute for column in self.columns],
@@ -161,6 +163,8 @@ class Schema:
         for column in self.columns:
             if column.place is not None and origin == "csv":
                 by_index[column.place - 1] = column
+            elif column.path and origin == "json":
+                by_name[".".join(column.path).casefold()] = column
             else:
                 by_name |= dict.fromkeys(column.header_names, column)
         sources: dict[Column, int] = {}

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import orjson
+
 from engine.schema.columns import Column
 from engine.schema.computed import Computed
-from engine.schema.values import Value
+from engine.schema.values import MAX_NESTED_CHARACTERS, Value
 
 # Measured, generously: a row with its number, its message or its reject, and a cell with its short text.
 _ROW_BYTES, _CELL_BYTES = 1_536, 64
@@ -61,18 +63,37 @@ class RowPlan:
         Returns the good rows as tuples ``(number, value, …)`` in the order of `attributes`, and the bad ones as
         ``{index in rows: reason}``.
         """
-        misfits = {
-            width: self._misfit(width)
-            for width in set(map(len, rows))
-            if width > self.width or (width < self.width and not self.pad)
-        }
-        if not misfits:
+        bad = self._misfits(rows) | self._too_large(rows)
+        if not bad:
             return self._clean(numbers, rows)
-        bad = {i: misfits[len(row)] for i, row in enumerate(rows) if len(row) in misfits}
         # Only the other rows are cleaned: padding the short ones would take the header's width for each of them.
         fitting = [i for i in range(len(rows)) if i not in bad]
         good, found = self._clean([numbers[i] for i in fitting], [rows[i] for i in fitting])
         return good, bad | {fitting[i]: reason for i, reason in found.items()}
+
+    def _misfits(self, rows: list[list[Any]]) -> dict[int, str]:
+        """Return ``index: reason`` for each row whose width is not the header's."""
+        misfits = {
+            width: f"the row has {width} field{'s' * (width != 1)}, the header has {self.width}"
+            for width in set(map(len, rows))
+            if width > self.width or (width < self.width and not self.pad)
+        }
+        return {i: misfits[len(row)] for i, row in enumerate(rows) if len(row) in misfits} if misfits else {}
+
+    def _too_large(self, rows: list[list[Any]]) -> dict[int, str]:
+        """Return ``index: reason`` for each row whose lists, sets and JSON are too long to be converted."""
+        places = [index for column, index in self.columns if column.is_nested and index is not None]
+        if not places:
+            return {}
+        reason = (
+            f"its lists, sets and JSON are longer than {MAX_NESTED_CHARACTERS:,} characters, and an item has at most "
+            "400 KB"
+        )
+        return {
+            i: reason
+            for i, row in enumerate(rows)
+            if sum(_characters(row[place]) for place in places if place < len(row)) > MAX_NESTED_CHARACTERS
+        }
 
     def _clean(self, numbers: Sequence[int], rows: list[list[Any]]) -> tuple[list[tuple[Any, ...]], dict[int, str]]:
         bad: dict[int, str] = {}
@@ -109,5 +130,12 @@ class RowPlan:
             case "attributes":
                 return column.clean_attributes(fields, bad)
 
-    def _misfit(self, width: int) -> str:
-        return f"the row has {width} field{'s' * (width != 1)}, the header has {self.width}"
+
+def _characters(field: Any) -> int:
+    """Return the length of a field as text."""
+    if isinstance(field, str):
+        return len(field)
+    try:
+        return len(orjson.dumps(field))
+    except TypeError:  # a number of more than 64 bits, for one; it is refused later if it has to be
+        return len(str(field))

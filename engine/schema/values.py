@@ -21,11 +21,15 @@ NULL: Final[Attribute] = {"NULL": True}
 MAX_DEPTH = 32
 """DynamoDB quota: levels of lists and maps inside one another, the attribute itself included."""
 
-MAX_VALUE_CHARACTERS = 409_600
-"""DynamoDB quota: an item has at most 400 KB, so no longer text can be a part of one."""
+MAX_NESTED_CHARACTERS = 409_600
+"""Limit for the lists, sets and JSON of one row, as text. DynamoDB quota: an item has at most 400 KB. An element takes
+a hundred times the memory of its text ``1,``: a record of 1 MiB could take all that the producer has."""
 
 TYPED = ("S", "N", "B", "BOOL")
 """DynamoDB types whose values messages carry as text or booleans; values of other types are attribute values."""
+
+NESTED = ("L", "SS", "NS", "any")
+"""Types of columns whose values have elements."""
 
 VARIES = "any"
 """Stands for a type where each value has its own: columns of type json."""

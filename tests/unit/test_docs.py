@@ -12,6 +12,9 @@ from engine.deployment.template import read_template
 from engine.jobs import ingest
 from engine.metrics import NAMESPACE
 from engine.reading.format import Format
+from engine.schema.column_settings import COMMON_SETTINGS, OWN_SETTINGS
+from engine.schema.dates import NAMED, OUTPUTS
+from engine.schema.model import GENERATED_KINDS
 
 CHECKOUT = Path(__file__).parents[2]
 DOCS = {path.name: path.read_text("utf-8") for path in (CHECKOUT / "docs").glob("*.md")}
@@ -115,6 +118,15 @@ def alarms() -> list[str]:
 @pytest.mark.parametrize("name", alarms())
 def test_alarm_is_documented(name: str) -> None:
     assert f"| `{name}` |" in section("deploy.md", "Metrics and alarms")
+
+
+SETTINGS = {"collection", "unknown_columns", "null_values", "empty", "conflict", "[computed]", "[constants]", "[key]"}
+SETTINGS |= COMMON_SETTINGS.union(*OWN_SETTINGS.values())
+
+
+@pytest.mark.parametrize("name", sorted({*SETTINGS, *OWN_SETTINGS, *GENERATED_KINDS, *OUTPUTS, *NAMED}))
+def test_schema_setting_is_documented(name: str) -> None:
+    assert re.search(rf"`[^`]*{re.escape(name)}[^`]*`", DOCS["schema.md"].partition("## I want")[2])
 
 
 def test_links_have_targets() -> None:

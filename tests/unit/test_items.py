@@ -17,7 +17,7 @@ from engine.messages.message import Message
 from engine.messages.parse import parse_message
 from tests.builders.choices import choices
 from tests.builders.messages import UPLOAD, USER_COLUMNS, items_of, puts, received
-from tests.builders.samples import PROCESSED_AT, PRODUCTS, USERS, version_of
+from tests.builders.samples import PROCESSED_AT, PRODUCTS, USERS, schema_of, version_of
 from tests.builders.texts import texts
 
 DIGITS = version_of(0, 0, UPLOAD.ingestion)[-10:]
@@ -291,3 +291,28 @@ def test_conditional_put_is_of_the_item_and_its_version(tables: list[list[list[A
             "ExpressionAttributeNames": {"#v": "changed"},
             "ExpressionAttributeValues": {":v": item["changed"]},
         }
+
+
+SINGLE_TABLE = """[key]
+partition = "id"
+sort = "kind"
+[columns.id]
+required = true
+[columns.note]
+empty = "null"
+[constants]
+kind = "PRO\\"FILE"
+n = 1.50
+ok = true
+"""
+
+
+@pytest.mark.parametrize("note", ["x", None, {"NULL": True}])
+def test_constants_are_in_each_item_and_may_be_keys(note: Any) -> None:
+    schema = schema_of(SINGLE_TABLE)
+    items = items_of(received([[1, "a", note], [2, "b", "y"]], ("id", "note"), schema=schema), schema=schema)
+    shared = {"kind": {"S": 'PRO"FILE'}, "n": {"N": "1.5"}, "ok": {"BOOL": True}}
+    given_note = {} if note is None else {"note": note if isinstance(note, dict) else {"S": note}}
+    assert puts(items) == [{"id": {"S": "a"}, **given_note, **shared}, {"id": {"S": "b"}, "note": {"S": "y"}, **shared}]
+    assert [items.key(index) for index in range(2)] == [("a", 'PRO"FILE'), ("b", 'PRO"FILE')]
+    assert len(items.waves()) == 1

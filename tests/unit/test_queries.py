@@ -408,3 +408,36 @@ def test_any_version_attribute_is_shown(number: Decimal) -> None:
 @given(VERSIONS)
 def test_every_version_has_its_row_number(number: Decimal) -> None:
     assert "rowNumber" in to_json({"createdAt": {"N": f"{number:f}"}}, USERS)
+
+
+COMPUTED = schema_of('[key]\npartition = "pk"\n[columns.id]\nlower = true\n[computed]\npk = "ORDER#{id}"')
+DATE = '[key]\npartition = "d"\n[columns.d]\nrequired = true\ntype = "date"\ninput = ["%d.%m.%Y"]\n'
+DATED, EPOCH = schema_of(DATE), schema_of(f'{DATE}output = "epoch"')
+GERMAN = schema_of('[key]\npartition = "n"\n[columns.n]\nrequired = true\ntype = "N"\nthousands = "."\ndecimal = ","')
+
+
+@pytest.mark.parametrize(
+    ("schema", "text", "key"),
+    [
+        (COMPUTED, "ORDER%23A", "ORDER#A"),
+        (DATED, "2024-01-31", "2024-01-31"),
+        (EPOCH, "1706659200", "1706659200"),
+        (EPOCH, "1706659200.0", "1706659200"),
+        (GERMAN, "1.250", "1.25"),
+    ],
+)
+def test_converted_key_is_given_as_it_is_stored(schema: Schema, text: str, key: str) -> None:
+    assert get(f"/things/{text}", schema) == Latest(key)
+
+
+@pytest.mark.parametrize(
+    ("schema", "text", "reason"),
+    [
+        (COMPUTED, "x" * 2_049, "pk is longer than 2,048 bytes"),
+        (EPOCH, "31.01.2024", "d is not a number"),
+        (GERMAN, "1.250,5", "n is not a number"),
+    ],
+)
+def test_converted_key_in_another_form_is_400(schema: Schema, text: str, reason: str) -> None:
+    error = refused({"httpMethod": "GET", "path": f"/things/{text}"}, schema)
+    assert (error.status, reason in str(error)) == (400, True)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from engine.errors import MalformedMessage
 from engine.messages.message import Message, Refused
 from engine.messages.parse import parse_message
-from tests.builders.samples import PRODUCTS, USERS, rows_of
+from tests.builders.samples import ORDERS, PRODUCTS, USERS, rows_of
 from tests.builders.texts import texts
 
 SECRET = "secret@example.com"
@@ -143,3 +143,37 @@ def test_any_text_raises_only_malformed_message(
         except MalformedMessage:
             continue
         assert isinstance(message, Message | Refused)
+
+
+def orders(**values: Any) -> dict[str, Any]:
+    """Return a packed message of one order with some values."""
+    columns = {"pk": "a", "sk": "b", **values}
+    return packed(columns=list(columns), rows=[[1, *columns.values()]])
+
+
+GOOD_VALUES: list[dict[str, Any]] = [
+    {"tags": {"SS": ["a"]}, "sizes": None, "address": {"M": {}}, "signature": "YQ==", "paid": True},
+    {"address": {"NULL": True}, "note": {"L": [{"B": "YQ=="}]}, "total": {"N": "1"}},
+]
+NO_VALUES: list[Any] = [5, 1.5, ["a"], [], {}, {"S": 5}, {"X": "a"}, {"S": "a", "N": "1"}, {"SS": []}, {"L": [[]]}]
+
+
+@pytest.mark.parametrize("values", GOOD_VALUES)
+def test_attribute_values_are_accepted_as_they_are(values: dict[str, Any]) -> None:
+    message = parse_message(json.dumps(orders(**values)), {}, "id", 5, ORDERS)
+    assert isinstance(message, Message)
+    assert rows_of(message) == [[1, "a", "b", *values.values()]]
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        *(({"note": value}, "of the packed message is ") for value in NO_VALUES),
+        ({"tags": "a"}, "is not an attribute value, as its column's type needs it"),
+        ({"address": True}, "is not an attribute value, as its column's type needs it"),
+        ({"kind": "order"}, "a column twice, or one that the schema orders generates"),
+    ],
+)
+def test_value_that_no_item_can_have_is_malformed(values: dict[str, Any], text: str) -> None:
+    with pytest.raises(MalformedMessage, match=text):
+        parse_message(json.dumps(orders(**values)), {}, "id", 5, ORDERS)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.errors import BadFile
+from engine.errors import BadFile, MalformedMessage
 from engine.items import Items
 from engine.messages.message import Message, Outgoing, Refused
 from engine.messages.packed import Packer
@@ -271,3 +271,70 @@ def test_columns_may_be_named_v_or_rows() -> None:
     schema = schema_of('[key]\npartition = "v"\n[columns.v]\nrequired = true\n[columns.w]')
     assert rows_of(accepted({"v": 1, "w": "x"}, schema)) == [[0, "1", "x"]]
     assert rows_of(accepted({"name": "a", "mail": "b", "rows": 5})) == [[0, "a", "b", "N/A"]]
+
+
+NESTED_TOML = """[key]
+partition = "pk"
+[columns.k]
+required = true
+[columns.tags]
+type = "set"
+[columns.any]
+type = "json"
+[columns.day]
+type = "date"
+input = ["%d.%m.%Y"]
+[computed]
+pk = "K#{k}"
+"""
+
+
+def test_nested_values_of_other_programs_keep_their_digits() -> None:
+    schema = schema_of(NESTED_TOML)
+    body = '{"k":"a","tags":["x","x"],"any":{"n":[1.10,12345678901234567890123]},"day":"31.01.2024","no":{"a":[1]}}'
+    message = accepted(body, schema)
+    assert message.columns == ("k", "tags", "any", "day", "pk")
+    numbers = {"L": [{"N": "1.1"}, {"N": "12345678901234567890123"}]}
+    assert rows_of(message) == [[0, "a", {"SS": ["x"]}, {"M": {"n": numbers}}, "2024-01-31", "K#a"]]
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ('{"k":"a","tags":{"x":1}}', "tags is not a set of texts"),
+        ('{"k":"a","any":{"n":1e-131}}', "any is not JSON that DynamoDB can hold"),
+        ('{"k":["a"]}', "a field of the plain message is neither text"),
+        ('{"k":"a","day":["b"]}', "a field of the plain message is neither text"),
+        ('{"k":""}', "k is required, but empty"),
+    ],
+)
+def test_nested_value_that_does_not_fit_is_refused(body: str, reason: str) -> None:
+    refused = foreign(body, schema_of(NESTED_TOML))
+    assert isinstance(refused, Refused)
+    assert refused.reason.startswith(reason)
+
+
+def test_name_that_occurs_twice_is_malformed_where_values_are_read_exactly() -> None:
+    with pytest.raises(MalformedMessage, match="a name in it occurs twice"):
+        foreign('{"k":"a","any":{"x":1,"x":2}}', schema_of(NESTED_TOML))
+
+
+@settings(max_examples=100)
+@given(st.lists(st.tuples(texts(min_size=1), texts(), texts()), max_size=5), st.sampled_from(["omit", "null", "text"]))
+def test_computed_attributes_and_empty_values_survive_plain_messages(rows: list[tuple[str, ...]], empty: str) -> None:
+    toml = f'empty = "{empty}"\nnull_values = ["NA"]\nunknown_columns = "store"\n[key]\npartition = "pk"\n'
+    schema = schema_of(toml + '[columns.k]\n[columns.x]\ntrim = true\nlower = true\n[computed]\npk = "#{k}"')
+    plan = schema.plan(["k", "x", "other"])
+    good, _ = plan.clean(range(len(rows)), list(map(list, rows)))
+    packer = Packer(SOURCE, plan.attributes, max_records=500, max_bytes=61_440)
+    sent = packer.add(good, PROCESSED_AT)[0] + packer.flush(PROCESSED_AT)
+    assert plain_items(plain(plan, schema, good), schema) == plain_items(sent, schema)
+
+
+def plain_items(messages: list[Outgoing], schema: Schema) -> list[Any]:
+    items = Items(schema)
+    for message in messages:
+        parsed = received(message, schema)
+        assert isinstance(parsed, Message), parsed
+        items.add(parsed)
+    return [(items.key(i), json.loads(items.text([i]))) for i in range(len(items))]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from engine.schema.numbers import is_number
+from engine.schema.numbers import Numbers, canonical_numbers, is_number
 
 EXACT = Context(prec=10_000, Emin=-99_999, Emax=99_999)
 CANONICAL = re.compile(r"0|-?(0|[1-9][0-9]*)(\.[0-9]*[1-9])?")
@@ -96,3 +96,98 @@ NOT_NUMBERS += ["0x1", "NaN", "sNaN", "Infinity", "-inf", "one", "\u0661", "\uff
 @pytest.mark.parametrize("text", NOT_NUMBERS)
 def test_text_that_is_not_a_number(text: str) -> None:
     assert is_number(text) is None
+
+
+LINES = st.sampled_from(
+    ["1\n2", "\n", "", "0\n", " 1", "-0", "-0.0", "-0.00", "0.10", "100", "007", "1.", ".5", "x", "9" * 39]
+)
+
+
+@settings(max_examples=400)
+@given(st.lists(numbers() | LINES | st.decimals(allow_nan=False, allow_infinity=False, places=2).map(str), max_size=8))
+def test_column_of_numbers_equals_its_numbers_one_by_one(column: list[str]) -> None:
+    assert list(canonical_numbers(column)) == list(map(is_number, column))
+
+
+@given(st.lists(st.integers(-(10**9), 10**9), min_size=1, max_size=8), st.integers(0, 6))
+def test_column_of_plain_decimals_equals_its_numbers_one_by_one(column: list[int], places: int) -> None:
+    texts = [f"{Decimal(each).scaleb(-places):f}" for each in column]
+    assert list(canonical_numbers(texts)) == list(map(is_number, texts))
+
+
+MARKS = [(".", ","), (",", "."), (" ", ","), ("'", "."), ("\xa0", ","), ("_", "."), (None, ","), (None, ".")]
+CURRENCIES: list[tuple[str, ...]] = [(), ("€", "EUR"), ("$",), ("Fr.", "F")]
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(st.decimals(-(10**12), 10**12, places=2), min_size=1, max_size=6),
+    st.sampled_from(MARKS),
+    st.sampled_from(CURRENCIES),
+    st.data(),
+)
+def test_number_in_the_declared_form_is_its_value(
+    values: list[Decimal], marks: tuple[str | None, str], currency: tuple[str, ...], data: st.DataObject
+) -> None:
+    thousands, decimal = marks
+    texts = []
+    for value in values:
+        grouped = data.draw(st.booleans()) and thousands is not None
+        text = f"{abs(value):{',' * grouped}.2f}"
+        text = "".join({",": thousands or "", ".": decimal}.get(each, each) for each in text)
+        sign = "-" * (value < 0)
+        money = data.draw(st.sampled_from(["", *currency]))
+        blank = data.draw(st.sampled_from(["", " ", "\xa0"])) if money else ""
+        forms = [f"{sign}{money}{blank}{text}", f"{money}{blank}{sign}{text}", f"{sign}{text}{blank}{money}"]
+        texts.append(data.draw(st.sampled_from(forms)))
+    converted = Numbers(thousands=thousands, decimal=decimal, currency=currency).convert(texts)
+    assert list(converted) == [is_number(f"{value:f}") for value in values]
+
+
+GERMAN = Numbers(thousands=".", decimal=",", currency=("€", "EUR"))
+
+
+OTHER_FORMS = ["1.23,4", "1.2345", "0.123", "12.34.567", "1..234", ".123", "1.234.", "1,234,5", "1.234,", ",", "-", "€"]
+OTHER_FORMS += [
+    "€ €5",
+    "€5€",
+    "-€-5",
+    "5-",
+    "(5)",
+    "$5",
+    "5 €x",
+    "\uff11",
+    "1 234",
+    "1.234E3",
+    "1.2E3",
+    "1.234\n5",
+    "NaN",
+]
+
+
+@pytest.mark.parametrize("text", OTHER_FORMS)
+def test_number_in_another_form_is_refused(text: str) -> None:
+    assert GERMAN.convert([text]) == [None]
+    assert GERMAN.convert(["1", text, "2"]) == ["1", None, "2"]
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [
+        ("1.234", "1234"),
+        ("1.234.567,80", "1234567.8"),
+        ("1234,5", "1234.5"),
+        (",5", "0.5"),
+        ("-1,0", "-1"),
+        ("-0,00", "0"),
+        ("+5", "5"),
+        ("1,5E-3", "0.0015"),
+        ("007", "7"),
+        ("5 EUR", "5"),
+        ("EUR5", "5"),
+        ("-€ 5", "-5"),
+    ],
+)
+def test_number_in_the_declared_form(text: str, canonical: str) -> None:
+    assert GERMAN.convert([text]) == [canonical]
+    assert GERMAN.convert(["x", text]) == [None, canonical]

@@ -109,6 +109,63 @@ WRONG = [
     ("[columns.other]", '[columns.other]\ntype = "N"\ndefault = true', "columns.other.default", "must be a whole num"),
     ("[columns.other]", '[columns.other]\ntype = "N"\ndefault = "x"', "columns.other.default", "must be a whole numb"),
     ("[columns.other]", '[columns.other]\ntype = "BOOL"\ndefault = 1', "columns.other.default", "must be true or fal"),
+    ("[key]", 'null_values = "NA"\n[key]', "null_values", "must be a list of texts, not 'NA'"),
+    ("[key]", 'null_values = [""]\n[key]', "null_values", "must be a list of texts, not ['']"),
+    ("[key]", 'empty = "skip"\n[key]', "empty", "must be one of omit, null, text, not 'skip'"),
+    ("[key]", 'conflict = "oldest"\n[key]', "conflict", "must be one of replace, newest, not 'oldest'"),
+    ("[columns.other]", "[columns.other]\nnull_values = 1", "columns.other.null_values", "must be a list of texts"),
+    ("required = true", 'required = true\nempty = "null"', "columns.id.empty", "has no effect: the column is required"),
+    ("[columns.other]", '[columns.other]\ndefault = "x"\nempty = "null"', "columns.other.empty", "has no effect"),
+    ("[columns.other]", '[columns.other]\nempty = "no"', "columns.other.empty", "must be omit, null or text, not 'no'"),
+    ("[columns.other]", '[columns.other]\ntype = "N"\nempty = "text"', "columns.other.empty", "can be text for type S"),
+    ("[columns.other]", "[columns.other]\nplace = 0", "columns.other.place", "must be a whole number above 0, not 0"),
+    ("[columns.other]", '[columns.other]\npath = ""', "columns.other.path", "must be names with points in between"),
+    ("[columns.other]", '[columns.other]\npath = "a..b"', "columns.other.path", "must be names with points in betw"),
+    ("[columns.other]", "[columns.other]\npath = []", "columns.other.path", "must be names with points in between"),
+    ("[columns.other]", '[columns.other]\nthousands = "."', "columns.other.thousands", "is not known; known here: al"),
+    ("[columns.other]", '[columns.other]\ntype = "N"\nthousands = ".."', "columns.other.thousands", "must be one char"),
+    ("[columns.other]", '[columns.other]\ntype = "N"\nthousands = "."', "columns.other.thousands", "must differ from"),
+    ("[columns.other]", '[columns.other]\ntype = "N"\ndecimal = "1"', "columns.other.decimal", "must not be a charac"),
+    ("[columns.other]", '[columns.other]\ntype = "N"\ndecimal = "-"', "columns.other.decimal", "must not be a charac"),
+    ("[columns.other]", '[columns.other]\ntype = "N"\ndecimal = " "', "columns.other.decimal", "must not be a blank"),
+    ("[columns.other]", '[columns.other]\ntype = "N"\ncurrency = "€"', "columns.other.currency", "must be a list of"),
+    (
+        "[columns.other]",
+        '[columns.other]\ntype = "N"\ncurrency = ["-"]',
+        "columns.other.currency",
+        "must not be a mark",
+    ),
+    ("[columns.other]", '[columns.other]\ntype = "set"\nitems = "B"', "columns.other.items", "must be S or N, not 'B'"),
+    ("[columns.other]", '[columns.other]\ntype = "list"\npattern = "a"', "columns.other.pattern", "makes no sense for"),
+    (
+        "[columns.other]",
+        '[columns.other]\ntype = "set"\ndefault = []',
+        "columns.other.default",
+        "must be a list that i",
+    ),
+    ("[columns.other]", '[columns.other]\ntype = "json"\ndefault = nan', "columns.other.default", "must be a value th"),
+    (
+        "[columns.other]",
+        '[columns.other]\ntype = "binary"\ndefault = "!"',
+        "columns.other.default",
+        "must be a text in",
+    ),
+    (
+        "[columns.other]",
+        '[columns.other]\ntype = "binary"\nencoding = "x"',
+        "columns.other.encoding",
+        "must be base64 or",
+    ),
+    ("required = true", 'required = true\ntype = "json"', "key.partition = 'id'", "a key must be of type S or N"),
+    ("required = true", 'required = true\ntype = "binary"', "key.partition = 'id'", "a key must be of type S or N"),
+    ("[generated]", "[computed]\nother = 5\n[generated]", "computed.other", "must be a text, not 5"),
+    ("[generated]", '[computed]\nother = "{id}"\n[generated]', "computed.other", "the attribute 'other' is already"),
+    ("[generated]", '[computed]\nat = "{id}"\n[generated]', "computed.at", "the attribute 'at' is already taken"),
+    ("[generated]", '[computed]\n"" = "{id}"\n[generated]', "computed.", "an attribute's name must have 1 to 255"),
+    ("[generated]", '[constants]\nid = "x"\n[generated]', "constants.id", "the attribute 'id' is already taken"),
+    ("[generated]", "[constants]\nx = []\n[generated]", "constants.x", "must be a text of at most 1,024 bytes, a num"),
+    ("[generated]", "[constants]\nx = inf\n[generated]", "constants.x", "must be a text of at most 1,024 bytes, a num"),
+    ("[generated]", f'[constants]\nx = "{"é" * 513}"\n[generated]', "constants.x", "must be a text of at most 1,024"),
     ('[generated]\nat = "version"', "generated = 5", "columns.other.generated", "is not known"),
     ('at = "version"', 'at = "now"', "generated.at", "must be one of version, row_number, modified, "),
     ('at = "version"', "at = []", "generated.at", "must be one of version, row_number, modified, "),
@@ -156,6 +213,19 @@ def test_newest_needs_a_version_to_compare() -> None:
         parse_schema(newest.replace('"version"', '"modified"'), "x.toml")
     assert parse_schema(newest, "x.toml").conflict == "newest"
     assert parse_schema(GOOD, "x.toml").conflict == "replace"
+
+
+@pytest.mark.parametrize(
+    ("constants", "reason"),
+    [
+        ('pk = ""', "a key must be of type S or N"),
+        ("pk = true", "a key must be of type S or N"),
+        ('pk = "x"', "is a constant: all rows would be one item"),
+    ],
+)
+def test_constant_that_cannot_be_a_key(constants: str, reason: str) -> None:
+    with pytest.raises(SchemaError, match=f"key.*: {reason}"):
+        parse_schema(GOOD.replace('partition = "id"', 'partition = "pk"') + f"[constants]\n{constants}", "s")
 
 
 def test_unmodified_schema_is_valid() -> None:
