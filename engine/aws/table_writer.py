@@ -1,7 +1,7 @@
 """Items -> the table: BatchWriteItem until each one is written, refused for good, or time is up.
 
 The caller learns what became of each item. Throttling, in both of its forms, passing faults and broken connections
-only ever delay. A batch that DynamoDB refuses, or that it answers with server errors again and again, is split until
+only ever delay. A batch that DynamoDB refuses, or to which all answers are server errors or unreadable, is split until
 the item at fault stands alone and holds back no other.
 """
 
@@ -135,11 +135,11 @@ class TableWriter:
                     parts.refused(f"{error.code}: {error.detail}")
                     continue
                 attempts.failed(error)
-                parts.failed(server_error=error.status >= 500)
+                parts.failed(broken_answer=error.is_broken_answer)
             else:
                 if len(left) == len(part):
                     attempts.refused()
-                    parts.failed(server_error=False)
+                    parts.failed(broken_answer=False)
                 else:
                     attempts.progressed()
                     parts.written(left)
