@@ -17,6 +17,7 @@ from typing import Any
 import jmespath
 import pytest
 
+from engine.cli.command import main
 from engine.deployment import clients
 from engine.deployment.checkout import CHECKOUT
 from engine.local.server import local_credentials
@@ -101,3 +102,14 @@ def test_each_upload_leaves_one_line_in_the_log(running: Running, key: str, body
 
     (line,) = asyncio.run(uploaded_and_logged())
     assert line["status"] == status
+
+
+@pytest.mark.parametrize("command", [["deploy"], ["deploy", "--plan"], ["destroy", "--yes"]], ids=" ".join)
+def test_stack_of_millpond_local_is_not_deployed_to_and_is_named_as_such(
+    running: Running, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    assert main([*command, "--endpoint-url", running.endpoint_url, "--region", "us-east-1"]) == 2
+    told = capsys.readouterr().err
+    assert "The stack millpond was made by `millpond local`" in told
+    assert "start `millpond local` again" in told
+    assert "did not create" not in told
