@@ -139,10 +139,11 @@ async def _prepared(
     kept = {name: value for name, value in before.items() if name in known and name not in wishes.parameters}
     problems += invalid(kept, known)
     parameters = {**kept, **wishes.parameters, ARCHITECTURE: architecture}
-    if not unknown(wishes.parameters, known) and not invalid(parameters, known):
-        problems += conflicts(parameters, known)
-        if place is not None and not before:
-            problems += await _names_taken(stack, target, {**defaults(known), **parameters}, place)
+    problems += conflicts(parameters, known)
+    if place is not None and not before:
+        chosen = {**defaults(known), **parameters}
+        valid = {name: value for name, value in chosen.items() if not invalid({name: value}, known)}
+        problems += await _names_taken(stack, target, valid, place)
     if problems or place is None:
         raise CliError(listed(problems))
     return place, parameters, builder
@@ -201,20 +202,19 @@ async def _names_taken(
     s3, dynamodb, sqs = [
         await stack.enter_async_context(target.client(service)) for service in ("s3", "dynamodb", "sqs")
     ]
-    bucket, table, queue = (
-        f"{parameters['BucketPrefix']}-{place.account}-{place.region}",
-        parameters["TableName"],
-        parameters["QueueName"],
-    )
+    in_account = f"-{place.account}-{place.region}"
     taken = []
-    for parameter, what, look, name in (
-        ("BucketPrefix", f"a bucket named {bucket}", s3.head_bucket, {"Bucket": bucket}),
-        ("TableName", f"a table named {table}", dynamodb.describe_table, {"TableName": table}),
-        ("QueueName", f"a queue named {queue}", sqs.get_queue_url, {"QueueName": queue}),
+    for parameter, suffix, what, look, argument in (
+        ("BucketPrefix", in_account, "bucket", s3.head_bucket, "Bucket"),
+        ("TableName", "", "table", dynamodb.describe_table, "TableName"),
+        ("QueueName", "", "queue", sqs.get_queue_url, "QueueName"),
     ):
+        if parameter not in parameters:
+            continue
+        name = parameters[parameter] + suffix
         with suppress(ClientError):
-            await look(**name)
-            taken.append(f"{what} (--parameter {parameter}=…)")
+            await look(**{argument: name})
+            taken.append(f"a {what} named {name} (--parameter {parameter}=…)")
     if not taken:
         return []
     return [f"Already taken: {'; '.join(taken)}. Choose other names for the new stack, or delete what has them."]

@@ -123,6 +123,11 @@ def test_from_nothing_to_a_stack_and_away_again(millpond: Command, monkeypatch: 
     assert (code, millpond.docker) == (2, ["version"])
     assert f"a table named {millpond.name} (--parameter TableName=…)" in said
     assert "a queue named" not in said
+    code, said = millpond("deploy", *millpond.names, "--parameter=NoSuch=1", "--parameter=WorkerTimeout=x", "--plan")
+    assert code == 2
+    assert f"a table named {millpond.name} (--parameter TableName=…)" in said
+    assert "There is no parameter NoSuch" in said
+    assert "WorkerTimeout must be" in said
 
 
 def test_a_table_is_not_replaced_unasked(millpond: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,6 +62,26 @@ def test_all_that_is_missing_is_named_at_once(
 
 
 @pytest.mark.usefixtures("docker_off")
+def test_unknown_parameter_does_not_hide_parameters_that_do_not_go_together(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    without(monkeypatch, *REGIONS)
+    wrong = ["NoSuch=1", "WorkerTimeout=100", "QueryMemory=1", "TableMaxWriteUnits=0", "WorkerBatchSize=ten"]
+    assert main(["deploy", "--plan", *(f"--parameter={each}" for each in wrong)]) == 2
+    _, *lines = capsys.readouterr().err.splitlines()
+    for words in (
+        "There is no parameter NoSuch",
+        "--parameter QueueVisibilityTimeout=600",
+        "QueryMemory must be",
+        "TableMaxWriteUnits must be -1",
+        "WorkerBatchSize must be",
+        "No AWS region set",
+    ):
+        assert sum(words in line for line in lines) == 1
+    assert len(lines) == 6
+
+
+@pytest.mark.usefixtures("docker_off")
 @pytest.mark.parametrize(
     ("region", "said"),
     [

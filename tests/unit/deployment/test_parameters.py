@@ -45,6 +45,12 @@ def test_each_problem_is_reported() -> None:
     assert len(conflicts(together, KNOWN)) == 3
 
 
+def test_values_that_are_invalid_alone_take_part_in_no_conflict() -> None:
+    wrong = {"WorkerTimeout": "soon", "QueueVisibilityTimeout": "100", "WorkerBatchSize": "", "NoSuch": "1"}
+    assert conflicts(wrong, KNOWN) == []
+    assert len(conflicts({**wrong, "TableMaxWriteUnits": "0"}, KNOWN)) == 1
+
+
 def test_parameters_that_cannot_be_set_are_refused() -> None:
     problems = unknown({"NoSuch": "1", "WorkerImage": "x", "Architecture": "arm64", "TableName": "t"}, KNOWN)
     assert problems[0].startswith("Use --architecture arm64")
