@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # A character that the terminal's encoding lacks must not cause a failure.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    options = parser().parse_args(arguments)
+    options = _options(arguments)
     # `kill` and a CI job that ends clean up as Ctrl-C does.
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
@@ -35,6 +35,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"\n  {_interrupted(options)}", file=sys.stderr)
         return 130
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    root = parser()
+    options, others = root.parse_known_args(arguments)
+    if others and options.command == "ingest" and not any(each.startswith("-") for each in others):
+        root.error(f"ingest takes one file at a time: run it once for each of {', '.join([options.source, *others])}")
+    if others:
+        root.error(f"unrecognized arguments: {' '.join(others)}")
+    return options
 
 
 def _interrupted(options: argparse.Namespace) -> str:
