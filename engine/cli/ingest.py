@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
 
+from engine.cli.account import Target, missing_access
 from engine.cli.display import Display
 from engine.cli.errors import CliError
 from engine.cli.follow import Upload
 from engine.cli.observe import Said
 from engine.cli.schema import schema_in_use
 from engine.cli.stack_client import StackClient, count_rows
-from engine.cli.words import command_as_called, counted
+from engine.cli.words import command_as_called, counted, listed
 from engine.deployment import clients
 from engine.deployment import stack as stacks
 from engine.errors import BadFile
@@ -50,6 +51,8 @@ def run_ingest(display: Display, source: str, place: Place) -> int:
         _check_is_file(source)
     if not source.lower().endswith(_SUFFIX):
         raise CliError(f"{source} is not a {_SUFFIX} file, and only CSV files are allowed.")
+    if missing := missing_access(Target(place.stack, place.region, place.endpoint_url)):
+        raise CliError(listed(missing))
     if address is not None:
         return asyncio.run(_object(display, *address, place))
     return asyncio.run(_file(display, Path(source), place))

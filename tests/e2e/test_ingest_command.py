@@ -23,6 +23,7 @@ from engine.cli.ingest import Place, run_ingest
 from engine.cli.stack_client import StackClient
 from engine.config import PACKAGED_SCHEMA
 from engine.deployment import clients
+from engine.errors import MillpondError
 from engine.identity import ingestion_digits
 from tests.builders.samples import PRODUCTS, PRODUCTS_TOML
 from tests.e2e.conftest import VISIBILITY_SECONDS, LocalStack
@@ -215,6 +216,17 @@ def test_object_of_another_schema_is_counted_by_its_own_key(
 
     outcome = asyncio.run(count())
     assert (outcome.written, outcome.missing, outcome.is_certain) == (1, rows - 1, True)
+
+
+def test_stack_that_is_in_another_region_is_missed_in_the_one_that_was_asked(
+    local_stack: LocalStack, tmp_path: Path
+) -> None:
+    path = csv_file(tmp_path, 1, domain())
+    place = Place(local_stack.outputs.name, local_stack.endpoint_url, "eu-west-1")
+    said = re.escape(f"There is no stack named millpond in eu-west-1 at {local_stack.endpoint_url}: give --region, or")
+    for source in (str(path), "s3://bucket/x.csv"):
+        with pytest.raises(MillpondError, match=said):
+            run_ingest(Display(Console(file=io.StringIO())), source, place)
 
 
 def test_demo_on_a_deployed_stack_accounts_for_every_row(local_stack: LocalStack) -> None:

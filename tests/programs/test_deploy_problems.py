@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from engine.cli.command import main
+from engine.deployment.checkout import CHECKOUT
+
+EXAMPLE = CHECKOUT / "examples" / "users.csv"
 
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE")
 REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
@@ -93,7 +96,7 @@ def test_unknown_parameter_does_not_hide_parameters_that_do_not_go_together(
 def test_a_region_that_does_not_exist_is_called_by_name(
     capsys: pytest.CaptureFixture[str], region: str, said: str
 ) -> None:
-    for command in (["deploy", "--plan"], ["destroy", "--yes"]):
+    for command in (["deploy", "--plan"], ["destroy", "--yes"], ["ingest", str(EXAMPLE)]):
         assert main([*command, "--region", region]) == 2
         assert said in capsys.readouterr().err
 
