@@ -30,6 +30,9 @@ MAX_STORED_COLUMNS = 16_384
 MAX_ATTRIBUTE_NAME_BYTES = 65_535
 """DynamoDB quota: the name of an attribute that is not a key has at most 64 KB, here one byte less."""
 
+_REJECTS = {"row", "offset", "reason", "record"}
+"""The header of a rejects file (`engine.rejects.HEADER`), which people upload as it is."""
+
 # DynamoDB quotas: a partition key value has 1 to 2,048 bytes, a sort key value 1 to 1,024.
 MAX_PARTITION_KEY_BYTES = 2_048
 
@@ -120,6 +123,11 @@ class Schema:
 
 
 def _what_may_be_wrong(names: list[str], known: list[str]) -> str:
+    if _REJECTS <= {name.casefold() for name in names}:
+        return (
+            "this is a rejects file: put the corrected texts of its column record under the original header, and "
+            "upload that"
+        )
     if len(names) == 1 and (separator := next((each for each in ";\t|" if each in names[0]), None)):
         return f"its columns are separated by {'tabs' if separator == chr(9) else separator}, they must be by commas"
     found = f"of its {len(names):,} columns the schema knows {', '.join(known) or 'none'}"
