@@ -309,7 +309,7 @@ def test_a_stack_needs_a_name_that_its_parts_can_bear(
         (["--parameter=WorkerImage=x"], "There is no parameter WorkerImage to set"),
         (["--parameter=ApiAuthorization=OPEN"], "ApiAuthorization must be one of AWS_IAM, NONE"),
         (["--parameter=WorkerTimeout=901"], "WorkerTimeout must be a whole number from 5 to 900"),
-        (["--parameter=TableName=a b"], "TableName cannot be 'a b'. Name of the table that records are written to."),
+        (["--parameter=TableName=a b"], "TableName cannot be 'a b'. Name of the table that records are written to"),
         (["--parameter=Architecture=arm64"], "Use --architecture arm64"),
         (["--parameter=LogRetentionDays=2"], "LogRetentionDays must be one of 1, 3, 5"),
         (["--parameter=TableMaxWriteUnits=0"], "TableMaxWriteUnits must be -1"),
