@@ -123,7 +123,7 @@ class Schema:
 
 
 def _what_may_be_wrong(names: list[str], known: list[str]) -> str:
-    if _REJECTS <= {name.casefold() for name in names}:
+    if {name.casefold() for name in names} >= _REJECTS:
         return (
             "this is a rejects file: put the corrected texts of its column record under the original header, and "
             "upload that"
