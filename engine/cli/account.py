@@ -26,11 +26,15 @@ _PRODUCER = "ProducerFunctionName"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A stack and its location."""
+    """A stack and its location.
+
+    `poll_seconds`: time between two requests for the stack's progress (None: the default).
+    """
 
     stack: str
     region: str | None
     endpoint_url: str | None
+    poll_seconds: float | None = None
 
     @property
     def images_stack(self) -> str:

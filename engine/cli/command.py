@@ -18,8 +18,11 @@ MAX_STACK_NAME = 55
 """Lambda quota: a function's name has at most 64 characters; the longest suffix is `-producer`."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command with `arguments` (None: those of the process); return the exit code."""
+def main(arguments: Sequence[str] | None = None, *, poll_seconds: float | None = None) -> int:
+    """Run one command with `arguments` (None: those of the process); return the exit code.
+
+    `poll_seconds`: time between two requests for a stack's progress (None: the default).
+    """
     for stream in (sys.stdout, sys.stderr):
         # A character that the terminal's encoding lacks must not cause a failure.
         if isinstance(stream, io.TextIOWrapper):
@@ -31,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Imported here because the AWS libraries take a second to load, which --help need not wait for.
         from engine.cli.run import run
 
-        return run(options)
+        return run(options, poll_seconds)
     except KeyboardInterrupt:
         print(f"\n  {_interrupted(options)}", file=sys.stderr)
         return 130

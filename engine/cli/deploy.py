@@ -127,7 +127,7 @@ async def _prepared(
     if not missing:
         try:
             account, region = await who(stack, target)
-            stacks = Stacks(await stack.enter_async_context(target.client("cloudformation")))
+            stacks = Stacks(await stack.enter_async_context(target.client("cloudformation")), target.poll_seconds)
             for name in await check_is_ours(stacks, target):
                 await stacks.changeable(name)
             # Parameters that are left out keep their values: a table must not return to its default name.

@@ -19,16 +19,16 @@ from engine.deployment.checkout import CHECKOUT
 from engine.deployment.images import own_architecture
 
 
-def run(options: argparse.Namespace) -> int:
-    """Run the command of `options`; return the exit code."""
+def run(options: argparse.Namespace, poll_seconds: float | None = None) -> int:
+    """Run the command of `options`; return the exit code. `poll_seconds`: see `Target`."""
     try:
-        return _dispatch(options)
+        return _dispatch(options, poll_seconds)
     except EXPECTED as error:
         print(f"millpond: {explain(error)}", file=sys.stderr)
         return 2
 
 
-def _dispatch(options: argparse.Namespace) -> int:
+def _dispatch(options: argparse.Namespace, poll_seconds: float | None) -> int:
     display = Display()
     if options.command == "images":
         architecture = options.architecture or own_architecture()
@@ -51,9 +51,9 @@ def _dispatch(options: argparse.Namespace) -> int:
             options.base_image,
             options.options,
         )
-        return run_deploy(display, _target(options), wishes, plan=options.plan, agreed=options.yes)
+        return run_deploy(display, _target(options, poll_seconds), wishes, plan=options.plan, agreed=options.yes)
     if options.command == "destroy":
-        return run_destroy(display, _target(options), delete_data=options.delete_data, agreed=options.yes)
+        return run_destroy(display, _target(options, poll_seconds), delete_data=options.delete_data, agreed=options.yes)
     if options.command == "local":
         return run_local(display, port=options.port)
     # A local AWS has one user with public credentials, so none need to be configured.
@@ -74,5 +74,5 @@ def _dispatch(options: argparse.Namespace) -> int:
         )
 
 
-def _target(options: argparse.Namespace) -> Target:
-    return Target(options.stack, options.region, options.endpoint_url)
+def _target(options: argparse.Namespace, poll_seconds: float | None) -> Target:
+    return Target(options.stack, options.region, options.endpoint_url, poll_seconds)

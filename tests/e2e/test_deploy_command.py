@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import re
 import sys
@@ -17,15 +18,15 @@ from unittest.mock import Mock
 import pytest
 
 from engine.cli.command import main
-from engine.deployment.stacks import Stacks
 from engine.local.server import LocalServer, local_credentials
 from tests.e2e.conftest import LocalStack
 
-DIGEST = "sha256:" + "cd" * 32
+MANIFEST = "{}"
+DIGEST = f"sha256:{hashlib.sha256(MANIFEST.encode()).hexdigest()}"
 DOCKER = f"""#!{sys.executable}
 import os, sys
 with open(os.environ["RECORD"], "a") as file:
-    file.write(sys.argv[1] + "\\n")
+    file.write(sys.argv[1] + " " + sys.argv[-1] + "\\n")
 if sys.argv[1] == os.environ.get("BREAKS"):
     sys.exit(1)
 if sys.argv[1] == "push":
@@ -53,14 +54,22 @@ class Command:
         at = ["--endpoint-url", self.local.endpoint_url, "--region", "us-east-1", "--stack", self.name]
         # Otherwise the first build would look up the base image, and record it in this very checkout.
         base = ["--base-image", f"registry.test/python@{DIGEST}"] if command == "deploy" else []
-        code = main([command, *at, *base, *options])
+        code = main([command, *at, *base, *options], poll_seconds=0.1)
         said = self.capsys.readouterr()
         return code, said.out + said.err
 
     @property
     def docker(self) -> list[str]:
         """What Docker was asked to do since the last command began."""
-        return self.record.read_text().split()
+        return [line.split()[0] for line in self.record.read_text().splitlines()]
+
+    def put_images(self) -> None:
+        """Put the images that Docker was asked to push into their repositories."""
+        for line in self.record.read_text().splitlines():
+            step, image = line.split()
+            if step == "push":
+                repository, tag = image.partition("/")[2].split(":")
+                self.ask("ecr", "put_image", repositoryName=repository, imageTag=tag, imageManifest=MANIFEST)
 
     def ask(self, service: str, operation: str, **arguments: Any) -> Any:
         async def asked() -> Any:
@@ -79,7 +88,6 @@ def millpond(
     docker.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setenv("RECORD", str(tmp_path / "record"))
-    monkeypatch.setattr("engine.deployment.stacks.POLL_SECONDS", 0.1)
     return Command(local_stack, tmp_path / "record", capsys)
 
 
@@ -185,18 +193,14 @@ def test_a_protected_table_is_kept_when_its_stack_goes(millpond: Command) -> Non
     assert millpond.name in millpond.ask("dynamodb", "list_tables")["TableNames"]
 
 
-def test_a_plan_sees_new_code(millpond: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plan_sees_new_code(millpond: Command) -> None:
     assert millpond("deploy", *millpond.names)[0] == 0
-    there: str | None = DIGEST
-
-    async def pushed(_ecr: object, _repository: str, _tag: str) -> str | None:
-        return there
-
-    monkeypatch.setattr("engine.deployment.registry.pushed", pushed)
+    millpond.put_images()
     code, said = millpond("deploy", "--plan")
     assert code == 0
     assert "nothing to do" in said
-    there = None
+    worker, any_image = f"{millpond.name}-worker", [{"imageDigest": DIGEST}]
+    millpond.ask("ecr", "batch_delete_image", repositoryName=worker, imageIds=any_image)
     code, said = millpond("deploy", "--plan")
     assert code == 0
     assert "would build worker" in said
@@ -204,15 +208,10 @@ def test_a_plan_sees_new_code(millpond: Command, monkeypatch: pytest.MonkeyPatch
     assert millpond("destroy", "--delete-data", "--yes")[0] == 0
 
 
-def test_a_protected_stack_loses_nothing(millpond: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_protected_stack_loses_nothing(millpond: Command) -> None:
     assert millpond("deploy", *millpond.names)[0] == 0
-    find = Stacks._find
-
-    async def protected(self: Stacks, name: str) -> dict[str, Any] | None:
-        found = await find(self, name)
-        return None if found is None else {**found, "EnableTerminationProtection": True}
-
-    monkeypatch.setattr(Stacks, "_find", protected)
+    protection = {"StackName": millpond.name, "EnableTerminationProtection": True}
+    millpond.ask("cloudformation", "update_termination_protection", **protection)
     code, said = millpond("destroy", "--delete-data", "--yes")
     assert code == 2
     assert "is protected against termination" in said
