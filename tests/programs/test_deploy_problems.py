@@ -37,9 +37,7 @@ def without(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
 
 
 @pytest.mark.usefixtures("docker_off")
-def test_all_that_is_missing_is_named_at_once(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_all_problems_are_named_at_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     without(monkeypatch, *CREDENTIALS, *REGIONS)
     options = [
         "--parameter=NoSuch=1",
@@ -65,7 +63,7 @@ def test_all_that_is_missing_is_named_at_once(
 
 
 @pytest.mark.usefixtures("docker_off")
-def test_unknown_parameter_does_not_hide_parameters_that_do_not_go_together(
+def test_unknown_parameter_does_not_hide_conflicts(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     without(monkeypatch, *REGIONS)
@@ -93,25 +91,21 @@ def test_unknown_parameter_does_not_hide_parameters_that_do_not_go_together(
         ("frankfurt", "There is no AWS region frankfurt. There are: af-south-1, "),
     ],
 )
-def test_a_region_that_does_not_exist_is_called_by_name(
-    capsys: pytest.CaptureFixture[str], region: str, said: str
-) -> None:
+def test_nonexistent_region_is_named(capsys: pytest.CaptureFixture[str], region: str, said: str) -> None:
     for command in (["deploy", "--plan"], ["destroy", "--yes"], ["ingest", str(EXAMPLE)]):
         assert main([*command, "--region", region]) == 2
         assert said in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("docker_off")
-def test_one_problem_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_single_problem_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["deploy", "--plan", "--region", "eu-centrl-1"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("millpond: There is no AWS region")
 
 
 @pytest.mark.usefixtures("docker_off")
-def test_a_profile_that_does_not_exist_is_called_by_name(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_nonexistent_profile_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     without(monkeypatch, *CREDENTIALS)
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     assert main(["deploy", "--plan", "--region", "eu-central-1"]) == 2
