@@ -106,7 +106,7 @@ def test_each_upload_leaves_one_line_in_the_log(running: Running, key: str, body
 
 
 @pytest.mark.parametrize("command", [["deploy"], ["deploy", "--plan"], ["destroy", "--yes"]], ids=" ".join)
-def test_stack_of_millpond_local_is_not_deployed_to_and_is_named_as_such(
+def test_local_stack_is_refused_and_named(
     running: Running, capsys: pytest.CaptureFixture[str], command: list[str]
 ) -> None:
     assert main([*command, "--endpoint-url", running.endpoint_url, "--region", "us-east-1"]) == 2
