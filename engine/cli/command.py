@@ -75,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(
         prog="millpond",
         description="Load CSV files from S3 into DynamoDB: every row once, fast, and accounted for.",
-        epilog="Exit codes: 0 done, 1 rows not accounted for, 2 a mistake in what was asked, 130 interrupted.",
+        epilog="Exit codes: 0 done, 1 rows not accounted for, 2 a mistake in command or settings, 130 interrupted.",
     )
     root.add_argument("--version", action="version", version=f"millpond {__version__}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -89,7 +89,7 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--rows", type=_count, default=50_000, metavar="N", help="rows of the generated file (default: 50,000)"
     )
-    demo.add_argument("--seed", type=int, default=1, metavar="N", help="generates another file of the same kind")
+    demo.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the generated file")
     _target(demo, "use the stack deployed at URL instead of a local AWS of its own; its data stays there")
 
     local = commands.add_parser(
@@ -155,7 +155,7 @@ def parser() -> argparse.ArgumentParser:
         description="Delete the stack and its images. The bucket and the table are kept, with their content.",
     )
     _target(destroy, "an endpoint that answers like AWS (default: AWS)", name=_stack_name)
-    destroy.add_argument("--delete-data", action="store_true", help="delete the bucket and the table too, for good")
+    destroy.add_argument("--delete-data", action="store_true", help="delete the bucket and the table too, permanently")
     destroy.add_argument("--yes", action="store_true", help="do not ask")
     _target(ingest, "where the stack is, such as the endpoint that `millpond local` prints (default: AWS)")
     return root
@@ -170,7 +170,7 @@ def _target(parser: argparse.ArgumentParser, endpoint_help: str, name: Callable[
 
 
 def _builder(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--builder", choices=BUILDERS, help="what builds images (default: the first installed one)")
+    parser.add_argument("--builder", choices=BUILDERS, help="builder of the images (default: the first one installed)")
 
 
 def _building(parser: argparse.ArgumentParser) -> None:
@@ -181,13 +181,13 @@ def _building(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--base-image", metavar="NAME", help="Python 3.13 to build on (default: that of deploy/image/base.txt)"
     )
-    parser.add_argument("options", nargs="*", metavar="OPTION", help="more for the builder, after --")
+    parser.add_argument("options", nargs="*", metavar="OPTION", help="more options for the builder, after --")
 
 
 def _stack_name(text: str) -> str:
     # Repositories have the same name, and ECR does not allow consecutive dashes.
     if text.lower().endswith("-images"):
-        raise argparse.ArgumentTypeError(f"{text!r} is what the images of a stack called {text[:-7]!r} would be called")
+        raise argparse.ArgumentTypeError(f"{text!r} is reserved for the images of the stack {text[:-7]!r}")
     if not re.fullmatch(r"[A-Za-z](-?[A-Za-z0-9])*", text) or len(text) > MAX_STACK_NAME:
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a valid stack name: up to {MAX_STACK_NAME} letters, digits and single dashes, "

@@ -294,7 +294,7 @@ def test_invalid_stack_name_is_refused(capsys: pytest.CaptureFixture[str], comma
         main([command, "--stack", name])
     assert ended.value.code == 2
     said = capsys.readouterr().err
-    assert "is not a valid stack name" in said or "is what the images of a stack called 'pond' would be called" in said
+    assert "is not a valid stack name" in said or "is reserved for the images of the stack 'pond'" in said
 
 
 @pytest.mark.parametrize(
