@@ -67,6 +67,7 @@ def test_each_problem_is_reported() -> None:
 
 def test_values_that_are_invalid_alone_take_part_in_no_conflict() -> None:
     wrong = {"WorkerTimeout": "soon", "QueueVisibilityTimeout": "100", "WorkerBatchSize": "", "NoSuch": "1"}
+    wrong |= {"SourceBucket": "A B", "UploadsPrefix": ""}
     assert conflicts(wrong, KNOWN) == []
     assert len(conflicts({**wrong, "TableMaxWriteUnits": "0"}, KNOWN)) == 1
 
