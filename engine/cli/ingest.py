@@ -23,11 +23,10 @@ from engine.deployment import clients
 from engine.deployment import stack as stacks
 from engine.deployment.schema_file import SchemaFile
 from engine.errors import BadFile
+from engine.events import NO_DATA_FILE, is_data_file
 from engine.identity import ObjectVersion
 from engine.schema.model import Schema
 from engine.text import is_text
-
-_SUFFIX = ".csv"
 
 _WORTH_SAYING = 100_000
 """Rows from which on the cost of looking them up is stated; for fewer it is a few cents at most."""
@@ -46,8 +45,8 @@ class Place:
 
 def run_ingest(display: Display, source: str, place: Place) -> int:
     """Ingest `source`, a path or `s3://bucket/key`; return 0 if each row is accounted for, 1 if not."""
-    if not source.lower().endswith(_SUFFIX):
-        raise CliError(f"{source} is not a {_SUFFIX} file, and only CSV files are allowed.")
+    if not is_data_file(source):
+        raise CliError(f"{source}: {NO_DATA_FILE}.")
     if address := s3_address(source):
         return asyncio.run(_object(display, *address, place))
     if not is_text(source):

@@ -100,9 +100,9 @@ def test_what_is_no_upload_is_skipped(moto: Cloud, queue_url: str) -> None:
     assert answer["statusCode"] == 200
     assert [each["status"] for each in answer["objects"]] == ["skipped"] * 4
     assert [each["reason"] for each in answer["objects"]][:2] == ["a folder marker", "a file of rejects"]
-    for key in ("uploads/users.xlsx", "uploads/users.csv.gz", "uploads/csv"):
+    for key in ("uploads/users.xlsx", "uploads/users.csv.xz", "uploads/csv"):
         answer = produce(event_of(s3_record("b", key)))
-        assert (answer["statusCode"], answer["body"]) == (400, "Only CSV files are allowed")
+        assert (answer["statusCode"], answer["body"]) == (400, NO_DATA_FILE)
         assert answer["objects"][0]["status"] == "skipped"
 
 
@@ -319,7 +319,7 @@ def test_each_event_is_counted_in_metrics(
 ) -> None:
     env.setenv("AWS_LAMBDA_FUNCTION_NAME", "stack-producer")
     bucket = moto.bucket()
-    bodies = {"a.csv": CSV + ",no@name.org,\n", "bad.csv": "no,header\n1,2\n", "c.csv.gz": "x", "folder/": ""}
+    bodies = {"a.csv": CSV + ",no@name.org,\n", "bad.csv": "no,header\n1,2\n", "c.csv.xz": "x", "folder/": ""}
     for key, body in bodies.items():
         moto.put(bucket, key, body.encode())
     produce(event_of(*(s3_record(bucket, key) for key in [*bodies, "gone.csv"])))
