@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from engine.errors import ConfigError, ServiceError, UnknownEvent
+from engine.events import NO_DATA_FILE
 from engine.handlers import producer
 from tests.builders.invocations import Context, Json, event_of, metrics_in, s3_record
 from tests.contract.clouds import Cloud
@@ -155,7 +156,7 @@ def test_one_bad_object_harms_none_of_the_others(moto: Cloud, queue_url: str) ->
         s3_record(bucket, "bad.csv"),
         s3_record(bucket, "gone.csv"),
         s3_record(bucket, "replaced.csv", etag=old.strip('"')),
-        s3_record(bucket, "notes.txt"),
+        s3_record(bucket, "notes.pdf"),
         s3_record(bucket, "z.csv"),
     ]
     answer = produce(event_of(*records))
@@ -165,7 +166,7 @@ def test_one_bad_object_harms_none_of_the_others(moto: Cloud, queue_url: str) ->
         "bad.csv": "failed",
         "gone.csv": "gone",
         "replaced.csv": "superseded",
-        "notes.txt": "skipped",
+        "notes.pdf": "skipped",
         "z.csv": "complete",
     }
     assert [document["object"]["key"] for document in documents(moto, queue_url)] == ["a.csv", "z.csv"]

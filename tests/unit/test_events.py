@@ -58,10 +58,10 @@ def fault_of(event: Any) -> str:
 
 
 def test_each_notification_record_yields_an_object() -> None:
-    event = {"Records": [notification("uploads/a.csv"), notification("x.txt"), notification("uploads/b.csv")]}
+    event = {"Records": [notification("uploads/a.csv"), notification("x.pdf"), notification("uploads/b.csv")]}
     assert arrivals(event) == [
         Arrival(ObjectRef("b", "uploads/a.csv", None, "0123abcd")),
-        Arrival(ObjectRef("b", "x.txt", None, "0123abcd"), NO_DATA_FILE),
+        Arrival(ObjectRef("b", "x.pdf", None, "0123abcd"), NO_DATA_FILE),
         Arrival(ObjectRef("b", "uploads/b.csv", None, "0123abcd")),
     ]
     assert arrivals({"Records": []}) == []
