@@ -51,6 +51,8 @@ class ObjectReader:
     """
 
     def __init__(self, form: Format = FIND_ALL, start: Position = FILE_START, limits: Limits = USUAL_LIMITS) -> None:
+        if form.type not in (None, "csv") or form.compression not in (None, "none"):
+            raise BadFile("files of the type or compression that the schema declares cannot be read")
         self._form, self._start, self._limits = form, start, limits
         self._head = b""
         self._encoding: str | None = None
