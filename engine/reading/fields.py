@@ -89,9 +89,8 @@ def syntax_of(dialect: Dialect) -> Syntax:
     else:
         field, body, odd = rf"(?:({nothing})|({plain}))({ends})", nothing, nothing
     if backslash:
-        # With a backslash as escape, `csv` is not strict: text after a closing quote becomes a part of the field.
-        twice = rf"{quote}{quote}(?:(?=[^{delimiter}\r\n])|(?<=[^{delimiter}\r\n]{quote}{quote}))" if quote else nothing
-        odd = rf"\\|{odd}|{twice}"
+        # `csv` is not strict then: text after a closing quote becomes a part of the field.
+        odd = rf"\\|{quote or nothing}"
     return Syntax(
         dialect=dialect,
         field=re.compile(field, re.DOTALL),
@@ -108,14 +107,15 @@ def syntax_of(dialect: Dialect) -> Syntax:
 def odd_places(text: str, syntax: Syntax) -> Iterator[int]:
     """Yield where `csv` may read something else than `read_record`, or reads what has to be looked at.
 
-    That is a backslash that escapes, blanks before an opening quote, and text after a quote that follows text.
+    That is blanks before an opening quote, and text after a quote that follows text; where a backslash escapes, each
+    backslash and each quote.
     """
     blanks, outside = syntax.blanks, ("", "\r", "\n", syntax.dialect.delimiter)
     quote_or_end = (*outside, syntax.dialect.quote, *blanks)
     for found in syntax.odd.finditer(text):
         place = found.start()
         before = place - 1
-        if before >= 0 and text[before] in blanks and text[place] == syntax.dialect.quote:
+        if before >= 0 and text[before] in blanks and syntax.dialect.escape == "double":
             while before >= 0 and text[before] in blanks:
                 before -= 1
             if text[before : before + 1] not in outside and text[place + 1 : place + 2] in quote_or_end:
