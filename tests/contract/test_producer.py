@@ -120,7 +120,7 @@ def test_a_bad_file_has_failed_and_sent_nothing(moto: Cloud, queue_url: str) -> 
         "headless.csv": (b"John,john@gmail.com\n" * 100, "the header lacks the required columns name, mail"),
         "nomail.csv": (b"name,phone\nJohn,1\n", "the header lacks the required column mail"),
         "twice.csv": (b"name,mail,email\nJohn,a@x.org,b@x.org\n", "the header has the column mail twice"),
-        "utf32.csv": (CSV.encode("utf-32"), "UTF-32"),
+        "utf32.csv": (CSV.encode("utf-32"), "UTF-32 text; save it as UTF-8"),
         "zip.csv": (b"PK\x03\x04" + b"\0" * 100, "a zip archive or a spreadsheet"),
     }
     for key, (body, reason) in files.items():
