@@ -5,8 +5,8 @@ This is all of the producer's work apart from S3 and SQS: the job only moves the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from engine.identity import ObjectVersion
 from engine.messages.message import Outgoing
@@ -16,16 +16,12 @@ from engine.reading.block import FILE_START, Block, Position, Reject
 from engine.reading.limits import USUAL_LIMITS, Limits
 from engine.reading.reader import Found, ObjectReader
 from engine.repeats import RepeatedKeys
-from engine.schema.model import Origin, Schema
+from engine.schema.model import ORIGINS, Schema
 from engine.schema.plan import RowPlan
 
 PART_BYTES = 4 * 1_048_576
 """About how much memory the rows that are converted together may take. Measured: with 2, 4 and 8 MiB the speed is the
 same, and a file of short rows that become plain messages of 100 columns takes 29, 40 and 63 MB."""
-
-
-_ORIGINS: Final[Mapping[str, Origin]] = {"csv": "csv", "jsonl": "json", "dynamodb-json": "dynamodb"}
-"""Where rows come from, by the type of file."""
 
 
 class Converted(NamedTuple):
@@ -108,7 +104,7 @@ class Converter:
     def _begin(self) -> tuple[RowPlan, Packer | PlainPacker]:
         if self.plan is None or self._packer is None:
             found = self._reader.found
-            self.plan = self._schema.plan(self._reader.header or [], _ORIGINS[found.type if found else "csv"])
+            self.plan = self._schema.plan(self._reader.header or [], ORIGINS[found.type if found else "csv"])
             attributes = self.plan.attributes
             if not self._schema.tells_rows_apart:
                 # What is generated is the same for all rows of an object; a row begins with its number.

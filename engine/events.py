@@ -32,7 +32,15 @@ _ETAG = re.compile(r'"?[!#-~]+"?')
 # SQS ids are UUIDs; anything else is not to be repeated in logs.
 _MESSAGE_ID = re.compile(r"[A-Za-z0-9-]{1,100}")
 
-ONLY_CSV = "Only CSV files are allowed"
+_COMPRESSIONS = "gz|gzip|zst|zstd|bz2"
+# A name with the suffix of a compression alone can be anything: the content tells.
+_DATA_FILE = re.compile(
+    rf".*\.(?:(?:csv|tsv|tab|psv|txt|jsonl|ndjson|json)(?:\.(?:{_COMPRESSIONS}))?|{_COMPRESSIONS})",
+    re.IGNORECASE | re.DOTALL,
+)
+NO_DATA_FILE = (
+    "Only data files are allowed: .csv, .tsv, .tab, .psv, .txt, .jsonl, .ndjson and .json, also with .gz, .zst or .bz2"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +197,11 @@ def _text(value: Any, what: str) -> str:
     return str(value)
 
 
+def is_data_file(name: str) -> bool:
+    """Return whether a key or path has the suffix of a file that can be read; what it is follows from its content."""
+    return _DATA_FILE.fullmatch(name) is not None
+
+
 def _arrival(*, bucket: Any, key: Any, encoded: bool, version: Any, etag: Any, skip: str | None) -> Arrival:
     bucket, key = _text(bucket, "a bucket's name that is text"), _text(key, "a key that is text")
     version = _text(version or "", "a version id that is text") or None
@@ -197,8 +210,8 @@ def _arrival(*, bucket: Any, key: Any, encoded: bool, version: Any, etag: Any, s
         key = unquote_plus(key)
     if skip is None and key.endswith("/"):
         skip = "a folder marker"
-    if skip is None and not key.lower().endswith(".csv"):
-        skip = ONLY_CSV
+    if skip is None and not is_data_file(key):
+        skip = NO_DATA_FILE
     if etag and not _ETAG.fullmatch(etag):
         raise _Missing("an ETag of printable characters")  # it becomes a header field
     return Arrival(ObjectRef(bucket, key, version, etag.strip('"') if etag else None), skip)

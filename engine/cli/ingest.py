@@ -25,11 +25,10 @@ from engine.deployment import clients
 from engine.deployment import stack as stacks
 from engine.deployment.schema_file import SchemaFile
 from engine.errors import BadFile
+from engine.events import NO_DATA_FILE, is_data_file
 from engine.identity import ObjectVersion
 from engine.schema.model import Schema
 from engine.text import is_text
-
-_SUFFIX = ".csv"
 
 _WORTH_SAYING = 100_000
 """Rows from which on the cost of looking them up is stated; for fewer it is a few cents at most."""
@@ -51,8 +50,8 @@ def run_ingest(display: Display, source: str, place: Place) -> int:
     address = s3_address(source)
     if address is None:
         _check_is_file(source)
-    if not source.lower().endswith(_SUFFIX):
-        raise CliError(f"{source} is not a {_SUFFIX} file, and only CSV files are allowed.")
+    if not is_data_file(source):
+        raise CliError(f"{source}: {NO_DATA_FILE}.")
     if missing := missing_access(Target(place.stack, place.region, place.endpoint_url)):
         raise CliError(listed(missing))
     if address is not None:
@@ -63,7 +62,7 @@ def run_ingest(display: Display, source: str, place: Place) -> int:
 def _check_is_file(source: str) -> None:
     """Raise `CliError` unless `source` is the path of a file whose name can become a key in S3."""
     if not source:
-        raise CliError(f"The file's name is empty: give the path of a {_SUFFIX} file, or s3://BUCKET/KEY.")
+        raise CliError("The file's name is empty: give the path of a file, or s3://BUCKET/KEY.")
     if not is_text(source):
         raise CliError(f"{source!r}: a file's name must be UTF-8 text, since it becomes a key in S3: rename the file.")
     name = source if source.isprintable() else repr(source)

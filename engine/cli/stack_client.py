@@ -19,7 +19,7 @@ from engine.deployment import clients
 from engine.deployment.stack import Stack
 from engine.identity import ObjectVersion
 from engine.reading.reader import ObjectReader
-from engine.schema.model import Schema
+from engine.schema.model import ORIGINS, Schema
 
 _FILE_BYTES = 1 << 20
 
@@ -40,12 +40,16 @@ def count_rows(path: Path, schema: Schema) -> int:
             rows += sum(len(block.rows) + len(block.rejects) for block in reader.feed(data))
             if reader.header is not None and not planned:
                 # A large file should not be read to its end only to be refused for its first line.
-                schema.plan(reader.header)
+                _check_header(reader, schema)
                 planned = True
     rows += sum(len(block.rows) + len(block.rejects) for block in reader.finish())
     if not planned:
-        schema.plan(reader.header or [])
+        _check_header(reader, schema)
     return rows
+
+
+def _check_header(reader: ObjectReader, schema: Schema) -> None:
+    schema.plan(reader.header or [], ORIGINS[reader.found.type if reader.found else "csv"])
 
 
 async def chunks_of(path: Path) -> AsyncIterator[bytes]:

@@ -14,7 +14,7 @@ from engine.aws.reject_store import RejectStore
 from engine.config import ProducerSettings
 from engine.convert import Converted, Converter
 from engine.errors import DeadlineExceeded, MillpondError, ObjectError, ServiceError, Verdict
-from engine.events import ONLY_CSV, Arrival, Notice, read_event
+from engine.events import NO_DATA_FILE, Arrival, Notice, read_event
 from engine.flow.attempts import now
 from engine.flow.backoff import Deadline
 from engine.logs import log, measure
@@ -96,7 +96,7 @@ def _counts(results: list[dict[str, Any]], schema: Schema) -> dict[str, int]:
         "ObjectsCompleted": sum(result["status"] == "complete" for result in ended),
         "ObjectsFailed": sum(result["status"] == "failed" for result in ended),
         # Folder markers and the like are meant for nobody.
-        "ObjectsSkipped": sum(result["reason"] == ONLY_CSV for result in results),
+        "ObjectsSkipped": sum(result["reason"] == NO_DATA_FILE for result in results),
         "RowsRead": sum(result["totalRows"] for result in ended),
         "RowsRejected": sum(result["rejectedRows"] for result in ended),
         "RowsReplaced": sum(result["replacedRows"] for result in ended),
@@ -222,8 +222,8 @@ def _timestamp() -> str:
 def _summary(results: list[dict[str, Any]]) -> dict[str, Any]:
     """Join the results of an event's objects into the function's answer."""
     statuses = {result["status"] for result in results}
-    if statuses == {"skipped"} and all(result["reason"] == ONLY_CSV for result in results):
-        status_code, body = 400, ONLY_CSV
+    if statuses == {"skipped"} and all(result["reason"] == NO_DATA_FILE for result in results):
+        status_code, body = 400, NO_DATA_FILE
     elif "failed" in statuses and "complete" not in statuses:
         status_code, body = 422, "; ".join(result["reason"] for result in results if result["status"] == "failed")
     else:

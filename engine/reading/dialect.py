@@ -14,7 +14,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
-from itertools import product
+from itertools import islice, product
 from typing import NamedTuple
 
 from engine.errors import BadFile
@@ -55,18 +55,17 @@ def find_dialect(sample: str, form: Format) -> Dialect:
         comment=form.comment or "",
         multiline=form.multiline,
     )
-    lines = list(_significant_lines(sample, form))
-    head = "".join(lines[: max(form.header_lines, 1)])
+    head = "".join(islice(_significant_lines(sample, form), max(form.header_lines, 1)))
     delimiters = form.delimiter or "".join(each for each in DELIMITERS if each in head) or ","
-    text = "".join(lines)
     quotes = [declared.quote]
-    if form.quote is None and _SINGLE_QUOTED.search(text):
+    if form.quote is None and "'" in sample and _SINGLE_QUOTED.search(sample):
         quotes.append("'")
     escapes = [declared.escape]
-    if form.escape is None and "\\" in text:
+    if form.escape is None and "\\" in sample:
         escapes.append("backslash")
     if len(delimiters) == len(quotes) == len(escapes) == 1:
         return declared._replace(delimiter=delimiters)
+    text = "".join(_significant_lines(sample, form))
     trials = [
         _best(
             [

@@ -12,7 +12,7 @@ whether a field was quoted at all. It differs from a strict `csv.reader` in this
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -63,7 +63,7 @@ class Syntax(NamedTuple):
     tight: re.Pattern[str]
     """A delimiter that no blank follows."""
     odd: re.Pattern[str]
-    """Where `csv` may read something else than this reader, or reads what has to be looked at."""
+    """Where `csv` may read something else than this reader, or reads what has to be looked at; see `odd_places`."""
     escape: re.Pattern[str]
     blanks: str
 
@@ -83,13 +83,14 @@ def syntax_of(dialect: Dialect) -> Syntax:
     nothing = r"(?!)"
     if dialect.quote:
         field = rf"(?:{blank}*+{quote}({body}){quote}{blank}*+|(?!{blank}*+{quote})({plain}))({ends})"
-        odd = rf"{quote}(?:(?<={blank}{quote})|(?<=[^{delimiter}{quote}\r\n]{quote})[^{delimiter}{quote}\r\n])"
+        # At the beginning of a field, or with text behind it: neither is so where `csv` reads a bare quote rightly.
+        inside = rf"{delimiter}{quote}\r\n"
+        odd = rf"{quote}(?:(?<={blank}{quote})|(?<=[^{inside}]{quote})(?=[^{inside}{blanks}]))"
     else:
         field, body, odd = rf"(?:({nothing})|({plain}))({ends})", nothing, nothing
     if backslash:
-        # With a backslash as escape, `csv` is not strict: text after a closing quote becomes a part of the field.
-        twice = rf"{quote}{quote}(?:(?=[^{delimiter}\r\n])|(?<=[^{delimiter}\r\n]{quote}{quote}))" if quote else nothing
-        odd = rf"\\|{odd}|{twice}"
+        # `csv` is not strict then: text after a closing quote becomes a part of the field.
+        odd = rf"\\|{quote or nothing}"
     return Syntax(
         dialect=dialect,
         field=re.compile(field, re.DOTALL),
@@ -103,6 +104,25 @@ def syntax_of(dialect: Dialect) -> Syntax:
     )
 
 
+def odd_places(text: str, syntax: Syntax) -> Iterator[int]:
+    """Yield where `csv` may read something else than `read_record`, or reads what has to be looked at.
+
+    That is blanks before an opening quote, and text after a quote that follows text; where a backslash escapes, each
+    backslash and each quote.
+    """
+    blanks, outside = syntax.blanks, ("", "\r", "\n", syntax.dialect.delimiter)
+    quote_or_end = (*outside, syntax.dialect.quote, *blanks)
+    for found in syntax.odd.finditer(text):
+        place = found.start()
+        before = place - 1
+        if before >= 0 and text[before] in blanks and syntax.dialect.escape == "double":
+            while before >= 0 and text[before] in blanks:
+                before -= 1
+            if text[before : before + 1] not in outside and text[place + 1 : place + 2] in quote_or_end:
+                continue
+        yield place
+
+
 def read_record(text: str, begin: int, end: int, syntax: Syntax) -> RawRecord:
     """Read the record that begins at `begin`, not further than `end`, which is the end of a line or of the file."""
     match, blanks = syntax.field.match, tuple(syntax.blanks)
@@ -113,26 +133,28 @@ def read_record(text: str, begin: int, end: int, syntax: Syntax) -> RawRecord:
     loose, place = False, begin
     bare: list[str] = []
     while found := match(text, place, end):
+        in_quotes, value, ender = found.groups()
         loose = loose or (place > begin and text.startswith(blanks, place))
-        kind = 1 if found.start(1) >= 0 else 2
-        value = found[kind]
-        if kind == 1:
+        if in_quotes is not None:
+            value = in_quotes
             quoted.append(len(fields))
         elif quote and quote in value and escape == "double":
             bare.append(value)
         if "\n" in value or "\r" in value:
-            spans.append(Span(len(fields), *found.span(kind)))
+            spans.append(Span(len(fields), *found.span(2 if in_quotes is None else 1)))
         if escape == "backslash":
             if "\\" in value:
                 value = syntax.escape.sub(r"\1", value)
-        elif kind == 1 and quote in value:
+        elif in_quotes and quote in value:
             value = value.replace(quote + quote, quote)
         fields.append(value)
         place = found.end()
-        if found[3] != delimiter:
+        if ender != delimiter:
             if spans and spans[-1].end == end:  # an escaped line end, and nothing after it
                 break
-            return RawRecord(fields, place, None, spans, loose, _mixed(bare, quote, syntax.blanks), quoted)
+            return RawRecord(
+                fields, place, None, spans, loose, bool(bare) and _mixed(bare, quote, syntax.blanks), quoted
+            )
     opened = syntax.opening.match(text, place, end)
     body = opened and syntax.body.match(text, opened.end(), end)
     stop = body.end() if body else end

@@ -16,6 +16,7 @@ from itertools import accumulate, chain, pairwise, repeat
 from typing import Any, NamedTuple
 
 from engine.reading.closely import read_one
+from engine.reading.fields import odd_places
 from engine.reading.format import Dialect
 from engine.reading.layout import BOM, Entry, Fault, Layout, View
 from engine.reading.lines import decoded, last_line_end, line_ends
@@ -129,8 +130,7 @@ class _SliceReader:
 
     def _odd_lines(self) -> list[int]:
         layout, lines = self._layout, self._lines
-        places = (found.start() for found in layout.syntax.odd.finditer(self._text))
-        odd = {bisect_right(self._starts, place) - 1 for place in places}
+        odd = {bisect_right(self._starts, place) - 1 for place in odd_places(self._text, layout.syntax)}
         if layout.dialect.comment:
             odd.update(i for i, line in enumerate(lines) if line.startswith(layout.dialect.comment))
         if self._ends[-1] > layout.limits.record_bytes:
@@ -145,10 +145,13 @@ class _SliceReader:
 
     def _read_usual(self, first: int) -> int:
         """Read records from line `first` on with `csv`; return the line of the first that needs a closer look."""
+        stop = self._next_odd(first)
+        if stop == first:
+            return first
         rows: list[list[str]] = []
         after = [first]
         # Not a slice of the lines: if each line is broken, that would copy all lines after it each time.
-        lines = map(self._lines.__getitem__, range(first, self._next_odd(first)))
+        lines = map(self._lines.__getitem__, range(first, stop))
         reader = csv.reader(lines, **_options(self._layout.dialect))
         try:
             for row in reader:

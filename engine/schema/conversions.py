@@ -137,7 +137,7 @@ class Elements:
             return ""
         if self.numbers:
             # True is a number to Python.
-            known = all(isinstance(each, str) or type(each) is int for each in value)
+            known = all(isinstance(each, str) or type(each) in (int, float) for each in value)
             return self._held(canonical_numbers(list(map(str, value)))) if known else None
         known = all(isinstance(each, str) and not isinstance(each, NumberText) and is_text(each) for each in value)
         return self._held(value) if known else None

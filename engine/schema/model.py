@@ -41,6 +41,9 @@ Origin = Literal["csv", "json", "dynamodb", "message"]
 """Where rows come from: CSV, JSON lines, DynamoDB items, or a plain message. It decides how columns are found and
 cleaned."""
 
+ORIGINS: Final[Mapping[str, Origin]] = {"csv": "csv", "jsonl": "json", "dynamodb-json": "dynamodb"}
+"""Where rows come from, by the type of a file."""
+
 _CLEANING: Final[Mapping[Origin, Cleaning]] = {
     "csv": "text", "json": "json", "message": "json", "dynamodb": "attributes"
 }  # fmt: skip

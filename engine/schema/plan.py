@@ -63,19 +63,21 @@ class RowPlan:
         Returns the good rows as tuples ``(number, value, …)`` in the order of `attributes`, and the bad ones as
         ``{index in rows: reason}``.
         """
-        bad = self._misfits(rows) | self._too_large(rows)
+        widths = set(map(len, rows))
+        bad = self._misfits(rows, widths) | self._too_large(rows)
         if not bad:
-            return self._clean(numbers, rows)
+            return self._clean(numbers, rows, min(widths, default=self.width))
         # Only the other rows are cleaned: padding the short ones would take the header's width for each of them.
         fitting = [i for i in range(len(rows)) if i not in bad]
-        good, found = self._clean([numbers[i] for i in fitting], [rows[i] for i in fitting])
+        shortest = min(self.width, *widths)
+        good, found = self._clean([numbers[i] for i in fitting], [rows[i] for i in fitting], shortest)
         return good, bad | {fitting[i]: reason for i, reason in found.items()}
 
-    def _misfits(self, rows: list[list[Any]]) -> dict[int, str]:
+    def _misfits(self, rows: list[list[Any]], widths: set[int]) -> dict[int, str]:
         """Return ``index: reason`` for each row whose width is not the header's."""
         misfits = {
             width: f"the row has {width} field{'s' * (width != 1)}, the header has {self.width}"
-            for width in set(map(len, rows))
+            for width in widths
             if width > self.width or (width < self.width and not self.pad)
         }
         return {i: misfits[len(row)] for i, row in enumerate(rows) if len(row) in misfits} if misfits else {}
@@ -95,10 +97,12 @@ class RowPlan:
             if sum(_characters(row[place]) for place in places if place < len(row)) > MAX_NESTED_CHARACTERS
         }
 
-    def _clean(self, numbers: Sequence[int], rows: list[list[Any]]) -> tuple[list[tuple[Any, ...]], dict[int, str]]:
+    def _clean(
+        self, numbers: Sequence[int], rows: list[list[Any]], shortest: int
+    ) -> tuple[list[tuple[Any, ...]], dict[int, str]]:
+        """Clean rows of at least `shortest` fields, which is less than the header's width only if they are padded."""
         bad: dict[int, str] = {}
         cleaned: list[Sequence[Value]] = []
-        shortest = min(map(len, rows), default=self.width)
         for column, index in self.columns:
             if index is None:
                 cleaned.append([column.default] * len(rows))

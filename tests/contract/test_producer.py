@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from engine.errors import ConfigError, ServiceError, UnknownEvent
+from engine.events import NO_DATA_FILE
 from engine.handlers import producer
 from tests.builders.invocations import Context, Json, event_of, metrics_in, s3_record
 from tests.contract.clouds import Cloud
@@ -100,9 +101,9 @@ def test_event_that_is_no_upload_is_skipped(moto: Cloud, queue_url: str) -> None
     assert answer["statusCode"] == 200
     assert [each["status"] for each in answer["objects"]] == ["skipped"] * 4
     assert [each["reason"] for each in answer["objects"]][:2] == ["a folder marker", "a file of rejects"]
-    for key in ("uploads/users.xlsx", "uploads/users.csv.gz", "uploads/csv"):
+    for key in ("uploads/users.xlsx", "uploads/users.csv.xz", "uploads/csv"):
         answer = produce(event_of(s3_record("b", key)))
-        assert (answer["statusCode"], answer["body"]) == (400, "Only CSV files are allowed")
+        assert (answer["statusCode"], answer["body"]) == (400, NO_DATA_FILE)
         assert answer["objects"][0]["status"] == "skipped"
 
 
@@ -119,7 +120,7 @@ def test_bad_file_fails_and_sends_nothing(moto: Cloud, queue_url: str) -> None:
         "headless.csv": (b"John,john@gmail.com\n" * 100, "the header lacks the required columns name, mail"),
         "nomail.csv": (b"name,phone\nJohn,1\n", "the header lacks the required column mail"),
         "twice.csv": (b"name,mail,email\nJohn,a@x.org,b@x.org\n", "the header has the column mail twice"),
-        "utf16.csv": (CSV.encode("utf-16"), "UTF-16 text; save it as UTF-8"),
+        "utf32.csv": (CSV.encode("utf-32"), "UTF-32 text; save it as UTF-8"),
         "zip.csv": (b"PK\x03\x04" + b"\0" * 100, "a zip archive or a spreadsheet"),
     }
     for key, (body, reason) in files.items():
@@ -155,7 +156,7 @@ def test_bad_object_does_not_affect_others(moto: Cloud, queue_url: str) -> None:
         s3_record(bucket, "bad.csv"),
         s3_record(bucket, "gone.csv"),
         s3_record(bucket, "replaced.csv", etag=old.strip('"')),
-        s3_record(bucket, "notes.txt"),
+        s3_record(bucket, "notes.pdf"),
         s3_record(bucket, "z.csv"),
     ]
     answer = produce(event_of(*records))
@@ -165,7 +166,7 @@ def test_bad_object_does_not_affect_others(moto: Cloud, queue_url: str) -> None:
         "bad.csv": "failed",
         "gone.csv": "gone",
         "replaced.csv": "superseded",
-        "notes.txt": "skipped",
+        "notes.pdf": "skipped",
         "z.csv": "complete",
     }
     assert [document["object"]["key"] for document in documents(moto, queue_url)] == ["a.csv", "z.csv"]
@@ -315,7 +316,7 @@ def test_each_event_is_counted_in_metrics(
 ) -> None:
     env.setenv("AWS_LAMBDA_FUNCTION_NAME", "stack-producer")
     bucket = moto.bucket()
-    bodies = {"a.csv": CSV + ",no@name.org,\n", "bad.csv": "no,header\n1,2\n", "c.csv.gz": "x", "folder/": ""}
+    bodies = {"a.csv": CSV + ",no@name.org,\n", "bad.csv": "no,header\n1,2\n", "c.csv.xz": "x", "folder/": ""}
     for key, body in bodies.items():
         moto.put(bucket, key, body.encode())
     produce(event_of(*(s3_record(bucket, key) for key in [*bodies, "gone.csv"])))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import UnknownEvent
-from engine.events import MAX_WRAPPINGS, ONLY_CSV, Arrival, Notice, read_event
+from engine.events import MAX_WRAPPINGS, NO_DATA_FILE, Arrival, Notice, read_event
 from engine.identity import ObjectRef
 from tests.builders.invocations import Json, event_of, sqs_record
 from tests.builders.wrappings import (
@@ -58,10 +58,10 @@ def fault_of(event: Any) -> str:
 
 
 def test_each_notification_record_yields_an_object() -> None:
-    event = {"Records": [notification("uploads/a.csv"), notification("x.txt"), notification("uploads/b.csv")]}
+    event = {"Records": [notification("uploads/a.csv"), notification("x.pdf"), notification("uploads/b.csv")]}
     assert arrivals(event) == [
         Arrival(ObjectRef("b", "uploads/a.csv", None, "0123abcd")),
-        Arrival(ObjectRef("b", "x.txt", None, "0123abcd"), ONLY_CSV),
+        Arrival(ObjectRef("b", "x.pdf", None, "0123abcd"), NO_DATA_FILE),
         Arrival(ObjectRef("b", "uploads/b.csv", None, "0123abcd")),
     ]
     assert arrivals({"Records": []}) == []
@@ -105,12 +105,17 @@ def test_etag_quotes_are_removed(etag: str | None, kept: str | None) -> None:
         (".csv", None),
         ("uploads/", "a folder marker"),
         ("uploads/x.csv/", "a folder marker"),
-        ("uploads/users.csv.gz", ONLY_CSV),
-        ("uploads/users.xlsx", ONLY_CSV),
-        ("uploads/csv", ONLY_CSV),
+        ("uploads/users.csv.gz", None),
+        ("uploads/users.TSV.zst", None),
+        ("uploads/users.jsonl", None),
+        ("data/7abc.json.gz", None),
+        ("part-0.gz", None),
+        ("uploads/users.csv.xz", NO_DATA_FILE),
+        ("uploads/users.xlsx", NO_DATA_FILE),
+        ("uploads/csv", NO_DATA_FILE),
     ],
 )
-def test_other_files_than_csv_are_skipped_with_a_reason(key: str, skip: str | None) -> None:
+def test_file_of_another_kind_is_skipped_with_a_reason(key: str, skip: str | None) -> None:
     assert only({"Records": [notification(key)]}).skip == skip
     assert only(eventbridge(key)).skip == skip
 

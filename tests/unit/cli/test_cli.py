@@ -172,7 +172,7 @@ def test_pipe_is_no_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ("", "The file's name is empty: give the path of a .csv file, or s3://BUCKET/KEY"),
+        ("", "The file's name is empty: give the path of a file, or s3://BUCKET/KEY"),
         ("none.csv", "none.csv does not exist"),
         ("/dev/null/x.csv", "/dev/null/x.csv does not exist"),
         ("a\nb.csv", r"'a\\nb.csv' does not exist"),
@@ -183,7 +183,7 @@ def test_pipe_is_no_file(tmp_path: Path) -> None:
         ("s3://", "s3:// does not name an object"),
         ("s3://bucket/", "s3://bucket/ does not name an object"),
         ("s3://bucket/uploads/", "s3://bucket/uploads/ names a folder, not an object"),
-        ("s3://bucket/x.txt", "s3://bucket/x.txt is not a .csv file"),
+        ("s3://bucket/x.pdf", "s3://bucket/x.pdf: Only data files are allowed: .csv"),
     ],
 )
 def test_what_cannot_be_ingested_is_named_with_the_reason(source: str, said: str) -> None:

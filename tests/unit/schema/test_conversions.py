@@ -155,6 +155,15 @@ def test_json_values(conversion: Conversion, text: str, value: Any) -> None:
     assert conversion.nested(exact_json.loads(text)) == value
 
 
+def test_numbers_of_json_may_be_pythons_own() -> None:
+    assert Elements(unique=False, numbers=True).nested([1, 2.5, 1e-07]) == {
+        "L": [{"N": "1"}, {"N": "2.5"}, {"N": "0.0000001"}]
+    }
+    assert Json().nested({"a": [1, 2.5]}) == {"M": {"a": {"L": [{"N": "1"}, {"N": "2.5"}]}}}
+    for conversion in (Json(), Elements(unique=False, numbers=True)):
+        assert conversion.nested([float("nan")]) is None
+
+
 @given(st.binary(min_size=1, max_size=20))
 def test_binary(data: bytes) -> None:
     text = base64.b64encode(data).decode()
