@@ -75,8 +75,14 @@ async def send(stack: LocalStack, outgoing: list[Outgoing]) -> None:
 
 
 async def test_sample_file_is_loaded_and_queried(local_stack: LocalStack) -> None:
-    await upload(local_stack, "users.csv", (CHECKOUT / "examples" / "users.csv").read_bytes())
-    await wait_for_rows(local_stack, "gmail.com", 10)
+    sample = (CHECKOUT / "examples" / "users.csv").read_bytes()
+    await upload(local_stack, "users.csv", sample)
+
+    async def all_there() -> bool:
+        # Other files' tests may have loaded the sample too.
+        return len({email for email, _ in await rows_of(local_stack, "gmail.com")}) == 10
+
+    await eventually(all_there, "the 10 users of the sample")
     status, _, john = await get(local_stack, "/users/JOHN%40gmail.com")
     assert status == 200
     assert (john["name"], john["phone"], john["rowNumber"]) == ("John Doe", "9876543210", 1)
@@ -194,10 +200,10 @@ async def test_unreadable_message_reaches_the_dead_letter_queue(local_stack: Loc
         async def arrived() -> bool:
             reply = await sqs.receive_message(QueueUrl=local_stack.outputs.dead_letter_queue_url)
             found.extend(message["Body"] for message in reply.get("Messages", []))
-            return bool(found)
+            return "this is no JSON" in found
 
         await eventually(arrived, "a dead letter", seconds=90)
-    assert found == ["this is no JSON"]
+    assert not any("beside.test" in body for body in found)
 
 
 async def test_following_tokens_lists_every_user_once(local_stack: LocalStack) -> None:

@@ -80,8 +80,9 @@ def running() -> Iterator[Running]:
         ("uploads/clean.csv", b"name,mail\nA,a@clean.test\n", "complete"),
         ("uploads/rejects.csv", b"name,mail\n,a@rejects.test\n", "complete"),
         ("uploads/refused.csv", b"a,b\n1,2\n", "failed"),
-        ("uploads/users.csv.gz", b"\x1f\x8b", "skipped"),
-        ("uploads/users.jsonl", b"{}", "skipped"),
+        ("uploads/damaged.csv.gz", b"\x1f\x8b", "failed"),
+        ("uploads/users.jsonl", b'{"name": "J", "mail": "j@lines.test"}', "complete"),
+        ("uploads/users.csv.xz", b"", "skipped"),
     ],
 )
 def test_each_upload_leaves_one_line_in_the_log(running: Running, key: str, body: bytes, status: str) -> None:
