@@ -104,8 +104,8 @@ class Converter:
     def _begin(self) -> tuple[RowPlan, Packer | PlainPacker]:
         if self.plan is None or self._packer is None:
             found = self._reader.found
-            self.plan = self._schema.plan(self._reader.header or [], ORIGINS[found.type if found else "csv"])
-            attributes = self.plan.attributes
+            plan = self._schema.plan(self._reader.header or [], ORIGINS[found.type if found else "csv"])
+            attributes = plan.attributes
             if not self._schema.tells_rows_apart:
                 # What is generated is the same for all rows of an object; a row begins with its number.
                 self.repeated = RepeatedKeys(
@@ -122,4 +122,5 @@ class Converter:
                     max_bytes=self._max_message_bytes,
                 )
             )
+            self.plan = plan
         return self.plan, self._packer

@@ -167,9 +167,6 @@ class _Run:
         opened = await self._producer.objects.open(arrival.ref, self._deadline)
         try:
             await self._stream(opened)
-        except ObjectError:
-            await self._put(self._rejects.flush())  # what was found until then is true all the same
-            raise
         finally:
             opened.close()
         self.close("complete")
@@ -186,12 +183,26 @@ class _Run:
         )
         async with self._producer.sender.sending(self._deadline) as sending:
             self._sending = sending
+            fault = await self._convert(opened, converter, sending)
+            # What was read before a fault is true all the same.
+            await self._put(self._rejects.flush())
+        if fault:
+            raise fault
+
+    async def _convert(self, opened: OpenObject, converter: Converter, sending: Sending) -> ObjectError | None:
+        """Move what is read of the object; return why it cannot be read to its end."""
+        try:
             async for chunk in opened.chunks(self._deadline):
                 for converted in converter.feed(chunk, _timestamp()):
                     await self._move(converted, sending)
             for converted in converter.finish(_timestamp()):
                 await self._move(converted, sending)
-            await self._put(self._rejects.flush())
+        except ObjectError as error:
+            # Rows that are counted as valid are sent, those that wait for a message to be full too.
+            if converter.plan:
+                await sending.put(converter.flush(_timestamp()))
+            return error
+        return None
 
     async def _move(self, converted: Converted, sending: Sending) -> None:
         if self._deadline.passed(now()):

@@ -40,6 +40,13 @@ class PlainPacker:
         taken = "v" if is_packed(self._names, schema) else next((n for n in PLAIN_FIELDS if n in self._names), None)
         if taken:
             raise BadFile(f"the column {taken!r} cannot go into plain messages, where that name means something else")
+        # A column found by its place leaves its names to unknown columns; messages have names only.
+        unknown = [columns[place] for place in self._places if columns[place] not in names]
+        if schema.knows_any(unknown):
+            raise BadFile(
+                "an unknown column has the name of one that the schema finds by its place: plain messages "
+                "cannot tell them apart"
+            )
         # A default that its own column would reject or change is left out; the worker adds it.
         self._left_out = {column.name: column.default for column in schema.columns if not _survives(column)}
         self._attributes = {

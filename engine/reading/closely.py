@@ -63,6 +63,8 @@ def _disbelief(text: str, record: RawRecord, layout: Layout) -> str | None:
         return None
     if layout.dialect.multiline is False:
         return LINE_BREAK
+    if layout.pad:
+        return DOUBTFUL
     width, loose = len(layout.header), layout.loose
     return DOUBTFUL if is_doubtful(text, record, width, layout.syntax, loose=loose) else None
 

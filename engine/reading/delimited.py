@@ -137,7 +137,7 @@ class CsvReader:
 
     def _set_header(self, in_file: Sequence[str]) -> None:
         """Note the header as it is in the file; the schema may have other names for its columns."""
-        self._layout = Layout(self.dialect, self._limits, in_file)
+        self._layout = Layout(self.dialect, self._limits, in_file, self._form.short_rows == "pad")
         self.header = self._form.names or in_file
         if len(self.header) != len(in_file):
             raise BadFile(f"the schema names {len(self.header):,} columns, but the header has {len(in_file):,}")

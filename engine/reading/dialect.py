@@ -29,6 +29,10 @@ SAMPLE_RECORDS = 500
 DELIMITERS = ",;\t|"
 """What is looked for. Others are too common in text: they must be declared."""
 
+MAX_RESCANNED = 16 * SAMPLE_BYTES
+"""Characters of broken records that are read again from their second line on: in 64 KiB of stray quotes each line may
+be looked through to the end, in each of 16 dialects."""
+
 NEARLY_ALL = 0.9
 
 _NAMES = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "vertical bars"}
@@ -94,15 +98,16 @@ def _share(trial: _Trial) -> float:
 
 def _trial(dialect: Dialect, text: str, form: Format) -> _Trial:
     """Read the sample; a record that is broken costs its first line. The last one may be cut off and does not count."""
-    syntax, place, broken = syntax_of(dialect), 0, 0
+    syntax, place, broken, rescanned = syntax_of(dialect), 0, 0, 0
     records: list[RawRecord] = []
-    while place < len(text) and len(records) + broken < SAMPLE_RECORDS:
+    while place < len(text) and len(records) + broken < SAMPLE_RECORDS and rescanned < MAX_RESCANNED:
         record = read_record(text, place, len(text), syntax)
         if record.fault is None:
             records.append(record)
             place = record.end
             continue
         broken += 1
+        rescanned += record.end - place
         place = text.find("\n", place) + 1 or len(text)
     header = records[: form.header_lines]
     rows = records[form.header_lines :]
@@ -127,7 +132,8 @@ def _quotes_texts(records: list[RawRecord]) -> bool:
     """Return whether in each column all texts of the rows are quoted or none is, and there are some that are."""
     seen: dict[int, set[bool]] = {}
     for record in records[1:]:
+        quoted = set(record.quoted)
         for i, value in enumerate(record.fields):
-            if i in record.quoted or not _NUMBER.fullmatch(value):
-                seen.setdefault(i, set()).add(i in record.quoted)
+            if i in quoted or not _NUMBER.fullmatch(value):
+                seen.setdefault(i, set()).add(i in quoted)
     return all(len(kinds) == 1 for kinds in seen.values()) and any(True in kinds for kinds in seen.values())

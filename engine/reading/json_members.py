@@ -142,7 +142,7 @@ class Members:
                 others.append(key)
         fault = None
         if others and self._unknown == "fail":
-            fault = f"the line has the key {others[0]}, and the schema allows no unknown ones"
+            fault = "the line has a key that the schema does not know, and it allows none"
         elif self._unknown == "store":
             others = [key for key in others if key]
             taken = next((key for key in others if key in self._reserved), None)

@@ -31,6 +31,8 @@ class Layout:
     dialect: Dialect
     limits: Limits
     header: Sequence[str] | None = None
+    pad: bool = False
+    """Whether a row may have fewer fields than the header, so that nearly any line looks like one."""
     syntax: Syntax = field(init=False)
     names: list[str] = field(init=False)
     header_line: str = field(init=False)

@@ -81,6 +81,8 @@ def read_column(settings: Settings, name: str, usual: Usual) -> Column:
     attribute = _attribute(settings, name)
     conversion = _conversion(settings, type_, trim=flags["trim"])
     stored = type_ if conversion is None else conversion.type
+    # Dates are stored as type S, whose blanks count.
+    flags["trim"] = flags["trim"] or type_ != "S"
     null_values = settings.texts("null_values", "texts")
     if null_values is None:
         null_values = usual.null_values

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from engine.exact_json import NumberText
@@ -23,6 +23,9 @@ _PLAIN: Final[Mapping[str, Conversion]] = {"N": Numbers(), "BOOL": Booleans()}
 
 _TEXTS: Final = {str, NumberText, type(None)}
 """What JSON values may be to be cleaned as texts, all at once."""
+
+_NUMBERS: Final = {NumberText, int, float}
+"""What JSON numbers may be."""
 
 _NESTED = "is a JSON list or object, not a single value"
 
@@ -119,6 +122,8 @@ class Column:
         conversion = self._conversion
         takes_all = conversion is not None and conversion.type == VARIES
         kinds = set(map(type, values))
+        if isinstance(self.conversion, Numbers) and not kinds.isdisjoint(_NUMBERS):
+            return self._clean_numbers(values, bad)
         if not takes_all and kinds <= _TEXTS:
             plain = kinds == {str}
             return self.clean(values if plain else ["" if value is None else str(value) for value in values], bad)
@@ -143,6 +148,17 @@ class Column:
         bad.update((places[i], reason) for i, reason in found.items())
         return result
 
+    def _clean_numbers(self, values: Sequence[Any], bad: dict[int, str]) -> Sequence[Value]:
+        """Clean JSON numbers as JSON writes them, and all other values in the declared form: 1.234 is not 1234."""
+        result: list[Value] = [None] * len(values)
+        for column, is_json in ((replace(self, conversion=None), True), (self, False)):
+            places = [i for i, value in enumerate(values) if (type(value) in _NUMBERS) is is_json]
+            found: dict[int, str] = {}
+            for i, cleaned in zip(places, column.clean_json([values[i] for i in places], found), strict=True):
+                result[i] = cleaned
+            bad.update((places[i], reason) for i, reason in found.items())
+        return result
+
     def clean_attributes(self, values: Sequence[Attribute | None], bad: dict[int, str]) -> Sequence[Value]:
         """Clean attribute values that DynamoDB wrote: they are kept as they are, and only their types are checked.
 
@@ -160,11 +176,12 @@ class Column:
             elif self.required and (type_ == "NULL" or content == ""):
                 bad[i] = f"{self.name} is required, but empty"
             elif type_ == "N":
-                result[i] = is_number(content)
-                if result[i] is None:
+                number = is_number(content)
+                result[i] = {"N": number} if self.type == VARIES else number
+                if number is None:
                     bad[i] = f"{self.name} is not a number that DynamoDB can hold"
             else:
-                result[i] = content if type_ in TYPED else value
+                result[i] = content if type_ in TYPED and self.type != VARIES else value
         texts = [value if isinstance(value, str) else "" for value in result]
         for i, reason in self.too_long_for_key(texts).items():
             bad.setdefault(i, reason)

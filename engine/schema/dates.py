@@ -99,7 +99,8 @@ class Form(NamedTuple):
 def form_of(form: str, *, time: bool) -> Form:
     """Compile an input format. Raises `ValueError` with what is wrong with it."""
     # The last group is always there, and empty: it stands for each field that the format lacks.
-    pattern = re.compile(f"{_expression(form, time=time)}()")
+    # ASCII: in any case, "s" would else be the long s too, and "i" the dotless one.
+    pattern = re.compile(f"{_expression(form, time=time)}()", re.ASCII)
     day, clock, epoch = (
         itemgetter(*(pattern.groupindex.get(name, pattern.groups) - 1 for name in names))
         for names in (_DAY_FIELDS, _CLOCK_FIELDS, _EPOCH_FIELDS)
@@ -114,6 +115,8 @@ def _expression(form: str, *, time: bool) -> str:
         if not time:
             raise ValueError(f"{form!r} is for type datetime only")
         return NAMED[form]
+    if form != form.strip():
+        raise ValueError("it begins or ends with a blank, and blanks around dates are dropped")
     pieces = re.findall(r"%.|[^%]|%$", form, re.DOTALL)
     names: list[str] = []
     text = ""

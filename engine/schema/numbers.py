@@ -135,7 +135,9 @@ class Numbers:
         parts = found.groupdict(default="")
         whole, fraction, exponent = parts["whole"], parts["fraction"], parts["exponent"]
         twice = (parts.get("before") and parts.get("after")) or (parts["sign"] and parts.get("inner"))
-        if twice or not (whole or fraction) or (exponent and self.thousands and self.thousands in whole):
+        # With a sign before it, ".5" has a point that may belong to the sign: Rs.500 is 500 rupees.
+        unclear = parts.get("before") and not whole
+        if twice or unclear or not (whole or fraction) or (exponent and self.thousands and self.thousands in whole):
             return ""
         if self.thousands is not None:
             whole = whole.replace(self.thousands, "")

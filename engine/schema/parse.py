@@ -82,6 +82,7 @@ class _SchemaReader:
         computed = self._computed(document.get("computed", {}), columns, key_limits)
         constants = self._constants(document.get("constants", {}), key_limits)
         self._no_clashes(columns, computed, constants, generated)
+        self._no_path_clashes(columns)
         types = (
             {column.attribute: column.type for column in columns}
             | {each.attribute.attribute: "S" for each in computed}
@@ -202,7 +203,6 @@ class _SchemaReader:
     ) -> None:
         headers: dict[str, str] = {}
         places: dict[int, str] = {}
-        paths: dict[tuple[str, ...], str] = {}
         attributes: set[str] = set(generated)
         taken = "the attribute {!r} is already taken".format
         for column in columns:
@@ -212,8 +212,6 @@ class _SchemaReader:
                     raise self._wrong(where, f"{header!r} already names {headers[header]!r}")
             if column.place and places.setdefault(column.place, column.name) != column.name:
                 raise self._wrong(f"{where}.place", f"is already that of {places[column.place]!r}")
-            if column.path and paths.setdefault(column.path, column.name) != column.name:
-                raise self._wrong(f"{where}.path", f"is already that of {paths[column.path]!r}")
             if column.attribute in attributes:
                 raise self._wrong(where, taken(column.attribute))
             attributes.add(column.attribute)
@@ -222,6 +220,14 @@ class _SchemaReader:
                 if name in attributes:
                     raise self._wrong(f"{table}.{name}", taken(name))
                 attributes.add(name)
+
+    def _no_path_clashes(self, columns: tuple[Column, ...]) -> None:
+        """Refuse two columns under one name in JSON lines: rows would have the last of them only."""
+        taken: dict[str, str] = {}
+        for column in columns:
+            for name in [".".join(column.path).casefold()] if column.path else column.header_names:
+                if taken.setdefault(name, column.name) != column.name:
+                    raise self._wrong(f"columns.{column.name}.path", f"is already that of {taken[name]!r}")
 
     def _keys(self, schema: Schema) -> None:
         names = {"partition": schema.partition_key, "sort": schema.sort_key}

@@ -1,5 +1,6 @@
 """The producer between an S3 and an SQS that go wrong: every row is sent, or the run fails and says why."""
 
+import gzip
 import json
 import time
 from pathlib import Path
@@ -104,6 +105,17 @@ def test_object_replaced_while_being_read_is_superseded(file: ObjectServer, faul
         assert "new" not in message.body
     assert sent_rows(fault_server, "b.csv") == list(range(1, 31))
     assert produce("a.csv")["totalRows"] == 7
+
+
+@pytest.mark.parametrize("size", [150_000, 80_000, 2_000])
+def test_rows_before_the_place_where_an_archive_is_cut_off_are_sent(
+    file: ObjectServer, fault_server: FaultServer, size: int
+) -> None:
+    file.put("bucket", "a.csv.gz", gzip.compress(csv_of(20_050))[:size])
+    (result,) = produce("a.csv.gz")["objects"]
+    assert (result["status"], result["reason"]) == ("failed", "the gzip data ends too early: the file was cut off")
+    assert sent_rows(fault_server, "a.csv.gz") == list(range(1, result["validRows"] + 1))
+    assert result["messagesSent"] == -(-result["validRows"] // 100)
 
 
 def test_unreadable_object_does_not_affect_others(file: ObjectServer, fault_server: FaultServer) -> None:

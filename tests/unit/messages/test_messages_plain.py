@@ -124,6 +124,17 @@ def test_default_that_the_column_would_refuse_is_accepted() -> None:
     assert dict(zip(parsed.columns, parsed.row(0), strict=True))["grade"] == "N/A"
 
 
+def test_unknown_column_with_the_name_of_one_found_by_place_is_a_bad_file() -> None:
+    schema = schema_of(
+        'unknown_columns = "store"\n[key]\npartition = "id"\n'
+        '[columns.sku]\nattribute = "id"\nrequired = true\nplace = 1\n'
+    )
+    for name in ("sku", "SKU"):
+        columns = schema.plan(["x", name]).attributes
+        with pytest.raises(BadFile, match="plain messages cannot tell them apart"):
+            PlainPacker(SOURCE, schema, columns, max_bytes=61_440)
+
+
 @pytest.mark.parametrize("name", ["rowNumber", "processedAt", "v"])
 def test_column_that_plain_messages_cannot_hold_is_a_bad_file(name: str) -> None:
     columns = (*PRODUCTS.plan(["article", "price"]).attributes, name)

@@ -154,7 +154,7 @@ def test_unknown_attributes_are_ignored_stored_or_refused() -> None:
     data = b'{"Item":{"pk":{"S":"a"},"PK":{"N":"1"}}}\n'
     assert read(data).fields == [plain([{"S": "a"}, None, {"PK": {"N": "1"}}])]
     assert read(data, "ignore").fields == [plain([{"S": "a"}, None])]
-    assert read(data, "fail").reasons == {1: "the line has the key PK, and the schema allows no unknown ones"}
+    assert read(data, "fail").reasons == {1: "the line has a key that the schema does not know, and it allows none"}
 
 
 def test_line_that_is_no_item_is_a_reject() -> None:

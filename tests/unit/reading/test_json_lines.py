@@ -138,7 +138,7 @@ def test_unknown_members_are_ignored_stored_or_refused() -> None:
         "the key y cannot be stored: the schema uses its name for another"
     ]
     assert reasons_of(data, Members(columns, unknown="fail")) == [
-        "the line has the key x, and the schema allows no unknown ones"
+        "the line has a key that the schema does not know, and it allows none"
     ]
 
 

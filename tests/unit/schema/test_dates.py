@@ -255,3 +255,18 @@ def test_default_is_converted_like_a_value() -> None:
         '[key]\npartition = "k"\n[columns.k]\nrequired = true\n[columns.d]\ntype = "date"\ndefault = 2024-01-31'
     )
     assert schema.columns[1].default == "2024-01-31"
+
+
+@pytest.mark.parametrize("text", ["5 \u017fep 2024", "5 SEP\u017f 2024"])
+def test_letters_of_other_alphabets_are_not_those_of_months(text: str) -> None:
+    assert dates("%d %b %Y").convert(["5 SEP 2024", text]) == ["2024-09-05", None]
+    assert dates("%A %d %B %Y").convert([f"Fr\u0131day {text}"]) == [None]
+
+
+def test_blanks_around_dates_are_dropped_whatever_stands_in_other_rows() -> None:
+    toml = '[key]\npartition = "k"\n[columns.k]\nrequired = true\n[columns.d]\ntype = "date"\n'
+    column = schema_of(toml).columns[1]
+    assert column.clean([" 2024-01-31 ", "2024-01-31"], {}) == ["2024-01-31", "2024-01-31"]
+    assert column.clean([" 2024-01-31 ", " "], {}) == ["2024-01-31", None]
+    with pytest.raises(ValueError, match="begins or ends with a blank"):
+        form_of("%Y-%m-%d ", time=False)

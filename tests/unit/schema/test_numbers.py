@@ -191,3 +191,11 @@ def test_number_in_another_form_is_refused(text: str) -> None:
 def test_number_in_the_declared_form(text: str, canonical: str) -> None:
     assert GERMAN.convert([text]) == [canonical]
     assert GERMAN.convert(["x", text]) == [None, canonical]
+
+
+@pytest.mark.parametrize("text", ["Rs.500", "-Rs.500", "Rs.5.50"])
+def test_point_that_may_belong_to_the_sign_before_it_is_refused(text: str) -> None:
+    rupees = Numbers(currency=("Rs",))
+    assert rupees.convert([text]) == [None]
+    assert rupees.convert(["Rs 500", text, "Rs500.5"]) == ["500", None, "500.5"]
+    assert Numbers(currency=("Rs", "Rs.")).convert(["Rs.500"]) == ["500"]

@@ -90,6 +90,37 @@ def test_places_and_paths_that_are_taken_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
+    "columns",
+    [
+        '[columns.a]\npath = ["x.y"]\n[columns.b]\npath = ["x", "y"]',
+        '[columns."x.y"]\n[columns.b]\npath = "x.y"',
+        '[columns.a]\npath = "x.y"\n[columns.b]\naliases = ["X.Y"]',
+        '[columns.a]\npath = "b"\n[columns.b]',
+    ],
+)
+def test_two_columns_of_json_lines_under_one_name_are_refused(columns: str) -> None:
+    with pytest.raises(Exception, match="is already that of"):
+        keyed(columns)
+
+
+def test_numbers_of_json_are_not_read_in_the_declared_form() -> None:
+    schema = keyed('[columns.n]\ntype = "N"\nthousands = "."\ndecimal = ","')
+    plan = schema.plan(["k", "n"], "json")
+    values = [NumberText("1.234"), "1.234", NumberText("5"), "1,5", None, True, NumberText("1E999")]
+    rows, bad = plan.clean(range(7), [["k", value] for value in values])
+    assert [row[2] for row in rows] == ["1.234", "1234", "5", "1.5", None]
+    assert sorted(bad) == [5, 6]
+
+
+def test_json_columns_take_any_attribute_value_as_it_is() -> None:
+    plan = keyed('[columns.j]\ntype = "json"').plan(["k", "j"], "dynamodb")
+    values: list[Any] = [{"S": "a"}, {"N": "1.50"}, {"BOOL": True}, {"B": "YQ=="}, {"M": {}}, {"NULL": True}, None]
+    rows, bad = plan.clean(range(7), [[{"S": "k"}, value] for value in values])
+    assert [row[2] for row in rows] == [{"S": "a"}, {"N": "1.5"}, *values[2:]]
+    assert not bad
+
+
+@pytest.mark.parametrize(
     ("type_", "value", "expected"),
     [
         ("S", "5", "5"),
