@@ -137,8 +137,7 @@ def fields_of(value: Any) -> list[Any]:
             case "a":
                 column, found = 2, [each]
             case _:
-                if key:
-                    rest[key] = each
+                rest[key] = each
                 continue
         for one in found:
             if one is not None and fields[column] is not None:
