@@ -90,7 +90,7 @@ class RowPlan:
     def _too_large(self, rows: list[list[Any]]) -> dict[int, str]:
         """Return ``index: reason`` for each row whose lists, sets and JSON are too long to be converted."""
         places = [index for column, index in self.columns if column.is_nested and index is not None]
-        if self.rest:
+        if self.rest and any(row[self.rest.index] for row in rows):
             places.append(self.rest.index)
         if not places:
             return {}
@@ -154,6 +154,8 @@ class RowPlan:
 
 def _characters(field: Any) -> int:
     """Return the length of a field as text."""
+    if field is None:
+        return 0
     if isinstance(field, str):
         return len(field)
     try:

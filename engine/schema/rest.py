@@ -53,6 +53,8 @@ class Rest:
 
     def clean_json(self, values: Sequence[dict[str, Any] | None], bad: dict[int, str]) -> Sequence[Value]:
         """Return objects of attribute values; add ``index: reason`` to `bad` for each that is rejected."""
+        if not any(values):
+            return [None] * len(values)
         return [None if not value else self._stored(value, i, bad) for i, value in enumerate(values)]
 
     def clean_attributes(self, values: Sequence[dict[str, Any] | None], bad: dict[int, str]) -> Sequence[Value]:
@@ -68,6 +70,13 @@ class Rest:
             return None
         stored: dict[str, Any] = {}
         for name, value in members.items():
+            kind = type(value)
+            if kind is str and value and value.isascii() and value not in self.null_values:
+                stored[name] = {"S": value}
+                continue
+            if kind is int and not self.null_values:
+                stored[name] = {"N": str(value)}  # of at most 64 bits
+                continue
             if self._is_empty(value):
                 if self.empty is not None:
                     stored[name] = self._gap

@@ -147,7 +147,8 @@ def _csv_once(rng: random.Random, codec: str, *, declared: bool) -> tuple[str, F
         row += [""] * rng.choice([0, 0, 0, 1, 3])
         del row[rng.choice([width, width, width, width - 1]) or 1 :]
     header_lines = rng.choice([0, 1, 1, 1, 2]) if declared else 1
-    names = ["id", *(f"name {i}" for i in range(1, width))]
+    between = " " if declared else rng.choice("      ;|,")
+    names = ["id", *(f"name{between}{i}" for i in range(1, width))]
     heads = [names, [f"of {name}" for name in names]][:header_lines]
     records = [_written(row, dialect, quoting, end) for row in heads + rows]
     if dialect.comment:
