@@ -190,9 +190,10 @@ def _settings(dialect: Dialect) -> dict[str, Any]:
 
 
 def _written(row: list[str], dialect: Dialect, quoting: Any, end: str) -> str:
+    # With another line terminator, fields with a line break of the other kind would not be quoted.
     out = io.StringIO()
-    csv.writer(out, lineterminator=end, quoting=quoting, **_settings(dialect)).writerow(row)
-    return out.getvalue()
+    csv.writer(out, lineterminator="\r\n", quoting=quoting, **_settings(dialect)).writerow(row)
+    return out.getvalue().removesuffix("\r\n") + end
 
 
 def _json(rng: random.Random, kind: str) -> str:
@@ -317,14 +318,14 @@ def read(file: File) -> Read:
 class Outcome(NamedTuple):
     """What came of comparing a file: rows that are equal, rejected ones, why it was refused, and what differs.
 
-    `guessed`: it was taken for another dialect than the one it was written in, which it fits as well.
+    `guessed`: how many rows it has, if it was taken for another dialect than the one it was written in.
     """
 
     equal: int
     rejected: int
     refused: str | None = None
     different: str | None = None
-    guessed: bool = False
+    guessed: int | None = None
 
 
 def compare(file: File) -> Outcome:
@@ -343,7 +344,7 @@ def _compare_csv(file: File, dialect: Dialect, found: Read) -> Outcome:
     if file.kind == "csv found" and found.dialect != (dialect.delimiter, dialect.quote, dialect.escape):
         same = found.header == header[0][2] and [row for row, _ in found.rows.values()] == [row[2] for row in rows]
         if not same:
-            return Outcome(0, 0, guessed=True)
+            return Outcome(0, 0, guessed=len(rows))
     if file.form.header_lines == 1 and list(found.header) != header[0][2]:
         return Outcome(0, 0, different="the header")
     expected = {start: fields for start, _, fields in rows}
@@ -441,8 +442,8 @@ def main() -> None:
         if outcome.refused:
             counts["refused"] += 1
             reasons[outcome.refused] += 1
-        if outcome.guessed:
-            counts["guessed otherwise"] += 1
+        if outcome.guessed is not None:
+            counts[f"guessed otherwise, {outcome.guessed if outcome.guessed < 3 else 'more'} rows"] += 1
         if outcome.different:
             counts["different"] += 1
             counts[f"different, {file.kind}"] += 1

@@ -19,11 +19,12 @@ def test_rows_are_equal_or_rejected(part: int) -> None:
         file = make(str(number))
         outcome = compare(file)
         assert outcome.different is None, f"file {number}, {file.kind}: {outcome.different}"
-        counts.update({file.kind: 1, "equal": outcome.equal, "rejected": outcome.rejected, "guessed": outcome.guessed})
+        counts.update({file.kind: 1, "equal": outcome.equal, "rejected": outcome.rejected})
+        counts["guessed"] += bool(outcome.guessed)
     assert all(counts[kind] > FILES // 100 for kind in KINDS)
     assert counts["equal"] > 5 * counts["rejected"]
-    # Of files whose dialect is not declared, some fit two: a header alone in single quotes, say.
-    assert counts["guessed"] < 0.06 * counts["csv found"]
+    # Of files whose dialect is not declared, a few of one or two rows fit another one as well.
+    assert counts["guessed"] <= 3
 
 
 def test_files_are_of_every_encoding_and_compression() -> None:
