@@ -14,6 +14,7 @@ import orjson
 
 from engine.identity import ingestion_digits, row_digits
 from engine.messages.message import Message
+from engine.reading.format import REST
 from engine.schema.model import Schema
 from engine.schema.numbers import is_number
 
@@ -195,7 +196,8 @@ class Items:
     def _escaped(self, message: Message) -> list[str]:
         """Make requests of any values: absent ones are left out, and a serialiser escapes what must be.
 
-        A value that is an attribute value already stays as it is.
+        A value that is an attribute value already stays as it is. The attributes in the column `REST` become the
+        item's own.
         """
         constants = self._constants()
         generated = {
@@ -209,6 +211,7 @@ class Items:
                 for name, type_, value in zip(message.columns, types, message.row(row), strict=True)
                 if value is not None
             }
+            attributes |= attributes.pop(REST, {})
             attributes |= constants
             attributes |= {
                 name: {self._schema.types[name]: values[row]} for name, values in generated.items() if values[row]

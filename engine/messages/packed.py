@@ -15,7 +15,9 @@ import orjson
 from engine.errors import BadFile, MalformedMessage
 from engine.identity import ObjectVersion
 from engine.messages.message import HAND_ON_BYTES, MAX_ROWS, Message, Outgoing, is_whole, legal_json, text_attribute
+from engine.reading.format import REST
 from engine.schema.model import Schema
+from engine.schema.rest import are_names
 from engine.schema.values import TYPED, is_attribute
 
 VERSION = 1
@@ -118,7 +120,9 @@ def read_packed(document: dict[str, Any], escaped: bool, schema: Schema) -> Mess
     if not all(texts[place] and all(values[place]) for place in places):
         raise MalformedMessage("a row of the packed message has no key")
     for name, column, is_text in zip(columns, values, texts, strict=True):
-        if not is_text or schema.types.get(name, "S") not in TYPED:
+        if name == REST:
+            _check_rest(column, {*columns, *schema.types})
+        elif not is_text or schema.types.get(name, "S") not in TYPED:
             _check_values(name, column, schema)
     return Message(
         source=source,
@@ -129,7 +133,7 @@ def read_packed(document: dict[str, Any], escaped: bool, schema: Schema) -> Mess
         values=values,
         ingestion=source.ingestion,
         name=f"{span:015d}-{number:06d}",
-        clean=not escaped and all(texts),
+        clean=not escaped and all(texts) and REST not in columns,
     )
 
 
@@ -145,6 +149,19 @@ def _check_values(name: str, values: Sequence[Any], schema: Schema) -> None:
         raise MalformedMessage("a value of the packed message is an object, but not an attribute value of DynamoDB")
     if schema.types.get(name, "S") not in TYPED and not kinds <= {dict, type(None)}:
         raise MalformedMessage("a value of the packed message is not an attribute value, as its column's type needs it")
+
+
+def _check_rest(values: Sequence[Any], taken: set[str]) -> None:
+    """Raise `MalformedMessage` if a value is not an object of attributes that no column and nothing else has."""
+    if not set(map(type, values)) <= {dict, type(None)}:
+        raise MalformedMessage("a value of the packed message's column without a name is no object")
+    for value in filter(None, values):
+        if not are_names(value):
+            raise MalformedMessage("an attribute of the packed message has a name that is empty or too long")
+        if not taken.isdisjoint(value):
+            raise MalformedMessage("an attribute of the packed message has the name of a column or of the schema's own")
+        if not all(map(is_attribute, value.values())):
+            raise MalformedMessage("an attribute of the packed message is not an attribute value of DynamoDB")
 
 
 def _field(fields: dict[str, Any], name: str, where: str = "") -> Any:

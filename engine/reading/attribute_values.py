@@ -49,6 +49,8 @@ def fault_of(value: Any, level: int = 1) -> str | None:
         return f"is nested more than {MAX_LEVELS} levels deep"
     if not isinstance(content, list if kind == "L" else dict):
         return f"is not a valid {kind}"
+    if "" in content and kind == "M":
+        return "has an attribute without a name"
     inner: Iterable[Any] = content.values() if isinstance(content, dict) else content
     return next((reason for each in inner if (reason := fault_of(each, level + 1))), None)
 

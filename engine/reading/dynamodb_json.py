@@ -21,8 +21,9 @@ import orjson
 from engine.errors import BadFile
 from engine.reading.attribute_values import column_faults, fault_of
 from engine.reading.block import FILE_START, Position
+from engine.reading.format import REST
 from engine.reading.json_lines import JsonLinesReader
-from engine.reading.json_members import REST, Members
+from engine.reading.json_members import Members
 from engine.reading.json_values import Object
 from engine.reading.layout import Fault
 from engine.reading.limits import USUAL_LIMITS, Limits
@@ -132,15 +133,16 @@ def _with_values(entry: Object | Fault) -> Object | Fault:
     """Return the item, or a fault if not all of its attributes are objects."""
     if isinstance(entry, Fault):
         return entry
-    name = next((name for name, value in entry.items() if not isinstance(value, dict)), None)
-    return entry if name is None else Fault(f"{name} is not an attribute value")
+    if all(isinstance(value, dict) for value in entry.values()):
+        return entry
+    return Fault("an attribute of the line is not an attribute value")
 
 
 def _rest_faults(rests: Iterable[Object | None]) -> dict[int, str]:
     """Return why unknown attributes are faulty, by index."""
     faults: dict[int, str] = {}
     for i, rest in enumerate(rests):
-        for name, value in (rest or {}).items():
+        for value in (rest or {}).values():
             if reason := fault_of(value):
-                faults.setdefault(i, f"{name} {reason}")
+                faults.setdefault(i, f"an attribute that the schema does not know {reason}")
     return faults

@@ -57,6 +57,9 @@ class Dialect(NamedTuple):
 RFC_4180 = Dialect()
 
 
+REST = ""
+"""Name of the last field of each row of JSON, where members that no column asks for are wanted: an object, or None."""
+
 Path = tuple[str, ...]
 """The keys that lead to a value in a JSON object, from the outermost object on."""
 

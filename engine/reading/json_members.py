@@ -12,11 +12,8 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from engine.exact_json import NumberText
-from engine.reading.format import Path
+from engine.reading.format import REST, Path
 from engine.reading.json_values import Object
-
-REST = ""
-"""Name of the last field of each row, where members that no column asks for are wanted: an object, or None."""
 
 _MAX_SHAPES_BYTES = 4 * 1_048_576
 """About how much memory the keys may take that are remembered in one place: much only comes together where each object
@@ -131,8 +128,8 @@ class Members:
             picked.reject(other, f"{key} is not an object")
 
     def _shape(self, node: _Node, keys: Path) -> _Shape:
-        members, others = [], []
-        for key in keys:
+        members, others, unknown = [], [], 0
+        for place, key in enumerate(keys, 1):
             child = node.exact.get(key)
             if child is None and self._ignore_case:
                 child = node.folded.get(_fold(key))
@@ -140,11 +137,11 @@ class Members:
                 members.append((key, child))
             elif node is self._root:
                 others.append(key)
+                unknown = unknown or place
         fault = None
         if others and self._unknown == "fail":
-            fault = "the line has a key that the schema does not know, and it allows none"
+            fault = f"the line has a key that the schema does not know, its key {unknown}, and the schema allows none"
         elif self._unknown == "store":
-            others = [key for key in others if key]
             taken = next((key for key in others if key in self._reserved), None)
             if taken is not None:
                 fault = f"the key {taken} cannot be stored: the schema uses its name for another"

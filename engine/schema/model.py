@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from engine.errors import BadFile
-from engine.reading.format import FIND_ALL, Format, Wanted
+from engine.reading.format import FIND_ALL, REST, Format, Wanted
 from engine.schema.columns import NO_VALUES, Column
 from engine.schema.computed import Computed
 from engine.schema.plan import Cleaning, RowPlan
+from engine.schema.rest import MAX_NAME_BYTES, Rest
 from engine.schema.values import Value
 
 GENERATED_KINDS: Final[Mapping[str, str]] = {
@@ -33,9 +34,6 @@ MAX_STORED_COLUMNS = 16_384
 
 NAMELESS = "column_"
 """Prefix of the attribute that a column without a name is stored under: its place follows."""
-
-MAX_ATTRIBUTE_NAME_BYTES = 65_535
-"""DynamoDB quota: the name of an attribute that is not a key has at most 64 KB, here one byte less."""
 
 Origin = Literal["csv", "json", "dynamodb", "message"]
 """Where rows come from: CSV, JSON lines, DynamoDB items, or a plain message. It decides how columns are found and
@@ -135,6 +133,10 @@ class Schema:
         error names columns of the schema only, and others by their place: a file without a header has data there.
         """
         names = [name.strip() for name in header]
+        rest = None
+        if origin in ("json", "dynamodb") and self.unknown_columns == "store" and names[-1:] == [REST]:
+            rest = Rest(index=len(names) - 1, null_values=self.null_values, empty=self.empty)
+            names.pop()
         sources, extras = self._sources(names, origin)
         self._check_missing(names, sources)
         stored = [name for name, _ in extras]
@@ -151,9 +153,10 @@ class Schema:
         # Only where a column is found by its name, the others are certainly names.
         named = any(column.place is None or origin != "csv" for column in sources)
         return RowPlan(
-            width=len(names),
+            width=len(header),
             columns=(*known, *extra_columns),
             computed=self.computed,
+            rest=rest,
             cleaning=_CLEANING[origin],
             pad=self.format.short_rows == "pad",
             ignored=tuple(
@@ -211,10 +214,10 @@ class Schema:
         name = name or f"{NAMELESS}{index + 1}"
         if name in self.types:
             raise BadFile(f"the column in place {index + 1} cannot be stored: the schema uses its name for another")
-        if len(name.encode()) > MAX_ATTRIBUTE_NAME_BYTES:
+        if len(name.encode()) > MAX_NAME_BYTES:
             raise BadFile(
                 f"the column in place {index + 1} cannot be stored: its name is longer than "
-                f"{MAX_ATTRIBUTE_NAME_BYTES:,} bytes, the limit for an attribute's name"
+                f"{MAX_NAME_BYTES:,} bytes, the limit for an attribute's name"
             )
         return [(name, index)]
 

@@ -8,8 +8,10 @@ from typing import Any, Literal
 
 import orjson
 
+from engine.reading.format import REST
 from engine.schema.columns import Column
 from engine.schema.computed import Computed
+from engine.schema.rest import Rest
 from engine.schema.values import MAX_NESTED_CHARACTERS, Value
 
 # Measured, generously: a row with its number, its message or its reject, and a cell with its short text.
@@ -24,14 +26,16 @@ Cleaning = Literal["text", "json", "attributes"]
 class RowPlan:
     """How to clean the rows of one header: `columns` in order, each with its index in a row (None: it has none).
 
-    `cleaning`: what the fields are. `pad`: fields that are missing at the end of a row are
-    empty; without it such a row is rejected. `ignored` are the columns of the header that are not used, by name where
-    that is certainly a name, or else by place from 1; `absent` are the schema's columns that the header lacks.
+    `cleaning`: what the fields are. `rest`: the field with what has no column, which becomes the last value. `pad`:
+    fields that are missing at the end of a row are empty; without it such a row is rejected. `ignored` are the columns
+    of the header that are not used, by name where that is certainly a name, or else by place from 1; `absent` are the
+    schema's columns that the header lacks.
     """
 
     width: int
     columns: tuple[tuple[Column, int | None], ...]
     computed: tuple[Computed, ...] = ()
+    rest: Rest | None = None
     cleaning: Cleaning = "text"
     pad: bool = False
     ignored: tuple[str | int, ...] = ()
@@ -43,6 +47,7 @@ class RowPlan:
         return (
             *(column.attribute for column, _ in self.columns),
             *(computed.attribute.attribute for computed in self.computed),
+            *([REST] if self.rest else []),
         )
 
     @property
@@ -85,6 +90,8 @@ class RowPlan:
     def _too_large(self, rows: list[list[Any]]) -> dict[int, str]:
         """Return ``index: reason`` for each row whose lists, sets and JSON are too long to be converted."""
         places = [index for column, index in self.columns if column.is_nested and index is not None]
+        if self.rest and any(row[self.rest.index] for row in rows):
+            places.append(self.rest.index)
         if not places:
             return {}
         reason = (
@@ -120,10 +127,20 @@ class RowPlan:
         places = {column.name: place for place, (column, _) in enumerate(self.columns)} if self.computed else {}
         for computed in self.computed:
             cleaned.append(computed.values([cleaned[places[name]] for name in computed.columns], bad))
+        if self.rest:
+            cleaned.append(self._clean_rest(self.rest, rows, bad))
         good = list(zip(numbers, *cleaned, strict=True))
         if bad:
             good = [row for i, row in enumerate(good) if i not in bad]
         return good, bad
+
+    def _clean_rest(self, rest: Rest, rows: list[list[Any]], bad: dict[int, str]) -> Sequence[Value]:
+        fields = [row[rest.index] for row in rows]
+        found: dict[int, str] = {}
+        values = rest.clean_json(fields, found) if self.cleaning == "json" else rest.clean_attributes(fields, found)
+        for i, reason in found.items():
+            bad.setdefault(i, reason)
+        return values
 
     def _clean_column(self, column: Column, fields: list[Any], bad: dict[int, str]) -> Sequence[Value]:
         match self.cleaning:
@@ -137,6 +154,8 @@ class RowPlan:
 
 def _characters(field: Any) -> int:
     """Return the length of a field as text."""
+    if field is None:
+        return 0
     if isinstance(field, str):
         return len(field)
     try:

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from hypothesis import strategies as st
@@ -43,7 +43,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, list):
         return [plain(each) for each in value]
     if isinstance(value, NumberText | Decimal) or type(value) in (int, float):
-        return "number", Decimal(str(value))
+        return "number", _exactly(str(value))
     return type(value).__name__, value
 
 
@@ -116,10 +116,17 @@ def load_exactly(line: bytes) -> Any:
     return value
 
 
-def _number(text: str) -> Decimal:
+def _number(text: str) -> Decimal | NumberText:
     if abs(float(text)) == float("inf"):
         raise _Refused
-    return Decimal(text)
+    return _exactly(text)
+
+
+def _exactly(text: str) -> Decimal | NumberText:
+    try:
+        return Decimal(text)
+    except InvalidOperation:  # zero with an exponent of 20 digits
+        return NumberText(text)
 
 
 def fields_of(value: Any) -> list[Any]:
@@ -137,8 +144,7 @@ def fields_of(value: Any) -> list[Any]:
             case "a":
                 column, found = 2, [each]
             case _:
-                if key:
-                    rest[key] = each
+                rest[key] = each
                 continue
         for one in found:
             if one is not None and fields[column] is not None:

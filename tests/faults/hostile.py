@@ -74,6 +74,19 @@ UNITS = {
     "a megabyte of semicolons": b";=" * 500_000 + b"\n",
 }
 
+OBJECTS = {
+    "short": b'{"a":"x"}\n',
+    "one more member": b'{"a":"x","b":1}\n',
+    "a long list": b'{"a":"x","b":[%s]}\n' % b",".join([b"1"] * 200_000),
+    "a list of empty lists": b'{"a":"x","b":[%s]}\n' % b",".join([b"[]"] * 130_000),
+    "a list too long": b'{"a":"x","b":[%s]}\n' % b",".join([b"1"] * 500_000),
+    "many members": b'{"a":"x",%s}\n' % b",".join(b'"%x":1' % i for i in range(40_000)),
+    "a long name": b'{"a":"x","%s":1}\n' % (b"n" * 60_000),
+    "a megabyte of a name": b'{"a":"x","%s":1}\n' % (b"n" * 1_000_000),
+    "other names each": b"".join(b'{"a":"x","%x":1}\n' % i for i in range(16_000)),
+}
+"""JSON lines, of which the schema knows ``a``."""
+
 
 def ingest(header: bytes, unit: bytes, schema: Schema, records: int, max_bytes: int) -> None:
     """Do what the producer does with a file, apart from sending."""
@@ -106,6 +119,11 @@ def file_shapes() -> Iterator[tuple[str, Shape]]:
         yield (
             f"file: {header}, {packing}, fits",
             partial(ingest, HEADERS[header], row, SCHEMAS["store"], *PACKINGS[packing]),
+        )
+    for unit, packing in product(OBJECTS, ("packed", "largest")):
+        yield (
+            f"file: JSON, {unit}, {packing}",
+            partial(ingest, b"", OBJECTS[unit], SCHEMAS["store"], *PACKINGS[packing]),
         )
 
 
@@ -152,6 +170,14 @@ BODIES: dict[str, Callable[[], str]] = {
     "one row of many columns": lambda: packed(
         '"a",', columns='"name","email",' + ",".join(f'"{i:x}"' for i in range(50_000)), end="]]}"
     ).replace('"rows":[', '"rows":[[1,'),
+    "attributes without a column": lambda: packed('[1,"a","b",{"x":{"S":"y"}}],', columns='"name","email",""'),
+    "no attributes without a column": lambda: packed('[1,"a","b",{}],', columns='"name","email",""'),
+    "many attributes without a column": lambda: packed(
+        ",".join(f'"{i:x}":{{"N":"1"}}' for i in range(55_000)), columns='"name","email",""', end="}]]}"
+    ).replace('"rows":[', '"rows":[[1,"a","b",{'),
+    "a list without a column": lambda: packed('{"L":[]},', columns='"name","email",""', end="]}}]]}").replace(
+        '"rows":[', '"rows":[[1,"a","b",{"x":{"L":['
+    ),
     "nested deeply": lambda: "[" * MESSAGE_BYTES,
     "lists": lambda: '{"v":1,"x":[' + "[]," * (MESSAGE_BYTES // 3) + "[]]}",
     "plain, many fields": lambda: plain('"%x":1'),

@@ -133,12 +133,12 @@ def test_unknown_members_are_ignored_stored_or_refused() -> None:
     assert rows_of(data, Members(columns)) == [("1",), ("2",)]
     store = Members(columns, unknown="store")
     assert store.header == ("id", "")
-    assert rows_of(data, store) == [("1", {"x": 2.5, "y": {"z": 1}}), ("2", None)]
+    assert rows_of(data, store) == [("1", {"x": 2.5, "y": {"z": 1}, "": 3}), ("2", None)]
     assert reasons_of(data, Members(columns, unknown="store", reserved={"y"})) == [
         "the key y cannot be stored: the schema uses its name for another"
     ]
     assert reasons_of(data, Members(columns, unknown="fail")) == [
-        "the line has a key that the schema does not know, and it allows none"
+        "the line has a key that the schema does not know, its key 2, and the schema allows none"
     ]
 
 
