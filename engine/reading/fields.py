@@ -67,6 +67,8 @@ class Syntax(NamedTuple):
     escape: re.Pattern[str]
     usual: re.Pattern[str]
     """A whole line of the most usual shape that has odd places; see `usual_line`."""
+    strict: re.Pattern[str]
+    """A whole line that every reader of such quotes reads alike: no blanks around them, all others doubled."""
     blanks: str
 
 
@@ -104,6 +106,7 @@ def syntax_of(dialect: Dialect) -> Syntax:
         usual = rf"(?:(?: )?{quote}{inside}{quote}(?: )?|[^{delimiter}{quote}\r\n]*+)"
     else:
         usual = nothing
+    alike = rf"(?:{quote}(?:[^{quote}\r\n]++|{quote}{quote})*+{quote}|[^{delimiter}{quote}\r\n]*+)"
     return Syntax(
         dialect=dialect,
         field=re.compile(field, re.DOTALL),
@@ -114,6 +117,9 @@ def syntax_of(dialect: Dialect) -> Syntax:
         odd=re.compile(odd),
         escape=re.compile(rf"\\(\\|{delimiter}|{quote or nothing}|\r\n|\n|\r)"),
         usual=re.compile(rf"(?! ){usual}(?:{delimiter}{usual})*+(?<! )(?:\r\n|\n|\r)?"),
+        strict=re.compile(
+            rf"{alike}(?:{delimiter}{alike})*+(?:\r\n|\n|\r)?" if dialect.quote and not backslash else nothing
+        ),
         blanks=blanks,
     )
 
@@ -140,8 +146,10 @@ def odd_places(text: str, syntax: Syntax) -> Iterator[int]:
 def usual_line(line: str, syntax: Syntax) -> str | None:
     """Return a line as `csv` reads it rightly, without blanks around quotes; None if it may be of another shape.
 
-    It is a whole record. Its quoted fields have no quotes in them but escaped ones, and one blank around them at most.
+    It is a whole record. Its quoted fields have no quotes in them but escaped ones; either those or blanks around them.
     """
+    if syntax.strict.fullmatch(line):
+        return line
     if not syntax.usual.fullmatch(line):
         return None
     delimiter, quote = syntax.dialect[:2]

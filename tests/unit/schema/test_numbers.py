@@ -191,3 +191,8 @@ def test_number_in_another_form_is_refused(text: str) -> None:
 def test_number_in_the_declared_form(text: str, canonical: str) -> None:
     assert GERMAN.convert([text]) == [canonical]
     assert GERMAN.convert(["x", text]) == [None, canonical]
+
+
+@given(st.lists(numbers() | st.sampled_from(["1e5\n2", "1e400", "-0.0e5", "٣e1", "1e5 "]), min_size=1, max_size=5))
+def test_column_of_numbers_is_converted_as_its_values(texts: list[str]) -> None:
+    assert list(canonical_numbers(texts)) == list(map(is_number, texts))
