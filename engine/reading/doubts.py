@@ -59,6 +59,16 @@ def is_doubtful(text: str, record: RawRecord, width: int, syntax: Syntax, *, loo
     return False
 
 
+def has_few_delimiters(row: Sequence[str], width: int, delimiter: str) -> bool:
+    """Return whether `is_doubtful` is certainly false for a record with these fields.
+
+    A line inside a field needs `width` - 1 delimiters to be believed, and so do its first and last line together.
+    """
+    return len(row) == width > 1 and all(
+        value.count(delimiter) < width - 1 for value in row if "\n" in value or "\r" in value
+    )
+
+
 def proves_closed(line: str, width: int, syntax: Syntax) -> bool:
     """Return whether a line is a whole record with properly quoted fields, so that no field can be open before it."""
     record = read_record(line, 0, len(line), syntax)

@@ -65,6 +65,10 @@ class Syntax(NamedTuple):
     odd: re.Pattern[str]
     """Where `csv` may read something else than this reader, or reads what has to be looked at; see `odd_places`."""
     escape: re.Pattern[str]
+    usual: re.Pattern[str]
+    """A whole line of the most usual shape that has odd places; see `usual_line`."""
+    strict: re.Pattern[str]
+    """A whole line that every reader of such quotes reads alike: no blanks around them, all others doubled."""
     blanks: str
 
 
@@ -91,6 +95,18 @@ def syntax_of(dialect: Dialect) -> Syntax:
     if backslash:
         # `csv` is not strict then: text after a closing quote becomes a part of the field.
         odd = rf"\\|{quote or nothing}"
+    if backslash:
+        known = rf"\\[{delimiter}{quote}\\]"
+        usual = rf"(?:[^{delimiter}{quote}\\\r\n]++|{known})*+"
+        if quote:
+            usual = rf"(?:{quote}(?:[^{quote}\\\r\n]++|{known})*+{quote}|{usual})"
+    elif quote and " " in blanks:
+        # No text in quotes has what stands around them: a quote after a delimiter and a blank, or before those.
+        inside = rf"(?! {delimiter})[^{quote}\r\n]*+(?<!{delimiter} )"
+        usual = rf"(?:(?: )?{quote}{inside}{quote}(?: )?|[^{delimiter}{quote}\r\n]*+)"
+    else:
+        usual = nothing
+    alike = rf"(?:{quote}(?:[^{quote}\r\n]++|{quote}{quote})*+{quote}|[^{delimiter}{quote}\r\n]*+)"
     return Syntax(
         dialect=dialect,
         field=re.compile(field, re.DOTALL),
@@ -100,6 +116,10 @@ def syntax_of(dialect: Dialect) -> Syntax:
         tight=re.compile(rf"{delimiter}(?![{blanks}])"),
         odd=re.compile(odd),
         escape=re.compile(rf"\\(\\|{delimiter}|{quote or nothing}|\r\n|\n|\r)"),
+        usual=re.compile(rf"(?! ){usual}(?:{delimiter}{usual})*+(?<! )(?:\r\n|\n|\r)?"),
+        strict=re.compile(
+            rf"{alike}(?:{delimiter}{alike})*+(?:\r\n|\n|\r)?" if dialect.quote and not backslash else nothing
+        ),
         blanks=blanks,
     )
 
@@ -121,6 +141,21 @@ def odd_places(text: str, syntax: Syntax) -> Iterator[int]:
             if text[before : before + 1] not in outside and text[place + 1 : place + 2] in quote_or_end:
                 continue
         yield place
+
+
+def usual_line(line: str, syntax: Syntax) -> str | None:
+    """Return a line as `csv` reads it rightly, without blanks around quotes; None if it may be of another shape.
+
+    It is a whole record. Its quoted fields have no quotes in them but escaped ones; either those or blanks around them.
+    """
+    if syntax.strict.fullmatch(line):
+        return line
+    if not syntax.usual.fullmatch(line):
+        return None
+    delimiter, quote = syntax.dialect[:2]
+    if syntax.dialect.escape == "backslash":
+        return line
+    return line.replace(f"{delimiter} {quote}", delimiter + quote).replace(f"{quote} {delimiter}", quote + delimiter)
 
 
 def read_record(text: str, begin: int, end: int, syntax: Syntax) -> RawRecord:

@@ -16,7 +16,8 @@ from itertools import accumulate, chain, pairwise, repeat
 from typing import Any, NamedTuple
 
 from engine.reading.closely import read_one
-from engine.reading.fields import odd_places
+from engine.reading.doubts import has_few_delimiters
+from engine.reading.fields import odd_places, usual_line
 from engine.reading.format import Dialect
 from engine.reading.layout import BOM, Entry, Fault, Layout, View
 from engine.reading.lines import decoded, last_line_end, line_ends
@@ -114,8 +115,10 @@ class _SliceReader:
         # The lines that `csv` must not read. In double quotes, what it misreads has a quote in a field: no need to look
         # for such lines before there is one.
         dialect, limit = layout.dialect, layout.limits.record_bytes
-        eager = dialect.escape == "backslash" or dialect.comment or len(data) > limit
-        self._odd = self._odd_lines() if eager else None
+        opening = f"{dialect.delimiter} {dialect.quote}"
+        eager = dialect.escape == "backslash" or dialect.comment or len(data) > limit or opening in text
+        self._first_changed = len(self._lines)
+        self._odd = self._odd_lines(0) if eager else None
 
     def read(self) -> Records:
         line, count = 0, len(self._lines)
@@ -128,9 +131,23 @@ class _SliceReader:
         entries, ends = self._entries, self._entry_ends
         return Records(entries, ends[1:], ends[-1], self._faulty)
 
-    def _odd_lines(self) -> list[int]:
-        layout, lines = self._layout, self._lines
-        odd = {bisect_right(self._starts, place) - 1 for place in odd_places(self._text, layout.syntax)}
+    def _odd_lines(self, first: int) -> list[int]:
+        """Return the lines from `first` on that `csv` must not read, and put others so that it can."""
+        layout, lines, syntax = self._layout, self._lines, self._layout.syntax
+        odd: set[int] = set()
+        if syntax.odd.search(self._text):
+            quote, backslash = layout.dialect.quote, layout.dialect.escape == "backslash"
+            for i in range(first, len(lines)):
+                line = lines[i]
+                if (not quote or quote not in line) and not (backslash and "\\" in line):
+                    continue
+                usual = usual_line(line, syntax)
+                if usual is not None:
+                    if usual != line:
+                        lines[i] = usual
+                        self._first_changed = min(self._first_changed, i)
+                elif next(odd_places(line, syntax), None) is not None:
+                    odd.add(i)
         if layout.dialect.comment:
             odd.update(i for i, line in enumerate(lines) if line.startswith(layout.dialect.comment))
         if self._ends[-1] > layout.limits.record_bytes:
@@ -160,8 +177,8 @@ class _SliceReader:
         except csv.Error:
             pass  # a broken record, or one that is still open at an odd line
         if self._odd is None and self._layout.dialect.quote in "".join(chain.from_iterable(rows)):
-            self._odd = self._odd_lines()
-            count = bisect_right(after, self._next_odd(first)) - 1
+            self._odd = self._odd_lines(first)
+            count = bisect_right(after, min(self._next_odd(first), self._first_changed)) - 1
             rows, after = rows[:count], after[: count + 1]
         return self._take_rows(rows, after)
 
@@ -170,10 +187,10 @@ class _SliceReader:
         begun = 0
         if len(rows) < after[-1] - after[0]:
             for i, (line, end) in enumerate(pairwise(after)):
-                if end == line + 1:
+                if end == line + 1 or self._is_believed(rows[i], line, end):
                     continue
                 # A field has line breaks.
-                self._take_lines(rows[begun:i], line)
+                self._take_read(rows[begun:i], after[begun : i + 1])
                 settled = read_one(self._view, self._text, self._starts[line], self._ends[line], self._layout)
                 if settled is None:
                     return line
@@ -181,16 +198,28 @@ class _SliceReader:
                 if self._entry_ends[-1] != self._ends[end]:
                     return bisect_left(self._ends, self._entry_ends[-1])
                 begun = i + 1
-        self._take_lines(rows[begun:], after[-1])
+        self._take_read(rows[begun:], after[begun:])
         return after[-1]
 
-    def _take_lines(self, rows: list[list[str]], stop: int) -> None:
-        """Take rows of one line each, the last of which ends before line `stop`."""
+    def _is_believed(self, row: list[str], line: int, end: int) -> bool:
+        """Return whether `read_one` certainly comes to the same row of the lines from `line` to before `end`."""
+        dialect, width = self._layout.dialect, len(self._layout.names)
+        return (
+            dialect.multiline is not False
+            and self._ends[end] - self._ends[line] <= self._layout.limits.record_bytes
+            and has_few_delimiters(row, width, dialect.delimiter)
+        )
+
+    def _take_read(self, rows: list[list[str]], after: list[int]) -> None:
+        """Take rows that `csv` read, of which row i ends before line ``after[i + 1]``."""
         entries: list[Entry] = list(rows)
         if self._layout.names in entries or self._has_mark:
             self._faulty = _reject_headers(entries, self._layout) or self._faulty
         self._entries += entries
-        self._entry_ends += self._ends[stop - len(rows) + 1 : stop + 1]
+        if len(rows) == after[-1] - after[0]:
+            self._entry_ends += self._ends[after[0] + 1 : after[-1] + 1]
+        else:
+            self._entry_ends += map(self._ends.__getitem__, after[1:])
 
     def _take(self, entries: list[Entry], ends: list[int]) -> None:
         """Take what came of a record that was read closely."""
@@ -201,11 +230,12 @@ class _SliceReader:
 
 
 def _options(dialect: Dialect) -> dict[str, Any]:
-    """Return the dialect as arguments of `csv.reader`; lines with a backslash are never given to it."""
+    """Return the dialect as arguments of `csv.reader`."""
     return {
         "delimiter": dialect.delimiter,
         "quotechar": dialect.quote or None,
         "quoting": csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
         "doublequote": dialect.escape == "double",
+        "escapechar": "\\" if dialect.escape == "backslash" else None,
         "strict": True,
     }

@@ -7,7 +7,7 @@ import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, chain
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -120,6 +120,9 @@ class Elements:
         separator = self.separator
         if separator is None:
             return [None] * len(texts)
+        whole = None if "\n" in separator else self._convert_whole(texts, separator)
+        if whole is not None:
+            return whole
         lists = [text.split(separator) for text in texts]
         elements = list(chain.from_iterable(lists))
         if self.trim or self.numbers:
@@ -128,6 +131,46 @@ class Elements:
         held = canonical_numbers(elements) if self.numbers else [element or None for element in elements]
         ends = list(accumulate(map(len, lists)))
         return [self._held(held[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
+
+    def _convert_whole(self, texts: Sequence[str], separator: str) -> Sequence[Attribute | None] | None:
+        """Convert a column by writing it as JSON, if all elements can stand there as they are; None if not."""
+        lines = "\n".join(texts)
+        if (
+            lines.count("\n") != len(texts) - 1
+            or '"' in lines
+            or "\\" in lines
+            or not self._are_clean(lines, separator)
+        ):
+            return None
+        first, between, last = self._json_parts()
+        written = f"[{first}{lines.replace(separator, between)}{last}]".replace("\n", f"{last},{first}")
+        if '""' in written:
+            return None
+        try:
+            values: list[Attribute | None] = orjson.loads(written)
+        except orjson.JSONDecodeError:  # a control character
+            return None
+        return list(map(self._with_each_once, values)) if self.unique else values
+
+    def _are_clean(self, lines: str, separator: str) -> bool:
+        """Return whether all elements stand there as they are kept."""
+        if not self.trim and not self.numbers:
+            return True
+        elements = lines.replace(separator, "\n").split("\n")
+        return elements == list(canonical_numbers(elements) if self.numbers else map(str.strip, elements))
+
+    def _with_each_once(self, value: Any) -> Attribute:
+        elements = value[self.type]
+        if len(set(elements)) < len(elements):
+            elements[:] = dict.fromkeys(elements)
+        return cast("Attribute", value)
+
+    def _json_parts(self) -> tuple[str, str, str]:
+        """Return what is before, between and after the elements of a value in JSON."""
+        if self.unique:
+            return f'{{"{self.type}":["', '","', '"]}'
+        name = "N" if self.numbers else "S"
+        return f'{{"L":[{{"{name}":"', f'"}},{{"{name}":"', '"}]}'
 
     def nested(self, value: Any) -> Value:
         """Return the elements of a JSON list; empty text, which is no value, for a set without elements."""

@@ -11,13 +11,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, date, tzinfo
 from functools import lru_cache
-from operator import itemgetter
+from operator import add, itemgetter
 from typing import Any, Final, NamedTuple
 
-_EPOCH_DAY = date(1970, 1, 1).toordinal()
-_DAY = 86_400
+from engine.schema.date_columns import DAY as _DAY
+from engine.schema.date_columns import EPOCH_DAY as _EPOCH_DAY
+from engine.schema.date_columns import Shape, clocks, read_columns, shapes_of
+from engine.schema.time_zones import CACHED_DAYS as _CACHED
+from engine.schema.time_zones import in_utc, offset_of, offsets_of_days
+
 _FIRST_DAY = date.min.toordinal() - _EPOCH_DAY
 _LAST_DAY = date.max.toordinal() - _EPOCH_DAY
 
@@ -67,13 +71,9 @@ _SIXTY: Final = {text: number for number in range(60) for text in (str(number), 
 
 _HOURS: Final = {text: number for text, number in _SIXTY.items() if number < 24}
 
-# Texts that are in the output format already, apart from days that the calendar lacks, one a line.
-_ISO_DAY_LINES = re.compile(r"(?:[0-9]{4}-[01][0-9]-[0-3][0-9]\n)*+")
-_ISO_TIME_LINES = re.compile(r"(?:[0-9]{4}-[01][0-9]-[0-3][0-9]T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z\n)*+")
 
-_CACHED = 32_768
-"""Days that are remembered: a file has the same ones again and again. 90 years of them, as dates of birth have."""
-
+_FEW = 32
+"""Texts that are read one by one when they have no common shape."""
 
 _DAY_FIELDS: Final = ("year", "short_year", "month", "month_name", "day", "weekday")
 _CLOCK_FIELDS: Final = ("hour", "half_hour", "half", "minute", "second", "fraction", "offset")
@@ -86,7 +86,7 @@ class Form(NamedTuple):
     """A compiled input format: its expression, and how to take the texts of fields from the texts of its groups.
 
     The fields are those of `_DAY_FIELDS`, `_CLOCK_FIELDS` and `_EPOCH_FIELDS`; those that the format lacks are empty.
-    `since_epoch`: whether it is a number of seconds or milliseconds.
+    `since_epoch`: whether it is a number of seconds or milliseconds. `shapes`: what its texts mostly look like.
     """
 
     pattern: re.Pattern[str]
@@ -94,6 +94,7 @@ class Form(NamedTuple):
     clock: Callable[[_Texts], _Texts]
     epoch: Callable[[_Texts], _Texts]
     since_epoch: bool
+    shapes: tuple[Shape, ...]
 
 
 def form_of(form: str, *, time: bool) -> Form:
@@ -105,7 +106,8 @@ def form_of(form: str, *, time: bool) -> Form:
         itemgetter(*(pattern.groupindex.get(name, pattern.groups) - 1 for name in names))
         for names in (_DAY_FIELDS, _CLOCK_FIELDS, _EPOCH_FIELDS)
     )
-    return Form(pattern, day, clock, epoch, "sign" in pattern.groupindex)
+    shapes = () if form in NAMED and form != "iso" else shapes_of(form, time=time)
+    return Form(pattern, day, clock, epoch, "sign" in pattern.groupindex, shapes)
 
 
 def _expression(form: str, *, time: bool) -> str:
@@ -183,11 +185,22 @@ class Dates:
 
     def convert(self, texts: Sequence[str]) -> Sequence[str | None]:
         """Return each date in the output format, None for a text that is refused."""
-        if self.iso and self.output == "iso" and self._are_written(texts):
-            return texts
+        return self._convert_parts(texts)
+
+    def _convert_each(self, texts: Sequence[str]) -> list[str | None]:
         # Dates come again and again: each different text is read once.
         results = {text: self._read(text)[0] for text in set(texts)}
         return list(map(results.__getitem__, texts))
+
+    def _convert_parts(self, texts: Sequence[str]) -> list[str | None]:
+        """Convert a whole column at once; where that fails, its halves, so that few are read one by one."""
+        converted = self._convert_whole(texts) if len(self.forms) == 1 else None
+        if converted is not None:
+            return converted
+        if len(texts) <= _FEW or not self.forms[0].shapes or len(self.forms) > 1:
+            return self._convert_each(texts)
+        middle = len(texts) // 2
+        return self._convert_parts(texts[:middle]) + self._convert_parts(texts[middle:])
 
     def nested(self, value: Any) -> None:
         """Refuse lists and objects."""
@@ -196,19 +209,33 @@ class Dates:
         """Return what is wrong with a refused value."""
         return self._read(value)[1] if isinstance(value, str) else "is not a date"
 
-    def _are_written(self, texts: Sequence[str]) -> bool:
-        """Return whether all texts are valid dates in the output format already."""
-        lines = "\n".join(texts) + "\n"
-        pattern = _ISO_TIME_LINES if self.time else _ISO_DAY_LINES
-        # A text with a line break in it would pass for two dates.
-        if not pattern.fullmatch(lines) or lines.count("\n") != len(texts):
-            return False
+    def _convert_whole(self, texts: Sequence[str]) -> list[str | None] | None:
+        """Convert texts that all have one shape; None if that is left to `_read`."""
+        columns = read_columns(texts, self.forms[0].shapes, self.first_year)
+        if columns is None:
+            return None
+        end = _end_of("", _DECIMALS[self.output]) if self.time and self.output != "epoch" else ""
+        zone = UTC if columns.utc else self.zone
+        if self.output != "epoch" and (zone is UTC or not self.time):
+            if not columns.exist():
+                return None
+            return [*(texts if columns.iso_end == end else columns.iso_texts(end))]
         try:
-            for day in {text[:10] for text in texts} if self.time else set(texts):
-                date.fromisoformat(day)
-        except ValueError:
-            return False
-        return True
+            days, times = columns.days(), columns.times()
+        except KeyError:
+            return None
+        refused: list[int] = []
+        if zone is not UTC:
+            times, refused = in_utc(zone, days, times)
+        if end and min(days) > _FIRST_DAY and max(days) < _LAST_DAY:
+            converted = _iso_moments(columns.iso_texts(""), days, times, end)
+        elif end:
+            return None
+        else:
+            converted = [str(day * _DAY + time) for day, time in zip(days, times, strict=True)]
+        for i in refused:
+            converted[i] = None
+        return converted
 
     def _read(self, text: str) -> tuple[str | None, str]:
         """Return a date in the output format; None and the reason if it is refused."""
@@ -245,7 +272,7 @@ class Dates:
         decimals = _DECIMALS[self.output]
         if len(fraction) > decimals:
             raise _Refused("has a smaller part of a second than the output format keeps")
-        end = f".{fraction:0<{decimals}}Z" if decimals else "Z"
+        end = _end_of(fraction, decimals)
         minutes, second = divmod(second, 60)
         return "%sT%02d:%02d:%02d%s" % (_iso_day(day), minutes // 60, minutes % 60, second, end)  # noqa: UP031 - faster
 
@@ -270,12 +297,26 @@ class Dates:
         """Return the seconds since the epoch of a local time in the declared zone, if it is there exactly once."""
         if self.zone is UTC:
             return day * _DAY + time
-        offset = _offset_of_day(self.zone, day)
+        offset = offsets_of_days(self.zone)[day]
         if offset is None:
-            offset = _offset_of(self.zone, day, time)
+            offset = offset_of(self.zone, day, time)
         if offset is None:
             raise _Refused("is a local time that a change of clocks makes twice or not at all")
         return day * _DAY + time - offset
+
+
+def _end_of(fraction: str, decimals: int) -> str:
+    return f".{fraction:0<{decimals}}Z" if decimals else "Z"
+
+
+def _iso_moments(texts: list[str], days: Sequence[int], times: Sequence[int], end: str) -> list[str | None]:
+    """Return days as ISO 8601 with the times; those that are of another day than `texts` are on that."""
+    if min(times) < 0 or max(times) >= _DAY:
+        for i, time in enumerate(times):
+            if not 0 <= time < _DAY:
+                texts[i] = _iso_day(days[i] + time // _DAY)
+        times = [time % _DAY for time in times]
+    return list(map(add, texts, clocks(times, end)))
 
 
 class _Refused(Exception):
@@ -298,24 +339,6 @@ def _day_of_fields(fields: _Texts, first_year: int) -> int:
 @lru_cache(_CACHED)
 def _iso_day(day: int) -> str:
     return date.fromordinal(day + _EPOCH_DAY).isoformat()
-
-
-@lru_cache(_CACHED)
-def _offset_of_day(zone: tzinfo, day: int) -> int | None:
-    """Return the offset of a time zone in seconds during a whole local day; None if it is not always the same."""
-    # No zone has ever changed its clocks twice in a day.
-    first, last = _offset_of(zone, day, 0), _offset_of(zone, day, _DAY - 1)
-    return first if first == last else None
-
-
-def _offset_of(zone: tzinfo, day: int, time: int) -> int | None:
-    """Return the offset of a time zone in seconds at a local time; None if there is no such time, or there are two."""
-    local = datetime.combine(date.fromordinal(day + _EPOCH_DAY), datetime.min.time()) + timedelta(seconds=time)
-    early, late = (local.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
-    if early is None or early != late:
-        return None
-    # Local mean times of long ago have offsets of fractions of a minute, but of whole seconds.
-    return early // timedelta(seconds=1)
 
 
 def _offset(text: str) -> int:

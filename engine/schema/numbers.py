@@ -6,9 +6,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Context, DecimalException, Inexact, InvalidOperation, Overflow, Subnormal
+from itertools import repeat
 from typing import Any
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
+_LINES = re.compile(r"(?:[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]{1,4}+)?\n)*+")
 _PLAIN_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,37}")
 
 # DynamoDB: up to 38 significant digits, magnitudes from 1E-130 to 9.99…E+125. Anything else raises.
@@ -24,11 +26,15 @@ _MAX_PLAIN = 38
 """Characters: no more digits than DynamoDB holds, whatever the rest is."""
 
 
+_MAX_LENGTH = 400
+"""Characters of a number: what is longer is refused before it is converted."""
+
+
 def is_number(text: str) -> str | None:
     """Return the canonical text of a number (one text for each value, as keys need), or None if DynamoDB rejects it."""
     if _PLAIN_INTEGER.fullmatch(text):
         return text
-    if len(text) > 400 or not _NUMBER.fullmatch(text):
+    if len(text) > _MAX_LENGTH or not _NUMBER.fullmatch(text):
         return None
     try:
         number = _HELD.create_decimal(text)
@@ -51,12 +57,23 @@ def canonical_numbers(texts: Sequence[str]) -> Sequence[str | None]:
         and lines.count("\n") == len(texts)
     )
     if not plain:
-        return list(map(is_number, texts))
+        return _decimals(texts, lines) or list(map(is_number, texts))
     if "0\n" in lines and "." in lines:
         texts = [text.rstrip("0").rstrip(".") if text[-1] == "0" and "." in text else text for text in texts]
     if "-0" in lines:
         texts = ["0" if text == "-0" else text for text in texts]
     return texts
+
+
+def _decimals(texts: Sequence[str], lines: str) -> list[str | None] | None:
+    """Return what `is_number` returns for each text, one a line in `lines`; None if one may be zero or refused."""
+    if lines.count("\n") != len(texts) or len(max(texts, key=len)) > _MAX_LENGTH or not _LINES.fullmatch(lines):
+        return None
+    try:
+        numbers = list(map(_HELD.create_decimal, texts))
+    except DecimalException:
+        return None
+    return list(map(format, map(_HELD.normalize, numbers), repeat("f"))) if all(numbers) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal
 
 import orjson
@@ -94,6 +95,11 @@ class RowPlan:
             places.append(self.rest.index)
         if not places:
             return {}
+        if self.cleaning == "text":
+            # Mostly no row can be too long, whichever fields it has.
+            longest = max(map(len, chain.from_iterable(rows)), default=0)
+            if longest * len(places) <= MAX_NESTED_CHARACTERS:
+                return {}
         reason = (
             f"its lists, sets and JSON are longer than {MAX_NESTED_CHARACTERS:,} characters, and an item has at most "
             "400 KB"

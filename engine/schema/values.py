@@ -25,6 +25,9 @@ MAX_NESTED_CHARACTERS = 409_600
 """Limit for the lists, sets and JSON of one row, as text. DynamoDB quota: an item has at most 400 KB. An element takes
 a hundred times the memory of its text ``1,``: a record of 1 MiB could take all that the producer has."""
 
+_PLAIN_BELOW = 10**18
+"""Whole numbers below that are held as they are."""
+
 TYPED = ("S", "N", "B", "BOOL")
 """DynamoDB types whose values messages carry as text or booleans; values of other types are attribute values."""
 
@@ -77,9 +80,21 @@ def _attribute(value: Any, depth: int) -> Attribute:
     if kind is bool:
         return {"BOOL": value}
     if kind is dict and depth and "" not in value and is_text("".join(value)):
-        return {"M": {name: _attribute(each, depth - 1) for name, each in value.items()}}
+        # Most values are simple: a call for each would take most of the time.
+        return {
+            "M": {
+                name: {"S": each} if type(each) is str and each.isascii() else _attribute(each, depth - 1)
+                for name, each in value.items()
+            }
+        }
     if kind is list and depth:
-        return {"L": [_attribute(each, depth - 1) for each in value]}
+        return {
+            "L": [
+                {"S": each} if type(each) is str and each.isascii() else _attribute(each, depth - 1) for each in value
+            ]
+        }
+    if kind is int and -_PLAIN_BELOW < value < _PLAIN_BELOW:
+        return {"N": str(value)}
     if kind in (NumberText, int, float) and (number := is_number(str(value))) is not None:
         return {"N": number}
     raise ValueError("nothing that DynamoDB can hold")

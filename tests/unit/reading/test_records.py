@@ -12,8 +12,9 @@ from engine.reading.closely import TOO_BROKEN
 from engine.reading.delimited import CsvReader
 from engine.reading.fields import BAD_QUOTES, NEVER_CLOSED
 from engine.reading.format import RFC_4180, Dialect
-from engine.reading.limits import USUAL_LIMITS, Limits
-from engine.reading.records import HEADER_AGAIN, NOT_UTF8
+from engine.reading.layout import Layout, Quiet, View
+from engine.reading.limits import USUAL_LIMITS, Limits, Waste
+from engine.reading.records import HEADER_AGAIN, NOT_UTF8, read_first, read_lines
 from tests.builders.csv_text import (
     LIMITS,
     ROOMY,
@@ -77,6 +78,40 @@ def test_valid_files_equal_pythons_csv(data: st.DataObject, dialect: Dialect, si
     assert [reading.header, *reading.fields] == [header, *(row for row in rows if row not in again)]
     assert [reject.reason for reject in reading.rejects] == [HEADER_AGAIN] * len(again)
     assert reading.fault is None
+
+
+QUOTED = st.sampled_from(
+    ['"b c"', '"b, c"', '"b\nc, d"', '"b, "', '" ,"', '""', '"b ""c"""', '"b \\"c\\""', '"\\\\"', "d", " d", ""]
+)
+AROUND = st.sampled_from(["", "", " ", " ", "  ", "\t"])
+LINES = st.lists(
+    st.lists(st.tuples(AROUND, QUOTED, AROUND).map("".join), min_size=2, max_size=4).map(",".join),
+    min_size=1,
+    max_size=6,
+).map("\n".join)
+
+
+@settings(max_examples=500)
+@given(text=LINES, escape=st.sampled_from(["double", "backslash"]), multiline=st.sampled_from([None, True, False]))
+@example(text='a, "b, ",c\na, "b", " ,"', escape="double", multiline=None)
+@example(text='a,"b\n, "c",d\n"e",f', escape="double", multiline=None)
+def test_fast_readers_come_to_the_same_as_the_close_one(text: str, escape: str, multiline: bool | None) -> None:
+    dialect, data = Dialect(escape=escape, multiline=multiline), text.encode()
+    layout = Layout(dialect, USUAL_LIMITS, ["name", "mail", "phone"])
+
+    def view(start: int, waste: Waste) -> View:
+        return View(data[start:], start, final=True, waste=waste, quiet=Quiet())
+
+    entries, ends, waste = [], [0], Waste(USUAL_LIMITS, 0)
+    while ends[-1] < len(data):
+        first = read_first(view(ends[-1], waste), layout)
+        assert first is not None
+        assert first.ends is not None
+        entries += first.entries
+        ends += [ends[-1] + end for end in first.ends]
+    records = read_lines(view(0, Waste(USUAL_LIMITS, 0)), data, layout)
+    assert records.entries == entries
+    assert records.ends is None or records.ends == ends[1:]
 
 
 @given(data=RUBBISH, limits=LIMITS)

@@ -207,3 +207,17 @@ def test_every_json_value_is_an_attribute_value(value: Any) -> None:
     attribute = attribute_of(value)
     assert is_attribute(attribute)
     assert plain(attribute) == value
+
+
+@given(
+    column=st.lists(st.text('ab1 \t|\n"\\-0.\x1f,[]{}é', max_size=6), min_size=1, max_size=4),
+    separator=st.sampled_from(["|", "||", ",", " ", "\n", '"']),
+    unique=st.booleans(),
+    numbers=st.booleans(),
+    trim=st.booleans(),
+)
+def test_column_of_lists_is_converted_as_its_values(column: list[str], separator: str, **kind: bool) -> None:
+    elements = Elements(separator=separator, **kind)
+    # A text with a backslash is no number and no JSON text: with it, the values are converted one by one.
+    one_by_one = list(elements.convert([*column, "\\"]))[:-1]
+    assert list(elements.convert(column)) == one_by_one

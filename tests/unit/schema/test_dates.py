@@ -270,3 +270,38 @@ def test_blanks_around_dates_are_dropped_whatever_stands_in_other_rows() -> None
     assert column.clean([" 2024-01-31 ", " "], {}) == ["2024-01-31", None]
     with pytest.raises(ValueError, match="begins or ends with a blank"):
         form_of("%Y-%m-%d ", time=False)
+
+
+SHAPED = ["iso", "%d.%m.%Y", "%m/%d/%y", "%Y%m%d", "%d-%b-%Y", "%d%%%mZ%Y"]
+SHAPED_TIMES = ["iso", "%d.%m.%Y %H:%M", "%m/%d/%Y %I:%M:%S %p", "%H%M%S %y%m%d", "%Y-%m-%d %H"]
+NEAR = st.text("0123456789.-/:% TZJanFEBdecPMam\n٣", max_size=20)
+
+
+@given(data=st.data(), time=st.booleans(), zone=st.sampled_from([UTC, BERLIN, ZoneInfo("America/New_York")]))
+def test_column_is_converted_as_its_values(data: st.DataObject, time: bool, zone: Any) -> None:
+    form = data.draw(st.sampled_from(SHAPED_TIMES if time else SHAPED))
+    output = data.draw(st.sampled_from(["iso", "iso-us", "epoch"] if time else ["iso", "epoch"]))
+    usual = {"iso": "%Y-%m-%dT%H:%M:%SZ" if time else "%Y-%m-%d"}.get(form, form)
+
+    def written(moment: datetime) -> str:
+        # strftime does not pad years.
+        return moment.strftime(usual.replace("%Y", f"{moment.year:04d}"))
+
+    changes = st.datetimes(datetime(2024, 3, 30), datetime(2024, 4, 1)) | st.sampled_from(
+        [datetime(2024, 10, 27, hour, 30) for hour in range(4)]
+    )
+    valid = (st.datetimes() | changes).map(written)
+    broken = valid.map(lambda text: text.replace("29", "31")) | valid.map(lambda text: text.replace("0", "")) | NEAR
+    texts = data.draw(st.lists(valid, min_size=1, max_size=5))
+    texts = texts * 10 + data.draw(st.lists(valid | broken, max_size=5))
+    column = dates(form, output=output, time=time, zone=zone, first_year=1950)
+    # Of two forms, each value is read in both, one by one.
+    one_by_one = dates(form, form, output=output, time=time, zone=zone, first_year=1950)
+    assert list(column.convert(texts)) == list(one_by_one.convert(texts))
+
+
+@pytest.mark.parametrize("day", ["2023-02-29", "1900-02-29", "2024-02-30", "0000-01-01", "2024-00-10", "2024-04-31"])
+def test_column_with_a_day_that_the_calendar_lacks(day: str) -> None:
+    for output, type_ in (("iso", "S"), ("epoch", "N")):
+        column = dates("iso", output=output, type=type_).convert(["2024-02-29"] * 99 + [day])
+        assert [i for i, value in enumerate(column) if value is None] == [99]

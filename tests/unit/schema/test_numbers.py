@@ -199,3 +199,8 @@ def test_point_that_may_belong_to_the_sign_before_it_is_refused(text: str) -> No
     assert rupees.convert([text]) == [None]
     assert rupees.convert(["Rs 500", text, "Rs500.5"]) == ["500", None, "500.5"]
     assert Numbers(currency=("Rs", "Rs.")).convert(["Rs.500"]) == ["500"]
+
+
+@given(st.lists(numbers() | st.sampled_from(["1e5\n2", "1e400", "-0.0e5", "٣e1", "1e5 "]), min_size=1, max_size=5))
+def test_column_of_numbers_is_converted_as_its_values(texts: list[str]) -> None:
+    assert list(canonical_numbers(texts)) == list(map(is_number, texts))
