@@ -114,6 +114,12 @@ def parser() -> argparse.ArgumentParser:
     schema.add_argument(
         "--rows", type=_count, default=100_000, metavar="N", help="rows to look at (default: the first 100,000)"
     )
+    schema.add_argument(
+        "--encoding", metavar="NAME", help="the file's encoding, such as cp1252 (default: UTF-8, or as its mark says)"
+    )
+    schema.add_argument(
+        "--no-header", dest="header", action="store_false", help="the first line of a CSV file is data, not a header"
+    )
 
     images = commands.add_parser(
         "images",
