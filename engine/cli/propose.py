@@ -25,7 +25,7 @@ _CHUNK_BYTES = 1 << 20
 def run_schema(path: Path, *, rows: int, encoding: str | None, header: bool) -> int:
     """Print a schema for the file at `path`, found from its first `rows` rows; return the exit code.
 
-    Raises `CliError` for what is no file, and what cannot be read, and `SchemaError` for an unknown encoding.
+    Raises `CliError` for what is no file, what cannot be read, and an unknown encoding.
     """
     if not path.is_file():
         raise CliError(f"{path} is not a file")
@@ -34,9 +34,12 @@ def run_schema(path: Path, *, rows: int, encoding: str | None, header: bool) -> 
 
 
 def sample_of(path: Path, most: int, encoding: str | None = None) -> Sample:
-    """Return the first `most` rows of a file, and what its format is. Raises `CliError` and `SchemaError`."""
+    """Return the first `most` rows of a file, and what its format is. Raises `CliError`."""
     settings = {} if encoding is None else {"encoding": encoding}
-    form = parse_format(settings, lambda _, reason: SchemaError("--encoding", encoding or "", reason))
+    try:
+        form = parse_format(settings, lambda key, reason: SchemaError("", key, reason))
+    except SchemaError as error:
+        raise CliError(f"--encoding {error.reason}") from None
     reader = ObjectReader(form, Wanted({}, (), unknown="store"))
     try:
         sample = _sample_of(reader, path, most)

@@ -9,7 +9,6 @@ import pytest
 
 from engine.cli.errors import CliError
 from engine.cli.propose import sample_of
-from engine.errors import SchemaError
 from engine.reading.reader import ObjectReader
 from engine.schema.model import ORIGINS, Schema
 from engine.schema.parse import parse_schema
@@ -122,7 +121,7 @@ def test_header_of_another_encoding_is_refused_with_the_reason(tmp_path: Path) -
 def test_unknown_encoding_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text("a\n1\n")
-    with pytest.raises(SchemaError, match="klingon: must be a text encoding that Python knows"):
+    with pytest.raises(CliError, match="--encoding must be a text encoding that Python knows"):
         sample_of(path, 10, "klingon")
 
 
