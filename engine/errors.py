@@ -178,6 +178,8 @@ def verdict_of(code: str, status: int, message: str = "") -> Verdict:
     return Verdict.RETRY if status >= 500 or status in (0, 408) else Verdict.FATAL
 
 
+_UNREADABLE = ("UnreadableReply", "CRC32CheckFailed")
+
 MAX_CODE, MAX_DETAIL = 64, 300
 """Characters kept of an error code and of a service's own words: they go to logs, and a reply may say anything."""
 
@@ -198,6 +200,15 @@ class ServiceError(MillpondError):
         self.verdict = verdict or verdict_of(code, status, detail)
         said = f": {detail}" if detail and self.verdict is Verdict.FATAL else ""
         super().__init__(f"{operation} failed: {code} (HTTP {status}){said}")
+
+    @property
+    def is_broken_answer(self) -> bool:
+        """Whether an answer came, but a server error or one that cannot be read.
+
+        If that happens again and again, the content of the call may be the cause. A call without any answer says
+        nothing about its content: the service may be down or slow for all.
+        """
+        return self.status >= 500 or self.code in _UNREADABLE
 
 
 def _one_line(text: str, most: int) -> str:

@@ -145,7 +145,10 @@ def _split(path: Any, name: str) -> list[str]:
 
 def _decoded(segments: list[str]) -> tuple[str, ...]:
     """Decode segments one by one: a key may hold an encoded slash."""
-    return tuple(map(unquote, segments))
+    try:
+        return tuple(unquote(segment, errors="strict") for segment in segments)
+    except UnicodeDecodeError:
+        raise BadRequest(400, "the path is not percent-encoded UTF-8") from None
 
 
 def _parameters_1(event: dict[str, Any]) -> tuple[tuple[str, str], ...]:

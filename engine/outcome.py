@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 ERRORS_BEFORE_SPLIT = 3
-"""Server errors in a row to one batch before it is split: one item may be what the service cannot deal with."""
+"""Broken answers in a row to one batch before it is split: a single item may be the cause.
+
+A broken answer is a server error or one that cannot be read, see `ServiceError.is_broken_answer`.
+"""
 
 ERRORS_BEFORE_GIVING_UP = 8
-"""Server errors in a row to a single item before this invocation stops trying it: about 10 s of back-off."""
+"""Broken answers in a row to a single item before this invocation stops trying it: about 10 s of back-off."""
 
 
 @dataclass(slots=True)
@@ -17,8 +20,8 @@ class Outcome:
     """What became of each item, by index.
 
     `written[i]` is 1, or `refused` has the reason, or the item is unfinished: time was up, or the last answers to it
-    were server errors, and then `failing` has it too. `superseded` has those of the written ones that are not in the
-    table because a newer version of their key is.
+    were broken, and then `failing` has it too. `superseded` has those of the written ones that are not in the table
+    because a newer version of their key is.
     """
 
     written: bytearray
@@ -42,7 +45,7 @@ class Outcome:
         return not self.written.count(0, own.start, own.stop) or self.refused.keys() >= set(self.unwritten(own))
 
     def is_failing(self, own: range) -> bool:
-        """Return whether the last answers to unwritten items among these were server errors."""
+        """Return whether the last answers to unwritten items among these were broken."""
         return not self.failing.isdisjoint(self.unwritten(own))
 
     def unwritten(self, own: range) -> list[int]:
@@ -53,7 +56,7 @@ class Outcome:
 class Parts:
     """What is left to do of a batch: parts that each fit one call, the next one last.
 
-    A part is cut in halves when the service refuses it, or answers with server errors only.
+    A part is cut in halves when the service refuses it, or when all answers to it are broken.
     """
 
     __slots__ = ("_errors", "_outcome", "todo")
@@ -61,7 +64,7 @@ class Parts:
     def __init__(self, batch: Sequence[int], outcome: Outcome) -> None:
         self.todo = [batch]
         self._outcome = outcome
-        self._errors = 0  # server errors in a row, to the next part
+        self._errors = 0  # broken answers in a row, to the next part
 
     def written(self, left: Sequence[int]) -> None:
         """Note that the next part is written, apart from the items in `left`."""
@@ -82,10 +85,10 @@ class Parts:
         else:
             self._halve()
 
-    def failed(self, *, server_error: bool) -> None:
-        """Note that the next part was not taken, through no fault of its own unless that happens over and over."""
+    def failed(self, *, broken_answer: bool) -> None:
+        """Note that the next part was not taken, which is not its own fault unless it gets only broken answers."""
         part, outcome = self.todo[-1], self._outcome
-        self._errors = self._errors + 1 if server_error else 0
+        self._errors = self._errors + 1 if broken_answer else 0
         if not self._errors:
             return
         outcome.failing.update(part)

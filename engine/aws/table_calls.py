@@ -1,8 +1,9 @@
 """Calls that write items to one table, each repeated until its items are written, refused for good, or time is up.
 
 What both writers share: the check of the table's key, how many calls are under way, and the attempts at each.
-Throttling, passing faults and broken connections only ever delay. What DynamoDB refuses, or answers with server errors
-again and again, is split until the item at fault stands alone and holds back no other.
+Throttling, in both of its forms, passing faults and broken connections only ever delay. A batch that DynamoDB refuses,
+or to which all answers are server errors or unreadable, is split until the item at fault stands alone and holds back no
+other.
 """
 
 from __future__ import annotations
@@ -125,11 +126,11 @@ class TableCalls:
                     parts.refused(f"{error.code}: {error.detail}")
                     continue
                 attempts.failed(error)
-                parts.failed(server_error=error.status >= 500)
+                parts.failed(broken_answer=error.is_broken_answer)
             else:
                 if len(left) == len(part):
                     attempts.refused()
-                    parts.failed(server_error=False)
+                    parts.failed(broken_answer=False)
                 else:
                     attempts.progressed()
                     parts.written(left)

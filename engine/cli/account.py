@@ -20,14 +20,21 @@ from engine.deployment.stacks import Stacks
 TAGS = {"application": "millpond"}
 """Tags of all Millpond stacks; stacks without them are never changed or deleted."""
 
+_PRODUCER = "ProducerFunctionName"
+"""An output of each Millpond stack, deployed or local."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A stack and its location."""
+    """A stack and its location.
+
+    `poll_seconds`: time between two requests for the stack's progress (None: the default).
+    """
 
     stack: str
     region: str | None
     endpoint_url: str | None
+    poll_seconds: float | None = None
 
     @property
     def images_stack(self) -> str:
@@ -99,7 +106,14 @@ async def check_is_ours(stacks: Stacks, target: Target) -> list[str]:
     for name, parameter in ((target.stack, "ProducerImage"), (target.images_stack, "Prefix")):
         if await stacks.status(name) in (None, "REVIEW_IN_PROGRESS"):
             continue
-        if not TAGS.items() <= (await stacks.tags(name)).items() or parameter not in await stacks.parameters(name):
+        has_parameter = parameter in await stacks.parameters(name)
+        if not has_parameter and _PRODUCER in await stacks.outputs(name):
+            raise CliError(
+                f"The stack {name} was made by `millpond local`: its functions run from the checkout, not from images, "
+                "so it is neither deployed to nor destroyed. To change it, stop and start `millpond local` again. To "
+                "try a deployment at this endpoint, choose another --stack."
+            )
+        if not has_parameter or not TAGS.items() <= (await stacks.tags(name)).items():
             raise CliError(
                 f"There is a stack named {name} that Millpond did not create (it lacks the tag application=millpond "
                 f"or the parameter {parameter}): choose another --stack."

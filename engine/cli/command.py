@@ -19,23 +19,36 @@ MAX_STACK_NAME = 55
 """Lambda quota: a function's name has at most 64 characters; the longest suffix is `-producer`."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command with `arguments` (None: those of the process); return the exit code."""
+def main(arguments: Sequence[str] | None = None, *, poll_seconds: float | None = None) -> int:
+    """Run one command with `arguments` (None: those of the process); return the exit code.
+
+    `poll_seconds`: time between two requests for a stack's progress (None: the default).
+    """
     for stream in (sys.stdout, sys.stderr):
         # A character that the terminal's encoding lacks must not cause a failure.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    options = parser().parse_args(arguments)
+    options = _options(arguments)
     # `kill` and a CI job that ends clean up as Ctrl-C does.
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
         # Imported here because the AWS libraries take a second to load, which --help need not wait for.
         from engine.cli.run import run
 
-        return run(options)
+        return run(options, poll_seconds)
     except KeyboardInterrupt:
         print(f"\n  {_interrupted(options)}", file=sys.stderr)
         return 130
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    root = parser()
+    options, others = root.parse_known_args(arguments)
+    if others and options.command == "ingest" and not any(each.startswith("-") for each in others):
+        root.error(f"ingest takes one file at a time: run it once for each of {', '.join([options.source, *others])}")
+    if others:
+        root.error(f"unrecognized arguments: {' '.join(others)}")
+    return options
 
 
 def _interrupted(options: argparse.Namespace) -> str:
@@ -63,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(
         prog="millpond",
         description="Load CSV files from S3 into DynamoDB: every row once, fast, and accounted for.",
-        epilog="Exit codes: 0 done, 1 rows not accounted for, 2 a mistake in what was asked, 130 interrupted.",
+        epilog="Exit codes: 0 done, 1 rows not accounted for, 2 a mistake in command or settings, 130 interrupted.",
     )
     root.add_argument("--version", action="version", version=f"millpond {__version__}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -78,7 +91,7 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--rows", type=_count, default=50_000, metavar="N", help="rows of the generated file (default: 50,000)"
     )
-    demo.add_argument("--seed", type=int, default=1, metavar="N", help="generates another file of the same kind")
+    demo.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the generated file")
     _target(demo, "use the stack deployed at URL instead of a local AWS of its own; its data stays there")
 
     local = commands.add_parser(
@@ -175,7 +188,7 @@ def parser() -> argparse.ArgumentParser:
     )
     _target(destroy, "an endpoint that answers like AWS (default: AWS)", name=_stack_name)
     destroy.add_argument(
-        "--delete-data", action="store_true", help="delete the stack's own bucket and table too, for good"
+        "--delete-data", action="store_true", help="delete the stack's own bucket and table too, permanently"
     )
     destroy.add_argument("--yes", action="store_true", help="do not ask")
     _target(ingest, "where the stack is, such as the endpoint that `millpond local` prints (default: AWS)")
@@ -195,7 +208,7 @@ def _schema(parser: argparse.ArgumentParser, help_: str) -> None:
 
 
 def _builder(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--builder", choices=BUILDERS, help="what builds images (default: the first installed one)")
+    parser.add_argument("--builder", choices=BUILDERS, help="builder of the images (default: the first one installed)")
 
 
 def _building(parser: argparse.ArgumentParser) -> None:
@@ -206,13 +219,13 @@ def _building(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--base-image", metavar="NAME", help="Python 3.13 to build on (default: that of deploy/image/base.txt)"
     )
-    parser.add_argument("options", nargs="*", metavar="OPTION", help="more for the builder, after --")
+    parser.add_argument("options", nargs="*", metavar="OPTION", help="more options for the builder, after --")
 
 
 def _stack_name(text: str) -> str:
     # Repositories have the same name, and ECR does not allow consecutive dashes.
     if text.lower().endswith("-images"):
-        raise argparse.ArgumentTypeError(f"{text!r} is what the images of a stack called {text[:-7]!r} would be called")
+        raise argparse.ArgumentTypeError(f"{text!r} is reserved for the images of the stack {text[:-7]!r}")
     if not re.fullmatch(r"[A-Za-z](-?[A-Za-z0-9])*", text) or len(text) > MAX_STACK_NAME:
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a valid stack name: up to {MAX_STACK_NAME} letters, digits and single dashes, "

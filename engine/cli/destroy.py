@@ -36,7 +36,7 @@ async def _destroy(display: Display, target: Target, *, delete_data: bool, agree
         raise CliError(listed(missing))
     async with AsyncExitStack() as stack:
         account, region = await who(stack, target)
-        stacks = Stacks(await stack.enter_async_context(target.client("cloudformation")))
+        stacks = Stacks(await stack.enter_async_context(target.client("cloudformation")), target.poll_seconds)
         there = await check_is_ours(stacks, target)
         if not there:
             raise CliError(f"There is no stack named {target.stack} in account {account}, {region}.")

@@ -214,7 +214,7 @@ class Display:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
         table.add_column("rejected because")
         table.add_column("rows", justify="right", no_wrap=True)
-        # Whatever the other two columns leave free; rich would shorten the numbers first.
+        # What the other two columns leave free; otherwise rich would shorten the numbers first.
         digits = max([len("rows"), *(len(f"{reason.rows:,}") for reason in reasons)])
         longest = max((len(reason.text) for reason in reasons), default=0)
         room = self._console.width - len(_INDENT) - longest - digits - 2 * len("   ")
@@ -235,7 +235,7 @@ class Display:
             self._console.print(Text(f"{' ' * depth}{text}", style="cyan"), soft_wrap=True)
 
     def _wrapped(self, text: str, indent: int, behind: int = 0, *, hanging: int = 0) -> str:
-        """Return text that begins in column `indent`, wrapped to leave `behind` columns free at the terminal's edge.
+        """Return text that begins in column `indent`, wrapped to leave `behind` columns free at the right edge.
 
         Continuation lines are indented by `hanging` more columns. Without a terminal a line is not wrapped.
         """

@@ -1,4 +1,4 @@
-"""What a person reads when something goes wrong: one line that says what, and what to do about it."""
+"""Error messages: one line that says what is wrong, and what to do about it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from engine.errors import MillpondError
 
 
 class CliError(MillpondError):
-    """A mistake that the person can put right; the message is all they need."""
+    """A mistake that the user can correct; the message says how."""
 
 
 EXPECTED = (MillpondError, BotoCoreError, ClientError, ResponseParserError)
@@ -24,7 +24,7 @@ EXPECTED = (MillpondError, BotoCoreError, ClientError, ResponseParserError)
 
 
 def explain(error: Exception) -> str:
-    """One line for any of the `EXPECTED` errors."""
+    """Return one line for any of the `EXPECTED` errors."""
     match error:
         case NoCredentialsError() | PartialCredentialsError():
             return (
@@ -41,6 +41,6 @@ def explain(error: Exception) -> str:
             said = f"{details.get('Code')}: {details.get('Message')}" if details.get("Code") else f"HTTP {status}"
             return f"{error.operation_name} was refused: {said}"
         case ResponseParserError():
-            return "What answers there does not answer as AWS does. Is the endpoint's URL right?"
+            return "The endpoint does not answer as AWS does. Is its URL right?"
         case _:
             return str(error).strip() or type(error).__name__

@@ -99,7 +99,7 @@ def wire_key(key: Key, schema: Schema) -> dict[str, dict[str, str]]:
 def rows_found(wanted: Mapping[int, Wanted], items: Iterable[Mapping[str, Any]], schema: Schema) -> list[int]:
     """Return the rows whose items are among `items`.
 
-    An item with the row's key but an older version is what the row has yet to replace. A newer version has replaced the
+    An item with the row's key but an older version has yet to be replaced by the row. A newer version has replaced the
     row, which then counts as written: whether it was ever there can no longer be known.
     """
     attribute = proof_attribute(schema) or ""

@@ -1,4 +1,4 @@
-"""Follow an object until each of its rows is accounted for, or until it is known or likely that no more will come.
+"""Follow an object until each of its rows is accounted for, or until no more rows can or are likely to come.
 
 Each row is looked up by its own key, so neither other files, nor their messages, nor the size of the table matter. The
 record queue is shared by all files: its depth alone never keeps a file waiting.
@@ -69,7 +69,7 @@ class View(Protocol):
         ...
 
     async def producer_said(self, source: ObjectVersion) -> Said | None:
-        """Return the last that the producer logged of an object."""
+        """Return the producer's last log entry about an object."""
         ...
 
     async def errors(self, source: ObjectVersion) -> list[str]:
@@ -108,7 +108,7 @@ class Snapshot:
 class Outcome:
     """What became of an object's rows. `seconds` is from before the upload to the last row that was found.
 
-    When rows are missing, `said` is the producer's last word, `queued`, `dead_letters` and `failed_files` count
+    When rows are missing, `said` is the producer's last log entry, `queued`, `dead_letters` and `failed_files` count
     messages in the three queues, of all files, and `errors` are log lines.
     """
 
@@ -120,7 +120,7 @@ class Outcome:
     is_certain: bool
     """Whether items show which object they are from. If not, only an item with each row's key is known to exist."""
     is_settled: bool
-    """Whether nothing can be on its way any more, as far as that had to be known."""
+    """Whether no more rows can arrive, as far as that had to be known."""
     replaced: int = 0
     """Rows that have the key of a later row of the object, which replaces them; they count as written too."""
     replaced_is_exact: bool = True
@@ -199,7 +199,7 @@ class Following:
                     continue
                 return await self._outcome()
             if accounts.written - before >= ROWS:
-                continue  # there is more where that came from
+                continue  # more rows are likely to be there
             pause = max(timing.interval * max(1.0, missing / _MISSES), quiet / 8)
             await asyncio.sleep(min(pause, _LONGEST_PAUSE))
 
@@ -241,7 +241,7 @@ class Following:
                 self._accounts.reject(reject.row for reject in await self._view.rejects(key))
 
     async def _ask_producer(self, quiet: float) -> None:
-        """Ask what the producer logged, once rows have stopped coming, until it has said its last word."""
+        """Ask what the producer logged, once rows have stopped arriving, until it has logged how it ended."""
         is_needed = quiet > 5 * self._timing.interval or not (self._is_certain or self._accounts.missing)
         if self._has_sent() or self._gave_up() or not is_needed or self._now() < self._said_due:
             return

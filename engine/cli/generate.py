@@ -33,7 +33,7 @@ def people(rows: int, *, seed: int = 1, broken_share: float = 1 / 400) -> Iterat
     `rows` counts broken rows too. No two rows have the same address. With at least as many rows as there are kinds of
     broken ones, the last rows but one hold each kind once, so that a short file shows all of them.
     """
-    chance = random.Random(seed)  # noqa: S311 - made-up people need no cryptography
+    chance = random.Random(seed)  # noqa: S311 - generated people need no cryptography
     yield HEADER, 0
     piece: list[bytes] = []
     valid = 0

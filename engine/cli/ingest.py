@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shlex
+import stat
 import sys
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -12,13 +13,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
 
+from engine.cli.account import Target, missing_access
 from engine.cli.display import Display
 from engine.cli.errors import CliError
 from engine.cli.follow import Upload
 from engine.cli.observe import Said
 from engine.cli.schema import schema_of_stack
 from engine.cli.stack_client import StackClient, count_rows
-from engine.cli.words import command_as_called, counted
+from engine.cli.words import command_as_called, counted, listed
 from engine.deployment import clients
 from engine.deployment import stack as stacks
 from engine.deployment.schema_file import SchemaFile
@@ -45,17 +47,40 @@ class Place:
 
 def run_ingest(display: Display, source: str, place: Place) -> int:
     """Ingest `source`, a path or `s3://bucket/key`; return 0 if each row is accounted for, 1 if not."""
+    address = s3_address(source)
+    if address is None:
+        _check_is_file(source)
     if not is_data_file(source):
         raise CliError(f"{source}: {NO_DATA_FILE}.")
-    if address := s3_address(source):
+    if missing := missing_access(Target(place.stack, place.region, place.endpoint_url)):
+        raise CliError(listed(missing))
+    if address is not None:
         return asyncio.run(_object(display, *address, place))
+    return asyncio.run(_file(display, Path(source), place))
+
+
+def _check_is_file(source: str) -> None:
+    """Raise `CliError` unless `source` is the path of a file whose name can become a key in S3."""
+    if not source:
+        raise CliError("The file's name is empty: give the path of a file, or s3://BUCKET/KEY.")
     if not is_text(source):
         raise CliError(f"{source!r}: a file's name must be UTF-8 text, since it becomes a key in S3: rename the file.")
-    path = Path(source)
-    if not path.is_file():
-        what = "is a directory, not a file" if path.is_dir() else "does not exist"
-        raise CliError(f"{source} {what}.")
-    return asyncio.run(_file(display, path, place))
+    name = source if source.isprintable() else repr(source)
+    try:
+        mode = Path(source).stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise CliError(f"{name} does not exist.") from None
+    except OSError as error:
+        raise CliError(f"{name} cannot be read: {error.strerror or error}.") from None
+    except ValueError as error:  # a null character
+        raise CliError(f"{name} cannot be read: {error}.") from None
+    if stat.S_ISDIR(mode):
+        raise CliError(f"{name} is a directory, not a file: name one file in it.")
+    if not stat.S_ISREG(mode):
+        what = "a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
+        raise CliError(
+            f"{name} is {what}, not a file: write its content to a file first, since it is read more than once."
+        )
 
 
 def s3_address(source: str) -> tuple[str, str] | None:
@@ -65,6 +90,8 @@ def s3_address(source: str) -> tuple[str, str] | None:
     bucket, _, key = source[len("s3://") :].partition("/")
     if not bucket or not key:
         raise CliError(f"{source} does not name an object; it must be s3://BUCKET/KEY.")
+    if key.endswith("/"):
+        raise CliError(f"{source} names a folder, not an object; it must be s3://BUCKET/KEY.")
     return bucket, key
 
 

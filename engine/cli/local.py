@@ -65,9 +65,10 @@ def _instructions(display: Display, stack: stacks.Stack, endpoint_url: str, sche
         f"aws s3 ls --recursive {stack.rejects_url}",
         f"aws dynamodb scan --table-name {stack.table} --select COUNT",
         # `aws logs tail` is shorter, but only the second version of the AWS CLI has it. Lambda's own lines (START, END,
-        # REPORT) are left out; the nested list makes text output print one event a line.
+        # REPORT) and lines of metrics are left out; the nested list makes text output print one event a line.
         f"aws logs filter-log-events --log-group-name /aws/lambda/{stack.producer}"
-        """ --query 'events[?!contains(message, `"RequestId: "`)].[message]' --output text""",
+        """ --query 'events[?!contains(message, `"RequestId: "`) && !starts_with(message, `"{\\"_aws\\""`)]"""
+        ".[message]' --output text",
     ):
         display.line(command, style="cyan")
     display.line()

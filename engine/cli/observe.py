@@ -21,7 +21,7 @@ _READS_AT_ONCE = 8
 
 _THROTTLED = ("ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded")
 _NO_LOGS = ("ResourceNotFoundException", "AccessDeniedException")
-"""A function that never ran has no log group; logs are information, which a person need not be allowed to read."""
+"""A function that never ran has no log group; and reading logs is optional, so it may be denied."""
 
 _LOG_LINES = 3
 _MAX_LOG_EVENTS = 1_000
@@ -31,7 +31,7 @@ _MAX_PATTERN = 1_000
 
 
 class Said(NamedTuple):
-    """What the producer said of an object; `status` as in docs/failures.md."""
+    """What the producer logged about an object; `status` as in docs/failures.md."""
 
     status: str
     reason: str
@@ -81,7 +81,7 @@ class StackView:
                     if asyncio.get_running_loop().time() - began > self._patience:
                         raise CliError(
                             f"Table {self._stack.table} has throttled reads for {self._patience:,.0f} s, so rows "
-                            "cannot be looked up. Raise its read capacity; an ingestion that has begun goes on."
+                            "cannot be looked up. Raise its read capacity; the ingestion itself continues."
                         )
                     await asyncio.sleep(self._interval)
         return found
@@ -126,7 +126,7 @@ class StackView:
         return await self._depth(self._stack.dead_letter_queue_url), await self._depth(self._stack.failure_queue_url)
 
     async def producer_said(self, source: ObjectVersion) -> Said | None:
-        """Return the last that the producer logged of an object, or None if that is nothing, or cannot be read.
+        """Return the producer's last log entry about an object; None if there is none or it cannot be read.
 
         Before it has opened the object the producer does not know the ingestion, only the key.
         """
@@ -146,7 +146,7 @@ class StackView:
         return said
 
     async def errors(self, source: ObjectVersion) -> list[str]:
-        """Return the last errors that producer and worker logged since the object came, whatever file they concern."""
+        """Return the last errors that producer and worker logged since the object arrived, about any file."""
         return [
             f"{function}: {line}"
             for function in (self._stack.producer, self._stack.worker)

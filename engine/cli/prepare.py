@@ -94,10 +94,9 @@ async def prepare(
     # The names that follow from the schema are those of a new stack; one that exists has names already.
     names = {} if before else schema.names()
     parameters = {**names, **kept, **wishes.parameters, **schema.parameters(), ARCHITECTURE: architecture}
-    if not unknown(wishes.parameters, known) and not invalid(parameters, known):
-        problems += conflicts(parameters, known)
-        if found is not None:
-            problems += await _unfit(stack, target, found, defaults(known), parameters)
+    problems += conflicts(parameters, known)
+    if found is not None:
+        problems += await _unfit(stack, target, found, known, parameters)
     if problems or found is None:
         raise CliError(listed(problems))
     return Prepared(found.place, schema, parameters, builder)
@@ -106,7 +105,7 @@ async def prepare(
 async def _find(stack: AsyncExitStack, target: Target, wishes: Wishes) -> _Found:
     """Look up account, region, and the stack if it exists. Raises one of `EXPECTED` if it cannot be changed."""
     account, region = await who(stack, target)
-    stacks = Stacks(await stack.enter_async_context(target.client("cloudformation")))
+    stacks = Stacks(await stack.enter_async_context(target.client("cloudformation")), target.poll_seconds)
     for name in await check_is_ours(stacks, target):
         await stacks.changeable(name)
     before = await stacks.parameters(target.stack)
@@ -118,14 +117,20 @@ async def _find(stack: AsyncExitStack, target: Target, wishes: Wishes) -> _Found
 
 
 async def _unfit(
-    stack: AsyncExitStack, target: Target, found: _Found, default: Mapping[str, str], parameters: Mapping[str, str]
+    stack: AsyncExitStack, target: Target, found: _Found, known: Mapping[str, Any], parameters: Mapping[str, str]
 ) -> list[str]:
-    """Return why what is there does not fit the parameters: another key, names that are taken, foreign things."""
-    after = {**default, **parameters}
-    problems = await _unusable(stack, target, after, found)
+    """Return why what is there does not fit the parameters: another key, names that are taken, foreign things.
+
+    Values that are invalid by themselves are not looked up.
+    """
+    after = {**defaults(known), **parameters}
+    valid = {name: value for name, value in after.items() if not invalid({name: value}, known)}
+    problems = await _unusable(stack, target, valid, found)
     if found.before:
-        return problems + _not_changeable({**default, **found.before}, after)
-    return problems + await _names_taken(stack, target, after, found.place)
+        return problems + _not_changeable({**defaults(known), **found.before}, after)
+    if after[TABLE]:
+        valid.pop("TableName", None)  # no table of this name is created
+    return problems + await _names_taken(stack, target, valid, found.place)
 
 
 def _not_changeable(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
@@ -156,10 +161,10 @@ def _key(parameters: Mapping[str, str]) -> str:
 async def _unusable(stack: AsyncExitStack, target: Target, parameters: Mapping[str, str], found: _Found) -> list[str]:
     """Return why the stack cannot use the table or the bucket of somebody else that it is to use."""
     place, problems = found.place, []
-    if arn := parameters[TABLE]:
+    if arn := parameters.get(TABLE):
         dynamodb = await stack.enter_async_context(target.client("dynamodb"))
         problems += await table_problems(dynamodb, arn, found.schema.schema, place.account, place.region)
-    if bucket := parameters[BUCKET]:
+    if bucket := parameters.get(BUCKET):
         s3 = await stack.enter_async_context(target.client("s3"))
         problems += await bucket_problems(s3, bucket, place.region)
     return problems
@@ -173,22 +178,19 @@ async def _names_taken(stack: AsyncExitStack, target: Target, parameters: Mappin
     s3, dynamodb, sqs = [
         await stack.enter_async_context(target.client(service)) for service in ("s3", "dynamodb", "sqs")
     ]
-    bucket, table, queue = (
-        f"{parameters['BucketPrefix']}-{place.account}-{place.region}",
-        parameters["TableName"],
-        parameters["QueueName"],
-    )
+    in_account = f"-{place.account}-{place.region}"
     taken = []
-    for parameter, what, look, name in (
-        ("BucketPrefix", f"a bucket named {bucket}", s3.head_bucket, {"Bucket": bucket}),
-        ("TableName", f"a table named {table}", dynamodb.describe_table, {"TableName": table}),
-        ("QueueName", f"a queue named {queue}", sqs.get_queue_url, {"QueueName": queue}),
+    for parameter, suffix, what, look, argument in (
+        ("BucketPrefix", in_account, "bucket", s3.head_bucket, "Bucket"),
+        ("TableName", "", "table", dynamodb.describe_table, "TableName"),
+        ("QueueName", "", "queue", sqs.get_queue_url, "QueueName"),
     ):
-        if parameter == "TableName" and parameters[TABLE]:
+        if parameter not in parameters:
             continue
+        name = parameters[parameter] + suffix
         with suppress(ClientError):
-            await look(**name)
-            taken.append(f"{what} (--parameter {parameter}=…)")
+            await look(**{argument: name})
+            taken.append(f"a {what} named {name} (--parameter {parameter}=…)")
     if not taken:
         return []
     return [f"Already taken: {'; '.join(taken)}. Choose other names for the new stack, or delete what has them."]

@@ -23,16 +23,16 @@ from engine.deployment.images import own_architecture
 from engine.deployment.schema_file import SchemaFile
 
 
-def run(options: argparse.Namespace) -> int:
-    """Run the command of `options`; return the exit code."""
+def run(options: argparse.Namespace, poll_seconds: float | None = None) -> int:
+    """Run the command of `options`; return the exit code. `poll_seconds`: see `Target`."""
     try:
-        return _dispatch(options)
+        return _dispatch(options, poll_seconds)
     except EXPECTED as error:
         print(f"millpond: {explain(error)}", file=sys.stderr)
         return 2
 
 
-def _dispatch(options: argparse.Namespace) -> int:
+def _dispatch(options: argparse.Namespace, poll_seconds: float | None) -> int:
     display = Display()
     if options.command == "images":
         architecture = options.architecture or own_architecture()
@@ -59,11 +59,11 @@ def _dispatch(options: argparse.Namespace) -> int:
             options.options,
             _schema(options),
         )
-        return run_deploy(display, _target(options), wishes, plan=options.plan, agreed=options.yes)
+        return run_deploy(display, _target(options, poll_seconds), wishes, plan=options.plan, agreed=options.yes)
     if options.command == "template":
         return run_template(_schema(options) or SchemaFile.packaged())
     if options.command == "destroy":
-        return run_destroy(display, _target(options), delete_data=options.delete_data, agreed=options.yes)
+        return run_destroy(display, _target(options, poll_seconds), delete_data=options.delete_data, agreed=options.yes)
     if options.command == "local":
         return run_local(display, port=options.port, schema=_schema(options) or SchemaFile.packaged())
     # A local AWS has one user with public credentials, so none need to be configured.
@@ -89,5 +89,5 @@ def _schema(options: argparse.Namespace) -> SchemaFile | None:
     return None if options.schema is None else SchemaFile.read(options.schema)
 
 
-def _target(options: argparse.Namespace) -> Target:
-    return Target(options.stack, options.region, options.endpoint_url)
+def _target(options: argparse.Namespace, poll_seconds: float | None) -> Target:
+    return Target(options.stack, options.region, options.endpoint_url, poll_seconds)

@@ -1,7 +1,7 @@
 """Looks the rows of an object up in the table by their keys, in row order and within a window.
 
 A row that is there is read about once. What is not there yet costs one read a group and round, not one a row: the first
-missing row of each group is looked up, and the rest of the group only behind one that was found.
+missing row of each group is looked up, and the rest of the group only after that row was found.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Search:
                 self._groups.append(rest)
 
     async def _follow(self, group: Group) -> set[int]:
-        """Look up the rows behind a group's first in order, as long as none is missing; return those that are."""
+        """Look up the rows after a group's first in order, until one is missing; return the missing ones."""
         rows = islice(group.items(), 1, None)
         for size in chain(_STEPS, repeat(MAX_KEYS)):
             wanted = dict(islice(rows, size))

@@ -30,7 +30,7 @@ _RANGE_BYTES = 8 << 20
 def count_rows(path: Path, schema: Schema) -> int:
     """Return the data rows of a file, counted by the engine's own reader.
 
-    Raises `BadFile` for what the producer would refuse: no CSV text, or a header that does not match the schema.
+    Raises `BadFile` for a file that the producer would refuse: not CSV text, or a header that does not fit the schema.
     """
     reader = ObjectReader(schema.format, schema.wanted)
     rows = 0
@@ -61,7 +61,7 @@ async def chunks_of(path: Path) -> AsyncIterator[bytes]:
     except OSError as error:
         raise CliError(
             f"{path} can no longer be read ({error.strerror or error}), so its rows cannot be looked up; the ingestion "
-            "goes on."
+            "continues."
         ) from None
 
 

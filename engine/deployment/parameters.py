@@ -53,28 +53,40 @@ def invalid(values: Mapping[str, str], known: Known) -> list[str]:
 def conflicts(values: Mapping[str, str], known: Known) -> list[str]:
     """Return which values, each valid alone, contradict each other; CloudFormation cannot express these rules.
 
-    Parameters that `values` lacks have their defaults.
+    Parameters that `values` lacks have their defaults. Rules about a value that is invalid alone do not apply.
     """
+    chosen = {**defaults(known), **values}
 
-    def number(name: str) -> int:
-        return int(values.get(name, known[name]["Default"]))
+    def texts(*names: str) -> tuple[str, ...]:
+        """Return the values of these parameters; none if one of them is invalid."""
+        values = {name: chosen[name] for name in names}
+        return () if invalid(values, known) else tuple(values.values())
+
+    def numbers(*names: str) -> tuple[int, ...]:
+        return tuple(map(int, texts(*names)))
 
     problems = []
-    least = 6 * number("WorkerTimeout")
-    if number("QueueVisibilityTimeout") < least:
-        problems.append(
-            "QueueVisibilityTimeout must be at least six times WorkerTimeout: "
-            f"--parameter QueueVisibilityTimeout={least}."
-        )
-    if number("WorkerBatchSize") > 10 and not number("WorkerBatchWindow"):  # Lambda requires it
-        problems.append("A WorkerBatchSize of more than 10 needs a WorkerBatchWindow: --parameter WorkerBatchWindow=1.")
-    if number("TableMaxWriteUnits") == 0:
-        problems.append("TableMaxWriteUnits must be -1, which is no maximum, or at least 1.")
-    prefix = values.get("UploadsPrefix", known["UploadsPrefix"]["Default"])
-    if not prefix and not values.get("SourceBucket"):
-        problems.append("UploadsPrefix cannot be empty for the stack's own bucket, which holds the rejects too.")
-    elif prefix and (prefix.startswith(REJECTS_PREFIX) or REJECTS_PREFIX.startswith(prefix)):
-        problems.append(f"UploadsPrefix {prefix!r} and the prefix of rejects, {REJECTS_PREFIX!r}, must not overlap.")
+    match numbers("WorkerTimeout", "QueueVisibilityTimeout"):
+        case timeout, visibility if visibility < 6 * timeout:
+            problems.append(
+                "QueueVisibilityTimeout must be at least six times WorkerTimeout: "
+                f"--parameter QueueVisibilityTimeout={6 * timeout}."
+            )
+    match numbers("WorkerBatchSize", "WorkerBatchWindow"):
+        case size, 0 if size > 10:  # Lambda requires it
+            problems.append(
+                "A WorkerBatchSize of more than 10 needs a WorkerBatchWindow: --parameter WorkerBatchWindow=1."
+            )
+    match numbers("TableMaxWriteUnits"):
+        case (0,):
+            problems.append("TableMaxWriteUnits must be -1, which is no maximum, or at least 1.")
+    match texts("UploadsPrefix", "SourceBucket"):
+        case "", "":
+            problems.append("UploadsPrefix cannot be empty for the stack's own bucket, which holds the rejects too.")
+        case prefix, _ if prefix and (prefix.startswith(REJECTS_PREFIX) or REJECTS_PREFIX.startswith(prefix)):
+            problems.append(
+                f"UploadsPrefix {prefix!r} and the prefix of rejects, {REJECTS_PREFIX!r}, must not overlap."
+            )
     return problems
 
 

@@ -74,13 +74,14 @@ async def deploy(
 async def find(name: str, *, endpoint_url: str | None = None, region: str | None = None) -> Stack:
     """The deployed stack `name`; raises `StackError` when it is not there or not one of ours."""
     async with clients.client("cloudformation", endpoint_url=endpoint_url, region=region) as cloudformation:
-        return await _stack(Stacks(cloudformation), name, endpoint_url)
+        stacks = Stacks(cloudformation)
+        if await stacks.status(name) is None:
+            place = cloudformation.meta.region_name + (f" at {endpoint_url}" if endpoint_url else "")
+            raise StackError(f"There is no stack named {name} in {place}: give --region, or --stack, if it is another.")
+        return await _stack(stacks, name, endpoint_url)
 
 
 async def _stack(stacks: Stacks, name: str, endpoint_url: str | None) -> Stack:
-    status = await stacks.status(name)
-    if status is None:
-        raise StackError(f"There is no stack named {name} here.")
     outputs = await stacks.outputs(name)
     try:
         api_id = outputs["ApiId"]
@@ -104,4 +105,5 @@ async def _stack(stacks: Stacks, name: str, endpoint_url: str | None) -> Stack:
             rejects_bucket=outputs.get("RejectsBucket", outputs["BucketName"]),
         )
     except KeyError as missing:
+        status = await stacks.status(name)
         raise StackError(f"Stack {name} ({status}) is not a Millpond stack: it has no output {missing}.") from None

@@ -29,7 +29,7 @@ from engine.reading.block import Reject
 from engine.rejects import RejectFiles, folder_of, message_part, record_of
 
 MAX_FAILING_ROUNDS = 100
-"""How many times in a row a message is handed on because of server errors before that is called its own fault: nobody
+"""How many times in a row a message is handed on because of broken answers before that is called its own fault: nobody
 can tell one row's fault from the table's at once. At a minute and more each, that is longer than most outages."""
 
 REJECTS_AT_ONCE = 8

@@ -17,13 +17,13 @@ HANDED_ON = "handedOn"
 """Message attribute: how many times a message, or a part of it, has been handed on."""
 
 FAILING = "failingRounds"
-"""Message attribute: how many times in a row that was because of server errors."""
+"""Message attribute: how many times in a row that was because of server errors or unreadable answers."""
 
 WRITTEN = "rowsWritten"
 """Message attribute: how many rows of the original message are written."""
 
 FAILING_DELAY = 60
-"""Seconds (SQS quota: 900) before a message that met server errors is received again."""
+"""Seconds (SQS quota: 900) before such a message is received again."""
 
 MAX_ATTRIBUTES = 10
 """SQS quota: attributes of one message."""
@@ -41,8 +41,8 @@ def rest_of(
     """Return the message with the rows of `left` (indexes into the rows of `message`) that stands for the original.
 
     `body` and `attributes` are the original's, as Lambda's event has them. A plain message gets the attributes that
-    its identity came from, since a new message has another id and another time. `failing`: it met server errors, and
-    comes again after a while only.
+    its identity came from, since a new message has another id and another time. `failing`: its calls got server
+    errors or unreadable answers, and it comes again only after a while.
     """
     kept = {
         name: {"DataType": value["dataType"], "StringValue": value["stringValue"]}

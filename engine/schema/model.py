@@ -48,6 +48,9 @@ _CLEANING: Final[Mapping[Origin, Cleaning]] = {
     "csv": "text", "json": "json", "message": "json", "dynamodb": "attributes"
 }  # fmt: skip
 
+_REJECTS = {"row", "offset", "reason", "record"}
+"""The header of a rejects file (`engine.rejects.HEADER`), which people upload as it is."""
+
 # DynamoDB quotas: a partition key value has 1 to 2,048 bytes, a sort key value 1 to 1,024.
 MAX_PARTITION_KEY_BYTES = 2_048
 
@@ -223,6 +226,11 @@ class Schema:
 
 
 def _what_may_be_wrong(names: list[str], known: list[str]) -> str:
+    if {name.casefold() for name in names} >= _REJECTS:
+        return (
+            "this is a rejects file: put the corrected texts of its column record under the original header, and "
+            "upload that"
+        )
     if len(names) == 1 and (separator := next((each for each in ",;\t|:^" if each in names[0]), None)):
         return f"are its columns separated by {'tabs' if separator == chr(9) else separator}? (delimiter in [format])"
     found = f"of its {len(names):,} columns the schema knows {', '.join(known) or 'none'}"

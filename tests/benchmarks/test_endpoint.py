@@ -111,7 +111,7 @@ def bench(url: str, out: Path, *more: str) -> tuple[subprocess.CompletedProcess[
 
 
 @pytest.mark.parametrize("target", ["bench", "bench-quick"])
-def test_make_measures_the_endpoint_that_is_named(target: str) -> None:
+def test_make_passes_the_endpoint_on(target: str) -> None:
     shown = subprocess.run(
         ["make", "--dry-run", target, "ENDPOINT=http://127.0.0.1:9"],  # noqa: S607 - the make of this machine
         cwd=ROOT,
@@ -123,7 +123,7 @@ def test_make_measures_the_endpoint_that_is_named(target: str) -> None:
     assert "--endpoint http://127.0.0.1:9" in command
 
 
-def test_a_server_that_closes_connections_is_measured(moto: str, tmp_path: Path) -> None:
+def test_server_that_closes_connections_is_measured(moto: str, tmp_path: Path) -> None:
     with in_front_of(moto) as front:
         done, entries = bench(front.url, tmp_path)
     assert done.returncode == 0, done.stderr
@@ -136,7 +136,7 @@ def test_a_server_that_closes_connections_is_measured(moto: str, tmp_path: Path)
     assert "Worker" in (tmp_path / "endpoint.md").read_text(encoding="utf-8")
 
 
-def test_a_server_that_never_answers_is_reported_as_unfinished(moto: str, tmp_path: Path) -> None:
+def test_silent_server_is_reported_as_unfinished(moto: str, tmp_path: Path) -> None:
     def before_write(front: Front) -> None:
         front.stopped.wait(60)
 
@@ -150,7 +150,7 @@ def test_a_server_that_never_answers_is_reported_as_unfinished(moto: str, tmp_pa
     assert "unfinished: not done after 2 s, 0 of 500 rows in the table" in done.stdout
 
 
-def test_what_was_measured_is_kept_when_the_server_goes_away(moto: str, tmp_path: Path) -> None:
+def test_results_are_kept_when_the_server_goes_away(moto: str, tmp_path: Path) -> None:
     def before_write(front: Front) -> None:
         if front.writes > 50:  # the first contender needs 40
             front.go_away()
@@ -166,7 +166,7 @@ def test_what_was_measured_is_kept_when_the_server_goes_away(moto: str, tmp_path
     assert first["label"] in done.stdout
 
 
-def test_an_endpoint_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+def test_missing_endpoint_is_one_line(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", "--quick", "--endpoint", "http://127.0.0.1:9", "--out", str(tmp_path)],
         cwd=ROOT,
@@ -188,7 +188,7 @@ def test_an_endpoint_that_is_not_there_is_one_line(tmp_path: Path) -> None:
         (["--limit", "0"], "'0' is not a number above 0"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(options: list[str], says: str) -> None:
+def test_invalid_options_are_refused(options: list[str], says: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", "--endpoint", "http://127.0.0.1:9", *options],
         cwd=ROOT,
@@ -202,7 +202,7 @@ def test_options_that_make_no_sense_are_refused(options: list[str], says: str) -
 
 
 @pytest.mark.parametrize("option", ["--rows", "--limit"])
-def test_options_of_endpoints_are_refused_without_one(option: str) -> None:
+def test_endpoint_options_require_an_endpoint(option: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", option, "500"],
         cwd=ROOT,

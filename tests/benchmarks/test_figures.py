@@ -42,7 +42,7 @@ def test_three_digits(value: float, text: str) -> None:
     assert short(value) == text
 
 
-def test_latency_has_the_median_and_percentile_asked_for() -> None:
+def test_latency_has_requested_median_and_percentile() -> None:
     latency, again = Latency(10, 50, seed=1), Latency(10, 50, seed=1)
     delays = [latency.next() for _ in range(8192)]
     assert [again.next() for _ in range(3)] == delays[:3]
@@ -64,7 +64,7 @@ def test_prices_of_a_million_records() -> None:
     assert dollars["dynamodb_writes"] == pytest.approx(0.625)
 
 
-def test_rows_have_the_size_asked_for() -> None:
+def test_rows_have_requested_size() -> None:
     for size in (data.MIN_ROW_BYTES, 100, 400):
         assert len(data.block(size)) == size * data.BLOCK_ROWS
         assert data.shape_of(data.key_of(12, size)) == (12, size)
@@ -72,7 +72,7 @@ def test_rows_have_the_size_asked_for() -> None:
     assert len({data.row(number) for number in range(1, data.BLOCK_ROWS + 1)}) == data.BLOCK_ROWS
 
 
-def test_what_receiving_costs() -> None:
+def test_cost_of_receiving() -> None:
     assert data.received_units(data.sqs_event(10, 1)) == 2
     payload = sum(len(record["body"].encode()) for record in data.sqs_event(10, 500)["Records"])
     assert data.received_units(data.sqs_event(10, 500)) == -(-payload // 65_536) + 1
@@ -104,7 +104,7 @@ def test_usual_figures() -> None:
     assert figures["dynamodb_cents"] == pytest.approx(62.5)
 
 
-def test_a_run_whose_counts_differ_is_void() -> None:
+def test_run_with_differing_counts_is_void() -> None:
     _hold(_entry(), _run())
     with pytest.raises(RunFailed, match="counted 1,099"):
         _hold(_entry(), _run(rows=1_099))

@@ -24,7 +24,7 @@ def test_counts_items_calls_and_keys(stand: Stand) -> None:
     assert counts["violations"] == 0
 
 
-def test_counts_exactly_without_looking_inside(stand: Stand) -> None:
+def test_counts_exactly_without_parsing_items(stand: Stand) -> None:
     stand.control("/_config", {"sample": 0})
     # The name of what is counted, as data: its quotes are escaped on the wire.
     stand.put('"PutRequest"', "b")
@@ -40,7 +40,7 @@ def test_reset_and_configuration(stand: Stand) -> None:
 
 
 @pytest.mark.parametrize(("secret", "access"), [("wrong", "bench"), ("bench-secret", "somebody")])
-def test_a_wrong_signature_is_refused(stand: Stand, secret: str, access: str) -> None:
+def test_wrong_signature_is_refused(stand: Stand, secret: str, access: str) -> None:
     calls: list[tuple[str, str, dict[str, str]]] = [
         ("dynamodb", "query", {"TableName": data.TABLE}),
         ("sqs", "send_message", {"QueueUrl": f"{stand.url}/0/{data.QUEUE}", "MessageBody": "x"}),
@@ -89,7 +89,7 @@ def test_messages_are_counted_and_billed(stand: Stand) -> None:
     assert counts["violations"] == 0
 
 
-def test_limits_of_messages(stand: Stand) -> None:
+def test_message_limits(stand: Stand) -> None:
     url = f"{stand.url}/0/{data.QUEUE}"
     many = [{"Id": str(i), "MessageBody": "{}"} for i in range(11)]
     with pytest.raises(ClientError, match="TooManyEntries"):
@@ -103,7 +103,7 @@ def test_limits_of_messages(stand: Stand) -> None:
     assert stand.counts()["violations"] == 3
 
 
-def test_messages_come_back_once_if_they_are_kept(stand: Stand) -> None:
+def test_kept_messages_are_received_once(stand: Stand) -> None:
     stand.control("/_config", {"keep_messages": True})
     url = f"{stand.url}/0/{data.QUEUE}"
     for number in range(12):
@@ -115,7 +115,7 @@ def test_messages_come_back_once_if_they_are_kept(stand: Stand) -> None:
     assert sent == {f"{data.MODIFIED}000"}
 
 
-def test_objects_are_the_rows(stand: Stand) -> None:
+def test_objects_consist_of_the_rows(stand: Stand) -> None:
     rows = data.BLOCK_ROWS + 3
     reply = stand.s3.get_object(Bucket="bench", Key=data.key_of(rows))
     content = reply["Body"].read()
@@ -133,7 +133,7 @@ def test_objects_are_the_rows(stand: Stand) -> None:
     assert stand.counts()["signatures"] == 3
 
 
-def test_objects_that_are_not_there_or_not_those(stand: Stand) -> None:
+def test_missing_and_other_objects(stand: Stand) -> None:
     with pytest.raises(ClientError, match="NoSuchKey"):
         stand.s3.get_object(Bucket="bench", Key="uploads/users.csv")
     with pytest.raises(ClientError, match=r"412|Precondition"):
@@ -142,7 +142,7 @@ def test_objects_that_are_not_there_or_not_those(stand: Stand) -> None:
         stand.s3.get_object(Bucket="bench", Key=data.key_of(10), Range="bytes=5000-")
 
 
-def test_rejects_are_taken(stand: Stand) -> None:
+def test_rejects_are_accepted(stand: Stand) -> None:
     stand.s3.put_object(Bucket="bench", Key="rejects/a b/ü.csv", Body=b"x" * 100_000)
     assert stand.counts()["objects_put"] == 1
 
@@ -164,7 +164,7 @@ def test_capacity_throttles_in_both_forms(stand: Stand) -> None:
     assert len(stand.put(*map(str, range(10)))["UnprocessedItems"]) == 0
 
 
-def test_what_was_written_when_and_by_whom(stand: Stand) -> None:
+def test_writes_are_recorded_by_time_and_worker(stand: Stand) -> None:
     stand.control("/_config", {"timeline": True})
     other = stand.client("dynamodb", access="bench-2")
     stand.put("a", "b")
@@ -175,7 +175,7 @@ def test_what_was_written_when_and_by_whom(stand: Stand) -> None:
     assert {key: sum(count for _, count in counted) for key, counted in slots.items()} == {"bench": 2, "bench-2": 1}
 
 
-def test_errors_and_resets_do_nothing(stand: Stand) -> None:
+def test_errors_and_resets_write_nothing(stand: Stand) -> None:
     stand.control("/_config", {"error_share": 1.0})
     with pytest.raises(ClientError, match="InternalServerError"):
         stand.put("a")
@@ -195,7 +195,7 @@ def test_delays_are_added(stand: Stand) -> None:
     assert stand.counts()["rows_written"] == 1
 
 
-def test_the_length_of_a_chunked_body() -> None:
+def test_length_of_chunked_body() -> None:
     body = b"5\r\nhello\r\n0\r\nx-amz-checksum-crc32:abc\r\n\r\n"
     assert chunked_length(b"head" + body + b"next", 4) == len(body)
     for cut in range(len(body)):
@@ -203,12 +203,12 @@ def test_the_length_of_a_chunked_body() -> None:
 
 
 @pytest.mark.parametrize("module", ["benchmarks.stand_in", "benchmarks.contenders.slow_table"])
-def test_benchmarks_load_no_test_tools(module: str) -> None:
+def test_benchmarks_import_no_test_tools(module: str) -> None:
     """Their environment has none."""
     assert not {"pytest", "hypothesis", "moto"} & loaded_by(module)
 
 
-def test_the_stand_in_loads_nothing_of_the_engine() -> None:
+def test_stand_in_imports_nothing_of_the_engine() -> None:
     """What is measured must not be what measures."""
     assert "engine" not in loaded_by("benchmarks.stand_in")
 

@@ -74,11 +74,11 @@ def table(cloud: Cloud, env: pytest.MonkeyPatch) -> str:
     return name
 
 
-def test_an_empty_table_is_an_empty_list(cloud: Cloud, table: str) -> None:
+def test_empty_table_gives_empty_list(cloud: Cloud, table: str) -> None:
     assert list(pages(10)) == [[]]
 
 
-def test_the_usual_page_has_ten(cloud: Cloud, table: str) -> None:
+def test_default_page_has_ten_items(cloud: Cloud, table: str) -> None:
     for number in range(13):
         put(cloud, table, f"user{number}@x.org", 1)
     answer = json.loads(query.handler(api_event("/users"), Context())["body"])
@@ -87,7 +87,7 @@ def test_the_usual_page_has_ten(cloud: Cloud, table: str) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 3, 7, 1000])
-def test_each_user_is_listed_once_in_the_latest_version(cloud: Cloud, table: str, limit: int) -> None:
+def test_each_user_is_listed_once_with_latest_version(cloud: Cloud, table: str, limit: int) -> None:
     # As many versions as make them straddle pages in every way, for pages of each size.
     chance = random.Random(limit)
     newest = {}
@@ -102,7 +102,7 @@ def test_each_user_is_listed_once_in_the_latest_version(cloud: Cloud, table: str
     assert len(found) == len(newest)
 
 
-def test_pages_are_full_while_there_is_more(cloud: Cloud, table: str) -> None:
+def test_pages_are_full_until_the_last(cloud: Cloud, table: str) -> None:
     for number in range(9):
         put(cloud, table, f"user{number}@x.org", *range(1, 2 + number))
     assert [len(page) for page in pages(3)] in ([3, 3, 3], [3, 3, 3, 0])
@@ -128,7 +128,7 @@ def last_is_deleted(cloud: Cloud, table: str, seen: list[str]) -> None:
 
 
 @pytest.mark.parametrize("change", [newer_of_listed, newer_of_all_listed, older_of_listed, last_is_deleted])
-def test_what_is_written_between_pages_lists_nobody_twice(
+def test_write_between_pages_lists_no_user_twice(
     cloud: Cloud, table: str, change: Callable[[Cloud, str, list[str]], None]
 ) -> None:
     everyone = {f"user{number}@x.org" for number in range(10)}
@@ -143,7 +143,7 @@ def test_what_is_written_between_pages_lists_nobody_twice(
     assert set(seen) == everyone
 
 
-def test_a_user_who_comes_between_pages_harms_nobody(cloud: Cloud, table: str) -> None:
+def test_user_added_between_pages_hides_no_other(cloud: Cloud, table: str) -> None:
     everyone = {f"user{number}@x.org" for number in range(10)}
     for email in everyone:
         put(cloud, table, email, 1)
@@ -155,7 +155,7 @@ def test_a_user_who_comes_between_pages_harms_nobody(cloud: Cloud, table: str) -
     assert everyone <= set(seen)
 
 
-def test_with_no_time_left_pages_are_shorter_but_complete(cloud: Cloud, table: str) -> None:
+def test_pages_at_the_deadline_are_shorter_but_list_all(cloud: Cloud, table: str) -> None:
     newest = {}
     for number in range(6):
         put(cloud, table, f"user{number}@x.org", *range(1, 20))

@@ -44,7 +44,7 @@ def only(cloud: Cloud, table: str) -> Any:
     return item
 
 
-async def test_items_are_read_back_as_they_were_written(cloud: Cloud) -> None:
+async def test_items_are_read_back_unchanged(cloud: Cloud) -> None:
     table = cloud.table(KEY)
     items = article_items(articles(30, key='ä€"\\ {}'))
     async with writer(cloud, table) as newest:

@@ -133,7 +133,7 @@ async def test_deleted_object_is_gone(cloud: Cloud) -> None:
             await objects.open(ObjectRef(bucket, "k.csv", etag=opened.version.etag))
 
 
-async def test_version_is_read_whatever_came_later(cloud: Cloud) -> None:
+async def test_requested_version_is_read_after_later_uploads(cloud: Cloud) -> None:
     bucket = cloud.bucket(versioned=True)
     first = cloud.put(bucket, "k.csv", b"first")
     second = cloud.put(bucket, "k.csv", b"second")
@@ -150,7 +150,7 @@ async def test_version_is_read_whatever_came_later(cloud: Cloud) -> None:
             await objects.open(ObjectRef(bucket, "k.csv"))
 
 
-async def test_version_is_known_even_if_the_event_omits_it(cloud: Cloud) -> None:
+async def test_version_is_found_if_event_omits_it(cloud: Cloud) -> None:
     bucket = cloud.bucket(versioned=True)
     put = cloud.put(bucket, "k.csv", b"first")
     async with objects_in(cloud) as objects:
@@ -181,7 +181,7 @@ async def test_missing_bucket_is_fatal(cloud: Cloud) -> None:
             assert caught.value.verdict is Verdict.FATAL
 
 
-async def test_objects_closed_early_block_nothing(cloud: Cloud) -> None:
+async def test_objects_closed_early_do_not_block(cloud: Cloud) -> None:
     bucket = cloud.bucket()
     cloud.put(bucket, "k.csv", BODY)
     async with objects_in(cloud) as objects:

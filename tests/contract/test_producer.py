@@ -39,7 +39,7 @@ def statuses(answer: Json) -> dict[str, str]:
     return {each["key"]: each["status"] for each in answer["objects"]}
 
 
-def test_an_upload_becomes_messages(moto: Cloud, queue_url: str) -> None:
+def test_upload_becomes_messages(moto: Cloud, queue_url: str) -> None:
     bucket = moto.bucket()
     etag = moto.put(bucket, "uploads/users.csv", CSV.encode())["ETag"].strip('"')
     modified = int(moto.s3.head_object(Bucket=bucket, Key="uploads/users.csv")["LastModified"].timestamp())
@@ -74,7 +74,7 @@ def test_every_record_of_an_event_is_ingested(moto: Cloud, queue_url: str) -> No
     assert all(document["rows"] == ROWS for document in found)
 
 
-def test_an_event_of_eventbridge_is_one_object(moto: Cloud, queue_url: str) -> None:
+def test_eventbridge_event_is_one_object(moto: Cloud, queue_url: str) -> None:
     bucket = moto.bucket()
     etag = moto.put(bucket, "uploads/a+b c.csv", CSV.encode())["ETag"].strip('"')
     about = {"key": "uploads/a+b c.csv", "etag": etag, "size": len(CSV)}  # not encoded
@@ -88,7 +88,7 @@ def test_an_event_of_eventbridge_is_one_object(moto: Cloud, queue_url: str) -> N
     assert len(documents(moto, queue_url)) == 1
 
 
-def test_what_is_no_upload_is_skipped(moto: Cloud, queue_url: str) -> None:
+def test_event_that_is_no_upload_is_skipped(moto: Cloud, queue_url: str) -> None:
     test_event = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b", "RequestId": "r"}
     assert (produce(test_event)["statusCode"], produce(test_event)["objects"]) == (200, [])
     skipped = [
@@ -108,12 +108,12 @@ def test_what_is_no_upload_is_skipped(moto: Cloud, queue_url: str) -> None:
 
 
 @pytest.mark.parametrize("event", [{}, [], None, {"Records": [{"body": "x"}]}, {"source": "aws.ec2"}], ids=repr)
-def test_an_event_of_something_else_is_an_error(queue_url: str, event: Any) -> None:
+def test_unknown_event_is_an_error(queue_url: str, event: Any) -> None:
     with pytest.raises(UnknownEvent):
         produce(event)
 
 
-def test_a_bad_file_has_failed_and_sent_nothing(moto: Cloud, queue_url: str) -> None:
+def test_bad_file_fails_and_sends_nothing(moto: Cloud, queue_url: str) -> None:
     bucket = moto.bucket()
     files = {
         "empty.csv": (b"", "the file is empty"),
@@ -134,14 +134,14 @@ def test_a_bad_file_has_failed_and_sent_nothing(moto: Cloud, queue_url: str) -> 
     assert moto.keys(bucket) == sorted(files)
 
 
-def test_a_header_alone_is_complete(moto: Cloud, queue_url: str) -> None:
+def test_file_with_header_only_is_complete(moto: Cloud, queue_url: str) -> None:
     bucket = moto.bucket()
     moto.put(bucket, "k.csv", b"\xef\xbb\xbf Phone,NAME , eMail")
     answer = produce(event_of(s3_record(bucket, "k.csv")))
     assert (statuses(answer), answer["totalRows"], answer["messagesSent"]) == ({"k.csv": "complete"}, 0, 0)
 
 
-def test_one_bad_object_harms_none_of_the_others(moto: Cloud, queue_url: str) -> None:
+def test_bad_object_does_not_affect_others(moto: Cloud, queue_url: str) -> None:
     bucket = moto.bucket()
     old = moto.put(bucket, "replaced.csv", CSV.encode())["ETag"]
     for key, body in {
@@ -176,7 +176,7 @@ def test_one_bad_object_harms_none_of_the_others(moto: Cloud, queue_url: str) ->
     assert [document["object"]["key"] for document in documents(moto, queue_url)] == ["a.csv", "z.csv"]
 
 
-def test_the_version_of_the_event_is_read(moto: Cloud, queue_url: str) -> None:
+def test_version_named_in_event_is_read(moto: Cloud, queue_url: str) -> None:
     bucket = moto.bucket(versioned=True)
     first = moto.put(bucket, "k.csv", CSV.encode())
     moto.put(bucket, "k.csv", (HEADER + "New,new@x.org,1\n").encode())
@@ -200,7 +200,7 @@ REJECTS = (
 
 
 @pytest.mark.parametrize("own_bucket", [True, False])
-def test_rejects_are_put_where_a_person_finds_them(
+def test_rejects_are_stored_under_the_prefix(
     moto: Cloud, queue_url: str, env: pytest.MonkeyPatch, own_bucket: bool
 ) -> None:
     bucket = elsewhere = moto.bucket()
@@ -228,9 +228,7 @@ def test_rejects_are_put_where_a_person_finds_them(
 
 
 @pytest.mark.parametrize("per_message", ["1", "7", "500"])
-def test_a_retry_sends_the_same_messages(
-    moto: Cloud, queue_url: str, env: pytest.MonkeyPatch, per_message: str
-) -> None:
+def test_retry_sends_the_same_messages(moto: Cloud, queue_url: str, env: pytest.MonkeyPatch, per_message: str) -> None:
     env.setenv("RECORDS_PER_MESSAGE", per_message)
     bucket = moto.bucket()
     rows = "".join(f"User {row},user{row % 20}@x.org,{row}\n" for row in range(30))
@@ -251,7 +249,7 @@ def test_a_retry_sends_the_same_messages(
     assert messages() == first
 
 
-def test_the_plain_format_is_what_other_programs_expect(moto: Cloud, queue_url: str, env: pytest.MonkeyPatch) -> None:
+def test_plain_messages_have_the_documented_format(moto: Cloud, queue_url: str, env: pytest.MonkeyPatch) -> None:
     env.setenv("RECORDS_PER_MESSAGE", "1")
     bucket = moto.bucket()
     moto.put(bucket, "k.csv", CSV.encode())
@@ -263,7 +261,7 @@ def test_the_plain_format_is_what_other_programs_expect(moto: Cloud, queue_url: 
     assert first["MessageAttributes"]["email"]["StringValue"] == "john@gmail.com"
 
 
-def test_messages_keep_within_their_bounds(moto: Cloud, queue_url: str, env: pytest.MonkeyPatch) -> None:
+def test_messages_stay_within_limits(moto: Cloud, queue_url: str, env: pytest.MonkeyPatch) -> None:
     env.setenv("MAX_MESSAGE_BYTES", "4096")
     bucket = moto.bucket()
     rows = [f"{'x' * (10 * row)},user{row}@x.org,1\n" for row in range(100)] + [f"{'y' * 4_096},big@x.org,1\n"]
@@ -275,9 +273,7 @@ def test_messages_keep_within_their_bounds(moto: Cloud, queue_url: str, env: pyt
     assert sum(len(json.loads(message["Body"])["rows"]) for message in messages) == 99
 
 
-def test_another_schema_is_a_setting(
-    moto: Cloud, queue_url: str, env: pytest.MonkeyPatch, pytestconfig: pytest.Config
-) -> None:
+def test_schema_can_be_set(moto: Cloud, queue_url: str, env: pytest.MonkeyPatch, pytestconfig: pytest.Config) -> None:
     env.setenv("SCHEMA", str(pytestconfig.rootpath / "tests" / "schemas" / "products.toml"))
     bucket = moto.bucket()
     moto.put(bucket, "k.csv", b"price,ARTICLE,Colour\n01.50,A-1,red\nfree,A-2,blue\n")
@@ -288,7 +284,9 @@ def test_another_schema_is_a_setting(
     assert (row["row"], row["sku"], row["price"], row["isActive"], row["Colour"]) == (1, "A-1", "1.5", True, "red")
 
 
-def test_a_missing_setting_is_named_and_may_be_mended(moto: Cloud, queue_url: str, env: pytest.MonkeyPatch) -> None:
+def test_missing_setting_is_named_and_read_again_once_fixed(
+    moto: Cloud, queue_url: str, env: pytest.MonkeyPatch
+) -> None:
     bucket = moto.bucket()
     moto.put(bucket, "k.csv", CSV.encode())
     env.delenv("QUEUE_URL")
@@ -302,9 +300,7 @@ def test_a_missing_setting_is_named_and_may_be_mended(moto: Cloud, queue_url: st
     assert produce(event_of(s3_record(bucket, "k.csv")))["statusCode"] == 200
 
 
-def test_the_log_tells_the_counts_and_nothing_of_the_people(
-    moto: Cloud, queue_url: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_log_has_counts_and_no_row_content(moto: Cloud, queue_url: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="millpond")
     bucket = moto.bucket()
     moto.put(bucket, "k.csv", BAD)

@@ -57,7 +57,7 @@ def put(cloud: Cloud, table: str, *items: Json) -> None:
         cloud.dynamodb.put_item(TableName=table, Item=item)
 
 
-def test_the_latest_version_is_answered(cloud: Cloud, table: str) -> None:
+def test_latest_version_is_returned(cloud: Cloud, table: str) -> None:
     put(cloud, table, *(version("john@gmail.com", row) for row in (2, 10, 1)), version("other@gmail.com", 99))
     assert get("/users/john@gmail.com") == (
         200,
@@ -65,12 +65,12 @@ def test_the_latest_version_is_answered(cloud: Cloud, table: str) -> None:
     )
 
 
-def test_a_later_upload_is_later_whatever_the_row(cloud: Cloud, table: str) -> None:
+def test_later_upload_wins_whatever_the_row_number(cloud: Cloud, table: str) -> None:
     put(cloud, table, version("a@x.org", 900_000), version("a@x.org", 1, modified=1_775_260_801))
     assert get("/users/a@x.org")[1]["createdAt"] == 1_775_260_801
 
 
-def test_numbers_keep_their_digits(cloud: Cloud, table: str) -> None:
+def test_numbers_keep_all_digits(cloud: Cloud, table: str) -> None:
     digits = "12345678901234567890123456789012345678"
     put(cloud, table, version("a@x.org", 1, score={"N": digits}, vip={"BOOL": True}, note={"NULL": True}))
     answer = query.handler(api_event("/users/a@x.org"), Context())
@@ -79,7 +79,7 @@ def test_numbers_keep_their_digits(cloud: Cloud, table: str) -> None:
     assert json.loads(answer["body"])["note"] is None
 
 
-def test_an_address_is_found_however_it_is_written(cloud: Cloud, table: str) -> None:
+def test_address_is_found_in_any_spelling(cloud: Cloud, table: str) -> None:
     ways = {
         "john@gmail.com": ["john@gmail.com", "JOHN@Gmail.COM", encoded("john@gmail.com"), "%20john@gmail.com%20"],
         "john+tag@gmail.com": ["john+tag@gmail.com", encoded("john+tag@gmail.com")],
@@ -94,13 +94,13 @@ def test_an_address_is_found_however_it_is_written(cloud: Cloud, table: str) -> 
             assert (way, status, body.get("email")) == (way, 200, stored)
 
 
-def test_who_is_not_there_is_a_404(cloud: Cloud, table: str) -> None:
+def test_unknown_user_is_404(cloud: Cloud, table: str) -> None:
     put(cloud, table, version("nobody@x.org.uk", 1))
     for path in ("/users/nobody@x.org", "/users/nobody@x.org/history"):
         assert get(path) == (404, {"error": "no such email"})
 
 
-def test_what_is_asked_wrongly_is_told_so(cloud: Cloud, table: str) -> None:
+def test_invalid_request_is_400_with_reason(cloud: Cloud, table: str) -> None:
     put(cloud, table, version("a@x.org", 1))
     for path in ("/", "/people", "/users/a@x.org/other", "/users/a@x.org/history/more"):
         assert get(path) == (404, {"error": "no such route; there are /users and /users/{key}"})
@@ -117,13 +117,13 @@ def test_what_is_asked_wrongly_is_told_so(cloud: Cloud, table: str) -> None:
         assert json.loads(answer["body"]) == {"error": f"{method} is not allowed here, only GET, HEAD, OPTIONS"}
 
 
-def test_a_missing_table_is_a_500_that_tells_nothing(cloud: Cloud, table: str, env: pytest.MonkeyPatch) -> None:
+def test_missing_table_is_500_without_details(cloud: Cloud, table: str, env: pytest.MonkeyPatch) -> None:
     env.setenv("TABLE_NAME", "no-such-table")
     for path in ("/users", "/users/a@x.org", "/users/a@x.org/history"):
         assert get(path) == (500, {"error": "internal error", "requestId": "request-7"})
 
 
-def test_a_wrong_setting_is_a_500_that_tells_nothing(
+def test_wrong_setting_is_500_without_details(
     cloud: Cloud, table: str, env: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     env.setenv("SCHEMA", "/no/such/file.toml")
@@ -135,7 +135,7 @@ def test_a_wrong_setting_is_a_500_that_tells_nothing(
     assert get("/users")[0] == 200
 
 
-def test_the_history_comes_newest_first_by_pages(cloud: Cloud, table: str) -> None:
+def test_history_is_newest_first_in_pages(cloud: Cloud, table: str) -> None:
     put(cloud, table, *(version("a@x.org", row) for row in range(1, 26)), version("b@x.org", 1))
     rows: list[int] = []
     sizes: list[int] = []
@@ -153,14 +153,14 @@ def test_the_history_comes_newest_first_by_pages(cloud: Cloud, table: str) -> No
     assert sizes == [10, 10, 5]
 
 
-def test_a_history_token_is_good_for_its_own_user_only(cloud: Cloud, table: str) -> None:
+def test_history_token_is_valid_for_its_user_only(cloud: Cloud, table: str) -> None:
     put(cloud, table, *(version("a@x.org", row) for row in range(3)), *(version("b@x.org", row) for row in range(3)))
     token = get("/users/a@x.org/history", limit="1")[1]["nextToken"]
     assert get("/users/b@x.org/history", startKey=token) == (400, {"error": "startKey belongs to another email"})
 
 
 @pytest.mark.parametrize("limit", [1, 2, 5, 6])
-def test_a_history_page_with_nothing_after_it_has_no_token(cloud: Cloud, table: str, limit: int) -> None:
+def test_last_history_page_has_no_token(cloud: Cloud, table: str, limit: int) -> None:
     put(cloud, table, *(version("a@x.org", row) for row in range(1, limit + 1)))
     status, page = get("/users/a@x.org/history", limit=str(limit))
     assert (status, page["count"], page["nextToken"]) == (200, limit, None)
@@ -171,7 +171,7 @@ def test_a_history_page_with_nothing_after_it_has_no_token(cloud: Cloud, table: 
     assert ([item["rowNumber"] for item in rest_of_it["items"]], rest_of_it["nextToken"]) == ([1], None)
 
 
-def test_a_token_goes_on_under_either_name(cloud: Cloud, table: str) -> None:
+def test_token_is_accepted_under_both_names(cloud: Cloud, table: str) -> None:
     put(cloud, table, *(version(f"user{number}@x.org", row) for number in range(3) for row in range(3)))
     for path in ("/users", "/users/user1@x.org/history"):
         first = get(path, limit="1")[1]
@@ -183,7 +183,7 @@ def test_a_token_goes_on_under_either_name(cloud: Cloud, table: str) -> None:
         assert (status, "startKey and nextToken" in body["error"]) == (400, True)
 
 
-def test_an_unknown_parameter_is_a_400_that_names_it(cloud: Cloud, table: str) -> None:
+def test_unknown_parameter_is_400_that_names_it(cloud: Cloud, table: str) -> None:
     put(cloud, table, version("a@x.org", 1))
     for path in ("/users", "/users/a@x.org", "/users/a@x.org/history"):
         status, body = get(path, cursor="1")
@@ -193,7 +193,7 @@ def test_an_unknown_parameter_is_a_400_that_names_it(cloud: Cloud, table: str) -
 @pytest.mark.parametrize(
     "number", ["100000000000000000000", "-1", "1775260800123", "0.1234567890123456789012345678", "1E-130", "1E+125"]
 )
-def test_an_item_of_another_program_is_shown_as_it_is(cloud: Cloud, table: str, number: str) -> None:
+def test_foreign_item_is_returned_unchanged(cloud: Cloud, table: str, number: str) -> None:
     put(cloud, table, version("a@x.org", 1), {"email": {"S": "foreign@x.org"}, "createdAt": {"N": number}})
     status, page = get("/users")
     assert (status, page["count"]) == (200, 2)
@@ -206,7 +206,7 @@ def test_an_item_of_another_program_is_shown_as_it_is(cloud: Cloud, table: str, 
         assert found["createdAt"] == pytest.approx(float(number))
 
 
-def test_a_row_number_of_its_own_is_kept(cloud: Cloud, table: str) -> None:
+def test_own_row_number_attribute_is_kept(cloud: Cloud, table: str) -> None:
     put(cloud, table, version("a@x.org", 7, rowNumber={"S": "its own"}), version("b@x.org", 7))
     assert get("/users/a@x.org")[1]["rowNumber"] == "its own"
     assert get("/users/b@x.org")[1]["rowNumber"] == 7
@@ -264,7 +264,7 @@ def test_expired_items_are_not_answered(cloud: Cloud, table: str) -> None:
 
 
 @pytest.mark.parametrize("front_end", FRONT_ENDS)
-def test_every_front_end_is_answered(cloud: Cloud, table: str, front_end: str) -> None:
+def test_every_front_end_is_supported(cloud: Cloud, table: str, front_end: str) -> None:
     put(cloud, table, *(version("a+b@x.org", row) for row in (1, 2)), version("c@x.org", 1))
     build = FRONT_ENDS[front_end]
     multi = front_end == "balancer multi-value"
@@ -288,7 +288,7 @@ def test_every_front_end_is_answered(cloud: Cloud, table: str, front_end: str) -
 
 
 @pytest.mark.parametrize("front_end", FRONT_ENDS)
-def test_head_is_get_without_a_body(cloud: Cloud, table: str, front_end: str) -> None:
+def test_head_is_get_without_body(cloud: Cloud, table: str, front_end: str) -> None:
     put(cloud, table, version("a@x.org", 1))
     build = FRONT_ENDS[front_end]
     for path, status in (("/users/a@x.org", 200), ("/users", 200), ("/users/b@x.org", 404), ("/nowhere", 404)):
@@ -298,7 +298,7 @@ def test_head_is_get_without_a_body(cloud: Cloud, table: str, front_end: str) ->
         assert head == {**got, "body": ""}
 
 
-def test_options_says_what_is_allowed(cloud: Cloud, table: str) -> None:
+def test_options_lists_allowed_methods(cloud: Cloud, table: str) -> None:
     for path in ("/users", "/users/a@x.org", "/users/a@x.org/history"):
         assert query.handler(rest(path, "OPTIONS"), Context()) == {
             "statusCode": 204,
@@ -323,7 +323,7 @@ def test_options_says_what_is_allowed(cloud: Cloud, table: str) -> None:
         {"Records": [{"eventSource": "aws:sqs"}]},
     ],
 )
-def test_an_event_that_is_no_request_is_a_400(cloud: Cloud, table: str, event: Json) -> None:
+def test_event_that_is_not_a_request_is_400(cloud: Cloud, table: str, event: Json) -> None:
     response = query.handler(event, Context())
     assert response["statusCode"] == 400
     assert list(json.loads(response["body"])) == ["error"]

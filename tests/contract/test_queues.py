@@ -53,7 +53,7 @@ def of_size(total: int) -> Outgoing:
     return message
 
 
-async def test_each_message_arrives_once_as_it_was(cloud: Cloud) -> None:
+async def test_each_message_arrives_once_unchanged(cloud: Cloud) -> None:
     queue_url = cloud.queue()
     sent = [Outgoing(f"{number:04d} größe €".encode(), 1, ATTRIBUTES) for number in range(33)]
     assert await send(cloud, queue_url, sent) == 33
@@ -69,7 +69,7 @@ async def test_each_message_arrives_once_as_it_was(cloud: Cloud) -> None:
         }
 
 
-async def test_the_reply_has_the_digests_of_what_was_sent(cloud: Cloud) -> None:
+async def test_reply_has_digests_of_sent_messages(cloud: Cloud) -> None:
     entry = {"Id": "a", "MessageBody": "größe €\n\t", "MessageAttributes": ATTRIBUTES}
     async with lane_to(cloud, SEND_MESSAGE_BATCH) as lane:
         reply = json.loads(await lane.call(orjson.dumps({"QueueUrl": cloud.queue(), "Entries": [entry]}), NEVER))
@@ -80,7 +80,7 @@ async def test_the_reply_has_the_digests_of_what_was_sent(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize("sizes", [[SQS_MAX_BYTES], [104_857] * 9 + [104_863]], ids=["one message", "ten messages"])
-async def test_a_batch_of_exactly_1_mib_is_taken(cloud: Cloud, sizes: list[int]) -> None:
+async def test_batch_of_exactly_1_mib_is_accepted(cloud: Cloud, sizes: list[int]) -> None:
     queue_url = cloud.queue()
     assert sum(sizes) == SQS_MAX_BYTES
     assert await send(cloud, queue_url, [of_size(size) for size in sizes]) == len(sizes)
@@ -88,14 +88,14 @@ async def test_a_batch_of_exactly_1_mib_is_taken(cloud: Cloud, sizes: list[int])
 
 
 @pytest.mark.gaps(moto="does not count attributes", ministack="does not count attributes")
-async def test_one_byte_more_is_refused(cloud: Cloud) -> None:
+async def test_batch_one_byte_over_1_mib_is_refused(cloud: Cloud) -> None:
     message = of_size(SQS_MAX_BYTES + 1)
     async with sender(cloud, cloud.queue()) as queue:
         with pytest.raises(ServiceError, match="BatchRequestTooLong"):
             await queue.send(queue.request([message]), 1, NEVER)
 
 
-async def test_a_batch_over_1_mib_fails_loudly_and_is_not_tried_again(cloud: Cloud) -> None:
+async def test_batch_over_1_mib_raises_and_is_not_retried(cloud: Cloud) -> None:
     message = Outgoing(b"x" * (SQS_MAX_BYTES + 1), 1, {})
     async with sender(cloud, cloud.queue()) as queue:
         with pytest.raises(ServiceError) as caught:
@@ -107,7 +107,7 @@ NASTY = "".join(map(chr, [0, 1, 8, 11, 12, 14, 31, 127, 0x80, 0xFFFD, 0xFFFE, 0x
 
 
 @pytest.mark.parametrize("plain", [False, True])
-async def test_a_row_with_any_characters_gets_through(cloud: Cloud, plain: bool) -> None:
+async def test_row_with_any_characters_is_sent(cloud: Cloud, plain: bool) -> None:
     schema = parse_schema(PACKAGED_SCHEMA.read_text(), "users.toml")
     packer = (
         PlainPacker(SOURCE, schema, COLUMNS, max_bytes=SQS_MAX_BYTES)
@@ -132,7 +132,7 @@ async def test_a_row_with_any_characters_gets_through(cloud: Cloud, plain: bool)
 
 
 @pytest.mark.gaps(moto="takes characters that SQS refuses", localstack="says that it is not the sender's fault")
-async def test_an_illegal_character_is_the_senders_fault(cloud: Cloud) -> None:
+async def test_illegal_character_is_sender_fault(cloud: Cloud) -> None:
     queue_url = cloud.queue()
     soon = Deadline(time.monotonic() + 5)
     async with sender(cloud, queue_url) as queue:
@@ -140,7 +140,7 @@ async def test_an_illegal_character_is_the_senders_fault(cloud: Cloud) -> None:
             await queue.send(queue.request([Outgoing(b"fine", 1, {}), Outgoing(b"not \x00", 1, {})]), 2, soon)
 
 
-async def test_a_queue_that_is_not_there_is_a_wrong_setting(cloud: Cloud) -> None:
+async def test_missing_queue_is_fatal(cloud: Cloud) -> None:
     async with sender(cloud, cloud.queue() + "-gone") as queue:
         with pytest.raises(ServiceError, match="QueueDoesNotExist") as caught:
             async with queue.sending(NEVER) as sending:
@@ -148,7 +148,7 @@ async def test_a_queue_that_is_not_there_is_a_wrong_setting(cloud: Cloud) -> Non
     assert caught.value.verdict is Verdict.FATAL
 
 
-async def test_several_sendings_share_a_queue(cloud: Cloud) -> None:
+async def test_concurrent_senders_share_a_queue(cloud: Cloud) -> None:
     queue_url = cloud.queue()
 
     async def one(queue: QueueSender, number: int) -> None:

@@ -156,7 +156,7 @@ def put_by_store(where: Where, bucket: str, key: str, body: bytes) -> Request:
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(PLACES, BUCKETS, KEYS, st.binary(max_size=200))
-def test_put_request_is_whole_signed_and_has_a_checksum(where: Where, bucket: str, key: str, body: bytes) -> None:
+def test_put_request_is_complete_signed_and_has_checksum(where: Where, bucket: str, key: str, body: bytes) -> None:
     where = where._replace(region=None)
     checksum = base64.b64encode(zlib.crc32(body).to_bytes(4)).decode()
     arguments = {"Bucket": bucket, "Key": key, "Body": body, "ContentType": "text/csv; charset=utf-8"}
@@ -202,7 +202,7 @@ def test_settings_of_aws_tools_apply(settings_: dict[str, str], host: str, monke
         assert request.url.partition("://")[2] == f"{host}/a%20b/c.csv"
 
 
-def test_other_credentials_sign_the_next_request(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_credentials_sign_the_next_request(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> list[Request]:
         session, requests = Session(), []
         for credentials in (Credentials("ONE", "1"), Credentials("ONE", "1"), Credentials("TWO", "2", "token")):

@@ -66,7 +66,7 @@ def role(cloud: Cloud) -> Credentials:
 
 
 @pytest.mark.parametrize("identity", [user, role])
-async def test_a_write_is_let_through_by_its_signature(cloud: Cloud, identity: Callable[[Cloud], Credentials]) -> None:
+async def test_signed_write_is_authorized(cloud: Cloud, identity: Callable[[Cloud], Credentials]) -> None:
     table, credentials = cloud.table(), identity(cloud)
     with checking(cloud):
         async with lane_to(cloud, BATCH_WRITE_ITEM, credentials) as lane:
@@ -79,9 +79,7 @@ async def test_a_write_is_let_through_by_its_signature(cloud: Cloud, identity: C
 
 
 @pytest.mark.parametrize("identity", [user, role])
-async def test_a_message_is_let_through_by_its_signature(
-    cloud: Cloud, identity: Callable[[Cloud], Credentials]
-) -> None:
+async def test_signed_message_is_authorized(cloud: Cloud, identity: Callable[[Cloud], Credentials]) -> None:
     queue_url, credentials = cloud.queue(), identity(cloud)
     messages = [Outgoing("größe".encode(), 1, {"records": {"DataType": "Number", "StringValue": "1"}})]
     with checking(cloud):
@@ -96,7 +94,7 @@ async def test_a_message_is_let_through_by_its_signature(
     assert [message["Body"] for message in cloud.receive_all(queue_url)] == ["größe"]
 
 
-async def test_who_may_not_is_told_so_at_once(cloud: Cloud) -> None:
+async def test_denied_call_fails_at_once(cloud: Cloud) -> None:
     name = f"user-{uuid.uuid4().hex[:12]}"
     cloud.iam.create_user(UserName=name)
     key = cloud.iam.create_access_key(UserName=name)["AccessKey"]

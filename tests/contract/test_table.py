@@ -58,7 +58,7 @@ async def refusal(cloud: Cloud, *requests: str) -> ServiceError:
     return caught.value
 
 
-async def test_items_are_read_back_as_they_were_written(cloud: Cloud) -> None:
+async def test_items_are_read_back_unchanged(cloud: Cloud) -> None:
     table = cloud.table()
     rows = [(row, f"Name {row}", f"user{row}@example.com") for row in range(1, 61)] + [(61, "", "größe+€ @example.com")]
     odd = [(100 + i, f"{character}x", f"{character}@x.org") for i, character in enumerate(ODD)]
@@ -82,7 +82,7 @@ async def test_items_are_read_back_as_they_were_written(cloud: Cloud) -> None:
     }
 
 
-async def test_numbers_keep_all_their_digits(cloud: Cloud) -> None:
+async def test_numbers_keep_all_digits(cloud: Cloud) -> None:
     schema = parse_schema(
         'version = 1\ncollection = "c"\n[key]\npartition = "sku"\n[columns.sku]\nrequired = true\ntype = "N"\n'
         '[columns.price]\ntype = "N"\n[columns.sold]\ntype = "BOOL"\n',
@@ -128,7 +128,7 @@ async def test_26_items_are_refused(cloud: Cloud) -> None:
 
 
 @pytest.mark.gaps(moto="compares how numbers are written, not their values")
-async def test_one_key_twice_is_refused(cloud: Cloud) -> None:
+async def test_duplicate_key_in_batch_is_refused(cloud: Cloud) -> None:
     error = await refusal(cloud, put_request(), put_request(createdAt={"N": "1775260800.0000000000010"}))
     assert error.verdict is Verdict.POISON
     assert "duplicates" in error.detail
@@ -143,13 +143,13 @@ async def test_one_key_twice_is_refused(cloud: Cloud) -> None:
         pytest.param({"note": {"N": "abc"}}, id="no number"),
     ],
 )
-async def test_an_item_that_is_wrong_in_itself_is_poison(cloud: Cloud, wrong: dict[str, Any]) -> None:
+async def test_invalid_item_is_poison(cloud: Cloud, wrong: dict[str, Any]) -> None:
     error = await refusal(cloud, put_request(**wrong))
     assert (error.code, error.status, error.verdict) == ("ValidationException", 400, Verdict.POISON)
 
 
 @pytest.mark.gaps(moto="takes numbers of any length")
-async def test_a_number_of_39_digits_is_poison(cloud: Cloud) -> None:
+async def test_number_of_39_digits_is_poison(cloud: Cloud) -> None:
     assert (await refusal(cloud, put_request(note={"N": "1" * 39}))).verdict is Verdict.POISON
 
 
@@ -165,7 +165,7 @@ async def test_a_number_of_39_digits_is_poison(cloud: Cloud) -> None:
     ],
     ids=str,
 )
-async def test_a_table_with_other_keys_is_a_wrong_setting(cloud: Cloud, keys: dict[str, str]) -> None:
+async def test_table_with_other_key_is_config_error(cloud: Cloud, keys: dict[str, str]) -> None:
     table = cloud.table(keys)
     async with writer(cloud, table) as users:
         with pytest.raises(ConfigError, match="TABLE_NAME: the key of the table"):
@@ -173,7 +173,7 @@ async def test_a_table_with_other_keys_is_a_wrong_setting(cloud: Cloud, keys: di
     assert cloud.items(table) == []
 
 
-async def test_a_table_that_is_not_there_is_a_wrong_setting(cloud: Cloud) -> None:
+async def test_missing_table_is_fatal(cloud: Cloud) -> None:
     async with writer(cloud, "no-such-table") as users:
         with pytest.raises(ServiceError, match="ResourceNotFoundException") as caught:
             await users.write(user_items(60), NEVER)
@@ -183,7 +183,7 @@ async def test_a_table_that_is_not_there_is_a_wrong_setting(cloud: Cloud) -> Non
             await found.scan(NEVER, limit=1)
 
 
-async def test_a_poison_item_stands_alone_at_the_end(cloud: Cloud) -> None:
+async def test_poison_item_is_isolated(cloud: Cloud) -> None:
     table = cloud.table()
     rows = [(row, "x" * 410_000 if row == 34 else f"Name {row}", f"user{row}@x.org") for row in range(1, 61)]
     some = items_of(user_message(rows))
@@ -194,7 +194,7 @@ async def test_a_poison_item_stands_alone_at_the_end(cloud: Cloud) -> None:
     assert sum(outcome.written) == len(cloud.items(table)) == 59
 
 
-async def test_a_query_gives_the_newest_first_by_pages(cloud: Cloud) -> None:
+async def test_query_is_newest_first_in_pages(cloud: Cloud) -> None:
     table = cloud.table()
     async with writer(cloud, table) as users:
         versions = [(row, f"Name {row}", "ab"[row > 25] + "@example.com") for row in range(1, 29)]
@@ -216,7 +216,7 @@ async def test_a_query_gives_the_newest_first_by_pages(cloud: Cloud) -> None:
     assert (nobody.items, nobody.last_key) == ([], None)
 
 
-async def test_a_scan_keeps_the_items_of_a_partition_together_oldest_first(cloud: Cloud) -> None:
+async def test_scan_returns_partitions_whole_oldest_first(cloud: Cloud) -> None:
     # What the list of the query API rests on; a service that does otherwise would break it.
     table = cloud.table()
     shuffled = [(row * 7 % 60 + 1, f"Name {row}", f"user{row % 5}@example.com") for row in range(60)]

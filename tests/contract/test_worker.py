@@ -58,7 +58,7 @@ def as_delivered(message: Json) -> Json:
     }
 
 
-def test_packed_and_plain_messages_go_together(cloud: Cloud, table: str) -> None:
+def test_packed_and_plain_messages_share_a_batch(cloud: Cloud, table: str) -> None:
     records = [
         sqs_record("packed-1", packed(users(1, 60))),
         sqs_record("plain-1", {**PLAIN, "rowNumber": 61}, attributes={"email": "john@gmail.com"}),
@@ -89,7 +89,7 @@ def test_packed_and_plain_messages_go_together(cloud: Cloud, table: str) -> None
     assert int(found["else@x.org"]["createdAt"]) == SENT_MS // 1000
 
 
-def test_a_batch_delivered_again_leaves_the_table_as_it_was(cloud: Cloud, table: str) -> None:
+def test_redelivered_batch_leaves_table_unchanged(cloud: Cloud, table: str) -> None:
     same = users(1, 30) + [[row, "Again", "user1@example.com", "N/A"] for row in range(31, 60)]
     records = [sqs_record("p", packed(same)), sqs_record("q", {**PLAIN, "rowNumber": 7}), sqs_record("r", PLAIN)]
     assert work(*records) == []
@@ -100,7 +100,7 @@ def test_a_batch_delivered_again_leaves_the_table_as_it_was(cloud: Cloud, table:
         assert cloud.items(table) == before
 
 
-def test_a_plain_message_is_as_old_as_it_was_sent(cloud: Cloud, table: str) -> None:
+def test_plain_message_is_versioned_by_its_send_time(cloud: Cloud, table: str) -> None:
     # Its own time beats the queue's, so that the producer's retry, which SQS takes at another time, changes nothing.
     for sent in (SENT_MS, SENT_MS + 120_000):
         assert work(sqs_record("a", {**PLAIN, "rowNumber": 3}, sent=sent, attributes={"modified": str(MODIFIED)})) == []
@@ -111,7 +111,7 @@ def test_a_plain_message_is_as_old_as_it_was_sent(cloud: Cloud, table: str) -> N
     assert len(cloud.items(table)) == 3
 
 
-def test_what_is_no_message_comes_back_each_time(cloud: Cloud, table: str) -> None:
+def test_malformed_message_is_returned_each_time(cloud: Cloud, table: str) -> None:
     good = packed(users(1, 3))
     wrong: dict[str, Any] = {
         "no json": "{",
@@ -135,7 +135,7 @@ def test_what_is_no_message_comes_back_each_time(cloud: Cloud, table: str) -> No
     assert len(cloud.items(table)) == 3
 
 
-def test_the_poison_item_becomes_a_reject_and_the_others_are_written(cloud: Cloud, table: str) -> None:
+def test_poison_item_becomes_reject_and_others_are_written(cloud: Cloud, table: str) -> None:
     bucket = cloud.bucket()
     rows = users(1, 60)
     rows[33] = [34, 'x"' * 210_000, "poison@x.org", "N/A"]
@@ -156,9 +156,7 @@ def test_the_poison_item_becomes_a_reject_and_the_others_are_written(cloud: Clou
     assert (cloud.keys(bucket), cloud.body(bucket, key)) == ([key], before)
 
 
-def test_a_plain_message_that_the_schema_refuses_becomes_a_reject(
-    cloud: Cloud, table: str, env: pytest.MonkeyPatch
-) -> None:
+def test_plain_message_refused_by_schema_becomes_reject(cloud: Cloud, table: str, env: pytest.MonkeyPatch) -> None:
     bucket = cloud.bucket()
     env.setenv("REJECTS_BUCKET", bucket)
     nameless = sqs_record("nameless", {"mail": "a@x.org", "rowNumber": 4})
@@ -175,7 +173,7 @@ def test_a_plain_message_that_the_schema_refuses_becomes_a_reject(
     assert len(cloud.items(table)) == 1
 
 
-def test_without_a_place_for_rejects_the_message_comes_back(cloud: Cloud, table: str, env: pytest.MonkeyPatch) -> None:
+def test_message_is_returned_without_a_bucket_for_rejects(cloud: Cloud, table: str, env: pytest.MonkeyPatch) -> None:
     assert work(sqs_record("homeless", {"mail": "a@x.org"}), sqs_record("fine", PLAIN)) == ["homeless"]
     rows = [*users(1, 3), [4, "x" * 410_000, "poison@x.org", "N/A"]]
     message = sqs_record("poison", packed(rows, bucket="no-such-bucket"))
@@ -184,7 +182,7 @@ def test_without_a_place_for_rejects_the_message_comes_back(cloud: Cloud, table:
 
 
 @pytest.mark.parametrize(("days", "expires"), [("", None), ("30", MODIFIED + 30 * 86_400)])
-def test_items_expire_when_they_are_told_to(
+def test_items_have_the_expiry_that_is_set(
     cloud: Cloud, table: str, env: pytest.MonkeyPatch, days: str, expires: int | None
 ) -> None:
     env.setenv("RECORD_TTL_DAYS", days)
@@ -193,7 +191,7 @@ def test_items_expire_when_they_are_told_to(
     assert item.get("expirationTime") == (None if expires is None else {"N": str(expires)})
 
 
-def test_another_schema_is_a_setting(cloud: Cloud, env: pytest.MonkeyPatch, pytestconfig: pytest.Config) -> None:
+def test_schema_can_be_set(cloud: Cloud, env: pytest.MonkeyPatch, pytestconfig: pytest.Config) -> None:
     env.setenv("AWS_ENDPOINT_URL", cloud.endpoint)
     env.setenv("TABLE_NAME", table := cloud.table({"sku": "S"}))
     env.setenv("QUEUE_URL", queue_url := cloud.queue())
@@ -218,7 +216,7 @@ def test_another_schema_is_a_setting(cloud: Cloud, env: pytest.MonkeyPatch, pyte
     assert (found["C-3"]["price"], found["C-3"]["isActive"]) == ({"N": "0.5"}, {"BOOL": False})
 
 
-def test_from_a_file_to_the_table_every_row_arrives_once(cloud: Cloud, table: str, env: pytest.MonkeyPatch) -> None:
+def test_every_row_of_a_file_is_written_once(cloud: Cloud, table: str, env: pytest.MonkeyPatch) -> None:
     env.setenv("QUEUE_URL", queue_url := cloud.queue())
     env.setenv("RECORDS_PER_MESSAGE", "40")
     bucket = cloud.bucket()
@@ -234,13 +232,13 @@ def test_from_a_file_to_the_table_every_row_arrives_once(cloud: Cloud, table: st
     assert {item["name"]["S"] for item in found} == {f"User\n{row}" for row in range(1, 301)}
 
 
-def test_a_missing_table_is_loud_and_acknowledges_nothing(cloud: Cloud, table: str, env: pytest.MonkeyPatch) -> None:
+def test_missing_table_raises_and_acknowledges_nothing(cloud: Cloud, table: str, env: pytest.MonkeyPatch) -> None:
     env.setenv("TABLE_NAME", "no-such-table")
     with pytest.raises(ServiceError, match="ResourceNotFoundException"):
         work(sqs_record("a", packed(users(1, 60))), sqs_record("b", "{"))
 
 
-def test_a_table_with_other_keys_is_loud_and_rejects_nothing(cloud: Cloud, table: str, env: pytest.MonkeyPatch) -> None:
+def test_table_with_other_key_raises_and_rejects_nothing(cloud: Cloud, table: str, env: pytest.MonkeyPatch) -> None:
     bucket = cloud.bucket()
     env.setenv("TABLE_NAME", cloud.table({"sku": "S"}))
     with pytest.raises(ConfigError, match="TABLE_NAME: the key of the table"):
@@ -248,15 +246,13 @@ def test_a_table_with_other_keys_is_loud_and_rejects_nothing(cloud: Cloud, table
     assert cloud.keys(bucket) == []
 
 
-def test_a_wrong_setting_is_named(cloud: Cloud, table: str, env: pytest.MonkeyPatch) -> None:
+def test_wrong_setting_is_named(cloud: Cloud, table: str, env: pytest.MonkeyPatch) -> None:
     env.setenv("RECORD_TTL_DAYS", "soon")
     with pytest.raises(ConfigError, match="RECORD_TTL_DAYS must be a whole number"):
         work(sqs_record("a", packed(users(1, 1))))
 
 
-def test_the_log_tells_the_counts_and_nothing_of_the_people(
-    cloud: Cloud, table: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_log_has_counts_and_no_row_content(cloud: Cloud, table: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", logger="millpond")
     bucket = cloud.bucket()
     rows = [*users(1, 3), [4, "x" * 410_000, "poison@x.org", "N/A"]]

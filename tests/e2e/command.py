@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import sys
 import uuid
 from pathlib import Path
@@ -13,11 +14,12 @@ import pytest
 from engine.cli.command import main
 from engine.deployment import clients
 
-DIGEST = "sha256:" + "cd" * 32
+MANIFEST = "{}"
+DIGEST = f"sha256:{hashlib.sha256(MANIFEST.encode()).hexdigest()}"
 DOCKER = f"""#!{sys.executable}
 import os, sys
 with open(os.environ["RECORD"], "a") as file:
-    file.write(sys.argv[1] + "\\n")
+    file.write(sys.argv[1] + " " + sys.argv[-1] + "\\n")
 if sys.argv[1] == os.environ.get("BREAKS"):
     sys.exit(1)
 if sys.argv[1] == "push":
@@ -38,14 +40,22 @@ class Command:
         at = ["--endpoint-url", self.endpoint_url, "--region", "us-east-1", "--stack", self.name]
         # Otherwise the first build would look up the base image, and record it in this very checkout.
         base = ["--base-image", f"registry.test/python@{DIGEST}"] if command == "deploy" else []
-        code = main([command, *at, *base, *options])
+        code = main([command, *at, *base, *options], poll_seconds=0.1)
         said = self.capsys.readouterr()
         return code, said.out + said.err
 
     @property
     def docker(self) -> list[str]:
         """What Docker was asked to do since the last command began."""
-        return self.record.read_text().split()
+        return [line.split()[0] for line in self.record.read_text().splitlines()]
+
+    def put_images(self) -> None:
+        """Put the images that Docker was asked to push into their repositories."""
+        for line in self.record.read_text().splitlines():
+            step, image = line.split()
+            if step == "push":
+                repository, tag = image.partition("/")[2].split(":")
+                self.ask("ecr", "put_image", repositoryName=repository, imageTag=tag, imageManifest=MANIFEST)
 
     def ask(self, service: str, operation: str, **arguments: Any) -> Any:
         async def asked() -> Any:

@@ -80,5 +80,4 @@ def millpond(
     docker.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setenv("RECORD", str(tmp_path / "record"))
-    monkeypatch.setattr("engine.deployment.stacks.POLL_SECONDS", 0.1)
     return Command(empty_aws.endpoint_url, tmp_path / "record", capsys)

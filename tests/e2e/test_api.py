@@ -26,7 +26,9 @@ from tests.e2e.http import get
         ("/users/a@b.test/other", 404, "no such route"),
     ],
 )
-async def test_a_bad_request_is_told_what_is_wrong(local_stack: LocalStack, path: str, status: int, says: str) -> None:
+async def test_invalid_request_is_answered_with_reason(
+    local_stack: LocalStack, path: str, status: int, says: str
+) -> None:
     got, headers, document = await get(local_stack, path)
     assert got == status
     assert headers["Content-Type"] == "application/json"
@@ -35,7 +37,7 @@ async def test_a_bad_request_is_told_what_is_wrong(local_stack: LocalStack, path
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
-async def test_another_method_is_not_allowed(local_stack: LocalStack, method: str) -> None:
+async def test_other_methods_are_not_allowed(local_stack: LocalStack, method: str) -> None:
     got, headers, document = await get(local_stack, "/users", method)
     assert got == 405
     assert headers["Allow"] == "GET, HEAD, OPTIONS"
@@ -45,18 +47,18 @@ async def test_another_method_is_not_allowed(local_stack: LocalStack, method: st
 @pytest.mark.parametrize(
     ("path", "status"), [("/users", 200), ("/users/nobody@nowhere.test", 404), ("/elsewhere", 404)]
 )
-async def test_head_has_the_status_of_get_and_no_body(local_stack: LocalStack, path: str, status: int) -> None:
+async def test_head_has_status_of_get_and_no_body(local_stack: LocalStack, path: str, status: int) -> None:
     got, headers, document = await get(local_stack, path, "HEAD")
     assert (got, document) == (status, None)
     assert headers["Content-Type"] == "application/json"
 
 
-async def test_options_names_the_methods(local_stack: LocalStack) -> None:
+async def test_options_lists_allowed_methods(local_stack: LocalStack) -> None:
     got, headers, document = await get(local_stack, "/users", "OPTIONS")
     assert (got, headers["Allow"], document) == (204, "GET, HEAD, OPTIONS", None)
 
 
-async def test_a_client_that_follows_next_token_comes_to_the_end(local_stack: LocalStack) -> None:
+async def test_client_following_next_token_reaches_the_end(local_stack: LocalStack) -> None:
     emails = [f"page{number}@pages.test" for number in range(5)]
     async with local_stack.client("dynamodb") as dynamodb:
         for email in emails:

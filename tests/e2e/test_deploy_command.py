@@ -7,17 +7,15 @@ import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 from unittest.mock import Mock
 
 import pytest
 
 from engine.cli.command import main
-from engine.deployment.stacks import Stacks
 from tests.e2e.command import DIGEST, Command
 
 
-def test_from_nothing_to_a_stack_and_away_again(millpond: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stack_is_deployed_updated_and_destroyed(millpond: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     code, said = millpond("deploy", *millpond.names, "--plan")
     assert (code, millpond.docker) == (0, [])
     assert "add" in said
@@ -57,9 +55,14 @@ def test_from_nothing_to_a_stack_and_away_again(millpond: Command, monkeypatch: 
     assert (code, millpond.docker) == (2, ["version"])
     assert f"a table named {millpond.name} (--parameter TableName=…)" in said
     assert "a queue named" not in said
+    code, said = millpond("deploy", *millpond.names, "--parameter=NoSuch=1", "--parameter=WorkerTimeout=x", "--plan")
+    assert code == 2
+    assert f"a table named {millpond.name} (--parameter TableName=…)" in said
+    assert "There is no parameter NoSuch" in said
+    assert "WorkerTimeout must be" in said
 
 
-def test_a_table_is_not_replaced_unasked(millpond: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_table_is_replaced_only_after_confirmation(millpond: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     assert millpond("deploy", *millpond.names)[0] == 0
     monkeypatch.setattr("builtins.input", lambda _: "")
     code, said = millpond("deploy", f"--parameter=TableName={millpond.name}-new")
@@ -73,7 +76,7 @@ def test_a_table_is_not_replaced_unasked(millpond: Command, monkeypatch: pytest.
     assert {millpond.name, f"{millpond.name}-new"} <= set(tables)
 
 
-def test_data_goes_only_when_that_is_said(millpond: Command) -> None:
+def test_data_is_deleted_only_on_request(millpond: Command) -> None:
     assert millpond("deploy", *millpond.names)[0] == 0
     outputs = {
         each["OutputKey"]: each["OutputValue"]
@@ -93,7 +96,7 @@ def test_data_goes_only_when_that_is_said(millpond: Command) -> None:
     assert outputs["BucketName"] not in buckets
 
 
-def test_a_protected_table_stops_deleting_data_before_anything_is_deleted(millpond: Command) -> None:
+def test_protected_table_stops_delete_data_before_any_deletion(millpond: Command) -> None:
     assert millpond("deploy", *millpond.names, "--parameter=TableDeletionProtection=on")[0] == 0
     code, said = millpond("destroy", "--delete-data", "--yes")
     assert code == 2
@@ -107,25 +110,21 @@ def test_a_protected_table_stops_deleting_data_before_anything_is_deleted(millpo
     assert millpond.name not in millpond.ask("dynamodb", "list_tables")["TableNames"]
 
 
-def test_a_protected_table_is_kept_when_its_stack_goes(millpond: Command) -> None:
+def test_protected_table_is_kept_when_stack_is_destroyed(millpond: Command) -> None:
     assert millpond("deploy", *millpond.names, "--parameter=TableDeletionProtection=on")[0] == 0
     code, said = millpond("destroy", "--yes")
     assert code == 0, said
     assert millpond.name in millpond.ask("dynamodb", "list_tables")["TableNames"]
 
 
-def test_a_plan_sees_new_code(millpond: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plan_shows_new_code(millpond: Command) -> None:
     assert millpond("deploy", *millpond.names)[0] == 0
-    there: str | None = DIGEST
-
-    async def pushed(_ecr: object, _repository: str, _tag: str) -> str | None:
-        return there
-
-    monkeypatch.setattr("engine.deployment.registry.pushed", pushed)
+    millpond.put_images()
     code, said = millpond("deploy", "--plan")
     assert code == 0
     assert "nothing to do" in said
-    there = None
+    worker, any_image = f"{millpond.name}-worker", [{"imageDigest": DIGEST}]
+    millpond.ask("ecr", "batch_delete_image", repositoryName=worker, imageIds=any_image)
     code, said = millpond("deploy", "--plan")
     assert code == 0
     assert "would build worker" in said
@@ -133,24 +132,17 @@ def test_a_plan_sees_new_code(millpond: Command, monkeypatch: pytest.MonkeyPatch
     assert millpond("destroy", "--delete-data", "--yes")[0] == 0
 
 
-def test_a_protected_stack_loses_nothing(millpond: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_protected_stack_is_not_destroyed(millpond: Command) -> None:
     assert millpond("deploy", *millpond.names)[0] == 0
-    find = Stacks._find
-
-    async def protected(self: Stacks, name: str) -> dict[str, Any] | None:
-        found = await find(self, name)
-        return None if found is None else {**found, "EnableTerminationProtection": True}
-
-    monkeypatch.setattr(Stacks, "_find", protected)
+    protection = {"StackName": millpond.name, "EnableTerminationProtection": True}
+    millpond.ask("cloudformation", "update_termination_protection", **protection)
     code, said = millpond("destroy", "--delete-data", "--yes")
     assert code == 2
     assert "is protected against termination" in said
     assert millpond.name in millpond.ask("dynamodb", "list_tables")["TableNames"]
 
 
-def test_a_question_that_nobody_answers_leaves_nothing_behind(
-    millpond: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unanswered_confirmation_leaves_no_change_set(millpond: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     assert millpond("deploy", *millpond.names)[0] == 0
     executed = millpond.ask("cloudformation", "list_change_sets", StackName=millpond.name)["Summaries"]
     for answer, code, said in ((EOFError, 2, "There is no terminal to ask"), (KeyboardInterrupt, 130, "Interrupted")):
@@ -162,7 +154,7 @@ def test_a_question_that_nobody_answers_leaves_nothing_behind(
 
 
 @pytest.mark.parametrize("suffix", ["", "-images"])
-def test_a_stack_of_somebody_else_is_left_alone(millpond: Command, suffix: str) -> None:
+def test_foreign_stack_is_not_changed(millpond: Command, suffix: str) -> None:
     table = {
         "Type": "AWS::DynamoDB::Table",
         "Properties": {
@@ -183,7 +175,7 @@ def test_a_stack_of_somebody_else_is_left_alone(millpond: Command, suffix: str) 
         assert f"{millpond.name}-theirs" in millpond.ask("dynamodb", "list_tables")["TableNames"]
 
 
-def test_what_is_left_of_a_deployment_can_be_destroyed(millpond: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_partial_deployment_can_be_destroyed(millpond: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BREAKS", "build")
     code, said = millpond("deploy", *millpond.names)
     assert code == 2
@@ -200,7 +192,7 @@ def test_what_is_left_of_a_deployment_can_be_destroyed(millpond: Command, monkey
     assert not any(bucket.startswith(millpond.name) for bucket in buckets)
 
 
-def test_what_answers_must_be_aws(millpond: Command, capsys: pytest.CaptureFixture[str]) -> None:
+def test_endpoint_that_is_not_aws_is_named(millpond: Command, capsys: pytest.CaptureFixture[str]) -> None:
     class Page(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.send_response(200)
@@ -221,14 +213,12 @@ def test_what_answers_must_be_aws(millpond: Command, capsys: pytest.CaptureFixtu
 
 @pytest.mark.parametrize("name", ["", "1st", "a--b", "pond-", "p" * 56, "a b", "teich_1", "pond-Images"])
 @pytest.mark.parametrize("command", ["deploy", "destroy"])
-def test_a_stack_needs_a_name_that_its_parts_can_bear(
-    capsys: pytest.CaptureFixture[str], command: str, name: str
-) -> None:
+def test_invalid_stack_name_is_refused(capsys: pytest.CaptureFixture[str], command: str, name: str) -> None:
     with pytest.raises(SystemExit) as ended:
         main([command, "--stack", name])
     assert ended.value.code == 2
     said = capsys.readouterr().err
-    assert "is not a valid stack name" in said or "is what the images of a stack called 'pond' would be called" in said
+    assert "is not a valid stack name" in said or "is reserved for the images of the stack 'pond'" in said
 
 
 @pytest.mark.parametrize(
@@ -238,7 +228,7 @@ def test_a_stack_needs_a_name_that_its_parts_can_bear(
         (["--parameter=WorkerImage=x"], "There is no parameter WorkerImage to set"),
         (["--parameter=ApiAuthorization=OPEN"], "ApiAuthorization must be one of AWS_IAM, NONE"),
         (["--parameter=WorkerTimeout=901"], "WorkerTimeout must be a whole number from 5 to 900"),
-        (["--parameter=TableName=a b"], "TableName cannot be 'a b'. Name of the table that records are written to."),
+        (["--parameter=TableName=a b"], "TableName cannot be 'a b'. Name of the table that records are written to"),
         (["--parameter=Architecture=arm64"], "Use --architecture arm64"),
         (["--parameter=LogRetentionDays=2"], "LogRetentionDays must be one of 1, 3, 5"),
         (["--parameter=TableMaxWriteUnits=0"], "TableMaxWriteUnits must be -1"),
@@ -248,7 +238,7 @@ def test_a_stack_needs_a_name_that_its_parts_can_bear(
         (["--builder=podman"], "podman is not installed"),
     ],
 )
-def test_mistakes_are_told_before_anything_is_built(
+def test_mistakes_are_reported_before_anything_is_built(
     millpond: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: list[str], said: str
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))

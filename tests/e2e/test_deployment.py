@@ -55,7 +55,7 @@ async def scene(local_stack: LocalStack) -> AsyncIterator[Scene]:
             await made.stacks.delete(own, made.tell)
 
 
-async def test_a_stack_is_made_with_progress_and_then_left_alone(scene: Scene) -> None:
+async def test_stack_is_created_with_progress_and_then_up_to_date(scene: Scene) -> None:
     assert await scene.stacks.status(scene.name) is None
     await scene.deploy()
     assert await scene.stacks.status(scene.name) == "CREATE_COMPLETE"
@@ -65,7 +65,7 @@ async def test_a_stack_is_made_with_progress_and_then_left_alone(scene: Scene) -
     assert await scene.stacks.plan(scene.name, scene.template, scene.parameters, TAGS) is None
 
 
-async def test_a_plan_names_what_would_change_and_changes_nothing(scene: Scene) -> None:
+async def test_plan_names_changes_and_makes_none(scene: Scene) -> None:
     new = await scene.stacks.plan(scene.name, scene.template, scene.parameters, TAGS)
     assert new is not None
     assert new.creates
@@ -93,7 +93,7 @@ BROKEN = {
 }
 
 
-async def test_a_plan_that_is_dropped_takes_nothing_of_others_away(scene: Scene) -> None:
+async def test_dropped_plan_leaves_other_change_sets(scene: Scene) -> None:
     first = await scene.stacks.plan(scene.name, scene.template, scene.parameters, TAGS)
     assert first is not None
     second = await scene.stacks.plan(scene.name, scene.template, scene.parameters, TAGS)
@@ -107,7 +107,7 @@ async def test_a_plan_that_is_dropped_takes_nothing_of_others_away(scene: Scene)
     assert await scene.stacks.status(scene.name) == "CREATE_COMPLETE"
 
 
-async def test_an_open_api_is_closed_again_by_its_parameter(scene: Scene) -> None:
+async def test_open_api_is_closed_again_by_parameter(scene: Scene) -> None:
     async def served() -> tuple[str, set[str]]:
         api = (await scene.stacks.outputs(scene.name))["ApiId"]
         async with scene.local.client("apigateway") as gateway:
@@ -127,7 +127,7 @@ async def test_an_open_api_is_closed_again_by_its_parameter(scene: Scene) -> Non
     assert there == {closed}
 
 
-async def test_what_fails_is_named_with_its_reason_and_put_back(scene: Scene) -> None:
+async def test_failed_resource_is_named_with_reason_and_rolled_back(scene: Scene) -> None:
     scene.parameters = {}
     scene.template = json.dumps({"Resources": {"Queue": QUEUE}})
     await scene.deploy()
@@ -146,7 +146,7 @@ async def test_what_fails_is_named_with_its_reason_and_put_back(scene: Scene) ->
     await scene.deploy()  # a stack that was put back can be updated again
 
 
-async def test_a_stack_whose_first_deployment_failed_must_be_destroyed(scene: Scene) -> None:
+async def test_stack_after_failed_first_deployment_must_be_destroyed(scene: Scene) -> None:
     scene.parameters = {}
     scene.template = json.dumps({"Resources": {"Queue": QUEUE, "Broken": BROKEN}})
     with pytest.raises(DeploymentError, match=rf"{scene.name} is in ROLLBACK_COMPLETE. Broken: .*not found"):
@@ -155,7 +155,7 @@ async def test_a_stack_whose_first_deployment_failed_must_be_destroyed(scene: Sc
         await scene.deploy()
 
 
-async def test_data_outlives_its_stack(scene: Scene) -> None:
+async def test_data_is_kept_when_stack_is_deleted(scene: Scene) -> None:
     await scene.deploy()
     await scene.stacks.delete(scene.name, scene.tell)
     assert await scene.stacks.status(scene.name) is None
@@ -169,7 +169,7 @@ async def test_data_outlives_its_stack(scene: Scene) -> None:
         await scene.stacks.delete(scene.name, scene.tell)
 
 
-async def test_repositories_are_made_empty(scene: Scene) -> None:
+async def test_repositories_are_created_empty(scene: Scene) -> None:
     name = f"{scene.name}-images"
     changes = await scene.stacks.plan(name, REPOSITORIES.read_text(), {"Prefix": scene.name}, TAGS)
     assert changes is not None

@@ -24,6 +24,7 @@ from engine.cli.stack_client import StackClient
 from engine.config import PACKAGED_SCHEMA
 from engine.deployment import clients
 from engine.deployment.schema_file import SchemaFile
+from engine.errors import MillpondError
 from engine.identity import ingestion_digits
 from tests.builders.samples import PRODUCTS, PRODUCTS_TOML
 from tests.e2e.conftest import VISIBILITY_SECONDS, LocalStack
@@ -110,7 +111,7 @@ def test_rows_and_rejects_of_a_file(local_stack: LocalStack, tmp_path: Path, ask
     assert asked.count("BatchGetItem") < 100
 
 
-def test_files_of_the_same_second_are_counted_apart(local_stack: LocalStack, tmp_path: Path) -> None:
+def test_files_of_the_same_second_are_counted_separately(local_stack: LocalStack, tmp_path: Path) -> None:
     async def all_at_once() -> list[tuple[int, str]]:
         files = [csv_file(tmp_path, 300, domain()) for _ in range(3)]
         return await asyncio.gather(*(asyncio.to_thread(ingest, local_stack, path) for path in files))
@@ -120,7 +121,7 @@ def test_files_of_the_same_second_are_counted_apart(local_stack: LocalStack, tmp
         assert "300 rows in table" in shown
 
 
-def test_poison_message_of_somebody_else_delays_nothing(local_stack: LocalStack, tmp_path: Path) -> None:
+def test_foreign_poison_message_delays_nothing(local_stack: LocalStack, tmp_path: Path) -> None:
     async def send() -> None:
         async with local_stack.client("sqs") as sqs:
             await sqs.send_message(QueueUrl=local_stack.outputs.queue_url, MessageBody="no message of ours")
@@ -132,7 +133,7 @@ def test_poison_message_of_somebody_else_delays_nothing(local_stack: LocalStack,
     assert time.monotonic() - began < 2 * VISIBILITY_SECONDS  # the poison message stays for three times as long
 
 
-def test_rows_that_the_table_refuses_are_among_the_rejects(local_stack: LocalStack, tmp_path: Path) -> None:
+def test_rows_refused_by_the_table_are_rejects(local_stack: LocalStack, tmp_path: Path) -> None:
     path = csv_file(tmp_path, 20, own := domain())
     path.write_text(path.read_text() + f"{'x' * 420_000},long@{own}\n")
 
@@ -142,7 +143,7 @@ def test_rows_that_the_table_refuses_are_among_the_rejects(local_stack: LocalSta
     assert "Item size" in shown
 
 
-def test_object_in_s3_is_read_once_more_and_counted(local_stack: LocalStack, tmp_path: Path) -> None:
+def test_object_in_s3_is_ingested_again_and_counted(local_stack: LocalStack, tmp_path: Path) -> None:
     path = csv_file(tmp_path, 40, domain())
     assert ingest(local_stack, path)[0] == 0
     code, shown = ingest(local_stack, f"s3://{local_stack.outputs.bucket}/uploads/{path.name}")
@@ -150,7 +151,7 @@ def test_object_in_s3_is_read_once_more_and_counted(local_stack: LocalStack, tmp
     assert "40 rows in table" in shown
 
 
-def test_rows_that_never_come_are_said_to_be_missing(local_stack: LocalStack, tmp_path: Path) -> None:
+def test_missing_rows_are_reported(local_stack: LocalStack, tmp_path: Path) -> None:
     with worker_disabled(local_stack):
         code, shown = ingest(local_stack, csv_file(tmp_path, 30, domain()), timeout=4)
     assert code == 1
@@ -161,7 +162,7 @@ def test_rows_that_never_come_are_said_to_be_missing(local_stack: LocalStack, tm
     assert json.dumps("u1@") not in shown
 
 
-def test_producer_that_refuses_the_file_ends_it_at_once(local_stack: LocalStack, tmp_path: Path) -> None:
+def test_refusal_by_producer_ends_following_at_once(local_stack: LocalStack, tmp_path: Path) -> None:
     # Here the name may be absent; the stack's own schema requires it.
     lenient = tmp_path / "lenient.toml"
     lenient.write_text(PACKAGED_SCHEMA.read_text().replace("[columns.name]\nrequired = true", "[columns.name]"))
@@ -174,7 +175,7 @@ def test_producer_that_refuses_the_file_ends_it_at_once(local_stack: LocalStack,
     assert time.monotonic() - began < 20
 
 
-def test_schema_that_is_not_the_stacks_is_a_mistake(local_stack: LocalStack, tmp_path: Path) -> None:
+def test_schema_other_than_the_stacks_is_refused(local_stack: LocalStack, tmp_path: Path) -> None:
     path = tmp_path / "products.csv"
     path.write_text("article,price\nA,1\n")
     with pytest.raises(CliError, match=r"not that of schema .*products.toml \(sku\): name .* with --schema"):
@@ -182,7 +183,7 @@ def test_schema_that_is_not_the_stacks_is_a_mistake(local_stack: LocalStack, tmp
 
 
 @pytest.mark.parametrize(("rows", "note"), [(3, 1), (90, 110_000)], ids=["small", "several ranges"])
-def test_object_of_another_schema_is_counted_by_its_own_key(
+def test_object_of_another_schema_is_counted_by_its_key(
     local_stack: LocalStack, tmp_path: Path, rows: int, note: int
 ) -> None:
     """The table has the first row, for the second one that of an older file, and nothing else."""
@@ -211,6 +212,15 @@ def test_object_of_another_schema_is_counted_by_its_own_key(
 
     outcome = asyncio.run(count())
     assert (outcome.written, outcome.missing, outcome.is_certain) == (1, rows - 1, True)
+
+
+def test_missing_stack_is_named_with_its_region(local_stack: LocalStack, tmp_path: Path) -> None:
+    path = csv_file(tmp_path, 1, domain())
+    place = Place(local_stack.outputs.name, local_stack.endpoint_url, "eu-west-1")
+    said = re.escape(f"There is no stack named millpond in eu-west-1 at {local_stack.endpoint_url}: give --region, or")
+    for source in (str(path), "s3://bucket/x.csv"):
+        with pytest.raises(MillpondError, match=said):
+            run_ingest(Display(Console(file=io.StringIO())), source, place)
 
 
 def test_demo_on_a_deployed_stack_accounts_for_every_row(local_stack: LocalStack) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import jmespath
 import pytest
 
+from engine.cli.command import main
 from engine.deployment import clients
 from engine.deployment.checkout import CHECKOUT
 from engine.local.server import local_credentials
@@ -79,8 +80,9 @@ def running() -> Iterator[Running]:
         ("uploads/clean.csv", b"name,mail\nA,a@clean.test\n", "complete"),
         ("uploads/rejects.csv", b"name,mail\n,a@rejects.test\n", "complete"),
         ("uploads/refused.csv", b"a,b\n1,2\n", "failed"),
-        ("uploads/users.csv.gz", b"\x1f\x8b", "skipped"),
-        ("uploads/users.jsonl", b"{}", "skipped"),
+        ("uploads/damaged.csv.gz", b"\x1f\x8b", "failed"),
+        ("uploads/users.jsonl", b'{"name": "J", "mail": "j@lines.test"}', "complete"),
+        ("uploads/users.csv.xz", b"", "skipped"),
     ],
 )
 def test_each_upload_leaves_one_line_in_the_log(running: Running, key: str, body: bytes, status: str) -> None:
@@ -93,6 +95,7 @@ def test_each_upload_leaves_one_line_in_the_log(running: Running, key: str, body
             lines = await running.log_lines()
             assert not any(line.startswith(("START", "END", "REPORT")) for line in lines)
             parsed = [json.loads(line) for line in lines]
+            assert not any("_aws" in line for line in parsed)  # lines of metrics would be half of the output
             found[:] = [line for line in parsed if line.get("event") == "object" and line["key"] == key]
             return bool(found)
 
@@ -101,3 +104,14 @@ def test_each_upload_leaves_one_line_in_the_log(running: Running, key: str, body
 
     (line,) = asyncio.run(uploaded_and_logged())
     assert line["status"] == status
+
+
+@pytest.mark.parametrize("command", [["deploy"], ["deploy", "--plan"], ["destroy", "--yes"]], ids=" ".join)
+def test_local_stack_is_refused_and_named(
+    running: Running, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    assert main([*command, "--endpoint-url", running.endpoint_url, "--region", "us-east-1"]) == 2
+    told = capsys.readouterr().err
+    assert "The stack millpond was made by `millpond local`" in told
+    assert "start `millpond local` again" in told
+    assert "did not create" not in told

@@ -121,7 +121,7 @@ WORK = {
 }
 
 
-def test_nothing_is_granted_that_no_work_here_needs() -> None:
+def test_every_granted_permission_is_needed() -> None:
     assert set(GRANTED) == set(WORK)
 
 
@@ -155,7 +155,7 @@ async def without(stack: LocalStack, kind: str, action: str) -> AsyncIterator[No
 
 
 @pytest.mark.parametrize(("kind", "action"), GRANTED)
-async def test_without_an_action_the_work_fails(local_stack: LocalStack, kind: str, action: str) -> None:
+async def test_job_fails_without_each_action(local_stack: LocalStack, kind: str, action: str) -> None:
     work = WORK[kind, action]
     assert await work(local_stack)
     async with without(local_stack, kind, action):
@@ -163,7 +163,7 @@ async def test_without_an_action_the_work_fails(local_stack: LocalStack, kind: s
     assert await work(local_stack)
 
 
-async def test_nobody_comes_without_tls(local_stack: LocalStack) -> None:
+async def test_calls_without_tls_are_refused(local_stack: LocalStack) -> None:
     # Left out of the local stack, whose every call is plain HTTP; see engine/local/packaging.py.
     policy = read_template(TEMPLATE.read_text())["Resources"]["BucketPolicy"]["Properties"]["PolicyDocument"]
     (statement,) = policy["Statement"]

@@ -87,7 +87,7 @@ def attempts(stack: LocalStack) -> dict[str, list[tuple[str, str, dict[str, Any]
     return {"all": everyone}
 
 
-async def test_a_role_may_do_its_own_work_and_nothing_else(local_stack: LocalStack, probe: tuple[str, str]) -> None:
+async def test_role_allows_its_own_job_and_nothing_else(local_stack: LocalStack, probe: tuple[str, str]) -> None:
     kind, function = probe
     wrong = []
     async with local_stack.client("lambda") as lambda_:

@@ -40,7 +40,7 @@ def csv_of(megabytes: float) -> bytes:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
-def test_a_large_object_takes_no_more_memory_than_a_small_one(
+def test_large_object_takes_no_more_memory_than_small_one(
     env: pytest.MonkeyPatch,
     fault_server: FaultServer,
     object_server: ObjectServer,

@@ -151,7 +151,7 @@ async def test_refused_item_gives_way_to_the_next_version(server: FaultServer) -
 
 
 @pytest.mark.parametrize("fault", [ACCESS_DENIED, NO_TABLE], ids=repr)
-async def test_what_cannot_pass_fails_at_once(server: FaultServer, fault: Refuse) -> None:
+async def test_fatal_error_raises_at_once(server: FaultServer, fault: Refuse) -> None:
     server.plan = always(fault)
     async with writer(server) as table:
         with pytest.raises(ServiceError, match=f"PutItem failed: {fault.code}"):

@@ -236,7 +236,7 @@ async def test_object_closed_early_frees_its_connection(stored: ObjectServer, ki
         assert await content(await objects.open(REF)) == BODY
 
 
-async def test_page_of_a_proxy_is_not_an_object(stored: ObjectServer) -> None:
+async def test_html_page_of_proxy_is_not_an_object(stored: ObjectServer) -> None:
     stored.plan = lambda request: Page()
     async with objects_in(stored) as objects:
         with pytest.raises(ServiceError, match="UnreadableReply"):

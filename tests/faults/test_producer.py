@@ -64,14 +64,14 @@ def file(env: pytest.MonkeyPatch, object_server: ObjectServer) -> ObjectServer:
     return object_server
 
 
-def test_all_goes_well(file: ObjectServer, fault_server: FaultServer) -> None:
+def test_success_without_faults(file: ObjectServer, fault_server: FaultServer) -> None:
     answer = produce("a.csv")
     assert (answer["statusCode"], answer["totalRows"], answer["messagesSent"]) == (200, 20_000, 200)
     assert sent_rows(fault_server) == list(range(1, 20_001))
     assert len(file.requests) == 1
 
 
-def test_a_storm_of_faults_at_both_ends_loses_nothing(file: ObjectServer, fault_server: FaultServer) -> None:
+def test_many_faults_of_s3_and_sqs_lose_nothing(file: ObjectServer, fault_server: FaultServer) -> None:
     faults: list[Fault] = [SQS_THROTTLED, SQS_ERROR, Failed(0.5), Unmentioned(0.5), Reset(), CloseAfter(), Slow(0.02)]
     fault_server.plan = Sometimes(0.5, faults)
     file.plan = lambda request: Cut(300_000) if request.start < 1_200_000 else None
@@ -81,7 +81,7 @@ def test_a_storm_of_faults_at_both_ends_loses_nothing(file: ObjectServer, fault_
     assert len(file.requests) > 3
 
 
-def test_an_object_replaced_while_it_is_read_is_superseded(file: ObjectServer, fault_server: FaultServer) -> None:
+def test_object_replaced_while_being_read_is_superseded(file: ObjectServer, fault_server: FaultServer) -> None:
     old = file.put("bucket", "a.csv", csv_of(20_000))
     file.put("bucket", "b.csv", csv_of(30))
     cuts = iter([Cut(700_000)])
@@ -106,7 +106,7 @@ def test_an_object_replaced_while_it_is_read_is_superseded(file: ObjectServer, f
     assert produce("a.csv")["totalRows"] == 7
 
 
-def test_one_object_that_cannot_be_read_harms_none_of_the_others(file: ObjectServer, fault_server: FaultServer) -> None:
+def test_unreadable_object_does_not_affect_others(file: ObjectServer, fault_server: FaultServer) -> None:
     file.put("bucket", "b.csv", csv_of(30))
     file.put("bucket", "c.csv", csv_of(40))
     file.plan = lambda request: S3_DENIED if request.key == "b.csv" else None
@@ -117,7 +117,7 @@ def test_one_object_that_cannot_be_read_harms_none_of_the_others(file: ObjectSer
 
 
 @pytest.mark.parametrize("fault", [NO_QUEUE, ACCESS_DENIED, Failed(0.1, "InvalidMessageContents", True)], ids=repr)
-def test_a_queue_that_takes_nothing_is_loud(file: ObjectServer, fault_server: FaultServer, fault: Fault) -> None:
+def test_queue_that_accepts_nothing_raises(file: ObjectServer, fault_server: FaultServer, fault: Fault) -> None:
     fault_server.plan = always(fault)
     with pytest.raises(ServiceError, match="SendMessageBatch failed"):
         produce("a.csv")
@@ -126,7 +126,7 @@ def test_a_queue_that_takes_nothing_is_loud(file: ObjectServer, fault_server: Fa
 
 
 @pytest.mark.parametrize("fault", [SQS_THROTTLED, Silent()], ids=repr)
-def test_when_the_queue_takes_too_long_it_says_so(file: ObjectServer, fault_server: FaultServer, fault: Fault) -> None:
+def test_slow_queue_is_named_in_the_error(file: ObjectServer, fault_server: FaultServer, fault: Fault) -> None:
     fault_server.plan = always(fault)
     began = time.monotonic()
     with pytest.raises((DeadlineExceeded, ServiceError), match=r"no time|time is up|no answer|CallTimedOut") as caught:
@@ -137,7 +137,7 @@ def test_when_the_queue_takes_too_long_it_says_so(file: ObjectServer, fault_serv
     assert produce("a.csv")["validRows"] == 20_000
 
 
-def test_when_the_object_takes_too_long_it_says_so(file: ObjectServer, fault_server: FaultServer) -> None:
+def test_slow_object_is_named_in_the_error(file: ObjectServer, fault_server: FaultServer) -> None:
     # Long before the client itself would lose patience.
     began = time.monotonic()
     for fault in (Silent(), Stall(500_000), Slow(20.0)):
@@ -151,15 +151,13 @@ def test_when_the_object_takes_too_long_it_says_so(file: ObjectServer, fault_ser
     assert time.monotonic() - began < 15
 
 
-def test_time_that_is_up_from_the_start_is_said_and_nothing_is_sent(
-    file: ObjectServer, fault_server: FaultServer
-) -> None:
+def test_no_time_at_start_raises_and_sends_nothing(file: ObjectServer, fault_server: FaultServer) -> None:
     with pytest.raises(DeadlineExceeded, match="no time left"):
         produce("a.csv", seconds=0.0)
     assert sent_rows(fault_server) == []
 
 
-def test_a_retry_after_a_crash_sends_the_same_messages(file: ObjectServer, fault_server: FaultServer) -> None:
+def test_retry_after_crash_sends_the_same_messages(file: ObjectServer, fault_server: FaultServer) -> None:
     def taken() -> dict[int, Any]:
         documents = [json.loads(message.body) for message in fault_server.queues["user-csv-queue"].messages]
         for document in documents:
@@ -180,7 +178,7 @@ def test_a_retry_after_a_crash_sends_the_same_messages(file: ObjectServer, fault
     assert {number: after[number] for number in before} == before
 
 
-def test_rejects_that_cannot_be_kept_fail_the_run(file: ObjectServer, fault_server: FaultServer) -> None:
+def test_failure_to_record_rejects_fails_the_run(file: ObjectServer, fault_server: FaultServer) -> None:
     file.put("bucket", "a.csv", csv_of(10) + b",nobody@x.org,1\n")
     file.plan = lambda request: S3_DENIED if request.method == "PUT" else None
     with pytest.raises(ServiceError, match="PutObject failed: AccessDenied"):
@@ -190,7 +188,7 @@ def test_rejects_that_cannot_be_kept_fail_the_run(file: ObjectServer, fault_serv
     assert sum(key.startswith("rejects/") for _, key in file.objects) == 1
 
 
-def test_one_loop_and_one_set_of_clients_for_all_invocations(file: ObjectServer, fault_server: FaultServer) -> None:
+def test_invocations_share_loop_and_clients(file: ObjectServer, fault_server: FaultServer) -> None:
     file.put("bucket", "small.csv", csv_of(5))
     produce("small.csv")
     for _ in range(10):
@@ -199,7 +197,7 @@ def test_one_loop_and_one_set_of_clients_for_all_invocations(file: ObjectServer,
     assert file.connections == len(file.requests) == 11  # objects have one each
 
 
-def test_connections_gone_stale_in_a_freeze_are_replaced(file: ObjectServer, fault_server: FaultServer) -> None:
+def test_connections_stale_after_freeze_are_replaced(file: ObjectServer, fault_server: FaultServer) -> None:
     produce("a.csv")
     for server in (file, fault_server):
         server.drop_connections()
@@ -210,7 +208,7 @@ def test_connections_gone_stale_in_a_freeze_are_replaced(file: ObjectServer, fau
     assert produce("a.csv")["messagesSent"] == 200
 
 
-def test_credentials_that_the_queue_calls_expired_are_renewed(
+def test_credentials_expired_for_sqs_are_renewed(
     file: ObjectServer, fault_server: FaultServer, env: pytest.MonkeyPatch
 ) -> None:
     file.put("bucket", "a.csv", csv_of(500))
@@ -225,7 +223,7 @@ def test_credentials_that_the_queue_calls_expired_are_renewed(
     assert (last.access_key, last.headers["x-amz-security-token"]) == ("NEW", "new-token")
 
 
-def test_credentials_that_s3_calls_expired_are_new_the_next_time(
+def test_credentials_expired_for_s3_are_renewed_for_the_next_event(
     file: ObjectServer, fault_server: FaultServer, env: pytest.MonkeyPatch
 ) -> None:
     env.setenv("AWS_ACCESS_KEY_ID", "OLD")

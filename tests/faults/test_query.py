@@ -30,7 +30,7 @@ def get(path: str, seconds: float = 10.0) -> tuple[int, Json]:
 FAULT = (500, {"error": "internal error", "requestId": "request-1"})
 
 
-def test_a_table_that_says_nothing_is_a_500_in_time(table: FaultServer) -> None:
+def test_silent_table_is_500_before_the_timeout(table: FaultServer) -> None:
     assert get("/users/a@x.org")[0] == 200
     table.plan = always(Silent())
     began = time.monotonic()
@@ -41,14 +41,14 @@ def test_a_table_that_says_nothing_is_a_500_in_time(table: FaultServer) -> None:
     assert get("/users/a@x.org")[0] == 200
 
 
-def test_one_loop_and_one_client_for_all_invocations(table: FaultServer) -> None:
+def test_invocations_share_loop_and_client(table: FaultServer) -> None:
     get("/users")
     for path in ("/users", "/users/a@x.org", "/users/a@x.org/history", "/nothing", "/users?limit=x") * 3:
         get(path)
     assert table.connections == 1  # another loop or client would have one of its own
 
 
-def test_connections_gone_stale_in_a_freeze_are_replaced(table: FaultServer) -> None:
+def test_connections_stale_after_freeze_are_replaced(table: FaultServer) -> None:
     for wait in (0.0, 0.0, 0.1):
         assert get("/users")[0] == 200
         table.drop_connections()
@@ -56,7 +56,7 @@ def test_connections_gone_stale_in_a_freeze_are_replaced(table: FaultServer) -> 
     assert get("/users")[0] == 200
 
 
-def test_credentials_that_expire_are_replaced_at_once(table: FaultServer, env: pytest.MonkeyPatch) -> None:
+def test_expired_credentials_are_renewed_at_once(table: FaultServer, env: pytest.MonkeyPatch) -> None:
     env.setenv("AWS_ACCESS_KEY_ID", "OLD")
     assert get("/users")[0] == 200
     table.plan = lambda call: EXPIRED_TOKEN if call.access_key == "OLD" else None

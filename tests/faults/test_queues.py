@@ -56,7 +56,7 @@ def all_of(count: int) -> list[str]:
     return [f"{number:06d}" for number in range(count)]
 
 
-async def test_all_goes_well(fault_server: FaultServer) -> None:
+async def test_success_without_faults(fault_server: FaultServer) -> None:
     async with sender(fault_server) as queue, queue.sending(NEVER) as sending:
         for message in messages(203):
             await sending.put([message])
@@ -70,9 +70,7 @@ async def test_all_goes_well(fault_server: FaultServer) -> None:
     ("size", "batch_bytes", "fit"),
     [(61_000, BATCH_BYTES, 10), (200_000, BATCH_BYTES, 5), (1_048_500, BATCH_BYTES, 1), (1_000, 4_096, 4)],
 )
-async def test_batches_keep_within_the_bytes_of_a_batch(
-    fault_server: FaultServer, size: int, batch_bytes: int, fit: int
-) -> None:
+async def test_batches_stay_within_byte_limit(fault_server: FaultServer, size: int, batch_bytes: int, fit: int) -> None:
     async with sender(fault_server, batch_bytes) as queue, queue.sending(NEVER) as sending:
         await sending.put(messages(20, size))
     assert received(fault_server) == all_of(20)
@@ -110,7 +108,7 @@ FAULTS: list[Fault] = [
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=repr)
-async def test_a_passing_fault_only_delays(fault_server: FaultServer, fault: Fault) -> None:
+async def test_transient_fault_only_delays(fault_server: FaultServer, fault: Fault) -> None:
     fault_server.plan = [fault, None, fault, fault]
     async with sender(fault_server) as queue, queue.sending(NEVER) as sending:
         await sending.put(messages(55))
@@ -121,7 +119,7 @@ async def test_a_passing_fault_only_delays(fault_server: FaultServer, fault: Fau
 @pytest.mark.parametrize(
     "fault", [Reset(applied=True), BAD_JSON, Truncated(), Unmentioned(0.5, accepted=True)], ids=repr
 )
-async def test_what_may_have_been_accepted_is_sent_again(fault_server: FaultServer, fault: Fault) -> None:
+async def test_entries_of_unclear_outcome_are_sent_again(fault_server: FaultServer, fault: Fault) -> None:
     # Twice is harmless, for both write the same items; not at all would be a loss.
     fault_server.plan = [fault]
     async with sender(fault_server) as queue, queue.sending(NEVER) as sending:
@@ -129,7 +127,7 @@ async def test_what_may_have_been_accepted_is_sent_again(fault_server: FaultServ
     assert set(received(fault_server)) == set(all_of(10))
 
 
-async def test_only_what_is_missing_is_sent_again(fault_server: FaultServer) -> None:
+async def test_only_missing_entries_are_sent_again(fault_server: FaultServer) -> None:
     fault_server.plan = [Failed(0.4), Unmentioned(0.5)]
     async with sender(fault_server) as queue, queue.sending(NEVER) as sending:
         await sending.put(messages(10))
@@ -137,7 +135,7 @@ async def test_only_what_is_missing_is_sent_again(fault_server: FaultServer) -> 
     assert received(fault_server) == all_of(10)
 
 
-async def test_a_storm_of_faults_loses_nothing(fault_server: FaultServer) -> None:
+async def test_many_faults_lose_nothing(fault_server: FaultServer) -> None:
     fault_server.plan = Sometimes(0.5, [fault for fault in FAULTS if fault is not EXPIRED_TOKEN])
     async with sender(fault_server) as queue, queue.sending(NEVER) as sending:
         await sending.put(messages(1_000))
@@ -145,7 +143,7 @@ async def test_a_storm_of_faults_loses_nothing(fault_server: FaultServer) -> Non
 
 
 @pytest.mark.parametrize("fault", [ACCESS_DENIED, NO_QUEUE, Failed(0.1, "InvalidMessageContents", True)], ids=repr)
-async def test_what_cannot_pass_fails_the_run(fault_server: FaultServer, fault: Fault) -> None:
+async def test_fatal_error_ends_the_run(fault_server: FaultServer, fault: Fault) -> None:
     fault_server.plan = always(fault)
     async with sender(fault_server) as queue:
         with pytest.raises(ServiceError) as caught:
@@ -154,7 +152,7 @@ async def test_what_cannot_pass_fails_the_run(fault_server: FaultServer, fault: 
     assert "000" not in str(caught.value).replace("400", "")
 
 
-async def test_credentials_that_stay_expired_fail(fault_server: FaultServer) -> None:
+async def test_credentials_that_stay_expired_raise(fault_server: FaultServer) -> None:
     fault_server.plan = always(EXPIRED_TOKEN)
     async with sender(fault_server) as queue:
         with pytest.raises(ServiceError, match="ExpiredToken"):
@@ -163,7 +161,7 @@ async def test_credentials_that_stay_expired_fail(fault_server: FaultServer) -> 
 
 
 @pytest.mark.parametrize("fault", [SQS_THROTTLED, Failed(1.0), Unmentioned(1.0), Silent(), Reset()], ids=repr)
-async def test_the_deadline_ends_it_as_a_failure(fault_server: FaultServer, fault: Fault) -> None:
+async def test_deadline_ends_sending_as_failure(fault_server: FaultServer, fault: Fault) -> None:
     fault_server.plan = always(fault)
     async with sender(fault_server) as queue:
         with pytest.raises((DeadlineExceeded, ServiceError)):
@@ -172,7 +170,7 @@ async def test_the_deadline_ends_it_as_a_failure(fault_server: FaultServer, faul
     assert not received(fault_server)
 
 
-async def test_a_fault_of_the_caller_comes_through_as_it_is(fault_server: FaultServer) -> None:
+async def test_error_of_the_caller_is_passed_on_unchanged(fault_server: FaultServer) -> None:
     async def fail_after_sending(queue: QueueSender) -> None:
         async with queue.sending(NEVER) as sending:
             await sending.put(messages(30))

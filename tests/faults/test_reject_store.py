@@ -61,7 +61,7 @@ def region_of(request: ObjectRequest) -> str:
     return request.headers["authorization"].split("/")[2]
 
 
-async def test_files_are_put_whole(object_server: ObjectServer, kind: str) -> None:
+async def test_files_are_put_completely(object_server: ObjectServer, kind: str) -> None:
     async with store_in(object_server, kind) as store:
         await store.put([FILE, RejectFile("rejects/empty.csv", b"")], "bucket", NEVER)
     assert body_in(object_server) == BODY

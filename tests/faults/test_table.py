@@ -56,7 +56,7 @@ def soon(seconds: float) -> Deadline:
     return Deadline(now() + seconds)
 
 
-async def test_all_goes_well(fault_server: FaultServer) -> None:
+async def test_success_without_faults(fault_server: FaultServer) -> None:
     async with writer(fault_server) as table:
         outcome = await table.write(user_items(1_003), NEVER)
     assert all(outcome.written)
@@ -67,7 +67,7 @@ async def test_all_goes_well(fault_server: FaultServer) -> None:
     assert fault_server.most_in_flight <= MAX_IN_FLIGHT
 
 
-async def test_nothing_to_write_makes_no_call(fault_server: FaultServer) -> None:
+async def test_no_items_make_no_call(fault_server: FaultServer) -> None:
     async with writer(fault_server) as table:
         assert not (await table.write(user_items(0), NEVER)).written
     assert not fault_server.calls
@@ -95,7 +95,7 @@ FAULTS: list[Fault] = [
 
 @pytest.mark.parametrize("transport_kind", TRANSPORTS)
 @pytest.mark.parametrize("fault", FAULTS, ids=repr)
-async def test_a_passing_fault_only_delays(fault_server: FaultServer, fault: Fault, transport_kind: str) -> None:
+async def test_transient_fault_only_delays(fault_server: FaultServer, fault: Fault, transport_kind: str) -> None:
     fault_server.plan = [fault, None, fault, fault]
     async with writer(fault_server, transport_kind) as table:
         outcome = await table.write(user_items(120), NEVER)
@@ -105,7 +105,7 @@ async def test_a_passing_fault_only_delays(fault_server: FaultServer, fault: Fau
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_a_storm_of_faults_loses_nothing(fault_server: FaultServer, seed: int) -> None:
+async def test_many_faults_lose_nothing(fault_server: FaultServer, seed: int) -> None:
     fault_server.plan = Sometimes(0.5, [fault for fault in FAULTS if fault is not EXPIRED_TOKEN], seed=seed)
     async with writer(fault_server) as table:
         outcome = await table.write(user_items(1_500), NEVER)
@@ -113,7 +113,7 @@ async def test_a_storm_of_faults_loses_nothing(fault_server: FaultServer, seed: 
     assert len(fault_server.tables["users"].items) == 1_500
 
 
-async def test_only_the_unprocessed_items_are_sent_again(fault_server: FaultServer) -> None:
+async def test_only_unprocessed_items_are_sent_again(fault_server: FaultServer) -> None:
     fault_server.plan = [Unprocessed(0.4), Unprocessed(0.5)]
     async with writer(fault_server) as table:
         await table.write(user_items(25), NEVER)
@@ -121,7 +121,7 @@ async def test_only_the_unprocessed_items_are_sent_again(fault_server: FaultServ
     assert set(fault_server.tables["users"].writes.values()) == {1}
 
 
-async def test_a_resend_is_the_same_bytes(fault_server: FaultServer) -> None:
+async def test_resend_has_the_same_bytes(fault_server: FaultServer) -> None:
     fault_server.plan = [THROTTLED]
     async with writer(fault_server) as table:
         await table.write(user_items(25), NEVER)
@@ -129,7 +129,7 @@ async def test_a_resend_is_the_same_bytes(fault_server: FaultServer) -> None:
     assert first.body == second.body
 
 
-async def test_throttling_narrows_the_window_and_success_widens_it(fault_server: FaultServer) -> None:
+async def test_throttling_shrinks_the_window_and_success_grows_it(fault_server: FaultServer) -> None:
     async with writer(fault_server) as table:
         fault_server.plan = always(Slow(0.01))
         await table.write(user_items(2_500), NEVER)
@@ -145,7 +145,7 @@ async def test_throttling_narrows_the_window_and_success_widens_it(fault_server:
 
 
 @pytest.mark.parametrize("bad", [{0}, {24}, {3, 4, 17}], ids=repr)
-async def test_poison_is_isolated_and_the_rest_is_written(fault_server: FaultServer, bad: set[int]) -> None:
+async def test_poison_is_isolated_and_other_items_are_written(fault_server: FaultServer, bad: set[int]) -> None:
     emails = {f"user{index + 1}@example.com" for index in bad}
     fault_server.plan = always(Poison(lambda item: item["email"]["S"] in emails))
     async with writer(fault_server) as table:
@@ -156,14 +156,14 @@ async def test_poison_is_isolated_and_the_rest_is_written(fault_server: FaultSer
     assert len(fault_server.tables["users"].items) == 25 - len(bad)
 
 
-async def test_an_item_over_400_kb_is_refused_alone(fault_server: FaultServer) -> None:
+async def test_item_over_400_kb_is_refused_alone(fault_server: FaultServer) -> None:
     async with writer(fault_server) as table:
         outcome = await table.write(user_items(10, large=4), NEVER)
     assert set(outcome.refused) == {4}
     assert sum(outcome.written) == 9
 
 
-async def test_one_key_twice_is_never_in_one_call(fault_server: FaultServer) -> None:
+async def test_duplicate_keys_are_never_in_one_call(fault_server: FaultServer) -> None:
     # The service itself refuses such a call: the server's duplicate check would make these poison.
     orders = (range(1, 61), range(60, 0, -1), range(1, 4))
     same = items_of(
@@ -178,7 +178,7 @@ async def test_one_key_twice_is_never_in_one_call(fault_server: FaultServer) -> 
         assert len(set(keys)) == len(keys)
 
 
-async def test_without_a_sort_key_the_latest_version_wins() -> None:
+async def test_latest_version_wins_without_sort_key() -> None:
     schema = parse_schema(
         'version = 1\ncollection = "c"\n[key]\npartition = "email"\n'
         '[columns.email]\nrequired = true\n[columns.name]\n[generated]\nrow = "row_number"\n',
@@ -197,7 +197,7 @@ async def test_without_a_sort_key_the_latest_version_wins() -> None:
 
 
 @pytest.mark.parametrize("fault", [ACCESS_DENIED, NO_TABLE], ids=repr)
-async def test_what_cannot_pass_fails_at_once(fault_server: FaultServer, fault: Fault) -> None:
+async def test_fatal_error_raises_at_once(fault_server: FaultServer, fault: Fault) -> None:
     fault_server.plan = always(fault)
     async with writer(fault_server) as table:
         with pytest.raises(ServiceError, match=fault.code):  # type: ignore[union-attr]
@@ -205,14 +205,14 @@ async def test_what_cannot_pass_fails_at_once(fault_server: FaultServer, fault: 
     assert len(fault_server.calls) <= MAX_IN_FLIGHT
 
 
-async def test_a_table_with_other_keys_is_a_wrong_setting_not_poison() -> None:
+async def test_table_with_other_key_is_config_error_not_poison() -> None:
     async with FaultServer(tables={"users": {"sku": "S"}}) as server, writer(server) as table:
         with pytest.raises(ConfigError, match=r"key of the table users is sku \(S\), that of the schema email \(S\)"):
             await table.write(user_items(100), NEVER)
         assert not server.calls
 
 
-async def test_credentials_that_stay_expired_fail(fault_server: FaultServer) -> None:
+async def test_credentials_that_stay_expired_raise(fault_server: FaultServer) -> None:
     fault_server.plan = always(EXPIRED_TOKEN)
     async with writer(fault_server) as table:
         with pytest.raises(ServiceError, match="ExpiredToken"):
@@ -220,7 +220,7 @@ async def test_credentials_that_stay_expired_fail(fault_server: FaultServer) -> 
 
 
 @pytest.mark.parametrize("fault", [THROTTLED, Unprocessed(1.0), Silent(), SERVER_ERROR, Reset(), Slow(30)], ids=repr)
-async def test_the_deadline_ends_it_and_nothing_is_called_written(fault_server: FaultServer, fault: Fault) -> None:
+async def test_deadline_ends_writing_and_nothing_counts_as_written(fault_server: FaultServer, fault: Fault) -> None:
     fault_server.plan = always(fault)
     async with writer(fault_server) as table:
         outcome = await table.write(user_items(100), soon(0.4))
@@ -230,7 +230,7 @@ async def test_the_deadline_ends_it_and_nothing_is_called_written(fault_server: 
     assert not fault_server.tables["users"].items
 
 
-async def test_what_was_written_before_the_deadline_counts(fault_server: FaultServer) -> None:
+async def test_items_written_before_deadline_count(fault_server: FaultServer) -> None:
     def slow_after(number: int) -> Callable[[Any], Fault | None]:
         return lambda call: Silent() if call.number > number else None
 
@@ -243,7 +243,7 @@ async def test_what_was_written_before_the_deadline_counts(fault_server: FaultSe
     assert written == {key[0] for key in fault_server.tables["users"].items}
 
 
-async def test_items_are_written_in_their_order(fault_server: FaultServer) -> None:
+async def test_items_are_written_in_order(fault_server: FaultServer) -> None:
     # A deadline must find as few messages as possible half-written, so the first calls hold the first items.
     async with writer(fault_server) as table:
         await table.write(user_items(500), NEVER)
@@ -253,7 +253,7 @@ async def test_items_are_written_in_their_order(fault_server: FaultServer) -> No
 
 
 @pytest.mark.parametrize("transport_kind", TRANSPORTS)
-async def test_connections_gone_stale_in_a_freeze_are_replaced(fault_server: FaultServer, transport_kind: str) -> None:
+async def test_connections_stale_after_freeze_are_replaced(fault_server: FaultServer, transport_kind: str) -> None:
     async with writer(fault_server, transport_kind) as table:
         await table.write(user_items(500), NEVER)
         fault_server.drop_connections()
@@ -262,7 +262,7 @@ async def test_connections_gone_stale_in_a_freeze_are_replaced(fault_server: Fau
     assert len(fault_server.tables["users"].items) == 1_000
 
 
-async def test_a_stale_connection_is_replaced_at_once_without_a_back_off(fault_server: FaultServer) -> None:
+async def test_stale_connection_is_replaced_without_back_off(fault_server: FaultServer) -> None:
     pauses = []
     async with lane_to(fault_server, BATCH_WRITE_ITEM) as lane, lane_to(fault_server, DESCRIBE_TABLE) as describe:
 

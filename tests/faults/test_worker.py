@@ -72,21 +72,21 @@ def has_row(*rows: int) -> Callable[[Json], bool]:
     return lambda item: item["email"]["S"] in wanted
 
 
-def test_all_goes_well(fault_server: FaultServer, object_server: ObjectServer) -> None:
+def test_success_without_faults(fault_server: FaultServer, object_server: ObjectServer) -> None:
     assert work(*batch()) == []
     assert len(emails(fault_server)) == 500
     assert set(fault_server.tables["users"].writes.values()) == {1}
     assert not object_server.requests
 
 
-def test_an_empty_batch_makes_no_call(fault_server: FaultServer) -> None:
+def test_empty_batch_makes_no_call(fault_server: FaultServer) -> None:
     assert work() == []
     assert work(sqs_record("a", packed([]))) == []
     assert not fault_server.calls
 
 
 @pytest.mark.parametrize("kind", TRANSPORTS)
-def test_a_storm_of_faults_only_delays(fault_server: FaultServer, env: pytest.MonkeyPatch, kind: str) -> None:
+def test_many_faults_only_delay(fault_server: FaultServer, env: pytest.MonkeyPatch, kind: str) -> None:
     env.setenv("HTTP_TRANSPORT", kind)
     faults: list[Fault] = [
         THROTTLED,
@@ -105,7 +105,7 @@ def test_a_storm_of_faults_only_delays(fault_server: FaultServer, env: pytest.Mo
 
 
 @pytest.mark.parametrize("fault", [THROTTLED, Silent(), Unprocessed(1.0)], ids=repr)
-def test_at_the_deadline_exactly_what_is_unwritten_comes_back(fault_server: FaultServer, fault: Fault) -> None:
+def test_deadline_returns_exactly_the_messages_with_unwritten_rows(fault_server: FaultServer, fault: Fault) -> None:
     # m3 has one row that never gets in, m7 none that does. (25 rows: each message is a call of its own.)
     stuck = {"user76@example.com", *of_message(7, 25)}
     records = batch(10, 25)
@@ -132,12 +132,12 @@ def test_at_the_deadline_exactly_what_is_unwritten_comes_back(fault_server: Faul
     assert {key[0] for key in fault_server.tables["users"].writes} == of_message(3, 25) | of_message(7, 25)
 
 
-def test_with_no_time_at_all_everything_comes_back(fault_server: FaultServer) -> None:
+def test_no_time_returns_all_messages(fault_server: FaultServer) -> None:
     assert work(*batch(3), seconds=0.0) == ["m0", "m1", "m2"]
     assert not fault_server.calls
 
 
-def test_one_row_in_two_messages_counts_for_both(fault_server: FaultServer) -> None:
+def test_row_in_two_messages_is_written_for_both(fault_server: FaultServer) -> None:
     # Of the same key, one after the other; what one message has written is not taken for the other's.
     first, twin = sqs_record("first", packed(users(1, 30))), sqs_record("twin", packed(users(1, 30)))
     assert work(first, twin, sqs_record("first", packed(users(1, 30)))) == []
@@ -152,7 +152,7 @@ def test_one_row_in_two_messages_counts_for_both(fault_server: FaultServer) -> N
     assert work(first, twin, seconds=2.5) == ["twin"]
 
 
-def test_poison_becomes_a_reject_and_its_message_is_acknowledged(
+def test_poison_becomes_reject_and_message_is_acknowledged(
     fault_server: FaultServer, object_server: ObjectServer
 ) -> None:
     fault_server.plan = always(Poison(has_row(7, 60, 99)))
@@ -169,7 +169,7 @@ def test_poison_becomes_a_reject_and_its_message_is_acknowledged(
     assert [line.split(",")[0] for line in second.splitlines()] == ["row", "60", "99"]
 
 
-def test_poison_beside_a_deadline(fault_server: FaultServer, object_server: ObjectServer) -> None:
+def test_poison_and_unfinished_rows_in_one_batch(fault_server: FaultServer, object_server: ObjectServer) -> None:
     # m0 has a poison row and all others written: done. m1 has a poison row and one that does not get in: back.
     def plan(call: Call) -> Fault | None:
         if any(map(has_row(60), call.entries)):
@@ -185,7 +185,7 @@ def test_poison_beside_a_deadline(fault_server: FaultServer, object_server: Obje
 
 
 @pytest.mark.parametrize("fault", [S3_DENIED, Silent()], ids=repr)
-def test_rejects_that_cannot_be_kept_bring_their_message_back_in_time(
+def test_message_whose_rejects_cannot_be_recorded_is_returned_in_time(
     fault_server: FaultServer, object_server: ObjectServer, fault: Any
 ) -> None:
     warm_up(fault_server)
@@ -201,7 +201,7 @@ def test_rejects_that_cannot_be_kept_bring_their_message_back_in_time(
 
 
 @pytest.mark.parametrize("fault", [NO_TABLE, ACCESS_DENIED], ids=repr)
-def test_what_cannot_pass_is_loud_and_acknowledges_nothing(fault_server: FaultServer, fault: Fault) -> None:
+def test_fatal_error_raises_and_acknowledges_nothing(fault_server: FaultServer, fault: Fault) -> None:
     fault_server.plan = always(fault)
     with pytest.raises(ServiceError, match="BatchWriteItem failed"):
         work(*batch(), sqs_record("bad", "{"))
@@ -209,7 +209,7 @@ def test_what_cannot_pass_is_loud_and_acknowledges_nothing(fault_server: FaultSe
     assert work(*batch(), sqs_record("bad", "{")) == ["bad"]
 
 
-def test_one_loop_and_one_set_of_clients_for_all_invocations(fault_server: FaultServer) -> None:
+def test_invocations_share_loop_and_clients(fault_server: FaultServer) -> None:
     small = sqs_record("a", packed(users(1, 20)))
     assert work(small) == []
     for _ in range(10):
@@ -218,7 +218,7 @@ def test_one_loop_and_one_set_of_clients_for_all_invocations(fault_server: Fault
 
 
 @pytest.mark.parametrize("kind", TRANSPORTS)
-def test_connections_gone_stale_in_a_freeze_are_replaced(
+def test_connections_stale_after_freeze_are_replaced(
     fault_server: FaultServer, env: pytest.MonkeyPatch, kind: str
 ) -> None:
     env.setenv("HTTP_TRANSPORT", kind)
@@ -230,7 +230,7 @@ def test_connections_gone_stale_in_a_freeze_are_replaced(
     assert fault_server.connections > 1
 
 
-def test_credentials_that_expire_are_renewed(fault_server: FaultServer, env: pytest.MonkeyPatch) -> None:
+def test_expired_credentials_are_renewed(fault_server: FaultServer, env: pytest.MonkeyPatch) -> None:
     env.setenv("AWS_ACCESS_KEY_ID", "OLD")
     env.setenv("AWS_SESSION_TOKEN", "old-token")
     assert work(*batch()) == []
@@ -244,7 +244,7 @@ def test_credentials_that_expire_are_renewed(fault_server: FaultServer, env: pyt
     assert "x-amz-security-token" in last.headers["authorization"]
 
 
-def test_credentials_that_stay_expired_are_loud_and_read_anew_the_next_time(
+def test_credentials_that_stay_expired_raise_and_are_read_again_next_time(
     fault_server: FaultServer, env: pytest.MonkeyPatch
 ) -> None:
     fault_server.plan = always(EXPIRED_TOKEN)
@@ -256,7 +256,7 @@ def test_credentials_that_stay_expired_are_loud_and_read_anew_the_next_time(
     assert fault_server.calls[-1].access_key == "NEW"
 
 
-def test_credentials_that_expire_for_the_bucket_alone_are_read_anew(
+def test_credentials_expired_for_s3_only_are_read_again(
     fault_server: FaultServer, object_server: ObjectServer, env: pytest.MonkeyPatch
 ) -> None:
     fault_server.plan = always(Poison(has_row(7)))
@@ -269,7 +269,7 @@ def test_credentials_that_expire_for_the_bucket_alone_are_read_anew(
     assert len(object_server.objects) == 1
 
 
-def test_without_credentials_it_says_so(fault_server: FaultServer, env: pytest.MonkeyPatch) -> None:
+def test_missing_credentials_are_named(fault_server: FaultServer, env: pytest.MonkeyPatch) -> None:
     env.delenv("AWS_ACCESS_KEY_ID")
     env.delenv("AWS_SECRET_ACCESS_KEY")
     with pytest.raises(ServiceError, match="no AWS credentials were found"):
@@ -277,14 +277,14 @@ def test_without_credentials_it_says_so(fault_server: FaultServer, env: pytest.M
     assert not fault_server.calls
 
 
-def test_partition_that_is_throttled_for_ever_holds_up_no_other(fault_server: FaultServer) -> None:
+def test_permanently_throttled_partition_does_not_delay_others(fault_server: FaultServer) -> None:
     hot = of_message(0, 25)
     fault_server.plan = lambda call: THROTTLED if {entry["email"]["S"] for entry in call.entries} & hot else None
     assert work(*batch(40, 25), seconds=6.0) == ["m0"]
     assert len(emails(fault_server)) == 39 * 25
 
 
-def test_item_that_always_gets_a_server_error_holds_back_no_other(fault_server: FaultServer) -> None:
+def test_item_with_permanent_server_errors_does_not_delay_others(fault_server: FaultServer) -> None:
     odd = has_row(7)
     fault_server.plan = lambda call: SERVER_ERROR if any(map(odd, call.entries)) else None
     began = time.monotonic()
@@ -293,7 +293,7 @@ def test_item_that_always_gets_a_server_error_holds_back_no_other(fault_server: 
     assert time.monotonic() - began < 40  # given up, not tried until the deadline
 
 
-def test_unwritten_rows_are_handed_on_and_the_message_is_acknowledged(
+def test_unwritten_rows_are_handed_on_and_message_is_acknowledged(
     fault_server: FaultServer, env: pytest.MonkeyPatch
 ) -> None:
     env.setenv("QUEUE_URL", fault_server.queue_url())
@@ -315,7 +315,7 @@ def test_unwritten_rows_are_handed_on_and_the_message_is_acknowledged(
 
 
 @pytest.mark.parametrize("fault", [ACCESS_DENIED, Silent(), SERVER_ERROR], ids=repr)
-def test_message_that_cannot_be_handed_on_comes_back(
+def test_message_that_cannot_be_handed_on_is_returned(
     fault_server: FaultServer, env: pytest.MonkeyPatch, fault: Fault
 ) -> None:
     env.setenv("QUEUE_URL", fault_server.queue_url())
@@ -347,7 +347,7 @@ def test_refused_rows_wait_for_the_rest_of_their_message(
     assert len(emails(fault_server)) == 59
 
 
-def test_message_that_cannot_be_handed_on_holds_back_no_other(
+def test_message_that_cannot_be_handed_on_does_not_affect_others(
     fault_server: FaultServer, env: pytest.MonkeyPatch
 ) -> None:
     env.setenv("QUEUE_URL", fault_server.queue_url())

@@ -104,7 +104,7 @@ async def received(stack: LocalStack) -> list[dict[str, Any]]:
                 )
 
 
-async def test_rows_travel_through_the_three_containers(images: Images, stack: LocalStack) -> None:
+async def test_rows_pass_through_all_three_containers(images: Images, stack: LocalStack) -> None:
     out = stack.outputs
     rows = [f"Person {n},person{n}@images.test,555{n:06d}" for n in range(1, ROWS + 1)] + [",nobody@images.test,1"]
     async with stack.client("s3") as s3:

@@ -42,7 +42,7 @@ def test_dockerfiles_are_linted(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_an_image_holds_what_its_handler_needs_and_no_more(images: Images, name: str) -> None:
+def test_image_contains_only_what_its_handler_needs(images: Images, name: str) -> None:
     handlers = [f"engine.handlers.{each}" for each in FUNCTIONS]
     general = ["aioboto3", "boto3", "s3transfer"]
     names = [*NOWHERE, *handlers, *general]
@@ -56,7 +56,7 @@ def test_an_image_holds_what_its_handler_needs_and_no_more(images: Images, name:
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_the_layers_of_the_application_are_small(images: Images, name: str) -> None:
+def test_application_layers_are_small(images: Images, name: str) -> None:
     base = images.engine.base_image
     if base is None:
         pytest.skip("the base image is in the builder's own store")
@@ -66,7 +66,7 @@ def test_the_layers_of_the_application_are_small(images: Images, name: str) -> N
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_an_image_says_what_it_is(images: Images, name: str) -> None:
+def test_image_has_labels_and_lambda_settings(images: Images, name: str) -> None:
     (described,) = json.loads(images.engine.output("image", "inspect", images.tags[name]))
     settings = described["Config"]
     labels = {key.rpartition(".")[2]: value for key, value in settings["Labels"].items()}

@@ -49,7 +49,7 @@ def insecure(builder: Builder) -> list[str]:
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_an_image_comes_back_by_its_digest(images: Images, registry: str, name: str) -> None:
+def test_pushed_image_is_pulled_by_digest(images: Images, registry: str, name: str) -> None:
     builder, remote = images.engine.builder, f"{registry}/millpond-{name}"
     digest = builder.push(images.tags[name], f"{remote}:1", insecure(builder))
     assert builder.push(images.tags[name], f"{remote}:2", insecure(builder)) == digest  # the same image
@@ -64,7 +64,7 @@ def test_an_image_comes_back_by_its_digest(images: Images, registry: str, name: 
         images.engine.output("untag" if images.engine.run[0] == "podman" else "rmi", f"{remote}@{digest}")
 
 
-def test_a_registry_that_is_not_there_is_said(images: Images) -> None:
+def test_missing_registry_is_named(images: Images) -> None:
     builder = images.engine.builder
     with pytest.raises(ImageError, match="was not pushed"):
         builder.push(images.tags["query"], "127.0.0.1:1/millpond-query:1", insecure(builder))

@@ -31,13 +31,13 @@ def _import(statement: str) -> tuple[float, set[str]]:
 
 
 @pytest.mark.parametrize("handler", ALLOWED)
-def test_cold_start_loads_only_what_is_allowed(handler: str) -> None:
+def test_cold_start_imports_only_allowed_packages(handler: str) -> None:
     _, loaded = _import(f"import engine.handlers.{handler}")
     assert loaded - ALLOWED[handler] == set()
 
 
 @pytest.mark.parametrize("handler", ALLOWED)
-def test_cold_start_costs_little_more_than_the_packages_it_needs(handler: str) -> None:
+def test_cold_start_takes_little_longer_than_required_imports(handler: str) -> None:
     # Relative to the packages themselves, for the machine's speed is not what is tested; the best of three of each.
     packages = min(_import("import asyncio, botocore.session, httptools, orjson, uvloop")[0] for _ in range(3))
     whole = min(_import(f"import engine.handlers.{handler}")[0] for _ in range(3))

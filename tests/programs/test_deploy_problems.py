@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from engine.cli.command import main
+from engine.deployment.checkout import CHECKOUT
+
+EXAMPLE = CHECKOUT / "examples" / "users.csv"
 
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE")
 REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
@@ -34,9 +37,7 @@ def without(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
 
 
 @pytest.mark.usefixtures("docker_off")
-def test_all_that_is_missing_is_named_at_once(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_all_problems_are_named_at_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     without(monkeypatch, *CREDENTIALS, *REGIONS)
     options = [
         "--parameter=NoSuch=1",
@@ -62,6 +63,26 @@ def test_all_that_is_missing_is_named_at_once(
 
 
 @pytest.mark.usefixtures("docker_off")
+def test_unknown_parameter_does_not_hide_conflicts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    without(monkeypatch, *REGIONS)
+    wrong = ["NoSuch=1", "WorkerTimeout=100", "QueryMemory=1", "TableMaxWriteUnits=0", "WorkerBatchSize=ten"]
+    assert main(["deploy", "--plan", *(f"--parameter={each}" for each in wrong)]) == 2
+    _, *lines = capsys.readouterr().err.splitlines()
+    for words in (
+        "There is no parameter NoSuch",
+        "--parameter QueueVisibilityTimeout=600",
+        "QueryMemory must be",
+        "TableMaxWriteUnits must be -1",
+        "WorkerBatchSize must be",
+        "No AWS region set",
+    ):
+        assert sum(words in line for line in lines) == 1
+    assert len(lines) == 6
+
+
+@pytest.mark.usefixtures("docker_off")
 @pytest.mark.parametrize(
     ("region", "said"),
     [
@@ -70,25 +91,21 @@ def test_all_that_is_missing_is_named_at_once(
         ("frankfurt", "There is no AWS region frankfurt. There are: af-south-1, "),
     ],
 )
-def test_a_region_that_does_not_exist_is_called_by_name(
-    capsys: pytest.CaptureFixture[str], region: str, said: str
-) -> None:
-    for command in (["deploy", "--plan"], ["destroy", "--yes"]):
+def test_nonexistent_region_is_named(capsys: pytest.CaptureFixture[str], region: str, said: str) -> None:
+    for command in (["deploy", "--plan"], ["destroy", "--yes"], ["ingest", str(EXAMPLE)]):
         assert main([*command, "--region", region]) == 2
         assert said in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("docker_off")
-def test_one_problem_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_single_problem_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["deploy", "--plan", "--region", "eu-centrl-1"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("millpond: There is no AWS region")
 
 
 @pytest.mark.usefixtures("docker_off")
-def test_a_profile_that_does_not_exist_is_called_by_name(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_nonexistent_profile_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     without(monkeypatch, *CREDENTIALS)
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     assert main(["deploy", "--plan", "--region", "eu-central-1"]) == 2

@@ -63,7 +63,7 @@ def recorder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recorder:
     return made
 
 
-def test_the_first_builder_that_works_is_taken(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_first_working_builder_is_used(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ImageError, match="No image builder found: install Docker, Podman or Buildah"):
         Builder.find()
     recorder.add("buildah")
@@ -79,7 +79,7 @@ def test_the_first_builder_that_works_is_taken(recorder: Recorder, monkeypatch: 
     assert Builder.find() == Builder("podman")
 
 
-def test_a_docker_engine_that_is_off_is_called_by_name(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopped_docker_engine_is_named(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     recorder.add("docker")
     monkeypatch.setenv("FAILS", "version")
     monkeypatch.setenv("COMPLAINS", "Cannot connect to the Docker daemon. Is the docker daemon running?")
@@ -92,14 +92,14 @@ def test_a_docker_engine_that_is_off_is_called_by_name(recorder: Recorder, monke
         assert len(str(off.value).splitlines()) == 1
 
 
-def test_a_builder_that_is_not_installed_is_called_by_name(recorder: Recorder) -> None:
+def test_missing_builder_is_named(recorder: Recorder) -> None:
     recorder.add("podman")
     with pytest.raises(ImageError, match="buildah is not installed"):
         Builder.find("buildah")
 
 
 @pytest.mark.parametrize("program", ["docker", "podman", "buildah"])
-def test_the_base_image_is_pinned_by_the_digest_of_its_tag(recorder: Recorder, tmp_path: Path, program: str) -> None:
+def test_base_image_is_pinned_by_digest(recorder: Recorder, tmp_path: Path, program: str) -> None:
     recorder.add(program)
     file = tmp_path / base.FILE
     file.parent.mkdir(parents=True)
@@ -123,7 +123,7 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path / "checkout"
 
 
-def test_the_first_build_pins_the_base_image_and_later_ones_keep_it(recorder: Recorder, checkout: Path) -> None:
+def test_first_build_pins_base_image_and_later_builds_keep_it(recorder: Recorder, checkout: Path) -> None:
     recorder.add("podman")
     shown = io.StringIO()
     display = Display(Console(file=shown))
@@ -135,7 +135,7 @@ def test_the_first_build_pins_the_base_image_and_later_ones_keep_it(recorder: Re
     assert shown.getvalue().count(f"{pinned}, recorded in {base.FILE}: commit it") == 1
 
 
-def test_a_base_image_named_for_one_build_is_not_recorded(recorder: Recorder, checkout: Path) -> None:
+def test_base_image_option_is_not_recorded(recorder: Recorder, checkout: Path) -> None:
     recorder.add("podman")
     display = Display(Console(file=io.StringIO()))
     run_images(display, checkout, architecture="arm64", base_image="mirror.test/python", builder=None, options=[])
@@ -144,7 +144,7 @@ def test_a_base_image_named_for_one_build_is_not_recorded(recorder: Recorder, ch
     assert base.base_image(checkout) == "python:3.13"
 
 
-def test_the_base_image_is_moved_by_its_command(recorder: Recorder, checkout: Path) -> None:
+def test_base_image_command_moves_the_pin(recorder: Recorder, checkout: Path) -> None:
     recorder.add("buildah")
     (checkout / base.FILE).write_text(f"python:3.13@sha256:{'0' * 64}\n")
     shown = io.StringIO()
@@ -156,12 +156,12 @@ def test_the_base_image_is_moved_by_its_command(recorder: Recorder, checkout: Pa
     assert "It has not changed." in shown.getvalue()
 
 
-def test_the_shipped_base_image_is_a_public_python_of_the_lambda_version() -> None:
+def test_shipped_base_image_is_public_python_of_lambda_version() -> None:
     assert base.base_image(CHECKOUT).partition("@")[0] == "public.ecr.aws/docker/library/python:3.13-slim"
 
 
 @pytest.mark.parametrize("text", ["", "\n", "two words", "a\nb"])
-def test_a_base_image_file_of_another_form_is_refused(tmp_path: Path, text: str) -> None:
+def test_malformed_base_image_file_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(ImageError, match=r"base\.txt"):
         base.base_image(tmp_path)
     file = tmp_path / base.FILE
@@ -171,7 +171,7 @@ def test_a_base_image_file_of_another_form_is_refused(tmp_path: Path, text: str)
         base.base_image(tmp_path)
 
 
-def test_a_digest_that_cannot_be_looked_up_changes_nothing(
+def test_failed_digest_lookup_changes_nothing(
     recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recorder.add("podman")
@@ -186,14 +186,14 @@ def test_a_digest_that_cannot_be_looked_up_changes_nothing(
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_dockerfiles_have_no_base_image_of_their_own(function: str) -> None:
+def test_dockerfiles_name_no_base_image(function: str) -> None:
     lines = (CHECKOUT / f"Dockerfile.{function}").read_text().splitlines()
     assert "ARG BASE_IMAGE" in lines  # without a value: a build that names none fails
     assert {line for line in lines if line.startswith("FROM")} == {"FROM ${BASE_IMAGE} AS build", "FROM ${BASE_IMAGE}"}
 
 
 @pytest.mark.parametrize("program", ["docker", "podman", "buildah"])
-def test_an_image_is_built_for_lambda(recorder: Recorder, program: str) -> None:
+def test_image_is_built_for_lambda(recorder: Recorder, program: str) -> None:
     recorder.add(program)
     Builder(program).build("worker", "tag:1", Recipe(CHECKOUT, "arm64", "base:1", ["--volume", "a:b"]))
     ((command, *words),) = recorder.calls
@@ -229,7 +229,7 @@ def test_schema_comes_last_so_that_another_one_rebuilds_nothing_else(function: s
 
 
 @pytest.mark.parametrize("program", ["docker", "podman", "buildah"])
-def test_a_pushed_image_is_known_by_its_digest(recorder: Recorder, program: str) -> None:
+def test_push_returns_digest(recorder: Recorder, program: str) -> None:
     recorder.add(program)
     builder = Builder(program)
     builder.login("registry.test", "AWS", "secret")
@@ -242,7 +242,7 @@ def test_a_pushed_image_is_known_by_its_digest(recorder: Recorder, program: str)
 @pytest.mark.parametrize(
     ("step", "said"), [("build", "was not built"), ("push", "was not pushed"), ("login", "The login to .* failed")]
 )
-def test_what_fails_is_said(recorder: Recorder, monkeypatch: pytest.MonkeyPatch, step: str, said: str) -> None:
+def test_failed_step_is_named(recorder: Recorder, monkeypatch: pytest.MonkeyPatch, step: str, said: str) -> None:
     recorder.add("podman")
     monkeypatch.setenv("FAILS", step)
     builder = Builder("podman")
@@ -255,7 +255,7 @@ def test_what_fails_is_said(recorder: Recorder, monkeypatch: pytest.MonkeyPatch,
         steps[step]()
 
 
-def test_a_tag_names_the_content(tmp_path: Path) -> None:
+def test_tag_depends_on_content(tmp_path: Path) -> None:
     for name in ("engine/handlers/a.py", "requirements/functions.txt", "deploy/image/assemble.py"):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)

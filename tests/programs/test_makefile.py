@@ -15,7 +15,7 @@ def commands(*targets: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_setup_says_what_each_slow_step_does_before_it_begins() -> None:
+def test_setup_announces_each_slow_step() -> None:
     lines = commands("setup")
     slow = [place for place, line in enumerate(lines) if re.search(r"-m (venv|pip install) ", line)]
     assert len(slow) == 5  # two environments, what is installed into each, and the project
@@ -23,5 +23,5 @@ def test_setup_says_what_each_slow_step_does_before_it_begins() -> None:
         assert re.match(r'echo "\.venv\S*: (creating|installing) .*(seconds|minutes)"', lines[place - 1])
 
 
-def test_base_image_is_moved_by_its_target() -> None:
+def test_base_image_target_moves_the_pin() -> None:
     assert commands("base-image")[-1].strip() == ".venv/bin/millpond base-image"

@@ -67,6 +67,22 @@ def test_error_codes_have_their_verdicts(code: str, status: int, verdict: Verdic
     assert verdict_of(code, status) is verdict
 
 
+@pytest.mark.parametrize(
+    ("code", "status", "broken"),
+    [
+        ("InternalServerError", 500, True),
+        ("UnreadableReply", 503, True),
+        ("UnreadableReply", 0, True),
+        ("CRC32CheckFailed", 0, True),
+        ("ConnectionFailed", 0, False),
+        ("CallTimedOut", 0, False),
+        ("ThrottlingException", 400, False),
+    ],
+)
+def test_broken_answer_is_one_that_came(code: str, status: int, broken: bool) -> None:
+    assert ServiceError("BatchWriteItem", code, status).is_broken_answer is broken
+
+
 @pytest.mark.parametrize("message", KEY_MISMATCHES)
 def test_table_keys_that_differ_from_the_schema_are_a_configuration_error(message: str) -> None:
     assert verdict_of("ValidationException", 400, message) is Verdict.FATAL

@@ -55,6 +55,13 @@ def test_any_key_is_decoded_exactly_once(key: str) -> None:
             assert read_request(event).segments == ("users", key)
 
 
+@pytest.mark.parametrize("build", [rest, function_url, balancer])
+@pytest.mark.parametrize("key", ["%FF", "%E4@x.org", "a%C3", "%ED%A0%80"])
+def test_key_that_is_not_utf_8_is_refused(build: Any, key: str) -> None:
+    for path in (f"/users/{key}", f"/users/{key}/history", f"/{key}"):
+        assert refused(build(path)) == "the path is not percent-encoded UTF-8"
+
+
 @pytest.mark.parametrize("build", [http_1, http_2])
 @pytest.mark.parametrize("routed", [True, False])
 @pytest.mark.parametrize("stage", ["$default", "prod", "users"])

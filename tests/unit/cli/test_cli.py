@@ -1,5 +1,6 @@
 """What of the command needs no AWS: its arguments, its words, the made-up file, the template for one machine."""
 
+import errno
 import io
 import json
 import os
@@ -160,6 +161,65 @@ def test_a_directory_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "x.csv").mkdir()
     with pytest.raises(CliError, match="is a directory"):
         ingest(tmp_path / "x.csv")
+
+
+def test_pipe_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(path := tmp_path / "x.csv")
+    with pytest.raises(CliError, match=r"x\.csv is a pipe, not a file: write its content to a file"):
+        ingest(path)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("", "The file's name is empty: give the path of a file, or s3://BUCKET/KEY"),
+        ("none.csv", "none.csv does not exist"),
+        ("/dev/null/x.csv", "/dev/null/x.csv does not exist"),
+        ("a\nb.csv", r"'a\\nb.csv' does not exist"),
+        ("/dev/null", "/dev/null is a device, not a file"),
+        ("x" * 300 + ".csv", "x.csv cannot be read: File name too long"),
+        ("x\0.csv", r"'x\\x00.csv' cannot be read: embedded null byte"),
+        ("s3://bad", "s3://bad does not name an object"),
+        ("s3://", "s3:// does not name an object"),
+        ("s3://bucket/", "s3://bucket/ does not name an object"),
+        ("s3://bucket/uploads/", "s3://bucket/uploads/ names a folder, not an object"),
+        ("s3://bucket/x.pdf", "s3://bucket/x.pdf: Only data files are allowed: .csv"),
+    ],
+)
+def test_what_cannot_be_ingested_is_named_with_the_reason(source: str, said: str) -> None:
+    with pytest.raises(CliError, match=said):
+        run_ingest(Display(Console(file=io.StringIO())), source, Place("s", None, None))
+
+
+def test_file_in_a_directory_that_cannot_be_read_is_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(_path: Path) -> os.stat_result:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "stat", denied)  # root may read everything
+    with pytest.raises(CliError, match=r"x\.csv cannot be read: Permission denied"):
+        ingest(tmp_path / "x.csv")
+
+
+@pytest.mark.parametrize("options", [["b.csv"], ["b.csv", "c.csv"], ["--timeout", "5", "b.csv"]])
+def test_ingest_takes_one_file_at_a_time_and_says_so(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["ingest", "a.csv", *options])
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert "millpond: error: ingest takes one file at a time: run it once for each of a.csv, b.csv" in told
+
+
+@pytest.mark.parametrize("options", [["--nope"], ["b.csv", "--nope=1"]])
+def test_unknown_option_of_ingest_is_not_taken_for_a_file(
+    options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["ingest", "a.csv", *options])
+    told = capsys.readouterr().err
+    assert "unrecognized arguments" in told
+    assert "--nope" in told
 
 
 @pytest.mark.parametrize("rows", [1, 7, 8, 2_500])

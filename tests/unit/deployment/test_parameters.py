@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from engine.deployment.checkout import TEMPLATE
@@ -34,6 +36,24 @@ def test_value_that_the_template_refuses_is_named(name: str, value: str, problem
     assert told.startswith(problem)
 
 
+@pytest.mark.parametrize(
+    ("name", "bounds"),
+    [
+        ("BucketPrefix", "2 to 25 lower-case letters, digits and dashes"),
+        ("QueueName", "1 to 68 letters, digits, dashes and underscores"),
+        ("TableName", "3 to 255 letters, digits, dots, dashes and underscores"),
+    ],
+)
+def test_description_of_a_name_states_what_is_allowed(name: str, bounds: str) -> None:
+    """It is what a person reads when the name is refused."""
+    (told,) = invalid({name: "a b"}, KNOWN)
+    assert bounds in told
+    fewest, most = (int(number) for number in re.findall("[0-9]+", bounds))
+    assert invalid({name: "a" * fewest}, KNOWN) == invalid({name: "a" * most}, KNOWN) == []
+    for length in (fewest - 1, most + 1):
+        assert invalid({name: "a" * length}, KNOWN)
+
+
 def test_defaults_are_valid_together() -> None:
     assert invalid(defaults(KNOWN), KNOWN) == conflicts({}, KNOWN) == []
 
@@ -43,6 +63,13 @@ def test_each_problem_is_reported() -> None:
     assert [problem.split()[0] for problem in invalid(wrong, KNOWN)] == [*wrong][:3]
     together = {"WorkerTimeout": "100", "WorkerBatchSize": "11", "TableMaxWriteUnits": "0"}
     assert len(conflicts(together, KNOWN)) == 3
+
+
+def test_values_that_are_invalid_alone_take_part_in_no_conflict() -> None:
+    wrong = {"WorkerTimeout": "soon", "QueueVisibilityTimeout": "100", "WorkerBatchSize": "", "NoSuch": "1"}
+    wrong |= {"SourceBucket": "A B", "UploadsPrefix": ""}
+    assert conflicts(wrong, KNOWN) == []
+    assert len(conflicts({**wrong, "TableMaxWriteUnits": "0"}, KNOWN)) == 1
 
 
 def test_parameters_that_cannot_be_set_are_refused() -> None:

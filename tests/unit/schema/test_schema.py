@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import BadFile
+from engine.rejects import HEADER
 from engine.schema.parse import parse_schema
 from tests.builders.samples import PRODUCTS, USERS, schema_of
 
@@ -76,6 +77,16 @@ def test_columns_may_be_in_any_order(header: list[str]) -> None:
         (
             ["name;mail;phone"],
             "the header lacks the required columns name, mail: are its columns separated by ;? (delimiter in [format])",
+        ),
+        (
+            [*HEADER],
+            "the header lacks the required columns name, mail: this is a rejects file: put the corrected texts of its "
+            "column record under the original header, and upload that",
+        ),
+        (
+            ["name", *map(str.upper, HEADER)],
+            "the header lacks the required column mail: this is a rejects file: put the corrected texts of its "
+            "column record under the original header, and upload that",
         ),
         (["name", "mail", "E-Mail", "email"], "the header has the column mail twice: in places 2 and 4"),
         (["Name", "mail", " name"], "the header has the column name twice: in places 1 and 3"),
