@@ -108,7 +108,7 @@ def parser() -> argparse.ArgumentParser:
         description="Upload FILE to where the stack takes files from, and follow it until each row is in the table or "
         "among the rejects. For the s3:// address of an object, the producer reads it again where it is.",
     )
-    ingest.add_argument("source", metavar="FILE|s3://BUCKET/KEY", help="a .csv file, here or in S3")
+    ingest.add_argument("source", metavar="FILE|s3://BUCKET/KEY", help="a file of data, here or in S3")
     ingest.add_argument(
         "--timeout",
         type=_count,
