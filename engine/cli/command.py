@@ -108,7 +108,7 @@ def parser() -> argparse.ArgumentParser:
         description="Upload FILE to where the stack takes files from, and follow it until each row is in the table or "
         "among the rejects. For the s3:// address of an object, the producer reads it again where it is.",
     )
-    ingest.add_argument("source", metavar="FILE|s3://BUCKET/KEY", help="a .csv file, here or in S3")
+    ingest.add_argument("source", metavar="FILE|s3://BUCKET/KEY", help="a file of data, here or in S3")
     ingest.add_argument(
         "--timeout",
         type=_count,
@@ -126,6 +126,12 @@ def parser() -> argparse.ArgumentParser:
     schema.add_argument("file", type=Path, metavar="FILE", help="a file like those that will be loaded")
     schema.add_argument(
         "--rows", type=_count, default=100_000, metavar="N", help="rows to look at (default: the first 100,000)"
+    )
+    schema.add_argument(
+        "--encoding", metavar="NAME", help="the file's encoding, such as cp1252 (default: UTF-8, or as its mark says)"
+    )
+    schema.add_argument(
+        "--no-header", dest="header", action="store_false", help="the first line of a CSV file is data, not a header"
     )
 
     images = commands.add_parser(

@@ -36,9 +36,11 @@ async def example_of(schema: Schema, folder: Path = CHECKOUT / "examples") -> Ex
 
 
 async def first_key(path: Path, schema: Schema) -> str:
-    """Return the partition key of a file's first row that the schema accepts; there must be one."""
-    group = await anext(_groups(path, schema))
-    return next(iter(group.values())).key[0]
+    """Return the partition key of a file's first row that the schema accepts. Raises `BadFile` if there is none."""
+    async for group in _groups(path, schema):
+        for row in group.values():
+            return row.key[0]
+    raise BadFile(f"no row of {path.name} fits the schema")
 
 
 def item_path(schema: Schema, example: Example | None) -> str:

@@ -1,4 +1,4 @@
-"""A CSV file of any length whose rows fit a schema, apart from some broken ones, for the demo. Pure.
+"""A CSV file of any length, written as the schema declares, whose rows fit it apart from some broken ones. Pure.
 
 Values are tried: the first shape that a column accepts, for the numbers of several rows, is the one that it gets.
 """
@@ -6,12 +6,14 @@ Values are tried: the first shape that a column accepts, for the numbers of seve
 from __future__ import annotations
 
 import base64
+import codecs
 import csv
 import io
 import uuid
 from collections.abc import Callable, Iterator
 
 from engine.errors import MillpondError
+from engine.reading.format import NO_QUOTE, Format
 from engine.schema.columns import Column
 from engine.schema.model import Schema
 
@@ -30,6 +32,8 @@ _SHAPES: tuple[Shape, ...] = (
     lambda n: f"person{n}@example.com",
     lambda n: f"{2_000 + n % 30}-{1 + n % 12:02d}-{1 + n % 28:02d}",
     lambda n: f"{2_000 + n % 30}-{1 + n % 12:02d}-{1 + n % 28:02d}T12:00:00Z",
+    lambda n: f"{1 + n % 28:02d}.{1 + n % 12:02d}.{2_000 + n % 30}",
+    lambda n: f"{1 + n % 12:02d}/{1 + n % 28:02d}/{2_000 + n % 30}",
     lambda n: f"https://example.com/{n}",
     lambda n: str(uuid.UUID(int=n)),
     lambda n: f"{n:08d}",
@@ -49,7 +53,7 @@ _TRIED = 200
 
 
 class NoShapeError(MillpondError):
-    """No value that a column accepts is known; the message names the column."""
+    """No value that a column accepts is known, or no file of the declared format; the message says which."""
 
 
 def made_up(schema: Schema, rows: int, *, seed: int = 1) -> Iterator[tuple[bytes, int]]:
@@ -57,14 +61,22 @@ def made_up(schema: Schema, rows: int, *, seed: int = 1) -> Iterator[tuple[bytes
 
     Each `seed` has other keys, as long as the columns' rules leave a choice. Raises `NoShapeError`.
     """
-    columns = list(schema.columns)
+    form = schema.format
+    if form.type not in (None, "csv") or form.compression not in (None, "none"):
+        raise NoShapeError(
+            "The demo makes plain CSV files only, and the schema declares another format. Use `millpond local --schema "
+            "FILE`, and load a file of your own."
+        )
+    names, columns = _layout(schema)
     start = abs(seed - 1) * rows
     tried = [*range(start + 1, start + _TRIED), start + rows]
-    shapes = [_shape(column, tried) for column in columns]
-    yield _line([column.name for column in columns]), 0
+    shapes = [_shape(column, tried) if column else _nothing for column in columns]
+    encode = codecs.getincrementalencoder(form.encoding or "utf-8")().encode
+    header = [names, *([[""] * len(names)] * (form.header_lines - 1))] if form.header_lines else []
+    yield encode("-\n" * form.skip_lines + "".join(_line(line, form) for line in header)), 0
     # Every schema rejects a row with a field too many, and one that lacks a required value.
-    required = next((place for place, column in enumerate(columns) if column.required), None)
-    piece: list[bytes] = []
+    required = next((place for place, column in enumerate(columns) if column and column.required), None)
+    piece: list[str] = []
     valid = 0
     for n in range(1, rows + 1):
         fields = [shape(start + n) for shape in shapes]
@@ -75,12 +87,12 @@ def made_up(schema: Schema, rows: int, *, seed: int = 1) -> Iterator[tuple[bytes
                 fields[required] = ""
         else:
             valid += 1
-        piece.append(_line(fields))
+        piece.append(_line(fields, form))
         if len(piece) == ROWS_PER_CHUNK:
-            yield b"".join(piece), valid
+            yield encode("".join(piece)), valid
             piece, valid = [], 0
     if piece:
-        yield b"".join(piece), valid
+        yield encode("".join(piece)), valid
 
 
 def _shape(column: Column, tried: list[int]) -> Shape:
@@ -95,7 +107,36 @@ def _shape(column: Column, tried: list[int]) -> Shape:
     )
 
 
-def _line(fields: list[str]) -> bytes:
+def _layout(schema: Schema) -> tuple[list[str], list[Column | None]]:
+    """Return the names of the file's columns, and which of the schema each is."""
+    placed = {column.place: column for column in schema.columns if column.place is not None}
+    others = [column for column in schema.columns if column.place is None]
+    if schema.format.names is not None:
+        names = list(schema.format.names)
+        by_name = {name: column for column in others for name in column.header_names}
+        return names, [placed.get(place) or by_name.get(name.strip().casefold()) for place, name in enumerate(names, 1)]
+    free = iter(others)
+    width = max(len(schema.columns), *placed, 0)
+    columns = [placed.get(place) or next(free, None) for place in range(1, width + 1)]
+    return [f"column_{place}" if column is None else column.name for place, column in enumerate(columns, 1)], columns
+
+
+def _nothing(_: int) -> str:
+    return ""
+
+
+def _line(fields: list[str], form: Format) -> str:
+    delimiter = form.delimiter or ","
+    if form.quote == NO_QUOTE:
+        return delimiter.join(fields) + "\n"
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(fields)
-    return text.getvalue().encode()
+    escape = "\\" if form.escape == "backslash" else None
+    csv.writer(
+        text,
+        delimiter=delimiter,
+        quotechar=form.quote or '"',
+        escapechar=escape,
+        doublequote=not escape,
+        lineterminator="\n",
+    ).writerow(fields)
+    return text.getvalue()

@@ -46,7 +46,7 @@ def _dispatch(options: argparse.Namespace, poll_seconds: float | None) -> int:
             schema=_schema(options),
         )
     if options.command == "schema":
-        return run_schema(options.file, rows=options.rows)
+        return run_schema(options.file, rows=options.rows, encoding=options.encoding, header=options.header)
     if options.command == "base-image":
         return run_base_image(display, CHECKOUT, builder=options.builder)
     if options.command == "deploy":

@@ -72,6 +72,7 @@ class Guess:
 
 def guess_column(name: str, values: Sequence[str], settings: Mapping[str, Any]) -> Guess:
     """Guess what a column is from its `values`; `settings` say where it is in the file."""
+    trimmed = sum(value != value.strip() for value in values)
     values = list(map(str.strip, values))
     present = [value for value in values if value]
     nulls, rest = _without_nulls(present, (*NO_VALUE, *PERHAPS_NO_VALUE))
@@ -89,12 +90,21 @@ def guess_column(name: str, values: Sequence[str], settings: Mapping[str, Any]) 
     found: dict[str, Any] = {**settings, **type_settings}
     if not type_settings:
         found["trim"] = True
+        if trimmed:
+            which = "1 value begins or ends" if trimmed == 1 else f"{trimmed:,} values begin or end"
+            notes += (f"{which} with a blank, which trim drops",)
     if nulls:
         found["null_values"] = nulls
     longest = max(map(len, rest), default=0)
     return Guess(
         name=name, settings=found, notes=notes, filled=len(rest) == len(values), longest=longest, values=rest
     )  # fmt: skip
+
+
+def is_like_a_value(name: str) -> bool:
+    """Return whether a column's name is a number or a date, so that it may be data."""
+    settings, notes = _type_of([name.strip()]) if name.strip() else ({}, ())
+    return bool(notes) or settings.get("type") in ("N", "date", "datetime")
 
 
 def _without_nulls(present: Sequence[str], tokens: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -10,6 +10,7 @@ import pytest
 from engine.cli.example import example_of, first_key, item_path
 from engine.cli.made_up import NoShapeError, made_up
 from engine.convert import Converter
+from engine.errors import BadFile
 from engine.schema.model import Schema
 from tests.builders.samples import ORDER_LINES_TOML, PRODUCTS, SOURCE, USERS, schema_of
 
@@ -42,6 +43,39 @@ def test_made_up_file_has_the_valid_rows_that_it_says(schema: Schema, rows: int,
     assert rows - valid == (rows - 1) // 400
 
 
+GERMAN = (
+    '[columns.id]\nrequired = true\n[columns.day]\nrequired = true\ntype = "date"\ninput = ["%d.%m.%Y"]\n'
+    '[columns.ort]\nplace = 5\n[columns.price]\ntype = "N"\nthousands = "."\ndecimal = ","\n[key]\npartition = "id"\n'
+)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        'delimiter = ";"',
+        'delimiter = "\\t"\nquote = "none"',
+        'delimiter = \'|\'\nquote = "\'"\nescape = "backslash"',
+        'encoding = "utf-16-le"',
+        'encoding = "utf-16"',
+        'encoding = "cp1252"\ncomment = "#"\nskip_lines = 2',
+        'header_lines = 0\nnames = ["day", "x", "ID", "price", "ort"]',
+        'header_lines = 2\nnames = ["day", "x", "ID", "price", "ort"]',
+        "header_lines = 3",
+        "multiline = false",
+    ],
+)
+def test_made_up_file_is_of_the_declared_format(form: str) -> None:
+    schema = schema_of(f"{GERMAN}[format]\n{form}\n")
+    pieces = list(made_up(schema, 1_500))
+    assert accepted(schema, b"".join(piece for piece, _ in pieces)) == (sum(valid for _, valid in pieces), 3)
+
+
+@pytest.mark.parametrize("form", ['type = "jsonl"', 'type = "dynamodb-json"', 'compression = "gzip"'])
+def test_what_the_demo_makes_no_files_of_is_refused(form: str) -> None:
+    with pytest.raises(NoShapeError, match=r"plain CSV files only, .*millpond local --schema FILE"):
+        next(made_up(schema_of(f"{GERMAN}[format]\n{form}\n"), 10))
+
+
 def test_another_seed_has_other_keys() -> None:
     one, two = ({line for piece, _ in made_up(ORDERS, 50, seed=seed) for line in piece.splitlines()} for seed in (1, 2))
     assert len(one & two) == 1  # the header
@@ -66,5 +100,8 @@ def test_example_is_the_file_of_the_collection(tmp_path: Path) -> None:
     assert found is not None
     assert (found.rows, item_path(ORDERS, found)) == (1, "things/A%201%2F2")
     assert asyncio.run(first_key(path, ORDERS)) == "A 1/2"
+    path.write_text("order_id,sku,quantity\n,pen,1\n")
+    with pytest.raises(BadFile, match=r"no row of things\.csv fits the schema"):
+        asyncio.run(first_key(path, ORDERS))
     path.write_text("another,header\n1,2\n")
     assert asyncio.run(example_of(ORDERS, tmp_path)) is None
