@@ -206,6 +206,7 @@ class _SliceReader:
         dialect, width = self._layout.dialect, len(self._layout.names)
         return (
             dialect.multiline is not False
+            and (dialect.multiline is True or not self._layout.pad)
             and self._ends[end] - self._ends[line] <= self._layout.limits.record_bytes
             and has_few_delimiters(row, width, dialect.delimiter)
         )
