@@ -113,7 +113,7 @@ class Converter:
                 )
             self._packer = (
                 PlainPacker(self._source, self._schema, attributes, max_bytes=self._max_message_bytes)
-                if self._records_per_message == 1 and self._schema.is_plain and not self.plan.rest
+                if self._records_per_message == 1 and self._schema.is_plain and not plan.rest
                 else Packer(
                     self._source,
                     attributes,

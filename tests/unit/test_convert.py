@@ -1,5 +1,6 @@
 """Conversion of a file to messages and rejects, in chunks of any size."""
 
+import json
 import tracemalloc
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -269,3 +270,9 @@ def test_where_the_key_tells_rows_apart_none_is_counted() -> None:
     list(converter.finish(PROCESSED_AT))
     assert USERS.tells_rows_apart
     assert converter.repeated is None
+
+
+def test_plain_messages_are_made_of_a_file() -> None:
+    converter = Converter(SOURCE, USERS, records_per_message=1, max_message_bytes=61_440)
+    converted = [*converter.feed(b"name,mail,phone\nA,a@x.org,1\n", PROCESSED_AT), *converter.finish(PROCESSED_AT)]
+    assert [json.loads(message.body)["mail"] for each in converted for message in each.messages] == ["a@x.org"]
