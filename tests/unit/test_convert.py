@@ -1,5 +1,6 @@
 """Conversion of a file to messages and rejects, in chunks of any size."""
 
+import json
 import tracemalloc
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -292,3 +293,9 @@ def test_file_without_any_column_of_the_schema_makes_no_empty_items(data: bytes,
         assert sum(each.valid for each in done) == 0
         said = done[0].rejects[0].reason
     assert said.startswith(outcome)
+
+
+def test_plain_messages_are_made_of_a_file() -> None:
+    converter = Converter(SOURCE, USERS, records_per_message=1, max_message_bytes=61_440)
+    converted = [*converter.feed(b"name,mail,phone\nA,a@x.org,1\n", PROCESSED_AT), *converter.finish(PROCESSED_AT)]
+    assert [json.loads(message.body)["mail"] for each in converted for message in each.messages] == ["a@x.org"]
