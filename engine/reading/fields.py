@@ -117,8 +117,11 @@ def syntax_of(dialect: Dialect) -> Syntax:
         odd=re.compile(odd),
         escape=re.compile(rf"\\(\\|{delimiter}|{quote or nothing}|\r\n|\n|\r)"),
         usual=re.compile(rf"(?! ){usual}(?:{delimiter}{usual})*+(?<! )(?:\r\n|\n|\r)?"),
+        # A line may begin within a field: what is in quotes then stands outside of them.
         strict=re.compile(
-            rf"{alike}(?:{delimiter}{alike})*+(?:\r\n|\n|\r)?" if dialect.quote and not backslash else nothing
+            rf"(?!.*{delimiter}{blank}++{quote}){alike}(?:{delimiter}{alike})*+(?:\r\n|\n|\r)?"
+            if dialect.quote and not backslash
+            else nothing
         ),
         blanks=blanks,
     )

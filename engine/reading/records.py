@@ -205,10 +205,11 @@ class _SliceReader:
         """Return whether `read_one` certainly comes to the same row of the lines from `line` to before `end`."""
         dialect, width = self._layout.dialect, len(self._layout.names)
         return (
-            dialect.multiline is not False
-            and (dialect.multiline is True or not self._layout.pad)
+            (dialect.multiline or (dialect.multiline is None and not self._layout.pad))
             and self._ends[end] - self._ends[line] <= self._layout.limits.record_bytes
             and has_few_delimiters(row, width, dialect.delimiter)
+            # Blanks in a quoted field stay: no line of it may have been changed for `csv`.
+            and sum(map(len, self._lines[line:end])) == self._starts[end] - self._starts[line]
         )
 
     def _take_read(self, rows: list[list[str]], after: list[int]) -> None:

@@ -139,6 +139,8 @@ class Schema:
             names.pop()
         sources, extras = self._sources(names, origin)
         self._check_missing(names, sources)
+        if origin == "csv" and not sources and self.unknown_columns != "store":
+            raise BadFile(f"the header has no column of the schema: {_what_may_be_wrong(names, [])}")
         stored = [name for name, _ in extras]
         if len(stored) > MAX_STORED_COLUMNS:
             raise BadFile(

@@ -70,7 +70,7 @@ class RowPlan:
         ``{index in rows: reason}``.
         """
         widths = set(map(len, rows))
-        bad = self._misfits(rows, widths) | self._too_large(rows)
+        bad = self._misfits(rows, widths) | self._too_large(rows) | self._unknown(rows)
         if not bad:
             return self._clean(numbers, rows, min(widths, default=self.width))
         # Only the other rows are cleaned: padding the short ones would take the header's width for each of them.
@@ -87,6 +87,13 @@ class RowPlan:
             if width > self.width or (width < self.width and not self.pad)
         }
         return {i: misfits[len(row)] for i, row in enumerate(rows) if len(row) in misfits} if misfits else {}
+
+    def _unknown(self, rows: list[list[Any]]) -> dict[int, str]:
+        """Return ``index: reason`` for each JSON row that has nothing for any column, and so would be an empty item."""
+        if self.cleaning == "text" or any(column.required for column, _ in self.columns):
+            return {}
+        nothing = "the line has no key that the schema knows"
+        return {i: nothing for i, row in enumerate(rows) if all(value is None for value in row)}
 
     def _too_large(self, rows: list[list[Any]]) -> dict[int, str]:
         """Return ``index: reason`` for each row whose lists, sets and JSON are too long to be converted."""

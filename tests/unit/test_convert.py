@@ -1,5 +1,6 @@
 """Conversion of a file to messages and rejects, in chunks of any size."""
 
+import json
 import tracemalloc
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -269,3 +270,32 @@ def test_where_the_key_tells_rows_apart_none_is_counted() -> None:
     list(converter.finish(PROCESSED_AT))
     assert USERS.tells_rows_apart
     assert converter.repeated is None
+
+
+@pytest.mark.parametrize(
+    ("data", "outcome"),
+    [
+        (
+            b"other,name of nothing\n1,2\n",
+            "the header has no column of the schema: of its 2 columns the schema knows none",
+        ),
+        (b'{"other": 1}\n', "the line has no key that the schema knows"),
+    ],
+)
+def test_file_without_any_column_of_the_schema_makes_no_empty_items(data: bytes, outcome: str) -> None:
+    schema = schema_of('[key]\npartition = "at"\n[columns.a]\n[columns.b]\n[generated]\nat = "version"\n')
+    converter = Converter(SOURCE, schema, records_per_message=7, max_message_bytes=4_096)
+    try:
+        done = [*converter.feed(data, PROCESSED_AT), *converter.finish(PROCESSED_AT)]
+    except BadFile as error:
+        said = str(error)
+    else:
+        assert sum(each.valid for each in done) == 0
+        said = done[0].rejects[0].reason
+    assert said.startswith(outcome)
+
+
+def test_plain_messages_are_made_of_a_file() -> None:
+    converter = Converter(SOURCE, USERS, records_per_message=1, max_message_bytes=61_440)
+    converted = [*converter.feed(b"name,mail,phone\nA,a@x.org,1\n", PROCESSED_AT), *converter.finish(PROCESSED_AT)]
+    assert [json.loads(message.body)["mail"] for each in converted for message in each.messages] == ["a@x.org"]

@@ -180,3 +180,16 @@ def test_dialect_of_stray_quotes_is_found_in_little_time() -> None:
         with suppress(BadFile):
             find_dialect(("a,b;c\td|e\n" + line * SAMPLE_BYTES)[:SAMPLE_BYTES], Format())
         assert process_time() - began < 3  # seconds; 20 to 30 without a bound
+
+
+@pytest.mark.parametrize(
+    ("data", "row"),
+    [
+        (b'h,i,j,k,l\n1,2,3,4,"x\na, "" ,b\ny"\n"q", "q",1,2,3\n', ["1", "2", "3", "4", 'x\na, " ,b\ny']),
+        (b'h,i\n"\n", "\n"\n1,"a"\n', ["\n", "\n"]),
+        (b'h;i\r"\r"; "\r"\rv;"c"\r', ["\r", "\r"]),
+    ],
+)
+def test_blanks_and_quotes_on_a_line_that_begins_within_a_field(data: bytes, row: list[str]) -> None:
+    reading, _ = read_object(data, Format(), [])
+    assert (reading.rows[1][0], len(reading.rows), reading.rejects) == (row, 2, [])
