@@ -129,7 +129,12 @@ def _best(trials: list[_Trial]) -> _Trial:
 
 
 def _quotes_texts(records: list[RawRecord]) -> bool:
-    """Return whether in each column all texts of the rows are quoted or none is, and there are some that are."""
+    """Return whether in each column all texts of the rows are quoted or none is, and there are some that are.
+
+    What has a line break in it is not believed: its lines fit as rows of their own.
+    """
+    if any(record.spans for record in records):
+        return False
     seen: dict[int, set[bool]] = {}
     for record in records[1:]:
         quoted = set(record.quoted)

@@ -117,13 +117,17 @@ class Column:
     def clean_json(self, values: Sequence[Any], bad: dict[int, str]) -> Sequence[Value]:
         """Clean JSON values as `clean` cleans texts: text, numbers as `NumberText`, booleans, lists and objects.
 
-        A number or a boolean is cleaned as its JSON text, except by a type that has values for it.
+        A boolean is cleaned as its JSON text, a number as its canonical text, except by a type that has values for it.
         """
         conversion = self._conversion
         takes_all = conversion is not None and conversion.type == VARIES
         kinds = set(map(type, values))
         if isinstance(self.conversion, Numbers) and not kinds.isdisjoint(_NUMBERS):
             return self._clean_numbers(values, bad)
+        if conversion is None and not kinds.isdisjoint(_NUMBERS):
+            # One text for each number, whichever way it was read.
+            values = [is_number(text := str(each)) or text if type(each) in _NUMBERS else each for each in values]
+            kinds = set(map(type, values))
         if not takes_all and kinds <= _TEXTS:
             plain = kinds == {str}
             return self.clean(values if plain else ["" if value is None else str(value) for value in values], bad)

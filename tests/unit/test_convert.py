@@ -299,3 +299,13 @@ def test_plain_messages_are_made_of_a_file() -> None:
     converter = Converter(SOURCE, USERS, records_per_message=1, max_message_bytes=61_440)
     converted = [*converter.feed(b"name,mail,phone\nA,a@x.org,1\n", PROCESSED_AT), *converter.finish(PROCESSED_AT)]
     assert [json.loads(message.body)["mail"] for each in converted for message in each.messages] == ["a@x.org"]
+
+
+def test_json_number_in_a_text_column_has_one_text_however_it_is_written() -> None:
+    schema = schema_of('[key]\npartition = "a"\n[columns.a]\nrequired = true\n[columns.b]\n')
+    lines = "".join(f'{{"a": "x", "b": {number}}}\n' for number in ("1.10", "1.1", "1E5", "100000", "1.10000000000000000001"))
+    converter = Converter(SOURCE, schema, records_per_message=7, max_message_bytes=4_096)
+    done = [*converter.feed(lines.encode(), PROCESSED_AT), *converter.finish(PROCESSED_AT)]
+    (message,) = (message for each in done for message in each.messages)
+    texts = [row[2] for row in json.loads(message.body)["rows"]]
+    assert texts == ["1.1", "1.1", "100000", "100000", "1.10000000000000000001"]

@@ -134,6 +134,7 @@ def test_byte_order_mark_that_contradicts_the_declared_encoding_is_refused(data:
         ("id,name\n1,'Doe, J'\n2,'x'\n", ",", "'", "double", ["1", "Doe, J"]),
         ("'id';'name'\n1;'it''s'\n2;'x'\n", ";", "'", "double", ["1", "it's"]),
         ("id,name\n1,'tis\n2,rock 'n' roll\n", ",", '"', "double", ["1", "'tis"]),
+        ("id,a,b\n1,x,'tis\n2,,'\n", ",", '"', "double", ["1", "x", "'tis"]),  # not one row of two lines
         ("id,name\n1,'a'\n2,b\n", ",", '"', "double", ["1", "'a'"]),  # an apostrophe in the text, not a quote
         ('id|name\n1|"say \\"hi| now\\""\n2|x\n', "|", '"', "backslash", ["1", 'say "hi| now"']),
         ('id,path\n1,"C:\\"\n2,"D:\\x"\n', ",", '"', "double", ["1", "C:\\"]),
