@@ -70,7 +70,7 @@ ENDED = [line + end for line in LINES for end in (b"\n", b"\r\n", b"\r")]
 FILES = choices(ENDED, max_size=25).map(lambda lines: b"name,mail,phone\n" + b"".join(lines))
 
 
-@settings(max_examples=300)
+@settings(max_examples=80)
 @given(FILES, SIZES, st.sampled_from([1, 2, 3, 500]), st.sampled_from([420, 700, ROOM]), st.sampled_from([3, 1000]))
 def test_any_split_of_a_file_makes_the_same_messages_and_rejects(
     data: bytes, sizes: list[int], per_message: int, max_bytes: int, piece: int
@@ -82,7 +82,7 @@ def test_any_split_of_a_file_makes_the_same_messages_and_rejects(
     assert all(1 <= message.records <= per_message and message.size <= max_bytes for message in whole.messages)
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(FILES | RUBBISH.map(lambda pile: b"name,mail,phone\n" + pile), st.sampled_from([1, 3, 500]))
 def test_every_row_is_accounted_for(data: bytes, per_message: int) -> None:
     # What would be found in rubbish is another matter.
@@ -96,7 +96,7 @@ def test_every_row_is_accounted_for(data: bytes, per_message: int) -> None:
     assert sent == sorted(sent)
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(FILES, SIZES, st.sampled_from([1, 3, 500]), st.sampled_from([3, 30, 1000]))
 def test_conversion_can_continue_in_another_converter_after_a_flush(
     data: bytes, sizes: list[int], per_message: int, piece: int
