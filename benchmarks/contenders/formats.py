@@ -1,4 +1,4 @@
-"""The same rows in files of each format, read and nothing else; the files are made before the clock starts."""
+"""Files of each kind, converted to messages; the files are made before the clock starts."""
 
 from __future__ import annotations
 
@@ -6,17 +6,14 @@ import bz2
 import gzip
 import json
 import sys
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
-import orjson
-
-from engine.reading.block import Block
-from engine.reading.compression import CompressedReader
-from engine.reading.delimited import CsvReader
-from engine.reading.dynamodb_json import DynamoDbJsonReader
-from engine.reading.json_lines import JsonLinesReader
-from engine.reading.json_members import Members
+from benchmarks import data
+from benchmarks.kinds import KINDS, Kind
+from engine.config import PACKAGED_SCHEMA
+from engine.convert import Converter
+from engine.identity import ObjectVersion
+from engine.schema.parse import parse_schema
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -24,71 +21,52 @@ else:
     from backports import zstd
 
 CHUNK_BYTES = 262_144
-COLUMNS = ("name", "mail", "phone")
+FILE_BYTES = 4_000_000
+NOW = "2026-04-04T00:00:01.234Z"
+
 Call = Callable[[], int]
 
-
-def csv(content: bytes) -> Call:
-    """CSV as it is."""
-    return _reading(CsvReader, content)
-
-
-def csv_gzip(content: bytes) -> Call:
-    """CSV, compressed by gzip at its usual level."""
-    return _reading(lambda: CompressedReader("gzip", CsvReader()), gzip.compress(content, 6))
+_COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": lambda content: gzip.compress(content, 6),
+    "zstd": lambda content: zstd.compress(content, 3),
+    "bzip2": bz2.compress,
+}
 
 
-def csv_zstd(content: bytes) -> Call:
-    """CSV, compressed by zstd at its usual level."""
-    return _reading(lambda: CompressedReader("zstd", CsvReader()), zstd.compress(content, 3))
-
-
-def csv_bzip2(content: bytes) -> Call:
-    """CSV, compressed by bzip2."""
-    return _reading(lambda: CompressedReader("bzip2", CsvReader()), bz2.compress(content))
-
-
-def jsonl(content: bytes) -> Call:
-    """JSON Lines."""
-    columns = {name: [(name,)] for name in COLUMNS}
-    return _reading(lambda: JsonLinesReader(Members(columns)), _lines(content))
-
-
-def jsonl_json(content: bytes) -> Call:
-    """JSON Lines by json.loads, line by line, as usual."""
-    lines = _lines(content).splitlines()
+def converting(way: str) -> Call:
+    """Return the conversion of a file; it counts the file's bytes before they were compressed."""
+    if way == "jsonl_json":
+        return _json_lines_as_usual()
+    kind = KINDS["users" if way in _COMPRESSIONS else way]
+    content = kind.make(FILE_BYTES)
+    stored = _COMPRESSIONS[way](content) if way in _COMPRESSIONS else content
+    chunks = [stored[at : at + CHUNK_BYTES] for at in range(0, len(stored), CHUNK_BYTES)]
+    schema = parse_schema(_schema(kind), "kinds.toml")
+    source = ObjectVersion("bench", "uploads/file", None, "0123456789abcdef", data.MODIFIED)
 
     def once() -> int:
-        return sum(1 for line in lines if json.loads(line))
+        converter = Converter(source, schema, records_per_message=500, max_message_bytes=61_440)
+        valid = sum(converted.valid for chunk in chunks for converted in converter.feed(chunk, NOW))
+        valid += sum(converted.valid for converted in converter.finish(NOW))
+        if not valid:
+            raise ValueError("no row was valid")
+        return len(content)
 
     return once
 
 
-def dynamodb(content: bytes) -> Call:
-    """DynamoDB JSON, as an export has it."""
-    items = ({"Item": {name: {"S": text} for name, text in zip(COLUMNS, row, strict=True)}} for row in _rows(content))
-    return _reading(lambda: DynamoDbJsonReader(COLUMNS), b"".join(orjson.dumps(item) + b"\n" for item in items))
+def _schema(kind: Kind) -> str:
+    if kind.schema is None:
+        return PACKAGED_SCHEMA.read_text(encoding="utf-8")
+    return f'version = 1\ncollection = "kinds"\n{kind.schema}'
 
 
-def _rows(content: bytes) -> Iterator[list[str]]:
-    for line in content.decode().splitlines()[1:]:
-        yield line.split(",")
+def _json_lines_as_usual() -> Call:
+    """JSON Lines by json.loads, line by line, and nothing else done."""
+    content = KINDS["jsonl"].make(FILE_BYTES)
+    lines = content.splitlines()
 
+    def once() -> int:
+        return len(content) if sum(1 for line in lines if json.loads(line)) else 0
 
-def _lines(content: bytes) -> bytes:
-    return b"".join(orjson.dumps(dict(zip(COLUMNS, row, strict=True))) + b"\n" for row in _rows(content))
-
-
-def _reading(make: Callable[[], Any], content: bytes) -> Call:
-    chunks = [content[at : at + CHUNK_BYTES] for at in range(0, len(content), CHUNK_BYTES)]
-
-    def blocks() -> Iterator[Block]:
-        reader = make()
-        for chunk in chunks:
-            yield from reader.feed(chunk)
-        yield from reader.finish()
-
-    return lambda: sum(len(block.rows) for block in blocks())
-
-
-FORMATS = {way.__name__: way for way in (csv, csv_gzip, csv_zstd, csv_bzip2, jsonl, jsonl_json, dynamodb)}
+    return once

@@ -204,11 +204,11 @@ def encode_boto3(spec: Spec) -> Call:
     return once
 
 
-def read_format(spec: Spec) -> Call:
-    """Bytes of one format to rows."""
-    from benchmarks.contenders.formats import FORMATS
+def convert_format(spec: Spec) -> Call:
+    """Bytes of one kind of file to packed messages."""
+    from benchmarks.contenders.formats import converting
 
-    return FORMATS[spec["way"].removeprefix("formats.")](b"".join(_chunks(spec)))
+    return converting(spec["way"].removeprefix("formats."))
 
 
 WAYS = {
@@ -230,7 +230,7 @@ def main() -> None:
     settle_collector()
     spec = read_spec()
     way = spec["way"]
-    measure(spec, read_format(spec) if way.startswith("formats.") else WAYS[way](spec))
+    measure(spec, convert_format(spec) if way.startswith("formats.") else WAYS[way](spec))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks import data, rivals
+from benchmarks.kinds import KINDS
 from benchmarks.model import Entry, Options
 
 ROWS = 100_000
@@ -17,13 +18,12 @@ LABELS = {
         "parse.dictreader": "csv.DictReader",
     },
     "formats": {
-        "formats.csv": "CSV",
-        "formats.csv_gzip": "CSV, gzip",
-        "formats.csv_zstd": "CSV, zstd",
-        "formats.csv_bzip2": "CSV, bzip2",
-        "formats.jsonl": "JSON Lines",
-        "formats.dynamodb": "DynamoDB JSON",
-        "formats.jsonl_json": "JSON Lines by json.loads",
+        "formats.users": KINDS["users"].label,
+        "formats.gzip": "users, CSV, gzip",
+        "formats.zstd": "users, CSV, zstd",
+        "formats.bzip2": "users, CSV, bzip2",
+        **{f"formats.{name}": kind.label for name, kind in KINDS.items() if name != "users"},
+        "formats.jsonl_json": "users, JSON Lines by json.loads alone",
     },
     "pack": {
         "pack.millpond": "Millpond, 500 rows a message",
@@ -37,7 +37,7 @@ LABELS = {
 def parts(name: str, options: Options) -> list[Entry]:
     """Return the ways to do the part `name`."""
     content: dict[str, Any] = {}
-    if name in ("parse", "formats", "pack"):
+    if name in ("parse", "pack"):
         content["content"] = data.HEADER + data.block(options.row_bytes) * (ROWS // data.BLOCK_ROWS)
     elif name == "encode":
         content["event"] = data.sqs_event(10, 500, row_bytes=options.row_bytes)

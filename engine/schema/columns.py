@@ -96,12 +96,13 @@ class Column:
             and not self.null_values
             and self.max_length is None
             and self.pattern is None
-            and all(values)
         ):
             # Mostly there is nothing to trim, and nothing else to check.
-            converted = conversion.convert(values)
-            if None not in converted:
-                return converted
+            present = values if all(values) else list(filter(None, values))
+            if present and (present is values or not self.required):
+                converted = conversion.convert(present)
+                if None not in converted:
+                    return converted if present is values else self._with_gap(values, converted)
         if self.trim or self.type != "S":
             values = list(map(str.strip, values))
         if self.lower:
@@ -117,13 +118,17 @@ class Column:
     def clean_json(self, values: Sequence[Any], bad: dict[int, str]) -> Sequence[Value]:
         """Clean JSON values as `clean` cleans texts: text, numbers as `NumberText`, booleans, lists and objects.
 
-        A number or a boolean is cleaned as its JSON text, except by a type that has values for it.
+        A boolean is cleaned as its JSON text, a number as its canonical text, except by a type that has values for it.
         """
         conversion = self._conversion
         takes_all = conversion is not None and conversion.type == VARIES
         kinds = set(map(type, values))
         if isinstance(self.conversion, Numbers) and not kinds.isdisjoint(_NUMBERS):
             return self._clean_numbers(values, bad)
+        if conversion is None and not kinds.isdisjoint(_NUMBERS):
+            # One text for each number, whichever way it was read.
+            values = [is_number(text := str(each)) or text if type(each) in _NUMBERS else each for each in values]
+            kinds = set(map(type, values))
         if not takes_all and kinds <= _TEXTS:
             plain = kinds == {str}
             return self.clean(values if plain else ["" if value is None else str(value) for value in values], bad)
@@ -197,6 +202,11 @@ class Column:
             return {}
         reason = f"{self.name} is longer than {self.max_bytes:,} bytes, the limit for a key"
         return {i: reason for i, value in enumerate(values) if len(value.encode()) > self.max_bytes}
+
+    def _with_gap(self, values: Sequence[str], converted: Sequence[Value]) -> Sequence[Value]:
+        """Return what is converted of the values that are not empty, and for each empty one what it becomes."""
+        gap, following = self._gap, iter(converted).__next__
+        return [following() if value else gap for value in values]
 
     def _with_gaps(self, values: Sequence[str], bad: dict[int, str]) -> Sequence[Value]:
         present = [i for i, value in enumerate(values) if value]

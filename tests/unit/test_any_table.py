@@ -183,7 +183,7 @@ def rows_with(cells: st.SearchStrategy[Any]) -> st.SearchStrategy[list[list[Any]
     return st.lists(changes.map(lambda some: [some.get(i, cell) for i, cell in enumerate(usual)]), max_size=5)
 
 
-@settings(max_examples=300)
+@settings(max_examples=80)
 @given(rows_with(CELLS))
 def test_dynamodb_accepts_whatever_the_schema_accepts(rows: list[list[str]]) -> None:
     place = COLUMNS.index("row")
@@ -194,7 +194,7 @@ def test_dynamodb_accepts_whatever_the_schema_accepts(rows: list[list[str]]) -> 
         assert put["pk"]["S"] == f"CUSTOMER#{put['customer']['S']}"
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(rows_with(JSON))
 def test_dynamodb_accepts_whatever_the_schema_accepts_of_json(rows: list[list[Any]]) -> None:
     for put in puts(items_of_rows(JSON_HEADER, "json", rows)):

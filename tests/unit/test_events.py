@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import UnknownEvent
@@ -276,10 +276,11 @@ _LIKE_EVENTS = st.recursive(
         | st.dictionaries(_PARTS | st.sampled_from(["name", "key", "eventSource", "TopicArn"]), inner, max_size=4)
         | inner.map(json.dumps)
     ),
-    max_leaves=20,
+    max_leaves=8,
 )
 
 
+@settings(max_examples=60)
 @given(_LIKE_EVENTS)
 def test_any_event_is_read_or_named(event: Any) -> None:
     for notice in read_event(event):

@@ -111,7 +111,7 @@ def test_items_expire_only_if_configured(phone: str | None) -> None:
     assert "expirationTime" not in puts(items_of(one))[0]
 
 
-@settings(max_examples=200)
+@settings(max_examples=50)
 @given(st.lists(ROWS, max_size=4))
 def test_items_contain_all_values(blocks: list[list[list[Any]]]) -> None:
     items = items_of(*map(received, blocks))
@@ -125,7 +125,7 @@ def test_items_contain_all_values(blocks: list[list[list[Any]]]) -> None:
         assert items.version(i) == (UPLOAD.modified, number, DIGITS)
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(ROWS)
 def test_fast_path_for_clean_texts_equals_the_serialiser(rows: list[list[Any]]) -> None:
     message = received(rows)
@@ -191,7 +191,7 @@ def all_batches(items: Items) -> list[Sequence[int]]:
     return [batch for wave in items.waves() for batch in batches(wave)]
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(st.lists(PRODUCT_ROWS, max_size=3))
 def test_batches_and_waves_have_no_duplicate_keys(tables: list[list[list[Any]]]) -> None:
     items = products(*tables)
@@ -203,7 +203,7 @@ def test_batches_and_waves_have_no_duplicate_keys(tables: list[list[list[Any]]])
     assert all(len(batch) <= 25 for batch in all_batches(items))
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(st.lists(PRODUCT_ROWS, max_size=3))
 def test_versions_of_a_key_are_written_in_order(tables: list[list[list[Any]]]) -> None:
     items = products(*tables)

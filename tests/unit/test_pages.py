@@ -121,7 +121,7 @@ TABLES = choices(range(1, 7), max_size=8).map(users)
 READS = choices(list(product(range(1, 6), (False, True))), min_size=1)
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(TABLES, st.integers(1, 5), READS)
 def test_tokens_list_every_user_once_in_the_latest_version(
     table: Table, limit: int, reads: list[tuple[int, bool]]
@@ -217,7 +217,7 @@ def filled_up(pages: list[list[Any]], limit: int) -> bool:
     )
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(MIXED, st.integers(1, 5), st.booleans(), READS)
 def test_pages_of_a_list_are_complete_under_any_limit(
     table: Table, limit: int, stops: bool, reads: list[tuple[int, bool]]
@@ -228,7 +228,7 @@ def test_pages_of_a_list_are_complete_under_any_limit(
     assert stops or filled_up(pages, limit)
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(SOME, st.integers(0, 47), st.integers(1, 5), st.booleans(), READS)
 def test_pages_of_a_history_are_complete_under_any_limit(
     table: Table, which: int, limit: int, stops: bool, reads: list[tuple[int, bool]]

@@ -46,7 +46,7 @@ def cells_of(body: bytes, **form: str) -> list[list[str]]:
     return list(csv.reader(io.StringIO(body.decode(), newline=""), **form))[1:]  # type: ignore[arg-type]
 
 
-@settings(max_examples=300)
+@settings(max_examples=80)
 @given(st.lists(REJECTS, max_size=4), st.integers(1, 200))
 def test_written_rejects_are_read_back_unchanged(groups: list[list[Reject]], file_bytes: int) -> None:
     files = RejectFiles("rejects/", "span-0", file_bytes)
@@ -59,7 +59,7 @@ def test_written_rejects_are_read_back_unchanged(groups: list[list[Reject]], fil
     assert files.flush() == []
 
 
-@settings(max_examples=300)
+@settings(max_examples=80)
 @given(REJECTS.filter(bool))
 def test_no_cell_starts_like_a_formula(rejects: list[Reject]) -> None:
     body = written(rejects)

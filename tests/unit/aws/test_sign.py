@@ -44,7 +44,7 @@ def amz_date(moment: datetime.datetime) -> str:
     return moment.strftime("%Y%m%dT%H%M%SZ")
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(SERVICES, REGIONS, HOSTS, st.binary(max_size=200), CREDENTIALS, MOMENTS)
 def test_signatures_equal_botocores(
     service: str, region: str, host: str, body: bytes, credentials: Credentials, moment: datetime.datetime

@@ -75,7 +75,7 @@ PRODUCT_ROWS = st.lists(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(PRODUCT_ROWS, st.lists(st.tuples(texts(), texts(), texts()).map(list), max_size=6))
 def test_plain_and_packed_messages_make_the_same_items(products: list[list[str]], users: list[list[str]]) -> None:
     tables = [

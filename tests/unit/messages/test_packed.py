@@ -111,7 +111,7 @@ def test_values_that_look_like_row_ends_are_parsed_unchanged(values: list[tuple[
     assert rows_in(pack(packer(), rows)[0]) == rows
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(ROWS, st.lists(st.integers(0, 30), max_size=5), st.integers(2, 7), st.integers(0, 400))
 def test_message_boundaries_depend_only_on_the_rows(rows: list[Row], cuts: list[int], most: int, spare: int) -> None:
     smallest = 330 + HAND_ON_BYTES + spare

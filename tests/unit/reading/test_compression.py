@@ -79,7 +79,7 @@ def members(kind: str, texts: list[bytes]) -> bytes:
     return b"".join(map(COMPRESS[kind], texts)) or COMPRESS[kind](b"")
 
 
-@settings(max_examples=300)
+@settings(max_examples=80)
 @given(kind=KINDS, texts=TEXTS, sizes=SIZES)
 def test_any_chunking_equals_the_oracle(kind: str, texts: list[bytes], sizes: list[int]) -> None:
     data = members(kind, texts)
@@ -89,7 +89,7 @@ def test_any_chunking_equals_the_oracle(kind: str, texts: list[bytes], sizes: li
     assert result == decompress(kind, [data])
 
 
-@settings(max_examples=300)
+@settings(max_examples=80)
 @given(kind=KINDS, texts=TEXTS, sizes=SIZES, data=st.data())
 def test_file_that_is_cut_off_fails_after_the_bytes_before(
     kind: str, texts: list[bytes], sizes: list[int], data: st.DataObject
@@ -104,7 +104,7 @@ def test_file_that_is_cut_off_fails_after_the_bytes_before(
     assert result == decompress(kind, [whole[:stop]])
 
 
-@settings(max_examples=600)
+@settings(max_examples=150)
 @given(kind=KINDS, texts=TEXTS, sizes=SIZES, data=st.data())
 def test_damaged_bytes_never_become_other_bytes(
     kind: str, texts: list[bytes], sizes: list[int], data: st.DataObject
@@ -218,8 +218,9 @@ def test_decompression_bomb_fails_and_takes_no_memory(kind: str) -> None:
     assert peak < 2 * 1_048_576
 
 
-@pytest.mark.parametrize(("kind", "data"), [(kind, compress(b"x,y\n")) for kind, compress in COMPRESS.items()])
-def test_compression_is_found(kind: str, data: bytes) -> None:
+@pytest.mark.parametrize("kind", COMPRESS)
+def test_compression_is_found(kind: str) -> None:
+    data = COMPRESS[kind](b"x,y\n")
     assert find_compression(data[:HEAD_BYTES]) == find_compression(data[:HEAD_BYTES], kind) == kind
 
 

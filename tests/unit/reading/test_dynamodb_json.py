@@ -60,7 +60,7 @@ def test_attribute_values_are_read_as_they_are(items: list[Any], wrapped: bool, 
     ]
 
 
-@settings(max_examples=300)
+@settings(max_examples=80)
 @given(
     items=st.lists(ITEMS, min_size=1, max_size=6),
     changes=st.lists(st.tuples(st.integers(0), st.sampled_from(list(b'{}[]",:\\0\nSNLM'))), max_size=4),

@@ -35,7 +35,7 @@ from tests.builders.csv_text import (
 HEADER = b"name,mail\n"
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=300)
 @given(data=RUBBISH, dialect=SOME_DIALECT, sizes=SIZES, limits=LIMITS)
 @example(data=b'a,b\n"aaaa\r\n"aa\r', dialect=RFC_4180, sizes=[1], limits=Limits(record_bytes=9, slice_bytes=1))
 @example(data=b"a,b\n" + b"x" * 8 + b"\r\ny\n", dialect=RFC_4180, sizes=[13, 1], limits=Limits(record_bytes=9))
@@ -46,7 +46,7 @@ def test_any_chunking_of_any_bytes_makes_the_same_records(
     assert read(cut(data, sizes), limits, dialect=dialect) == read_whole(data, limits, dialect)
 
 
-@settings(max_examples=500)
+@settings(max_examples=150)
 @given(data=RUBBISH, dialect=SOME_DIALECT)
 def test_each_row_is_what_its_text_says_and_no_text_is_lost(data: bytes, dialect: Dialect) -> None:
     data = written_in(dialect, data)
@@ -66,7 +66,7 @@ def test_each_row_is_what_its_text_says_and_no_text_is_lost(data: bytes, dialect
         assert all(line.startswith("#") for line in rest.splitlines() if line and dialect.comment == "#")
 
 
-@settings(max_examples=500)
+@settings(max_examples=150)
 @given(data=st.data(), dialect=SOME_DIALECT, sizes=SIZES, piece=st.sampled_from([1, 3, ROOMY]))
 def test_valid_files_equal_pythons_csv(data: st.DataObject, dialect: Dialect, sizes: list[int], piece: int) -> None:
     dialect = dialect._replace(multiline=True, comment="")
@@ -91,7 +91,7 @@ LINES = st.lists(
 ).map("\n".join)
 
 
-@settings(max_examples=500)
+@settings(max_examples=150)
 @given(text=LINES, escape=st.sampled_from(["double", "backslash"]), multiline=st.sampled_from([None, True, False]))
 @example(text='a, "b, ",c\na, "b", " ,"', escape="double", multiline=None)
 @example(text='a,"b\n, "c",d\n"e",f', escape="double", multiline=None)
@@ -131,7 +131,7 @@ def test_offset_points_at_the_original_text(data: bytes, sizes: list[int]) -> No
         assert data[offset - 1 : offset] in (b"\n", b"\r")
 
 
-@settings(max_examples=500)
+@settings(max_examples=150)
 @given(data=RUBBISH, dialect=SOME_DIALECT, sizes=SIZES, limits=LIMITS)
 def test_reading_can_continue_in_another_reader_after_any_block(
     data: bytes, dialect: Dialect, sizes: list[int], limits: Limits

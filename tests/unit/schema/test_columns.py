@@ -48,7 +48,7 @@ def by_row(
     return good, bad
 
 
-@settings(max_examples=300)
+@settings(max_examples=80)
 @given(ROWS, st.integers(1, 10**9))
 def test_cleaning_a_block_equals_cleaning_its_rows(rows: list[list[str]], first: int) -> None:
     numbers = range(first, first + len(rows))

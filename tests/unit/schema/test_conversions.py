@@ -36,7 +36,7 @@ def convert(conversion: Conversion, text: str) -> Any:
     return value
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(JSON, st.sampled_from([(",", ":"), (", ", ": ")]), st.sampled_from([None, 2]), st.booleans())
 def test_json_text_is_its_value(value: Any, separators: tuple[str, str], indent: int | None, ascii_only: bool) -> None:
     text = json.dumps(value, separators=separators, indent=indent, ensure_ascii=ascii_only)

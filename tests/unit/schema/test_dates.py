@@ -49,7 +49,7 @@ def test_dates_that_python_writes(days: list[date], form: str) -> None:
 MOMENTS = st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30))
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(MOMENTS, st.integers(-1439, 1439))
 def test_times_with_an_offset_that_python_writes(moment: datetime, minutes: int) -> None:
     local = moment.replace(tzinfo=timezone(timedelta(minutes=minutes)))

@@ -34,7 +34,7 @@ def held(text: str) -> bool:
     return not number or (len(number.normalize(EXACT).as_tuple().digits) <= 38 and -130 <= number.adjusted() <= 125)
 
 
-@settings(max_examples=600)
+@settings(max_examples=150)
 @given(numbers())
 @example("-0")
 @example("0E-9999")
@@ -48,7 +48,7 @@ def test_canonical_number_equals_its_decimal_value(text: str) -> None:
         assert is_number(canonical) == canonical
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(numbers(), st.integers(0, 5), st.integers(-5, 5))
 def test_equal_values_have_one_canonical_text(text: str, zeros: int, shift: int) -> None:
     value = Decimal(text)
@@ -99,11 +99,29 @@ def test_text_that_is_not_a_number(text: str) -> None:
 
 
 LINES = st.sampled_from(
-    ["1\n2", "\n", "", "0\n", " 1", "-0", "-0.0", "-0.00", "0.10", "100", "007", "1.", ".5", "x", "9" * 39]
+    [
+        "1\n2",
+        "\n",
+        "",
+        "0\n",
+        " 1",
+        "-0",
+        "-0.0",
+        "-0.00",
+        "0.10",
+        "100",
+        "007",
+        "1.",
+        ".5",
+        "x",
+        "9" * 39,
+        "1e5\n2",
+        "0e5",
+    ]
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=120)
 @given(st.lists(numbers() | LINES | st.decimals(allow_nan=False, allow_infinity=False, places=2).map(str), max_size=8))
 def test_column_of_numbers_equals_its_numbers_one_by_one(column: list[str]) -> None:
     assert list(canonical_numbers(column)) == list(map(is_number, column))
@@ -119,7 +137,7 @@ MARKS = [(".", ","), (",", "."), (" ", ","), ("'", "."), ("\xa0", ","), ("_", ".
 CURRENCIES: list[tuple[str, ...]] = [(), ("€", "EUR"), ("$",), ("Fr.", "F")]
 
 
-@settings(max_examples=300)
+@settings(max_examples=80)
 @given(
     st.lists(st.decimals(-(10**12), 10**12, places=2), min_size=1, max_size=6),
     st.sampled_from(MARKS),
