@@ -118,17 +118,13 @@ class Column:
     def clean_json(self, values: Sequence[Any], bad: dict[int, str]) -> Sequence[Value]:
         """Clean JSON values as `clean` cleans texts: text, numbers as `NumberText`, booleans, lists and objects.
 
-        A boolean is cleaned as its JSON text, a number as its canonical text, except by a type that has values for it.
+        A number or a boolean is cleaned as its JSON text, except by a type that has values for it.
         """
         conversion = self._conversion
         takes_all = conversion is not None and conversion.type == VARIES
         kinds = set(map(type, values))
         if isinstance(self.conversion, Numbers) and not kinds.isdisjoint(_NUMBERS):
             return self._clean_numbers(values, bad)
-        if conversion is None and not kinds.isdisjoint(_NUMBERS):
-            # One text for each number, whichever way it was read.
-            values = [is_number(text := str(each)) or text if type(each) in _NUMBERS else each for each in values]
-            kinds = set(map(type, values))
         if not takes_all and kinds <= _TEXTS:
             plain = kinds == {str}
             return self.clean(values if plain else ["" if value is None else str(value) for value in values], bad)
@@ -152,6 +148,15 @@ class Column:
         places = list(texts)
         bad.update((places[i], reason) for i, reason in found.items())
         return result
+
+    def clean_json_lines(self, values: Sequence[Any], bad: dict[int, str]) -> Sequence[Value]:
+        """Clean values of JSON lines as `clean_json` does, but numbers that become text as their canonical text.
+
+        The reader keeps the value of each number, not always its digits: 1.10 may have become 1.1.
+        """
+        if self._conversion is None and not _NUMBERS.isdisjoint(map(type, values)):
+            values = [is_number(text := str(each)) or text if type(each) in _NUMBERS else each for each in values]
+        return self.clean_json(values, bad)
 
     def _clean_numbers(self, values: Sequence[Any], bad: dict[int, str]) -> Sequence[Value]:
         """Clean JSON numbers as JSON writes them, and all other values in the declared form: 1.234 is not 1234."""

@@ -43,7 +43,7 @@ ORIGINS: Final[Mapping[str, Origin]] = {"csv": "csv", "jsonl": "json", "dynamodb
 """Where rows come from, by the type of a file."""
 
 _CLEANING: Final[Mapping[Origin, Cleaning]] = {
-    "csv": "text", "json": "json", "message": "json", "dynamodb": "attributes"
+    "csv": "text", "json": "lines", "message": "message", "dynamodb": "attributes"
 }  # fmt: skip
 
 _REJECTS = {"row", "offset", "reason", "record"}

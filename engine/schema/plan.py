@@ -19,8 +19,8 @@ from engine.schema.values import MAX_NESTED_CHARACTERS, Value
 _ROW_BYTES, _CELL_BYTES = 1_536, 64
 
 
-Cleaning = Literal["text", "json", "attributes"]
-"""What the fields of a row are: text, JSON values, or attribute values as DynamoDB writes them."""
+Cleaning = Literal["text", "lines", "message", "attributes"]
+"""What the fields of a row are: text, values of JSON lines or of a message, or attribute values of DynamoDB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +150,7 @@ class RowPlan:
     def _clean_rest(self, rest: Rest, rows: list[list[Any]], bad: dict[int, str]) -> Sequence[Value]:
         fields = [row[rest.index] for row in rows]
         found: dict[int, str] = {}
-        values = rest.clean_json(fields, found) if self.cleaning == "json" else rest.clean_attributes(fields, found)
+        values = rest.clean_json(fields, found) if self.cleaning == "lines" else rest.clean_attributes(fields, found)
         for i, reason in found.items():
             bad.setdefault(i, reason)
         return values
@@ -159,7 +159,9 @@ class RowPlan:
         match self.cleaning:
             case "text":
                 return column.clean(fields, bad)
-            case "json":
+            case "lines":
+                return column.clean_json_lines(fields, bad)
+            case "message":
                 return column.clean_json(fields, bad)
             case "attributes":
                 return column.clean_attributes(fields, bad)
