@@ -72,8 +72,8 @@ def _check_is_file(source: str) -> None:
         raise CliError(f"{name} does not exist.") from None
     except OSError as error:
         raise CliError(f"{name} cannot be read: {error.strerror or error}.") from None
-    except ValueError as error:  # a null character
-        raise CliError(f"{name} cannot be read: {error}.") from None
+    except ValueError:
+        raise CliError(f"{name} cannot be read: a path has no null character.") from None
     if stat.S_ISDIR(mode):
         raise CliError(f"{name} is a directory, not a file: name one file in it.")
     if not stat.S_ISREG(mode):

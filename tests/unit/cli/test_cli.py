@@ -178,7 +178,7 @@ def test_pipe_is_no_file(tmp_path: Path) -> None:
         ("a\nb.csv", r"'a\\nb.csv' does not exist"),
         ("/dev/null", "/dev/null is a device, not a file"),
         ("x" * 300 + ".csv", "x.csv cannot be read: File name too long"),
-        ("x\0.csv", r"'x\\x00.csv' cannot be read: embedded null byte"),
+        ("x\0.csv", r"'x\\x00.csv' cannot be read: a path has no null character"),
         ("s3://bad", "s3://bad does not name an object"),
         ("s3://", "s3:// does not name an object"),
         ("s3://bucket/", "s3://bucket/ does not name an object"),
