@@ -19,6 +19,7 @@ import uvloop
 from engine.errors import ServiceError, Verdict
 from engine.flow.attempts import now
 from engine.flow.backoff import Deadline
+from engine.handlers import YOUNG_OBJECTS
 
 State = TypeVar("State")
 Result = TypeVar("Result")
@@ -70,6 +71,7 @@ class Process(Generic[State]):
             self._stack = stack
             # Modules and clients stay for as long as the process does: the collector need not visit them again.
             gc.freeze()
+            gc.set_threshold(YOUNG_OBJECTS)
         try:
             return await work(self._state)
         except ServiceError as error:

@@ -46,13 +46,13 @@ def test_cold_start_takes_little_longer_than_required_imports(handler: str) -> N
 
 @pytest.mark.parametrize("handler", ALLOWED)
 def test_garbage_collector_does_not_run_during_a_cold_start(handler: str) -> None:
-    program = f"import gc, engine.handlers.{handler}; print(max(each['collections'] for each in gc.get_stats()[1:]))"
-    before = int(
-        subprocess.run(
-            [sys.executable, "-c", program.replace("engine.handlers." + handler, "json")],
-            check=True,
-            capture_output=True,
-        ).stdout
-    )
+    program = f"""
+import gc
+runs = lambda: sum(each["collections"] for each in gc.get_stats())
+before = runs()
+import engine.handlers.{handler}
+print(runs() - before)
+"""
     printed = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True).stdout
-    assert int(printed) == before
+    # Once at the most, until the package itself is imported.
+    assert int(printed) <= 1
