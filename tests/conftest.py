@@ -15,7 +15,7 @@ from botocore.loaders import JSONFileLoader
 from hypothesis import settings
 
 # No outcome may depend on chance or on how busy the machine is; HYPOTHESIS_PROFILE=thorough looks further.
-settings.register_profile("steady", derandomize=True, deadline=None, database=None)
+settings.register_profile("steady", max_examples=40, derandomize=True, deadline=None, database=None)
 settings.register_profile("thorough", max_examples=5_000, deadline=None, database=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 

@@ -1,14 +1,10 @@
 """Objects of any dialect and encoding: what is found in the first bytes, and what is read with it."""
 
-from contextlib import suppress
-from time import process_time
-
 import pytest
 
 from engine.errors import BadFile
 from engine.reading.block import Reject
 from engine.reading.closely import DOUBTFUL
-from engine.reading.dialect import SAMPLE_BYTES, find_dialect
 from engine.reading.format import Format
 from engine.reading.reader import Found, ObjectReader
 from tests.builders.csv_text import Reading, add_block, cut
@@ -172,14 +168,6 @@ def test_line_break_in_a_field_reads_in_two_ways_where_short_rows_are_padded() -
     assert [reject.reason for reject in reading.rejects] == [DOUBTFUL] * 2
     reading, _ = read_object(data, Format(short_rows="pad", multiline=True), [])
     assert list(reading.rows) == [1, 2]
-
-
-def test_dialect_of_stray_quotes_is_found_in_little_time() -> None:
-    for line in ("a|\\\n\\\t", '"|\\\n,', ';a\\;\\\nab"', "'\"\\\n", "''|"):
-        began = process_time()
-        with suppress(BadFile):
-            find_dialect(("a,b;c\td|e\n" + line * SAMPLE_BYTES)[:SAMPLE_BYTES], Format())
-        assert process_time() - began < 3  # seconds; 20 to 30 without a bound
 
 
 @pytest.mark.parametrize(
