@@ -26,8 +26,9 @@ _LINE_END = re.compile(r"\r\n|\n|\r")
 def looks_whole(part: str, wanted: int, syntax: Syntax, *, loose: bool, last_counts: bool = False) -> bool:
     """Return whether the delimiters in a part of a line can be the `wanted` ones that a record still needs there.
 
-    Text may have as many commas, one of them in a number: so most must be tight, that is without a blank behind them.
-    `loose`: the file is written with such blanks. `last_counts`: whether a delimiter that ends the part is tight.
+    Text may have as many commas, so at least half must be tight: no blank follows them. `loose`: the file is written
+    with such blanks. `last_counts`: a delimiter that ends the part is tight, so more than half must be tight, since
+    "Dear Sir, or Madam," is text.
     """
     if wanted <= 0:
         return True
@@ -36,7 +37,7 @@ def looks_whole(part: str, wanted: int, syntax: Syntax, *, loose: bool, last_cou
     if count < wanted:
         return False
     tight = count if loose else len(syntax.tight.findall(part)) - (not last_counts and part.endswith(delimiter))
-    return tight >= wanted or (count == wanted and tight * 2 > wanted)
+    return tight >= wanted or (count == wanted and tight * 2 >= wanted + last_counts)
 
 
 def is_doubtful(text: str, record: RawRecord, width: int, syntax: Syntax, *, loose: bool) -> bool:
