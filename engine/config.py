@@ -105,7 +105,7 @@ class WorkerSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuerySettings:
-    """What the query function reads: the table and the schema, whose text it also tells to whoever invokes it."""
+    """What the query function reads: the table and the schema. It returns the schema's text on request."""
 
     table: str
     schema: Schema

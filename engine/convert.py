@@ -103,8 +103,7 @@ class Converter:
 
     def _begin(self) -> tuple[RowPlan, Packer | PlainPacker]:
         if self.plan is None or self._packer is None:
-            found = self._reader.found
-            plan = self._schema.plan(self._reader.header or [], ORIGINS[found.type if found else "csv"])
+            plan = self._schema.plan(self._reader.header or [], ORIGINS[self._reader.type])
             attributes = plan.attributes
             if not self._schema.tells_rows_apart:
                 # What is generated is the same for all rows of an object; a row begins with its number.

@@ -49,7 +49,7 @@ def count_rows(path: Path, schema: Schema) -> int:
 
 
 def _check_header(reader: ObjectReader, schema: Schema) -> None:
-    schema.plan(reader.header or [], ORIGINS[reader.found.type if reader.found else "csv"])
+    schema.plan(reader.header or [], ORIGINS[reader.type])
 
 
 async def chunks_of(path: Path) -> AsyncIterator[bytes]:

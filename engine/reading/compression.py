@@ -47,7 +47,7 @@ BOMB_BYTES = 256 * 1_048_576
 may be meant."""
 
 HEAD_BYTES = 16
-"""As many bytes from the beginning of a file tell its compression."""
+"""Bytes at the beginning of a file that are needed to recognise its compression."""
 
 
 class _Stream(Protocol):

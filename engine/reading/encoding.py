@@ -13,7 +13,7 @@ import re
 from engine.errors import BadFile
 
 HEAD_BYTES = 4
-"""As many bytes from the beginning of a file tell whether it has a byte order mark."""
+"""Bytes at the beginning of a file that are needed to recognise a byte order mark."""
 
 UTF_8 = "utf-8"
 

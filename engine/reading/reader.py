@@ -99,6 +99,11 @@ class ObjectReader:
         return len(self._head) + (0 if self._reader is None else self._reader.held)
 
     @property
+    def type(self) -> str:
+        """The type of the file, that of `Format`; until it is known, "csv"."""
+        return self._type or "csv"
+
+    @property
     def found(self) -> Found | None:
         """What the first bytes turned out to be; None until there are enough of them."""
         if self._reader is None or self._compression is None or self._encoding is None or self._type is None:
@@ -201,7 +206,7 @@ class ObjectReader:
             yield from blocks
             return
         for block in blocks:
-            yield block if block.end is None else replace(block, end=block.end._replace(type=self._type or "csv"))
+            yield block if block.end is None else replace(block, end=block.end._replace(type=self.type))
 
 
 def _unplaced(blocks: Iterator[Block]) -> Iterator[Block]:
