@@ -8,7 +8,8 @@ import pytest
 
 from engine.reading.block import Reject
 from engine.reading.closely import CONTINUED, DOUBTFUL, LINE_BREAK, MIXED_QUOTES
-from engine.reading.fields import BAD_QUOTES, NEVER_CLOSED
+from engine.reading.doubts import looks_whole
+from engine.reading.fields import BAD_QUOTES, NEVER_CLOSED, syntax_of
 from engine.reading.format import Dialect
 from engine.reading.records import HEADER_AGAIN
 from tests.builders.csv_text import Reading, cut, read
@@ -202,3 +203,20 @@ def test_few_honest_texts_are_rejected_and_none_is_changed(delimiter: str, width
         total += len(rows)
         lost += len(rows) - len(reading.fields)
     assert lost <= most * total
+
+
+@pytest.mark.parametrize(
+    ("part", "last_counts", "whole"),
+    [
+        ("a,b, c", False, True),
+        ("a, b, c", False, False),
+        ("a,b,c, d", False, True),
+        ("Dear Sir, or Madam,", True, False),
+        ("a,b,", True, True),
+    ],
+)
+def test_half_of_the_delimiters_must_be_tight_for_a_line_to_look_like_a_row(
+    part: str, last_counts: bool, whole: bool
+) -> None:
+    syntax = syntax_of(Dialect())
+    assert looks_whole(part, part.count(","), syntax, loose=False, last_counts=last_counts) is whole
