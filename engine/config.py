@@ -6,12 +6,14 @@ Nothing else in the engine reads the environment, apart from the AWS SDK itself 
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import ConfigError, SchemaError
+from engine.rejects import RejectLimit
 from engine.schema.model import Schema
 from engine.schema.parse import parse_schema
 
@@ -27,10 +29,35 @@ MIN_MESSAGE_BYTES = 4_096
 TRANSPORTS = ("lean", "aiohttp")
 """How frequent calls are sent: by the project's own transport, or by a general one that also supports proxies."""
 
+MIN_LEDGER_DAYS = 29
+"""A message may wait 14 days in its queue and 14 in the dead-letter queue (SQS quota: 1,209,600 s each), and its
+account must still be there then."""
+
 # DynamoDB quota: 3 to 255 characters.
 _TABLE_NAME = re.compile(r"(arn:[a-z0-9-]+:dynamodb:[a-z0-9-]+:[0-9]{12}:table/)?[A-Za-z0-9_.-]{3,255}")
 
 PACKAGED_SCHEMA = Path(__file__).parent / "schemas" / "users.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerSettings:
+    """The ledger: its table, the days after which its items expire, and the seconds after which rows are stuck."""
+
+    table: str
+    days: int
+    patience: int
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> LedgerSettings | None:
+        """Read the settings; None: nobody accounts for rows."""
+        days = _integer(env, "LEDGER_DAYS", 90, MIN_LEDGER_DAYS, 36_500)
+        patience = _integer(env, "STUCK_SECONDS", 360, 1, 43_200)
+        name = _optional(env, "LEDGER_TABLE")
+        if name is None:
+            return None
+        if not _TABLE_NAME.fullmatch(name):
+            raise ConfigError(f"LEDGER_TABLE must be the name or the ARN of a DynamoDB table, not {name!r}")
+        return cls(name, days, patience)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +73,9 @@ class ProducerSettings:
     records_per_message: int
     max_message_bytes: int
     max_batch_bytes: int
+    max_rejects: RejectLimit
+    ledger: LedgerSettings | None
+    schema_hash: str
     transport: str
 
     @classmethod
@@ -59,15 +89,19 @@ class ProducerSettings:
                 f"REJECTS_PREFIX must lie outside UPLOADS_PREFIX and not contain it, or rejects and uploads would be "
                 f"taken for one another: {rejects!r}, {uploads!r}"
             )
+        schema, text = _read_schema(env)
         return cls(
             function=_function(env),
             queue_url=_required(env, "QUEUE_URL", "the URL of the SQS queue that records go to"),
-            schema=_schema(env),
+            schema=schema,
+            schema_hash=hashlib.sha256(text.encode()).hexdigest()[:20],
             uploads_prefix=uploads,
             rejects_bucket=_optional(env, "REJECTS_BUCKET"),
             rejects_prefix=rejects,
             records_per_message=_integer(env, "RECORDS_PER_MESSAGE", 500, 1, 10_000),
             max_message_bytes=max_message_bytes,
+            max_rejects=_reject_limit(env),
+            ledger=LedgerSettings.from_env(env),
             # A batch must hold at least one message.
             max_batch_bytes=_integer(env, "MAX_BATCH_BYTES", SQS_MAX_BYTES, max_message_bytes, SQS_MAX_BYTES),
             transport=_transport(env),
@@ -85,6 +119,7 @@ class WorkerSettings:
     rejects_bucket: str | None
     rejects_prefix: str
     ttl_days: int | None
+    ledger: LedgerSettings | None
     transport: str
 
     @classmethod
@@ -99,6 +134,7 @@ class WorkerSettings:
             rejects_bucket=_optional(env, "REJECTS_BUCKET"),
             rejects_prefix=_rejects_prefix(env),
             ttl_days=_integer(env, "RECORD_TTL_DAYS", 0, 1, 36_500) or None,
+            ledger=LedgerSettings.from_env(env),
             transport=_transport(env),
         )
 
@@ -110,13 +146,20 @@ class QuerySettings:
     table: str
     schema: Schema
     schema_text: str
+    ledger: LedgerSettings | None
     transport: str
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> QuerySettings:
         """Read the settings; `ConfigError` names the variable that is missing or invalid."""
         schema, text = _read_schema(env)
-        return cls(table=_table(env, schema), schema=schema, schema_text=text, transport=_transport(env))
+        return cls(
+            table=_table(env, schema),
+            schema=schema,
+            schema_text=text,
+            ledger=LedgerSettings.from_env(env),
+            transport=_transport(env),
+        )
 
 
 def _required(env: Mapping[str, str], name: str, meaning: str) -> str:
@@ -138,6 +181,14 @@ def _integer(env: Mapping[str, str], name: str, default: int, low: int, high: in
     if not (text.isascii() and text.isdigit() and len(text) <= 20 and low <= int(text) <= high):
         raise ConfigError(f"{name} must be a whole number from {low:,} to {high:,}, not {text!r}")
     return int(text)
+
+
+def _reject_limit(env: Mapping[str, str]) -> RejectLimit:
+    text = env.get("MAX_REJECTS", "").strip() or "50%"
+    number = text.removesuffix("%")
+    if not (number.isascii() and number.isdigit() and len(number) <= 12) or (number != text and int(number) > 100):
+        raise ConfigError(f"MAX_REJECTS must be a number of rows or a percentage from 0% to 100%, not {text!r}")
+    return RejectLimit(int(number), is_percentage=number != text)
 
 
 def _rejects_prefix(env: Mapping[str, str]) -> str:

@@ -111,7 +111,7 @@ class Converter:
                     [1 + attributes.index(name) for name in self._schema.keys if name in attributes]
                 )
             self._packer = (
-                PlainPacker(self._source, self._schema, attributes, max_bytes=self._max_message_bytes)
+                PlainPacker(self._source, self._schema, attributes, span=self._span, max_bytes=self._max_message_bytes)
                 if self._records_per_message == 1 and self._schema.is_plain and not plan.rest
                 else Packer(
                     self._source,

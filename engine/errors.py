@@ -39,6 +39,10 @@ class BadFile(ObjectError):
     """The file itself is unusable: no header, a required column missing, not UTF-8 text, an archive."""
 
 
+class TooManyRejects(ObjectError):
+    """More rows of the object are rejects than are allowed: it is probably the wrong file."""
+
+
 class ObjectGone(ObjectError):
     """The object no longer exists."""
 

@@ -71,6 +71,14 @@ class Operation:
 
 BATCH_WRITE_ITEM = Operation("dynamodb", "BatchWriteItem", "DynamoDB_20120810.BatchWriteItem")
 
+BATCH_GET_ITEM = Operation("dynamodb", "BatchGetItem", "DynamoDB_20120810.BatchGetItem")
+
+DELETE_ITEM = Operation("dynamodb", "DeleteItem", "DynamoDB_20120810.DeleteItem")
+
+UPDATE_ITEM = Operation("dynamodb", "UpdateItem", "DynamoDB_20120810.UpdateItem")
+
+PUT_EVENTS = Operation("events", "PutEvents", "AWSEvents.PutEvents", "application/x-amz-json-1.1")
+
 DESCRIBE_TABLE = Operation("dynamodb", "DescribeTable", "DynamoDB_20120810.DescribeTable")
 PUT_ITEM = Operation("dynamodb", "PutItem", "DynamoDB_20120810.PutItem")
 

@@ -15,6 +15,7 @@ from engine.aws.session import Session
 from engine.aws.transports import open_fetch, open_transport
 from engine.aws.types import SEND_MESSAGE_BATCH
 from engine.config import ProducerSettings
+from engine.handlers.accounting import accounting_of
 from engine.handlers.runtime import Context, Process, deadline_of
 from engine.jobs.ingest import Producer, produce
 
@@ -32,7 +33,8 @@ async def open_producer(env: Mapping[str, str]) -> AsyncIterator[Producer]:
         lane = lane_for(SEND_MESSAGE_BATCH, transport, session)
         sender = QueueSender(settings.queue_url, lane, max_batch_bytes=settings.max_batch_bytes)
         s3 = S3(session, await stack.enter_async_context(open_fetch(settings.transport, session)))
-        yield Producer(settings, Objects(s3), sender, RejectStore(s3))
+        accounting = accounting_of(settings.ledger, transport, session)
+        yield Producer(settings, Objects(s3), sender, RejectStore(s3), accounting)
 
 
 process = Process(open_producer)

@@ -17,6 +17,7 @@ from engine.aws.table_writer import TableWriter
 from engine.aws.transports import open_fetch, open_transport
 from engine.aws.types import BATCH_WRITE_ITEM, DESCRIBE_TABLE, PUT_ITEM, SEND_MESSAGE_BATCH
 from engine.config import SQS_MAX_BYTES, WorkerSettings
+from engine.handlers.accounting import accounting_of
 from engine.handlers.runtime import Context, Process, deadline_of
 from engine.jobs.write import Worker, work
 
@@ -47,7 +48,8 @@ async def open_worker(env: Mapping[str, str]) -> AsyncIterator[Worker]:
             (NewestWriter, PUT_ITEM) if settings.schema.conflict == "newest" else (TableWriter, BATCH_WRITE_ITEM)
         )
         writer = writer_of(settings.table, settings.schema, lane_for(operation, transport, session), describe)
-        yield Worker(settings, writer, RejectStore(s3), queue if settings.queue_url else None)
+        accounting = accounting_of(settings.ledger, transport, session)
+        yield Worker(settings, writer, RejectStore(s3), queue if settings.queue_url else None, accounting)
 
 
 process = Process(open_worker)

@@ -14,16 +14,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from engine.accounts import Counts
 from engine.aws.queues import QueueSender
 from engine.aws.reject_store import RejectStore
 from engine.config import WorkerSettings
 from engine.errors import DeadlineExceeded, MalformedMessage, ServiceError, Verdict, table_at_fault
 from engine.flow.backoff import Deadline
 from engine.items import Items
+from engine.jobs.account import Accounting
 from engine.logs import log, measure
 from engine.messages.message import Message, Outgoing, Refused
 from engine.messages.parse import parse_message
-from engine.messages.rest import FAILING, WRITTEN, count_in, rest_of
+from engine.messages.rest import FAILING, SUPERSEDED, WRITTEN, count_in, rest_of
 from engine.outcome import Outcome
 from engine.reading.block import Reject
 from engine.rejects import RejectFiles, folder_of, message_part, record_of
@@ -31,6 +33,9 @@ from engine.rejects import RejectFiles, folder_of, message_part, record_of
 MAX_FAILING_ROUNDS = 100
 """How many times in a row a message is handed on because of broken answers before that is called its own fault: nobody
 can tell one row's fault from the table's at once. At a minute and more each, that is longer than most outages."""
+
+HAND_ON_SECONDS = 1.0
+"""Kept back of the time for the ledger."""
 
 REJECTS_AT_ONCE = 8
 """Reject files put at a time."""
@@ -52,13 +57,14 @@ class Worker:
     """What an invocation works with: settings and open clients.
 
     `queue` opens the queue that messages are handed on to, which most invocations never need; None: there is none,
-    and such messages come back as failures.
+    and such messages come back as failures. `accounting` is None where there is no ledger.
     """
 
     settings: WorkerSettings
     writer: Writer
     store: RejectStore
     queue: Callable[[], QueueSender] | None
+    accounting: Accounting | None = None
 
 
 @dataclass(slots=True)
@@ -67,6 +73,7 @@ class _Delivery:
 
     record: dict[str, Any]
     message: Message | None = None
+    refused: Refused | None = None
     own: range = range(0)
     rejects: list[Reject] = field(default_factory=list)
 
@@ -77,6 +84,26 @@ class _Delivery:
     @property
     def attributes(self) -> dict[str, Any]:
         return dict(self.record.get("messageAttributes") or {})
+
+    @property
+    def account(self) -> tuple[str, int, int] | None:
+        """Where the ledger notes the message: ingestion, span and message number; None for other programs' messages."""
+        read = self.message or self.refused
+        return (read.ingestion, *read.place) if read and read.place else None
+
+    def counts(self, outcome: Outcome) -> Counts:
+        """Return what became of all rows of the original message."""
+        if self.message is None:
+            return Counts(rejected=1)
+        before, own = self.attributes, self.own
+        superseded = sum(index in outcome.superseded for index in own) if outcome.superseded else 0
+        written = outcome.written.count(1, own.start, own.stop) - superseded
+        earlier = count_in(before, SUPERSEDED)
+        return Counts(
+            written + count_in(before, WRITTEN) - earlier,
+            len(own) - written - superseded,
+            superseded + earlier,
+        )
 
 
 async def work(worker: Worker, event: Any, deadline: Deadline, last: Deadline) -> dict[str, Any]:
@@ -104,7 +131,7 @@ async def work(worker: Worker, event: Any, deadline: Deadline, last: Deadline) -
                 failures.append(delivery.message_id)
             else:
                 waiting.append(delivery)
-        handed_on = await _hand_on(worker, waiting, outcome, last)
+        handed_on = await _hand_on(worker, [(each, _rest(each, outcome)) for each in waiting], last)
         failures += [delivery.message_id for i, delivery in enumerate(waiting) if i not in handed_on]
         failures += await recording
     finally:
@@ -112,6 +139,8 @@ async def work(worker: Worker, event: Any, deadline: Deadline, last: Deadline) -
     for delivery in settled:
         _note_refused(delivery, outcome)
     failures += await _record_all(worker, settled, last)
+    done = [each for each in (*settled, *refused) if each.message_id not in failures]
+    failures += await _account_all(worker, done, outcome, last)
     superseded = len(outcome.superseded)
     written = sum(outcome.written) - superseded
     rejected = sum(len(delivery.rejects) for delivery in deliveries)
@@ -146,6 +175,7 @@ def _read(worker: Worker, record: dict[str, Any], items: Items, failures: list[s
     try:
         message = parse_message(record["body"], delivery.attributes, delivery.message_id, sent, worker.settings.schema)
         if isinstance(message, Refused):
+            delivery.refused = message
             delivery.rejects.append(Reject(message.row, None, message.reason, record["body"]))
         else:
             delivery.message, delivery.own = message, items.add(message)
@@ -174,8 +204,8 @@ def _check_refusals(outcome: Outcome, deliveries: Sequence[_Delivery], operation
         raise ServiceError(operation, "ValidationException", 400, blame, verdict=Verdict.FATAL)
 
 
-async def _hand_on(worker: Worker, waiting: Sequence[_Delivery], outcome: Outcome, last: Deadline) -> set[int]:
-    """Send the unwritten rows of these messages back to the queue; return the indexes of those that are there.
+async def _hand_on(worker: Worker, waiting: Sequence[tuple[_Delivery, Outgoing]], last: Deadline) -> set[int]:
+    """Send what is left of these messages back to the queue; return the indexes of those that are there.
 
     Rows that DynamoDB refused go along: they are recorded when the rest of their message is done, all at once and under
     the same name on each attempt.
@@ -183,7 +213,7 @@ async def _hand_on(worker: Worker, waiting: Sequence[_Delivery], outcome: Outcom
     if not waiting or worker.queue is None:
         return set()
     try:
-        handed_on = await worker.queue().send_each([_rest(each, outcome) for each in waiting], last)
+        handed_on = await worker.queue().send_each([rest for _, rest in waiting], last)
     except ServiceError as error:
         log(logging.ERROR, "not handed on", messages=len(waiting), reason=str(error))
         return set()
@@ -197,8 +227,64 @@ def _rest(delivery: _Delivery, outcome: Outcome) -> Outgoing:
     assert message is not None  # noqa: S101 - only a message that was read has items that are not written
     left = [index - own.start for index in outcome.unwritten(own)]
     return rest_of(
-        delivery.record["body"], delivery.attributes, message, left, failing=outcome.is_failing(delivery.own)
+        delivery.record["body"],
+        delivery.attributes,
+        message,
+        left,
+        superseded=sum(index in outcome.superseded for index in own) if outcome.superseded else 0,
+        failing=outcome.is_failing(delivery.own),
     )
+
+
+async def _account_all(worker: Worker, done: Sequence[_Delivery], outcome: Outcome, last: Deadline) -> list[str]:
+    """Note in the ledger what became of messages; return the ids of those that must come again.
+
+    A message that cannot be accounted for now is handed on, as after server errors, with all of its rows: they are
+    written again, which changes nothing. Raises `ServiceError` where the ledger cannot be written to at all.
+    """
+    if worker.accounting is None:
+        return []
+    spans: dict[tuple[str, int], list[tuple[int, _Delivery]]] = {}
+    for delivery in done:
+        if delivery.account:
+            ingestion, span, number = delivery.account
+            spans.setdefault((ingestion, span), []).append((number, delivery))
+    # Kept for handing on, in case the ledger takes all the time there is.
+    deadline = Deadline(last.at - HAND_ON_SECONDS)
+    results = await asyncio.gather(
+        *(
+            worker.accounting.settle(
+                ingestion, span, {number: each.counts(outcome) for number, each in messages}, deadline
+            )
+            for (ingestion, span), messages in spans.items()
+        ),
+        return_exceptions=True,
+    )
+    held: list[_Delivery] = []
+    for result, messages in zip(results, spans.values(), strict=True):
+        if isinstance(result, ServiceError) and result.verdict in (Verdict.EXPIRED, Verdict.FATAL):
+            raise result
+        if isinstance(result, ServiceError | DeadlineExceeded):
+            log(logging.ERROR, "not accounted for", messages=len(messages), reason=str(result))
+            held += [delivery for _, delivery in messages]
+        elif isinstance(result, BaseException):
+            raise result
+    return await _hold_back(worker, held, last)
+
+
+async def _hold_back(worker: Worker, held: Sequence[_Delivery], last: Deadline) -> list[str]:
+    """Hand messages on with all of their rows; return the ids of those that come back as failures instead."""
+    again = []
+    for delivery in held:
+        message = delivery.message
+        if message and count_in(delivery.attributes, FAILING) < MAX_FAILING_ROUNDS:
+            whole = range(len(message.numbers))
+            again.append(
+                (delivery, rest_of(delivery.record["body"], delivery.attributes, message, whole, failing=True))
+            )
+    handed_on = await _hand_on(worker, again, last)
+    safe = {delivery.message_id for i, (delivery, _) in enumerate(again) if i in handed_on}
+    return [delivery.message_id for delivery in held if delivery.message_id not in safe]
 
 
 def _note_refused(delivery: _Delivery, outcome: Outcome) -> None:

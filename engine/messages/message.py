@@ -12,7 +12,7 @@ from engine.schema.model import Schema
 MAX_ROWS = 10**ROW_DIGITS  # the fraction digits of a version hold any number below
 
 
-HAND_ON_BYTES = 80
+HAND_ON_BYTES = 110
 """Room that is left in a message for the attributes that `engine.messages.rest` adds: names, type and digits."""
 
 
@@ -51,6 +51,8 @@ class Message:
     """Identifies it within its ingestion: span and message number, or the SQS message id."""
     clean: bool
     """Whether all values are strings that JSON represents without an escape."""
+    place: tuple[int, int] | None = None
+    """Span and message number of one that a producer sent; None: of another program, for which nobody accounts."""
 
     def row(self, index: int) -> list[Any]:
         """Return the values of one row, without its number."""
@@ -63,6 +65,9 @@ class Refused:
 
     row: int
     reason: str
+    ingestion: str = ""
+    place: tuple[int, int] | None = None
+    """As in `Message`."""
 
 
 def is_packed(fields: Container[str], schema: Schema) -> bool:

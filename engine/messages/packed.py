@@ -134,6 +134,7 @@ def read_packed(document: dict[str, Any], escaped: bool, schema: Schema) -> Mess
         ingestion=source.ingestion,
         name=f"{span:015d}-{number:06d}",
         clean=not escaped and all(texts) and REST not in columns,
+        place=(span, number),
     )
 
 

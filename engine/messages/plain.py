@@ -18,6 +18,10 @@ from engine.schema.values import NULL
 PLAIN_FIELDS = ("processedAt", "rowNumber")
 """Fields of a plain message that are not columns."""
 
+PLACE = "place"
+"""Message attribute: span and message number, for the producer's own messages."""
+
+_PLACE = re.compile(r"([0-9]{1,15})-([0-9]{1,10})")
 _SECONDS = re.compile(r"[0-9]{1,12}")
 
 _ATTRIBUTE_NAME = re.compile(r"[A-Za-z0-9_-]{1,256}")
@@ -30,7 +34,9 @@ class PlainPacker:
     message without it gets the time at which SQS accepted it.
     """
 
-    def __init__(self, source: ObjectVersion, schema: Schema, columns: Sequence[str], *, max_bytes: int) -> None:
+    def __init__(
+        self, source: ObjectVersion, schema: Schema, columns: Sequence[str], *, span: int = 0, max_bytes: int
+    ) -> None:
         self._max_bytes = max_bytes
         names = {column.attribute: column.name for column in schema.columns}
         # Computed attributes are left out: the worker computes them again.
@@ -54,8 +60,9 @@ class PlainPacker:
             "records": {"DataType": "Number", "StringValue": "1"},
             "modified": {"DataType": "Number", "StringValue": str(source.modified)},
         }
+        self._span, self._number = span, 0
         self._key_name = schema.partition_key
-        legal = _ATTRIBUTE_NAME.fullmatch(self._key_name) and self._key_name not in self._attributes
+        legal = _ATTRIBUTE_NAME.fullmatch(self._key_name) and self._key_name not in {*self._attributes, PLACE}
         self._key = columns.index(self._key_name) if legal and self._key_name in columns else None
 
     def add(self, rows: Iterable[tuple[Any, ...]], processed_at: str) -> tuple[list[Outgoing], list[int]]:
@@ -69,14 +76,15 @@ class PlainPacker:
                 if value is not None and value != self._left_out.get(name)
             }
             body = legal_json(orjson.dumps({**fields, "processedAt": processed_at, "rowNumber": number}))
-            attributes = self._attributes
+            attributes = {**self._attributes, PLACE: text_attribute(f"{self._span}-{self._number}")}
             if self._key is not None:
-                attributes = {**attributes, self._key_name: text_attribute(str(values[self._key]))}
+                attributes[self._key_name] = text_attribute(str(values[self._key]))
             message = Outgoing(body, 1, attributes)
             if message.size > self._max_bytes:
                 oversize.append(number)
             else:
                 messages.append(message)
+                self._number += 1
         return messages, oversize
 
     def flush(self, processed_at: str) -> list[Outgoing]:
@@ -91,22 +99,27 @@ def read_plain(
     number = document.get("rowNumber", 0)
     if not is_row_number(number):
         raise MalformedMessage("rowNumber is not a whole number")
+    modified, ingestion = _attribute(attributes, "modified"), _attribute(attributes, "ingestion")
+    place = _place(attributes) if ingestion else None
+
+    def refused(reason: str) -> Refused:
+        return Refused(number, reason, ingestion, place)
+
     fields = {name: value for name, value in document.items() if name not in PLAIN_FIELDS}
     nested = [name for name, value in fields.items() if isinstance(value, dict | list)]
     for name in nested:
         if schema.takes_nested(name):
             continue
         if schema.unknown_columns != "ignore" or schema.knows_any([name]):
-            return Refused(number, "a field of the plain message is neither text, number, boolean nor null")
+            return refused("a field of the plain message is neither text, number, boolean nor null")
         del fields[name]
     try:
         plan = schema.plan(list(fields), "message")
     except BadFile as error:
-        return Refused(number, str(error).replace("the header", "the plain message"))
+        return refused(str(error).replace("the header", "the plain message"))
     rows, bad = plan.clean([number], [list(fields.values())])
     if bad:
-        return Refused(number, bad[0])
-    modified, ingestion = _attribute(attributes, "modified"), _attribute(attributes, "ingestion")
+        return refused(bad[0])
     dated = _SECONDS.fullmatch(modified) is not None
     return Message(
         source=None,
@@ -119,7 +132,13 @@ def read_plain(
         ingestion=ingestion if dated or ingestion else message_id,
         name=message_id,
         clean=False,
+        place=place,
     )
+
+
+def _place(attributes: dict[str, Any]) -> tuple[int, int] | None:
+    found = _PLACE.fullmatch(_attribute(attributes, PLACE))
+    return (int(found[1]), int(found[2])) if found else None
 
 
 def _attribute(attributes: dict[str, Any], name: str) -> str:

@@ -22,6 +22,9 @@ FAILING = "failingRounds"
 WRITTEN = "rowsWritten"
 """Message attribute: how many rows of the original message are written."""
 
+SUPERSEDED = "rowsSuperseded"
+"""Message attribute: how many of these are not in the table because a newer version of their key is."""
+
 FAILING_DELAY = 60
 """Seconds (SQS quota: 900) before such a message is received again."""
 
@@ -36,12 +39,19 @@ def count_in(attributes: Mapping[str, Any], name: str) -> int:
 
 
 def rest_of(
-    body: str, attributes: Mapping[str, Any], message: Message, left: Sequence[int], *, failing: bool = False
+    body: str,
+    attributes: Mapping[str, Any],
+    message: Message,
+    left: Sequence[int],
+    *,
+    superseded: int = 0,
+    failing: bool = False,
 ) -> Outgoing:
     """Return the message with the rows of `left` (indexes into the rows of `message`) that stands for the original.
 
     `body` and `attributes` are the original's, as Lambda's event has them. A plain message gets the attributes that
-    its identity came from, since a new message has another id and another time. `failing`: its calls got server
+    its identity came from, since a new message has another id and another time. `superseded` of the rows that are done
+    are not in the table because newer ones are. `failing`: its calls got server
     errors or unreadable answers, and it comes again only after a while.
     """
     kept = {
@@ -54,6 +64,8 @@ def rest_of(
         HANDED_ON: _number_attribute(count_in(attributes, HANDED_ON) + 1),
         WRITTEN: _number_attribute(count_in(attributes, WRITTEN) + len(message.numbers) - len(left)),
     }
+    if superseded := superseded + count_in(attributes, SUPERSEDED):
+        own[SUPERSEDED] = _number_attribute(superseded)
     if message.ingestion:
         own["ingestion"] = text_attribute(message.ingestion)
     if message.source is None:

@@ -17,19 +17,22 @@ _COMPARES = re.compile(r"(#?\w+)\s*(=|<=?|>=?)\s*(:\w+)")
 _TERMS = re.compile(r"\s+OR\s+", re.IGNORECASE)
 
 
-def condition_of(request: Mapping[str, Any]) -> Condition:
-    """Return the condition of a request; one without any is always met. Raises `Refusal`."""
+def condition_of(request: Mapping[str, Any], also: str = "") -> Condition:
+    """Return the condition of a request; one without any is always met. Raises `Refusal`.
+
+    `also`: another expression of the request, which may use its names and values.
+    """
     expression = request.get("ConditionExpression")
     names, values = request.get("ExpressionAttributeNames", {}), request.get("ExpressionAttributeValues", {})
     for value in values.values():
         check_value(value)
     if expression is None:
-        if names or values:
+        if (names or values) and not also:
             raise invalid("ExpressionAttributeNames can only be specified when using expressions")
         return lambda item: True
     terms = [_term(term.strip(), names, values) for term in _TERMS.split(expression)]
     for given in (*names, *values):
-        if not re.search(rf"{re.escape(given)}\b", expression):
+        if not re.search(rf"{re.escape(given)}\b", f"{expression} {also}"):
             raise invalid(f"Value unused in expressions: {given}")
     return lambda item: any(term(item) for term in terms)
 

@@ -21,11 +21,13 @@ from tests.fakeaws.conditions import condition_of
 from tests.fakeaws.errors import Refusal, not_modelled
 from tests.fakeaws.protocol import document_of, only
 from tests.fakeaws.reads import query, scan
+from tests.fakeaws.updates import updated
 
 Json = dict[str, Any]
 Key = tuple[str, ...]
 
 MAX_WRITES = 25
+MAX_GETS = 100
 MAX_REQUEST_BYTES = 16 * 1024 * 1024
 MAX_ITEM_BYTES = 400 * 1024
 MAX_KEY_BYTES = (2048, 1024)
@@ -33,6 +35,18 @@ UNIT_BYTES = 1024
 """One write capacity unit pays for each KiB of an item begun."""
 
 _BATCH_WRITE = frozenset({"RequestItems", "ReturnConsumedCapacity", "ReturnItemCollectionMetrics"})
+
+_UPDATE = frozenset(
+    {
+        "TableName",
+        "Key",
+        "UpdateExpression",
+        "ConditionExpression",
+        "ExpressionAttributeNames",
+        "ExpressionAttributeValues",
+        "ReturnValues",
+    }
+)
 
 _PUT = frozenset({"TableName", "Item", "ConditionExpression", "ExpressionAttributeNames", "ExpressionAttributeValues"})
 
@@ -63,6 +77,10 @@ class Table:
     items: dict[Key, Json] = field(default_factory=dict)
     writes: Counter[Key] = field(default_factory=Counter)
     batches: list[int] = field(default_factory=list)
+    indexes: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    """Global secondary indexes: the key of each, like `key`. Items without one of its attributes are not in it."""
+    units: int = 0
+    """Write units of updates."""
     throttled: int = 0
     """Batches that were refused in part or whole for want of capacity."""
 
@@ -169,6 +187,10 @@ class DynamoDB:
                 return self.write(self.checked(request, len(body)), now)
             case "PutItem":
                 return self._put_one(request, now)
+            case "UpdateItem":
+                return self._update(request, now)
+            case "BatchGetItem":
+                return self._get(request)
             case "DeleteItem":
                 only(request, frozenset({"TableName", "Key"}))
                 return self._write_one(request["TableName"], {"DeleteRequest": {"Key": request["Key"]}}, now)
@@ -221,6 +243,43 @@ class DynamoDB:
             return self._write_one(name, put, now)
         table.admitted([write], now)
         raise Refusal("ConditionalCheckFailedException", "The conditional request failed")
+
+    def _update(self, request: Json, now: float) -> Json:
+        """Update one item, perhaps on a condition. Raises `Refusal`."""
+        only(request, _UPDATE)
+        table = self.table(request["TableName"])
+        key = table.key_of(request["Key"])
+        there = table.items.get(key, {})
+        conditional = {name: value for name, value in request.items() if name != "UpdateExpression"}
+        holds = condition_of(conditional, also=request["UpdateExpression"])(there)
+        after = updated(there, request, table.key)
+        write = self._write(request["TableName"], {"PutRequest": {"Item": after}})
+        before = -(-item_bytes(there) // UNIT_BYTES) if there else 0
+        write = write._replace(units=max(write.units, before))
+        if not table.admitted([write], now)[0]:
+            raise EXCEEDED
+        if not holds:
+            raise Refusal("ConditionalCheckFailedException", "The conditional request failed")
+        table.apply(write)
+        table.units += write.units
+        return {"Attributes": after} if request.get("ReturnValues") == "ALL_NEW" else {}
+
+    def _get(self, request: Json) -> Json:
+        """Get up to 100 items of one or more tables. Raises `Refusal`."""
+        only(request, frozenset({"RequestItems", "ReturnConsumedCapacity"}))
+        found: Json = {}
+        asked = 0
+        for name, wanted in request["RequestItems"].items():
+            only(wanted, frozenset({"Keys", "ConsistentRead"}))
+            table = self.table(name)
+            keys = [table.key_of(key) for key in wanted["Keys"]]
+            asked += len(keys)
+            if len(set(keys)) < len(keys):
+                raise invalid("Provided list of item keys contains duplicates")
+            found[name] = [table.items[key] for key in keys if key in table.items]
+        if not 1 <= asked <= MAX_GETS:
+            raise invalid("Too many items requested for the BatchGetItem call")
+        return {"Responses": found, "UnprocessedKeys": {}}
 
     def _write_one(self, name: str, request: Json, now: float) -> Json:
         """Put or delete one item: a batch of one, which is never left unprocessed."""

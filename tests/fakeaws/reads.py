@@ -18,6 +18,7 @@ MAX_PAGE_BYTES = 1024 * 1024
 
 _SCAN = frozenset({"TableName", "Limit", "ExclusiveStartKey", "ConsistentRead", "ReturnConsumedCapacity"})
 _QUERY = _SCAN | {
+    "IndexName",
     "KeyConditionExpression",
     "ExpressionAttributeNames",
     "ExpressionAttributeValues",
@@ -42,14 +43,37 @@ class Readable(Protocol):
 
     key: Mapping[str, str]
     items: dict[Key, Json]
+    indexes: dict[str, Mapping[str, str]]
 
     def key_of(self, item: Mapping[str, Any]) -> Key:
         """Return the item's key."""
 
 
+class _Index:
+    """A global secondary index that projects the keys only."""
+
+    def __init__(self, table: Readable, name: str) -> None:
+        if name not in table.indexes:
+            raise invalid(f"The table does not have the specified index: {name}")
+        self.key = table.indexes[name]
+        self.indexes: dict[str, Mapping[str, str]] = {}
+        names = {*table.key, *self.key}
+        self.items = {
+            (*self.key_of(item), *key): {each: value for each, value in item.items() if each in names}
+            for key, item in table.items.items()
+            if item.keys() >= set(self.key)
+        }
+        self.start_key = names
+
+    def key_of(self, item: Mapping[str, Any]) -> Key:
+        return tuple(key_text(kind, item[name][kind]) for name, kind in self.key.items())
+
+
 def query(table: Readable, request: Json) -> Json:
     """Answer a Query: one partition key, and perhaps a condition on the sort key. Raises `Refusal`."""
     only(request, _QUERY)
+    if name := request.get("IndexName"):
+        table = _Index(table, name)
     partition, matches = _condition(table, request)
     start = request.get("ExclusiveStartKey")
     if start is not None and _start_key(table, start)[0] != partition:
@@ -82,7 +106,7 @@ def scan(table: Readable, request: Json) -> Json:
 
 
 def _start_key(table: Readable, start: Json) -> Key:
-    if set(start) != set(table.key):
+    if set(start) != getattr(table, "start_key", set(table.key)):
         raise invalid("The provided starting key is invalid")
     item_bytes(start)
     return table.key_of(start)
@@ -158,7 +182,8 @@ def _page(table: Readable, items: list[Json], limit: int | None) -> Json:
         page.append(_returned(item))
     # Where `Limit` ends a page, DynamoDB does not look whether anything comes after it.
     more = len(page) < len(items) or len(page) == limit
-    last = {"LastEvaluatedKey": {name: page[-1][name] for name in table.key}} if page and more else {}
+    names = getattr(table, "start_key", table.key)
+    last = {"LastEvaluatedKey": {name: page[-1][name] for name in names}} if page and more else {}
     return {"Items": page, "Count": len(page), "ScannedCount": len(page), **last}
 
 

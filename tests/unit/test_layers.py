@@ -27,6 +27,7 @@ PURE: dict[str, set[str]] = {
     "messages": {"errors", "exact_json", "identity", "reading.format", "schema"},
     "rejects": {"errors", "identity", "reading"},
     "repeats": set(),
+    "accounts": {"identity"},
     "convert": {"identity", "messages", "reading", "repeats", "schema"},
     "items": {"identity", "messages", "reading.format", "schema"},
     "table_key": {"schema"},
@@ -43,6 +44,8 @@ PURE: dict[str, set[str]] = {
 _FLOW = {"errors", "flow.backoff", "flow.window", "flow.pace"}
 _SERVICE = {*PURE, "aws.types", "flow"}
 SERVICES: dict[str, set[str]] = {
+    "aws.announcer": _SERVICE,
+    "aws.ledger": _SERVICE,
     "aws.objects": _SERVICE | {"aws.s3"},
     "aws.queues": _SERVICE,
     "aws.table_reader": _SERVICE,
@@ -51,7 +54,7 @@ SERVICES: dict[str, set[str]] = {
     "aws.reject_store": _SERVICE | {"aws.s3"},
 }
 RUNTIME: dict[str, set[str]] = {
-    "config": {"errors", "schema"},
+    "config": {"errors", "rejects", "schema"},
     "logs": {"metrics"},
     "flow": _FLOW,
     "aws.types": {"flow.backoff"},

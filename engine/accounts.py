@@ -1,0 +1,363 @@
+"""The ledger's items and what they add up to: every row read is written, rejected or in flight. Pure.
+
+An ingestion is one partition of the ledger:
+
+- ``entry``: the object, when it arrived, and, once all is accounted for, the outcome and the final counts.
+- ``span <start>``: what the producer counted in one span: rows read and rejected, messages sent.
+- ``tally <start> <level> <index>``: what became of up to `FAN_OUT` messages (level 0), or the sums of up to `FAN_OUT`
+  tallies of the level below.
+
+A message is noted under its number, so noting it twice changes nothing. A full tally is noted in the tally above it,
+and the topmost tally of a span in the entry. Which tallies the last messages fill is known when the producer has read the
+span: it marks them with the number that completes them. Each of these writes returns the whole item. So whoever comes
+last, a worker or the producer, sees that nothing is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import orjson
+
+from engine.identity import ObjectRef
+
+FAN_OUT = 100
+"""Messages in a tally. DynamoDB bills each KB of an item that is written, and 100 of 500 rows take 0.9 KB."""
+
+ENTRY = "entry"
+TIME_INDEX = "by-time"
+
+Item = Mapping[str, Mapping[str, Any]]
+"""Attributes by name, as DynamoDB's JSON has them."""
+
+
+class Counts(NamedTuple):
+    """What became of rows that were sent: in the table, refused by it, or older than what it holds."""
+
+    written: int = 0
+    rejected: int = 0
+    superseded: int = 0
+
+    @property
+    def rows(self) -> int:
+        """All rows that are accounted for."""
+        return sum(self)
+
+    def plus(self, other: Counts) -> Counts:
+        """Return the sum."""
+        return Counts(*map(sum, zip(self, other, strict=True)))
+
+    @property
+    def text(self) -> str:
+        """The counts as a tally holds them: zeros at the end are left out."""
+        return f"{self.written} {self.rejected} {self.superseded}".removesuffix(" 0").removesuffix(" 0")
+
+    @classmethod
+    def of(cls, text: str) -> Counts:
+        """Read `text`."""
+        return cls(*map(int, text.split()))
+
+
+class Node(NamedTuple):
+    """A tally of one span."""
+
+    span: int
+    level: int
+    number: int
+
+    @property
+    def part(self) -> str:
+        """The sort key of its item."""
+        return f"tally {self.span:015d} {self.level} {self.number:010d}"
+
+    @property
+    def parent(self) -> Node:
+        """The tally of the level above that it is noted in."""
+        return Node(self.span, self.level + 1, self.number // FAN_OUT)
+
+
+class Tally(NamedTuple):
+    """A tally as it stands: its children's counts by number, how many there will be, and whether it is the last one."""
+
+    children: dict[int, Counts]
+    expected: int = FAN_OUT
+    is_root: bool = False
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing is missing."""
+        return len(self.children) == self.expected
+
+    @property
+    def total(self) -> Counts:
+        """The sum of its children."""
+        return total(self.children.values())
+
+
+def total(counts: Iterable[Counts]) -> Counts:
+    """Return the sum of counts."""
+    return Counts(*map(sum, zip(Counts(), *counts, strict=True)))
+
+
+def read_tally(item: Item) -> Tally:
+    """Return the tally that an item of the ledger holds."""
+    return Tally(
+        {int(name[1:]): Counts.of(value["S"]) for name, value in item.items() if _is_child(name)},
+        int(item["expected"]["N"]) if "expected" in item else FAN_OUT,
+        "root" in item,
+    )
+
+
+def child_name(number: int) -> str:
+    """Return the attribute under which a message or tally is noted in its tally."""
+    return f"c{number % FAN_OUT}"
+
+
+def _is_child(name: str) -> bool:
+    return name[0] == "c" and name[1:].isdigit()
+
+
+def by_node(span: int, messages: Mapping[int, Counts]) -> dict[Node, dict[str, str]]:
+    """Return what to note of messages, for each tally of level 0."""
+    nodes: dict[Node, dict[str, str]] = {}
+    for number, counts in messages.items():
+        nodes.setdefault(Node(span, 0, number // FAN_OUT), {})[child_name(number)] = counts.text
+    return nodes
+
+
+class Mark(NamedTuple):
+    """What the producer tells a tally at the end of its span: how many children complete it."""
+
+    node: Node
+    expected: int
+    is_root: bool
+
+
+def marks(span: int, messages: int) -> list[Mark]:
+    """Return the marks for a span of so many messages: the last tally of each level, up to one that is alone."""
+    found = []
+    level, count = 0, messages
+    while count:
+        nodes = -(-count // FAN_OUT)
+        found.append(Mark(Node(span, level, nodes - 1), count - (nodes - 1) * FAN_OUT, nodes == 1))
+        if nodes == 1:
+            break
+        level, count = level + 1, nodes
+    return found
+
+
+def span_part_key(span: int) -> str:
+    """Return the sort key of the producer's counts of a span."""
+    return f"span {span:015d}"
+
+
+def arrival_id(ref: ObjectRef) -> str:
+    """Return the id of the entry for an object that is not open yet, or never will be: its ingestion is unknown."""
+    parts = ("arrival", ref.bucket, ref.key, ref.version or ref.etag or "")
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
+
+
+def listing_key(moment: int, ingestion: str) -> tuple[str, str]:
+    """Return the key of an entry in the index by time: the month and the time; `moment` in ms since the epoch."""
+    time = iso(moment)
+    return time[:7], f"{time} {ingestion}"
+
+
+def iso(milliseconds: int) -> str:
+    """Return a time as ISO 8601 with milliseconds, UTC."""
+    seconds, rest = divmod(milliseconds, 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpanCounts:
+    """What the producer counted in a span, up to some message."""
+
+    read: int
+    rejected: int
+    messages: int
+    replaced: int = 0
+    replaced_exact: bool = True
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    found: Mapping[str, Any] | None = None
+    ignored: list[str] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
+    status: str = ""
+    """`failed` or `superseded` if the span could not be read to its end."""
+    reason: str = ""
+    ended: bool = False
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The attributes of its item."""
+        facts: dict[str, Any] = {"read": self.read, "rejected": self.rejected, "messages": self.messages}
+        if self.ended:
+            facts |= {
+                "replaced": self.replaced,
+                "replacedExact": self.replaced_exact,
+                "status": self.status,
+                "reason": self.reason,
+                "about": orjson.dumps(
+                    {
+                        "found": self.found,
+                        "rejectReasons": self.reasons,
+                        "ignoredColumns": self.ignored,
+                        "absentColumns": self.absent,
+                    }
+                ).decode(),
+                "ended": True,
+            }
+        return facts
+
+
+def plain(item: Item) -> dict[str, Any]:
+    """Return an item's attributes as plain values: text, whole numbers, booleans."""
+    return {name: _plain(value) for name, value in item.items()}
+
+
+def _plain(value: Mapping[str, Any]) -> Any:
+    ((kind, content),) = value.items()
+    return int(content) if kind == "N" else content
+
+
+def attribute(value: str | int | bool) -> dict[str, Any]:
+    """Return a plain value as an attribute value."""
+    if isinstance(value, bool):
+        return {"BOOL": value}
+    return {"N": str(value)} if isinstance(value, int) else {"S": value}
+
+
+@dataclass(slots=True)
+class Account:
+    """All that the ledger knows of one ingestion, from the items of its partition in any order."""
+
+    entry: dict[str, Any] = field(default_factory=dict)
+    spans: dict[int, dict[str, Any]] = field(default_factory=dict)
+    tallies: dict[Node, Tally] = field(default_factory=dict)
+    changed: int = 0
+
+    def add(self, item: Item) -> None:
+        """Take one item of the partition."""
+        kind, *numbers = item["part"]["S"].split()
+        self.changed = max(self.changed, int(item["changed"]["N"]) if "changed" in item else 0)
+        if kind == ENTRY:
+            self.entry = plain(item)
+        elif kind == "span":
+            self.spans[int(numbers[0])] = plain(item)
+        elif kind == "tally" and numbers[1] == "0":
+            self.tallies[Node(*map(int, numbers))] = read_tally(item)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether each span is read to its end and each of its messages is accounted for."""
+        return is_complete(self.entry)
+
+    def counts(self) -> dict[str, int]:
+        """Return rows read, written, rejected, superseded and in flight. They always add up.
+
+        Workers may have noted messages that the producer has not counted yet. Their rows have been read too.
+        """
+        if "ended" in self.entry:
+            names = ("read", "written", "rejected", "superseded")
+            return {**{name: self.entry.get(name, 0) for name in names}, "inFlight": 0}
+        sent = total(self._noted(lambda span, number: True))
+        ahead = total(self._noted(lambda span, number: number >= self.spans.get(span, {}).get("messages", 0)))
+        read = sum(span["read"] for span in self.spans.values()) + ahead.rows
+        rejected = sum(span["rejected"] for span in self.spans.values()) + sent.rejected
+        return {
+            "read": read,
+            "written": sent.written,
+            "rejected": rejected,
+            "superseded": sent.superseded,
+            "inFlight": read - rejected - sent.written - sent.superseded,
+        }
+
+    def _noted(self, wanted: Any) -> Iterator[Counts]:
+        for node, tally in self.tallies.items():
+            for number, counts in tally.children.items():
+                if wanted(node.span, node.number * FAN_OUT + number):
+                    yield counts
+
+    def status(self, moment: int, patience: int) -> str:
+        """Return the status at a time in ms; without a change for `patience` ms, rows in flight are `stuck`."""
+        if "ended" in self.entry:
+            return str(self.entry["status"])
+        if moment - self.changed > patience:
+            return "stuck"
+        if failed := next((span["status"] for span in self.spans.values() if span.get("status")), None):
+            return str(failed)
+        ended = sum("ended" in span for span in self.spans.values())
+        return "writing" if ended == self.entry.get("spans", 1) else "reading"
+
+    def outcome(self) -> dict[str, Any]:
+        """Return the final status, counts and reasons of an ingestion that is complete."""
+        root = total(Counts.of(text) for name, text in self.entry.items() if _is_span_total(name))
+        read = sum(span["read"] for span in self.spans.values())
+        rejected = sum(span["rejected"] for span in self.spans.values()) + root.rejected
+        failed = next(((span["status"], span["reason"]) for span in self.spans.values() if span.get("status")), None)
+        status, reason = failed or ("done_with_rejects" if rejected else "done", "")
+        return {
+            "status": status,
+            "reason": reason,
+            "read": read,
+            "written": root.written,
+            "rejected": rejected,
+            "superseded": root.superseded,
+        }
+
+    def document(self, moment: int, patience: int) -> dict[str, Any]:
+        """Return what people and programs are told of the ingestion."""
+        entry, counts, spans = self.entry, self.counts(), [self.spans[start] for start in sorted(self.spans)]
+        about = [orjson.loads(span["about"]) for span in spans if "about" in span]
+        reasons: dict[str, int] = {}
+        for each in about:
+            for reason, count in each["rejectReasons"].items():
+                reasons[reason] = reasons.get(reason, 0) + count
+        by_workers = counts["rejected"] - sum(span["rejected"] for span in spans)
+        if by_workers > 0:
+            reasons["refused by the table"] = by_workers
+        started, ended = entry.get("started"), entry.get("ended")
+        seconds = ((ended or moment) - started) / 1000 if started else 0
+        done = counts["read"] - counts["inFlight"]
+        return {
+            "ingestion": entry["ingestion"],
+            "bucket": entry.get("bucket"),
+            "key": entry.get("key"),
+            "versionId": entry.get("versionId"),
+            "etag": entry.get("etag"),
+            "size": entry.get("size"),
+            "schema": entry.get("schema"),
+            "status": self.status(moment, patience),
+            "reason": next((span["reason"] for span in spans if span.get("reason")), entry.get("reason") or ""),
+            **counts,
+            "replaced": sum(span.get("replaced", 0) for span in spans),
+            "replacedExact": all(span.get("replacedExact", True) for span in spans),
+            "rejectReasons": reasons,
+            "found": about[0]["found"] if about else None,
+            "ignoredColumns": about[0]["ignoredColumns"] if about else [],
+            "absentColumns": about[0]["absentColumns"] if about else [],
+            "started": iso(started) if started else None,
+            "changed": iso(self.changed) if self.changed else None,
+            "ended": iso(ended) if ended else None,
+            "rowsPerSecond": round(done / seconds) if seconds > 0 else 0,
+        }
+
+
+def _is_span_total(name: str) -> bool:
+    return name[0] == "s" and name[1:].isdigit()
+
+
+def span_total_name(span: int) -> str:
+    """Return the attribute of the entry that holds the sum of a span."""
+    return f"s{span}"
+
+
+def is_complete(entry: Mapping[str, Any]) -> bool:
+    """Return whether each span of an entry, as an item or as plain values, is accounted for."""
+    spans = entry.get("spans")
+    expected = int(spans["N"]) if isinstance(spans, Mapping) else spans
+    return expected is not None and sum(map(_is_span_total, entry)) == expected

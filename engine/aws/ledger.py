@@ -1,0 +1,230 @@
+"""The ledger: what producer and workers note of each ingestion, in a table of its own.
+
+Each write is an UpdateItem that sets attributes to values that depend on the object alone, so doing it again changes
+nothing. `engine.accounts` has the items and what they add up to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from engine.accounts import (
+    ENTRY,
+    Account,
+    Counts,
+    Item,
+    Mark,
+    Node,
+    SpanCounts,
+    arrival_id,
+    attribute,
+    by_node,
+    child_name,
+    is_complete,
+    listing_key,
+    marks,
+    read_tally,
+    span_part_key,
+    span_total_name,
+)
+from engine.aws.types import Caller
+from engine.errors import ServiceError
+from engine.flow.attempts import Attempts
+from engine.flow.backoff import Deadline
+from engine.identity import ObjectRef, ObjectVersion
+
+MAX_ATTEMPTS = 6
+"""In a row for one write: then the rows are held back, which is better than waiting until the time is up."""
+
+_CONDITION_FAILED = "ConditionalCheckFailedException"
+
+
+class Ledger:
+    """Writes to the ledger `table`; `update`, `delete` and `query` are the lanes of these operations.
+
+    Items expire `days` after their last change.
+    """
+
+    def __init__(self, table: str, days: int, update: Caller, delete: Caller, query: Caller) -> None:
+        self._table, self._days = table, days
+        self._update_lane, self._delete_lane, self._query_lane = update, delete, query
+
+    async def opened(self, version: ObjectVersion, size: int, schema: str, spans: int, deadline: Deadline) -> None:
+        """Note that an object is being read, in so many spans; `schema` is the hash of the schema's text."""
+        facts: dict[str, Any] = {
+            "bucket": version.bucket,
+            "key": version.key,
+            "etag": version.etag,
+            "modified": version.modified,
+            "size": size,
+            "schema": schema,
+            "spans": spans,
+        }
+        if version.version:
+            facts["versionId"] = version.version
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._enter(version.ingestion, facts, deadline))
+            tasks.create_task(self._forget(arrival_id(version.ref), deadline))
+
+    async def arrived(self, ref: ObjectRef, deadline: Deadline) -> None:
+        """Note an object that is not open yet; `opened` removes that entry again."""
+        await self._enter(arrival_id(ref), _facts(ref), deadline)
+
+    async def turned_away(self, ref: ObjectRef, status: str, reason: str, deadline: Deadline) -> None:
+        """Note an object of which nothing is read, and why."""
+        facts = {**_facts(ref), "status": status, "reason": reason, "spans": 0, "ended": _now()}
+        await self._enter(arrival_id(ref), facts, deadline)
+
+    async def progressed(self, ingestion: str, span: int, counts: SpanCounts, deadline: Deadline) -> None:
+        """Note how far the producer has come; a run that is behind another one changes nothing."""
+        try:
+            await self._set(
+                ingestion,
+                span_part_key(span),
+                counts.facts,
+                deadline,
+                condition=("attribute_not_exists(#read) OR #read < :read", {"#read": "read"}, {":read": counts.read}),
+            )
+        except ServiceError as error:
+            if error.code != _CONDITION_FAILED:
+                raise
+
+    async def span_ended(self, ingestion: str, span: int, counts: SpanCounts, deadline: Deadline) -> bool:
+        """Note what a span had in all; return whether that completes the ingestion."""
+        await self._set(ingestion, span_part_key(span), counts.facts, deadline)
+        if not counts.messages:
+            return await self._end_span(ingestion, span, Counts(), deadline)
+        done = [await self._mark(ingestion, mark, deadline) for mark in marks(span, counts.messages)]
+        return any(done)
+
+    async def settled(self, ingestion: str, span: int, messages: Mapping[int, Counts], deadline: Deadline) -> bool:
+        """Note what became of messages; return whether that completes the ingestion."""
+        nodes = by_node(span, messages)
+        done = await asyncio.gather(
+            *(self._note(ingestion, node, facts, deadline) for node, facts in nodes.items()), return_exceptions=True
+        )
+        for each in done:
+            if isinstance(each, BaseException):
+                raise each
+        return any(done)
+
+    async def account(self, ingestion: str, deadline: Deadline, *, tallies: bool = True) -> Account:
+        """Return all that is known of an ingestion, or all but its tallies."""
+        account = Account()
+        request: dict[str, Any] = {
+            "TableName": self._table,
+            "KeyConditionExpression": "ingestion = :id" if tallies else "ingestion = :id AND part < :tally",
+            "ExpressionAttributeValues": {":id": {"S": ingestion}, **({} if tallies else {":tally": {"S": "t"}})},
+            "ConsistentRead": True,
+        }
+        while True:
+            reply = await self._call(self._query_lane, request, deadline)
+            for item in reply["Items"]:
+                account.add(item)
+            if "LastEvaluatedKey" not in reply:
+                return account
+            request["ExclusiveStartKey"] = reply["LastEvaluatedKey"]
+
+    async def close(self, ingestion: str, outcome: Mapping[str, Any], deadline: Deadline) -> None:
+        """Note how an ingestion ended."""
+        await self._set(ingestion, ENTRY, {**outcome, "ended": _now()}, deadline)
+
+    async def _enter(self, ingestion: str, facts: Mapping[str, Any], deadline: Deadline) -> None:
+        started = _now()
+        month, listed = listing_key(started, ingestion)
+        await self._set(ingestion, ENTRY, facts, deadline, once={"started": started, "month": month, "listed": listed})
+
+    async def _forget(self, ingestion: str, deadline: Deadline) -> None:
+        key = {"ingestion": {"S": ingestion}, "part": {"S": ENTRY}}
+        await self._call(self._delete_lane, {"TableName": self._table, "Key": key}, deadline)
+
+    async def _mark(self, ingestion: str, mark: Mark, deadline: Deadline) -> bool:
+        facts: dict[str, Any] = {"expected": mark.expected}
+        if mark.is_root:
+            facts["root"] = True
+        return await self._note(ingestion, mark.node, facts, deadline)
+
+    async def _note(self, ingestion: str, node: Node, facts: Mapping[str, Any], deadline: Deadline) -> bool:
+        """Set attributes of a tally; what is full is noted above. Return whether the ingestion is complete."""
+        while True:
+            tally = read_tally(await self._set(ingestion, node.part, facts, deadline))
+            if not tally.is_full:
+                return False
+            if tally.is_root:
+                return await self._end_span(ingestion, node.span, tally.total, deadline)
+            facts = {child_name(node.number): tally.total.text}
+            node = node.parent
+
+    async def _end_span(self, ingestion: str, span: int, counts: Counts, deadline: Deadline) -> bool:
+        entry = await self._set(ingestion, ENTRY, {span_total_name(span): counts.text}, deadline)
+        return is_complete(entry) and "ended" not in entry
+
+    async def _set(
+        self,
+        ingestion: str,
+        part: str,
+        facts: Mapping[str, Any],
+        deadline: Deadline,
+        *,
+        once: Mapping[str, Any] | None = None,
+        condition: tuple[str, Mapping[str, str], Mapping[str, Any]] | None = None,
+    ) -> Item:
+        """Set attributes of an item, those of `once` unless it has them; return the item."""
+        now = _now()
+        changed = {**facts, "changed": now, "expires": now // 1000 + self._days * 86_400}
+        names: dict[str, str] = {}
+        values: dict[str, Any] = {}
+        terms = []
+        for number, (name, value) in enumerate({**changed, **(once or {})}.items()):
+            names[f"#{number}"], values[f":{number}"] = name, attribute(value)
+            kept = once is not None and name in once
+            terms.append(f"#{number} = if_not_exists(#{number}, :{number})" if kept else f"#{number} = :{number}")
+        request: dict[str, Any] = {
+            "TableName": self._table,
+            "Key": {"ingestion": {"S": ingestion}, "part": {"S": part}},
+            "UpdateExpression": "SET " + ", ".join(terms),
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": values,
+            "ReturnValues": "ALL_NEW",
+        }
+        if condition:
+            expression, its_names, its_values = condition
+            request["ConditionExpression"] = expression
+            names |= its_names
+            values |= {name: attribute(value) for name, value in its_values.items()}
+        reply = await self._call(self._update_lane, request, deadline)
+        item: Item = reply["Attributes"]
+        return item
+
+    async def _call(self, lane: Caller, request: Mapping[str, Any], deadline: Deadline) -> dict[str, Any]:
+        body = orjson.dumps(request)
+        attempts = Attempts(lane.pause, deadline, MAX_ATTEMPTS)
+        while True:
+            try:
+                reply = orjson.loads(await lane.call(body, deadline))
+                if isinstance(reply, dict):
+                    return reply
+                raise ServiceError("the ledger", "UnreadableReply", 0)
+            except orjson.JSONDecodeError:
+                attempts.failed(ServiceError("the ledger", "UnreadableReply", 0))
+            except ServiceError as error:
+                attempts.failed(error)
+            await attempts.wait()
+
+
+def _facts(ref: ObjectRef) -> dict[str, Any]:
+    facts = {"bucket": ref.bucket, "key": ref.key}
+    if ref.version:
+        facts["versionId"] = ref.version
+    if ref.etag:
+        facts["etag"] = ref.etag
+    return facts
+
+
+def _now() -> int:
+    return int(time.time() * 1000)
