@@ -21,12 +21,10 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol, cast
 
 from engine.errors import BadFile
-from engine.reading.block import Block
 
 PIECE_BYTES = 262_144
 """Size of a piece: what a reader parses at a time (`Limits.slice_bytes`)."""
@@ -255,44 +253,3 @@ def _fault(error: Exception) -> str:
     if "dictionary" in said:
         return "needs a dictionary: compress it without one"
     return "is damaged"
-
-
-class _Reader(Protocol):
-    """What every reader of blocks has; see `engine.reading.delimited.CsvReader`."""
-
-    @property
-    def header(self) -> Sequence[str] | None: ...
-
-    def feed(self, data: bytes) -> Iterator[Block]: ...
-
-    def finish(self) -> Iterator[Block]: ...
-
-
-class CompressedReader:
-    """A reader of blocks for compressed bytes, around one for the bytes in them; see the head of this module."""
-
-    def __init__(self, compression: str, reader: _Reader) -> None:
-        self._decompressor = Decompressor(compression)
-        self._reader = reader
-
-    @property
-    def header(self) -> Sequence[str] | None:
-        """Field names, once the first record is complete."""
-        return self._reader.header
-
-    def feed(self, data: bytes) -> Iterator[Block]:
-        """Take the next bytes and yield the blocks that they complete. Raises `BadFile`."""
-        return self._blocks(self._decompressor.feed(data))
-
-    def finish(self) -> Iterator[Block]:
-        """Take the end of the file. Raises `BadFile`."""
-        yield from self._blocks(self._decompressor.finish())
-        yield from self._without_end(self._reader.finish())
-
-    def _blocks(self, pieces: Iterator[bytes]) -> Iterator[Block]:
-        for piece in pieces:
-            yield from self._without_end(self._reader.feed(piece))
-
-    def _without_end(self, blocks: Iterator[Block]) -> Iterator[Block]:
-        for block in blocks:
-            yield replace(block, end=None)

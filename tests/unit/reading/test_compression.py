@@ -21,13 +21,13 @@ from engine.reading.block import FILE_START
 from engine.reading.compression import (
     HEAD_BYTES,
     PIECE_BYTES,
-    CompressedReader,
     Decompressor,
     find_compression,
 )
 from engine.reading.delimited import CsvReader
-from engine.reading.json_lines import JsonLinesReader
-from engine.reading.json_members import Members
+from engine.reading.dialect import SAMPLE_BYTES
+from engine.reading.format import Wanted
+from engine.reading.reader import ObjectReader
 from tests.builders.csv_text import SIZES, cut
 
 if sys.version_info >= (3, 14):
@@ -267,7 +267,7 @@ def test_zstd_frame_that_needs_a_dictionary_says_so() -> None:
 @pytest.mark.parametrize("kind", COMPRESS)
 def test_reader_of_compressed_csv_reads_the_same_rows_and_has_no_position(kind: str) -> None:
     data = b"a,b\n" + b"".join(b"%d,x\n" % i for i in range(100_000)) + b'"bad"x,y\n'
-    plain, packed = CsvReader(), CompressedReader(kind, CsvReader())
+    plain, packed = CsvReader(), ObjectReader()
     wanted = [*plain.feed(data), *plain.finish()]
     compressed = COMPRESS[kind](data)
     blocks = [block for chunk in cut(compressed, [10_000]) for block in packed.feed(chunk)] + [*packed.finish()]
@@ -280,16 +280,19 @@ def test_reader_of_compressed_csv_reads_the_same_rows_and_has_no_position(kind: 
 
 
 def test_rows_before_the_damage_are_read() -> None:
-    data = gzip.compress(b"a,b\n1,2\n3,4")
-    reader = CompressedReader("gzip", CsvReader())
-    blocks = itertools.chain(reader.feed(data[:-8]), reader.finish())
-    assert next(blocks).rows == [["1", "2"]]
+    rows = [[str(i), str(i * i)] for i in range(10_000)]
+    text = "a,b\n" + "".join(f"{a},{b}\n" for a, b in rows)
+    assert len(text) > 2 * SAMPLE_BYTES
+    reader = ObjectReader()
+    blocks = itertools.chain(reader.feed(gzip.compress(text.encode() + b"5,6")[:-8]), reader.finish())
+    read: list[list[str]] = []
     with pytest.raises(BadFile, match="cut off"):
-        next(blocks)
+        read.extend(row for block in blocks for row in block.rows)
+    assert read == rows
 
 
 def test_compressed_file_without_a_header_is_refused_like_any_other() -> None:
-    reader = CompressedReader("gzip", CsvReader())
+    reader = ObjectReader()
     with pytest.raises(BadFile, match="the file is empty"):
         list(itertools.chain(reader.feed(gzip.compress(b"")), reader.finish()))
 
@@ -305,10 +308,11 @@ def test_library_is_imported_only_when_a_file_comes() -> None:
 
 @given(kind=KINDS, place=st.integers(0), byte=st.integers(0, 255))
 def test_damaged_member_fails_the_file_after_the_rows_of_those_before(kind: str, place: int, byte: int) -> None:
-    lines = [b'{"id":"%d"}\n' % i for i in range(50)]
-    first, second = (bytearray(COMPRESS[kind](b"".join(part))) for part in (lines[:25], lines[25:]))
+    lines = [b'{"id":"%d"}\n' % i for i in range(8_000)]
+    first, second = (bytearray(COMPRESS[kind](b"".join(part))) for part in (lines[:7_000], lines[7_000:]))
+    assert sum(map(len, lines[:7_000])) > SAMPLE_BYTES
     second[place % len(second)] = byte
-    reader = CompressedReader(kind, JsonLinesReader(Members({"id": [("id",)]})))
+    reader = ObjectReader(wanted=Wanted({"id": [("id",)]}, ()))
     rows: list[Any] = []
     fault: BadFile | None = None
     try:
@@ -316,6 +320,6 @@ def test_damaged_member_fails_the_file_after_the_rows_of_those_before(kind: str,
             rows += block.rows
     except BadFile as error:
         fault = error
-    assert rows[:25] == [(str(i),) for i in range(25)]
+    assert rows[:7_000] == [(str(i),) for i in range(7_000)]
     if fault is None:
-        assert rows == [(str(i),) for i in range(50)]
+        assert rows == [(str(i),) for i in range(8_000)]
