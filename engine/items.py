@@ -12,11 +12,11 @@ from typing import Any
 
 import orjson
 
+from engine.decimal_text import canonical_number
 from engine.identity import ingestion_digits, row_digits
 from engine.messages.message import Message
 from engine.reading.format import REST
 from engine.schema.model import Schema
-from engine.schema.numbers import is_number
 
 MAX_BATCH_ITEMS = 25
 """BatchWriteItem: at most 25 put requests in one call."""
@@ -262,4 +262,4 @@ def put_body(table: str, items: Items, index: int) -> bytes:
 
 def canonical_key(key: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     """Return key values, given as ``(type, value)``, so that two texts of one number are equal."""
-    return tuple((is_number(value) or value) if type_ == "N" else value for type_, value in key)
+    return tuple((canonical_number(value) or value) if type_ == "N" else value for type_, value in key)

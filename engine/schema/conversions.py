@@ -12,8 +12,8 @@ from typing import Any, cast
 import orjson
 
 from engine import exact_json
+from engine.decimal_text import canonical_numbers
 from engine.exact_json import NumberText
-from engine.schema.numbers import canonical_numbers
 from engine.schema.values import MAX_DEPTH, VARIES, Attribute, Value, attribute_of
 from engine.text import is_text
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
+from engine.decimal_text import canonical_number
 from engine.exact_json import NumberText
-from engine.schema.numbers import is_number
 from engine.text import is_text
 
 Attribute = dict[str, Any]
@@ -95,7 +95,7 @@ def _attribute(value: Any, depth: int) -> Attribute:
         }
     if kind is int and -_PLAIN_BELOW < value < _PLAIN_BELOW:
         return {"N": str(value)}
-    if kind in (NumberText, int, float) and (number := is_number(str(value))) is not None:
+    if kind in (NumberText, int, float) and (number := canonical_number(str(value))) is not None:
         return {"N": number}
     raise ValueError("nothing that DynamoDB can hold")
 
