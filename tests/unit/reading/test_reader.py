@@ -39,8 +39,12 @@ def text_of(delimiter: str, end: str = "\n") -> str:
         ("utf-8", None, "utf-8"),
         ("utf-8-sig", None, "utf-8"),
         ("utf-16", None, "utf-16-le"),
-        ("utf-16", "utf-8", "utf-16-le"),
+        ("utf-8-sig", "utf-8", "utf-8"),
+        ("utf-8", "utf-8-sig", "utf-8"),
+        ("utf-16", "utf-16", "utf-16-le"),
+        ("utf-16", "utf-16-le", "utf-16-le"),
         ("utf-16-le", "utf-16-le", "utf-16-le"),
+        ("utf-32", "utf-32", "utf-32-le"),
         ("latin-1", "iso8859-1", "iso8859-1"),
         ("cp1252", "cp1252", "cp1252"),
     ],
@@ -117,11 +121,29 @@ def test_objects_of_other_formats_are_refused_by_name(data: bytes, what: str, si
     assert what in reading.fault
 
 
-@pytest.mark.parametrize("data", [b"\xff\xfea\0", b"\xef\xbb\xbfa"])
-def test_byte_order_mark_that_contradicts_the_declared_encoding_is_refused(data: bytes) -> None:
-    reading, _ = read_object(data, Format(encoding="iso8859-1"), [100])
-    assert reading.fault is not None
-    assert "declares iso8859-1 text" in reading.fault
+@pytest.mark.parametrize(
+    ("codec", "mark", "declared"),
+    [
+        ("utf-16-le", "UTF-16-LE", "iso8859-1"),
+        ("utf-8", "UTF-8", "iso8859-1"),
+        ("utf-8", "UTF-8", "utf-16"),
+        ("utf-16-le", "UTF-16-LE", "utf-8"),
+        ("utf-16-be", "UTF-16-BE", "utf-8"),
+        ("utf-16-be", "UTF-16-BE", "utf-16-le"),
+        ("utf-16-le", "UTF-16-LE", "utf-32"),
+        ("utf-32-le", "UTF-32-LE", "utf-8"),
+        ("utf-32-be", "UTF-32-BE", "utf-32-le"),
+    ],
+)
+def test_byte_order_mark_that_contradicts_the_declared_encoding_is_refused(
+    codec: str, mark: str, declared: str
+) -> None:
+    reading, _ = read_object(("\ufeff" + text_of(",")).encode(codec), Format(encoding=declared), [100])
+    assert reading.fault == (
+        f"the schema declares {declared} text, but the file begins with the mark of {mark}: correct encoding in "
+        "[format], or leave it out"
+    )
+    assert reading.fields == []
 
 
 @pytest.mark.parametrize(
