@@ -19,7 +19,7 @@ from engine.reading.closely import read_one
 from engine.reading.doubts import has_few_delimiters
 from engine.reading.fields import odd_places, usual_line
 from engine.reading.format import Dialect
-from engine.reading.layout import BOM, Entry, Fault, Layout, View
+from engine.reading.layout import Entry, Fault, Layout, View
 from engine.reading.lines import decoded, last_line_end, line_ends
 
 NOT_UTF8 = "the row is not UTF-8 text"
@@ -52,7 +52,7 @@ def read_lines(view: View, data: bytes, layout: Layout) -> Records:
         records = _SliceReader(view, data, text, layout).read()
     else:
         # No line can be broken, and each one is a record.
-        records = _split(text, len(data), layout)
+        records = _split(text, data, layout)
     return records if whole else _without_undecoded(records)
 
 
@@ -80,7 +80,7 @@ def _without_undecoded(records: Records) -> Records:
     return records._replace(entries=entries, faulty=True)
 
 
-def _split(text: str, size: int, layout: Layout) -> Records:
+def _split(text: str, data: bytes, layout: Layout) -> Records:
     """Read lines without quotes like the csv module, but three times as fast; an empty line is an empty row."""
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
@@ -88,13 +88,13 @@ def _split(text: str, size: int, layout: Layout) -> Records:
     entries: list[Entry] = list(map(str.split, lines, repeat(layout.dialect.delimiter)))
     if not all(lines):
         entries = [row if line else [] for line, row in zip(lines, entries, strict=True)]
-    again = (layout.header_line in lines or BOM in text) and _reject_headers(entries, layout)
-    return Records(entries, None, size, faulty=again)
+    again = layout.may_repeat_header(data) and _reject_headers(entries, layout)
+    return Records(entries, None, len(data), faulty=again)
 
 
 def _reject_headers(entries: list[Entry], layout: Layout) -> bool:
     """Put a fault in place of each entry that is the header again; return whether there was one."""
-    found = [i for i, entry in enumerate(entries) if isinstance(entry, list) and layout.is_header(entry)]
+    found = layout.headers_again(entries)
     for i in found:
         entries[i] = Fault(HEADER_AGAIN)
     return bool(found)
@@ -108,7 +108,7 @@ class _SliceReader:
         self._lines = list(io.StringIO(text, newline=""))
         self._ends = [0, *line_ends(data)]  # of the lines: line i is between ends[i] and ends[i + 1]
         self._starts = self._ends if len(text) == len(data) else [0, *accumulate(map(len, self._lines))]
-        self._has_mark = BOM in text
+        self._may_repeat_header = layout.may_repeat_header(data)
         self._faulty = False
         self._entries: list[Entry] = []
         self._entry_ends: list[int] = [0]
@@ -215,7 +215,7 @@ class _SliceReader:
     def _take_read(self, rows: list[list[str]], after: list[int]) -> None:
         """Take rows that `csv` read, of which row i ends before line ``after[i + 1]``."""
         entries: list[Entry] = list(rows)
-        if self._layout.names in entries or self._has_mark:
+        if self._may_repeat_header:
             self._faulty = _reject_headers(entries, self._layout) or self._faulty
         self._entries += entries
         if len(rows) == after[-1] - after[0]:
@@ -225,7 +225,7 @@ class _SliceReader:
 
     def _take(self, entries: list[Entry], ends: list[int]) -> None:
         """Take what came of a record that was read closely."""
-        found = _reject_headers(entries, self._layout)
+        found = self._may_repeat_header and _reject_headers(entries, self._layout)
         self._faulty = self._faulty or found or isinstance(entries[0], Fault)
         self._entries += entries
         self._entry_ends += ends
