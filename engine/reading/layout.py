@@ -41,8 +41,8 @@ class Layout:
     names: list[str] = field(init=False)
     folded: list[str] = field(init=False)
     """The names as they are compared: columns are found without regard to case and to blanks around their names."""
-    probe: bytes = field(init=False)
-    """A part of a name in small letters: text without it does not have the header again."""
+    probes: list[bytes] = field(init=False)
+    """Parts of names in small letters: text without one of them does not have the header again."""
     loose: bool = field(init=False)
     special: tuple[bytes, ...] = field(init=False)
     """Lines without any of these can be split at the delimiters."""
@@ -54,13 +54,16 @@ class Layout:
         object.__setattr__(self, "syntax", syntax)
         object.__setattr__(self, "names", names)
         object.__setattr__(self, "folded", _folded(names))
-        object.__setattr__(self, "probe", max(_LETTERS.findall(" ".join(names)), key=len, default="").lower().encode())
+        object.__setattr__(self, "probes", _probes(names))
         object.__setattr__(self, "loose", names_are_loose(names, syntax))
         object.__setattr__(self, "special", tuple(each.encode() for each in special if each))
 
     def may_repeat_header(self, data: bytes) -> bool:
         """Return whether the text may hold the header again."""
-        return bool(self.names) and self.probe in data.lower()
+        if not self.names:
+            return False
+        small = data.lower()
+        return all(probe in small for probe in self.probes)
 
     def headers_again(self, entries: Sequence[Entry]) -> list[int]:
         """Return which entries are the header again, perhaps with the byte order mark of a file that was appended."""
@@ -101,3 +104,9 @@ class View:
 
 def _folded(names: Sequence[str]) -> list[str]:
     return [name.strip().casefold() for name in names]
+
+
+def _probes(names: Sequence[str]) -> list[bytes]:
+    """Return the longest part of each name that has one, the longest first: it is the rarest in text."""
+    parts = {max(found, key=len).lower().encode() for name in names if (found := _LETTERS.findall(name))}
+    return sorted(parts, key=lambda part: (-len(part), part))
