@@ -291,6 +291,46 @@ def test_rows_before_the_damage_are_read() -> None:
     assert read == rows
 
 
+SMALL = b"id,name\n" + b"".join(b"%d,Zo\xc3\xab %d\n" % (i, i) for i in range(40))
+
+
+def read_until_the_fault(data: bytes, size: int) -> tuple[list[list[str]], str, ObjectReader]:
+    reader, rows = ObjectReader(), list[list[str]]()
+    blocks = itertools.chain.from_iterable([*map(reader.feed, cut(data, [size])), reader.finish()])
+    with pytest.raises(BadFile) as caught:
+        rows.extend(row for block in blocks for row in block.rows)
+    return rows, str(caught.value), reader
+
+
+@pytest.mark.parametrize("size", [1, 50, 100_000])
+@pytest.mark.parametrize("codec", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("kind", COMPRESS)
+def test_small_file_that_is_cut_off_is_read_up_to_there(kind: str, codec: str, size: int) -> None:
+    text = SMALL.decode().encode(codec)
+    whole, more = COMPRESS[kind](text + b"5"), COMPRESS[kind](text)
+    rows, fault, reader = read_until_the_fault(whole + more[: len(more) // 2], size)
+    assert fault == f"the {kind} data ends too early: the file was cut off"
+    assert rows[:40] == [[str(i), f"Zoë {i}"] for i in range(40)]
+    assert reader.header == ["id", "name"]
+    assert reader.found is not None
+
+
+@pytest.mark.parametrize("size", [1, 100_000])
+@pytest.mark.parametrize("kind", COMPRESS)
+def test_small_file_is_read_up_to_a_damaged_member(kind: str, size: int) -> None:
+    rows, fault, _ = read_until_the_fault(COMPRESS[kind](SMALL + b'40,"x') + COMPRESS[kind](b"y")[:12] + b"x", size)
+    assert fault.startswith(f"the {kind} data ")
+    assert rows == [[str(i), f"Zoë {i}"] for i in range(40)]
+
+
+@pytest.mark.parametrize("kind", COMPRESS)
+def test_damage_is_the_reason_even_where_no_format_is_found_before_it(kind: str) -> None:
+    _, fault, reader = read_until_the_fault(COMPRESS[kind](b"a,b;c\n1,2;3\n") + b"rubbish that follows", 100)
+    assert fault == f"the {kind} data is followed by other bytes"
+    _, fault, reader = read_until_the_fault(COMPRESS[kind](SMALL)[:12], 100)
+    assert (reader.found, reader.header) == (None, None)
+
+
 def test_compressed_file_without_a_header_is_refused_like_any_other() -> None:
     reader = ObjectReader()
     with pytest.raises(BadFile, match="the file is empty"):
