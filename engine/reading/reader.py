@@ -196,7 +196,7 @@ class ObjectReader:
                 self._head = data
                 return
             sample = _sample_of(data, final=final)
-            self._type = self._form.type or _type_of(sample)
+            self._type = _type_of(sample, self._form)
             self._reader = self._open(sample)
         yield from self._typed(self._reader.feed(data))
         if final:
@@ -245,6 +245,13 @@ def _sample_of(data: bytes, *, final: bool) -> str:
     return sample.decode(errors="replace").removeprefix("\ufeff")
 
 
-def _type_of(sample: str) -> str:
-    """Return what type of file begins with `sample`."""
-    return (find_json_type(sample.encode()) or "csv") if _JSON_START.match(sample) else "csv"
+def _type_of(sample: str, form: Format) -> str:
+    """Return what type of file begins with `sample`. Raises `BadFile` for JSON in place of a header of CSV."""
+    if form.type not in (None, "csv"):
+        return form.type
+    found = (find_json_type(sample.encode()) or "csv") if _JSON_START.match(sample) else "csv"
+    if form.type is None or found == "csv":
+        return found
+    if form.header_lines and not form.skip_lines:
+        raise BadFile(f'the schema declares CSV, but the file looks like JSON: set type = "{found}" in [format]')
+    return form.type

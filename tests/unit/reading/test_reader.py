@@ -122,6 +122,24 @@ def test_objects_of_other_formats_are_refused_by_name(data: bytes, what: str, si
 
 
 @pytest.mark.parametrize(
+    ("text", "type_"),
+    [
+        ('{"id":"1","n":5}\n', "jsonl"),
+        ('{"id":1}\n', "jsonl"),
+        ('[\n{"id":1}\n]\n', "jsonl"),
+        ('{\n "id":1\n}\n', "jsonl"),
+        ('{"Item":{"id":{"S":"1"}}}\n', "dynamodb-json"),
+    ],
+)
+def test_json_where_the_schema_declares_csv_is_refused(text: str, type_: str) -> None:
+    reading, _ = read_object(text.encode(), Format(type="csv"), [100])
+    assert reading.fault == f'the schema declares CSV, but the file looks like JSON: set type = "{type_}" in [format]'
+    # A field of a row may be JSON.
+    reading, _ = read_object(text.encode(), Format(type="csv", header_lines=0, names=("a",), delimiter="\t"), [100])
+    assert reading.fault is None
+
+
+@pytest.mark.parametrize(
     ("codec", "mark", "declared"),
     [
         ("utf-16-le", "UTF-16-LE", "iso8859-1"),
