@@ -22,7 +22,7 @@ from engine.reading.format import Dialect
 from engine.reading.layout import Entry, Fault, Layout, View
 from engine.reading.lines import decoded, last_line_end, line_ends
 
-NOT_UTF8 = "the row is not UTF-8 text"
+NOT_UTF8 = "the row is not UTF-8 text: set encoding in [format] if the file has another one"
 
 HEADER_AGAIN = "the header again"
 

@@ -79,6 +79,13 @@ def test_bytes_that_the_declared_encoding_lacks_are_a_reject() -> None:
     assert reading.rejects == [Reject(1, 8, "the row is not cp1252 text", r"1,\x81é")]
 
 
+@pytest.mark.parametrize("data", [b"id,name\n1,Zo\xeb\n", b"id,na\xefve\n1,a\n"])
+def test_what_is_not_utf_8_has_the_remedy_in_its_reason(data: bytes) -> None:
+    reading, _ = read_object(data, Format(), [100])
+    reason = reading.rejects[0].reason if reading.rejects else reading.fault or ""
+    assert reason.endswith("the row is not UTF-8 text: set encoding in [format] if the file has another one")
+
+
 def test_file_without_a_header_gets_its_names_from_the_schema() -> None:
     form = Format(header_lines=0, names=("id", "name", "note"))
     reading, what = read_object(text_of(";").encode().removeprefix(b"id;name;note\n"), form, [5])
