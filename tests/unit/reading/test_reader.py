@@ -5,6 +5,7 @@ import pytest
 from engine.errors import BadFile
 from engine.reading.block import Reject
 from engine.reading.closely import DOUBTFUL
+from engine.reading.dynamodb_json import INCREMENTAL
 from engine.reading.format import Format
 from engine.reading.reader import Found, ObjectReader
 from tests.builders.csv_text import Reading, add_block, cut
@@ -99,6 +100,12 @@ def test_lines_before_a_header_of_several_lines() -> None:
     reading, _ = read_object(data, Format(skip_lines=2, header_lines=2), [1])
     assert (reading.header, reading.fields) == (["id", "na me", "x y"], [["1", "a", "b"]])
     assert reading.rows[1][1] == data.index(b"1,a")
+
+
+def test_incremental_export_is_refused_though_nothing_is_declared() -> None:
+    line = b'{"Metadata":{"WriteTimestampMicros":"1"},"Keys":{"pk":{"S":"a"}},"NewImage":{"pk":{"S":"a"}}}\n'
+    reading, _ = read_object(line, Format(), [100])
+    assert reading.fault == INCREMENTAL
 
 
 def test_two_possible_delimiters_are_refused() -> None:
