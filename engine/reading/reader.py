@@ -78,7 +78,7 @@ class ObjectReader:
         self._form, self._start, self._limits = form, start, limits
         self._wanted = wanted
         self._head = b""
-        self._ended = False  # no more text comes
+        self._cut_off = False  # no more text comes, though the last record may not be complete
         self._compression: str | None = None
         self._decompressor: Decompressor | None = None
         self._encoding: str | None = None
@@ -140,13 +140,11 @@ class ObjectReader:
             if self._compression != "none":
                 self._decompressor = Decompressor(self._compression)
         if self._decompressor is None:
-            self._ended = final
             yield from self._read_plain(data, final=final)
             return
         yield from self._read_pieces(self._decompressor.feed(data))
         if final:
             yield from self._read_pieces(self._decompressor.finish())
-            self._ended = True
             yield from _unplaced(self._read_plain(b"", final=True))
 
     def _read_pieces(self, pieces: Iterator[bytes]) -> Iterator[Block]:
@@ -155,7 +153,7 @@ class ObjectReader:
             try:
                 piece = next(pieces, None)
             except BadFile:
-                self._ended = True
+                self._cut_off = True
                 with suppress(BadFile):  # the damage is why
                     yield from _unplaced(self._read_head())
                 raise
@@ -172,7 +170,7 @@ class ObjectReader:
     def _read_plain(self, data: bytes, *, final: bool) -> Iterator[Block]:
         if self._encoding is None:
             data, self._head = self._head + data, b""
-            if len(data) < compression.HEAD_BYTES and not self._ended:
+            if len(data) < compression.HEAD_BYTES and not (final or self._cut_off):
                 self._head = data
                 return
             if self._decompressor is not None and find_compression(data[: compression.HEAD_BYTES]) != "none":
@@ -192,7 +190,7 @@ class ObjectReader:
     def _read_text(self, data: bytes, *, final: bool) -> Iterator[Block]:
         if self._reader is None:
             data, self._head = self._head + data, b""
-            if len(data) <= SAMPLE_BYTES and not self._ended:
+            if len(data) <= SAMPLE_BYTES and not (final or self._cut_off):
                 self._head = data
                 return
             sample = _sample_of(data, final=final)

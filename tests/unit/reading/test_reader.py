@@ -1,5 +1,7 @@
 """Objects of any dialect and encoding: what is found in the first bytes, and what is read with it."""
 
+import codecs
+
 import pytest
 
 from engine.errors import BadFile
@@ -70,6 +72,14 @@ def test_multibyte_encoding_is_read_across_chunks() -> None:
     text = "id,name\n1,表示ソ\n2,能\n"
     reading, _ = read_object(text.encode("shift_jis"), Format(encoding="shift_jis"), [1])
     assert reading.fields == [["1", "表示ソ"], ["2", "能"]]
+
+
+@pytest.mark.parametrize("codec", ["utf-8", "latin-1", "cp1252"])
+def test_format_of_a_tiny_file_is_found_from_all_of_it(codec: str) -> None:
+    encoding = None if codec == "utf-8" else codecs.lookup(codec).name
+    reading, what = read_object("'id'\r'0'\r".encode(codec), Format(encoding=encoding), [100])
+    assert what is not None
+    assert (what.quote, reading.header, reading.fields) == ("'", ["id"], [["0"]])
 
 
 def test_bytes_that_the_declared_encoding_lacks_are_a_reject() -> None:
