@@ -211,6 +211,36 @@ def test_dialect_is_found(text: str, delimiter: str, quote: str, escape: str, ro
     assert reading.fields[0] == row
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id;a\n1;''\n",
+        "id;a\n1;'x'\n",
+        "id|a|b\n0|x|\n1|'\n2|x|\n3|y\n4|'|z\n",  # one row of four lines, or rows that miss a field
+    ],
+)
+def test_single_quotes_that_nothing_tells_from_apostrophes_are_refused(text: str) -> None:
+    reading, _ = read_object(text.encode(), Format(), [100])
+    assert reading.fault is not None
+    assert reading.fault.startswith("single quotes may be quotes or characters of the text: say which with quote")
+    for quote in ("'", '"'):
+        assert read_object(text.encode(), Format(quote=quote), [100])[0].fault is None
+
+
+@pytest.mark.parametrize(
+    ("text", "row"),
+    [
+        ("'id';'a'\n1;'x'\n", ["1", "x"]),  # the header is quoted too
+        ("id;a\n1;'x;y'\n", ["1", "x;y"]),  # otherwise the row does not fit
+        ("id;a\n'1';'x\ny'\n'2';'z'\n", ["1", "x\ny"]),  # all texts are quoted
+        ("id;a\n1;'tis\n", ["1", "'tis"]),
+    ],
+)
+def test_single_quotes_with_evidence_are_believed(text: str, row: list[str]) -> None:
+    reading, _ = read_object(text.encode(), Format(), [100])
+    assert (reading.fault, reading.fields[:1]) == (None, [row])
+
+
 def test_what_is_found_depends_on_the_first_bytes_alone() -> None:
     head = b"id;name\n" + b"1;x\n" * 20_000
     for size in (1_000, 65_536, 65_537, 200_000):
