@@ -13,6 +13,7 @@ import orjson
 
 from engine import exact_json
 from engine.exact_json import NumberText
+from engine.schema.json_columns import by_shape
 from engine.schema.numbers import canonical_numbers
 from engine.schema.values import MAX_DEPTH, VARIES, Attribute, Encoded, Value, attribute_of
 from engine.text import is_text
@@ -63,9 +64,9 @@ class Json:
     type: str = VARIES
     strict: bool = False
 
-    def convert(self, texts: Sequence[str]) -> Sequence[Attribute | None]:
+    def convert(self, texts: Sequence[str]) -> Sequence[Attribute | Encoded | None]:
         """Return each JSON text as an attribute value, None for a text that is not JSON or that DynamoDB rejects."""
-        return list(map(_attribute_of_json, texts))
+        return by_shape(texts, _attribute_of_json) or list(map(_attribute_of_json, texts))
 
     def nested(self, value: Any) -> Attribute | None:
         """Return a JSON value as an attribute value."""
