@@ -216,9 +216,13 @@ class _SliceReader:
             and self._ends[end] - self._ends[line] <= self._layout.limits.record_bytes
             and has_few_delimiters(row, width, dialect.delimiter)
             # Blanks in a quoted field stay: no line of it may have been changed for `csv`.
-            and sum(map(len, self._lines[line:end])) == self._starts[end] - self._starts[line]
+            and (end <= self._first_changed or self._is_unchanged(line, end))
             and self._alone.isdisjoint(range(line, end))
         )
+
+    def _is_unchanged(self, line: int, end: int) -> bool:
+        """Return whether no line from `line` to before `end` was changed for `csv`."""
+        return sum(map(len, self._lines[line:end])) == self._starts[end] - self._starts[line]
 
     def _take_read(self, rows: list[list[str]], after: list[int]) -> None:
         """Take rows that `csv` read, of which row i ends before line ``after[i + 1]``."""
