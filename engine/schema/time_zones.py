@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import defaultdict
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta, tzinfo
 from functools import lru_cache
@@ -62,7 +63,8 @@ def clock_of(offset: int) -> Mapping[int, bytes]:
     return clock
 
 
-UNUSUAL: Final = LocalDay(0, clock_of(0))
+UNUSUAL: Final = LocalDay(0, defaultdict(lambda: b"0000%c" % SAME))
+"""A day whose times have to be looked at one by one."""
 
 
 class _LocalDays(dict[int, LocalDay]):
