@@ -17,6 +17,7 @@ from engine.identity import ingestion_digits, row_digits
 from engine.messages.message import Message
 from engine.reading.format import REST
 from engine.schema.model import Schema
+from engine.schema.values import Encoded
 
 MAX_BATCH_ITEMS = 25
 """BatchWriteItem: at most 25 put requests in one call."""
@@ -207,7 +208,7 @@ class Items:
         requests = []
         for row in range(len(message.numbers)):
             attributes = {
-                name: value if isinstance(value, dict) else {type_: value}
+                name: value if isinstance(value, dict | Encoded) else {type_: value}
                 for name, type_, value in zip(message.columns, types, message.row(row), strict=True)
                 if value is not None
             }

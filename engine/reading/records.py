@@ -118,6 +118,7 @@ class _SliceReader:
         opening = f"{dialect.delimiter} {dialect.quote}"
         eager = dialect.escape == "backslash" or dialect.comment or len(data) > limit or opening in text
         self._first_changed = len(self._lines)
+        self._alone: set[int] = set()  # lines that `csv` reads rightly as a record, but not as a part of one
         self._odd = self._odd_lines(0) if eager else None
 
     def read(self) -> Records:
@@ -133,27 +134,33 @@ class _SliceReader:
 
     def _odd_lines(self, first: int) -> list[int]:
         """Return the lines from `first` on that `csv` must not read, and put others so that it can."""
-        layout, lines, syntax = self._layout, self._lines, self._layout.syntax
+        layout, lines = self._layout, self._lines
         odd: set[int] = set()
-        if syntax.odd.search(self._text):
-            quote, backslash = layout.dialect.quote, layout.dialect.escape == "backslash"
-            for i in range(first, len(lines)):
-                line = lines[i]
-                if (not quote or quote not in line) and not (backslash and "\\" in line):
-                    continue
-                usual = usual_line(line, syntax)
-                if usual is not None:
-                    if usual != line:
-                        lines[i] = usual
-                        self._first_changed = min(self._first_changed, i)
-                elif next(odd_places(line, syntax), None) is not None:
-                    odd.add(i)
+        if layout.syntax.odd.search(self._text):
+            odd.update(filter(self._is_odd, range(first, len(lines))))
         if layout.dialect.comment:
             odd.update(i for i, line in enumerate(lines) if line.startswith(layout.dialect.comment))
         if self._ends[-1] > layout.limits.record_bytes:
             most = layout.limits.record_bytes
             odd.update(i for i, (low, high) in enumerate(pairwise(self._ends)) if high - low > most)
         return sorted(odd)
+
+    def _is_odd(self, line: int) -> bool:
+        """Return whether `csv` must not read a line because of its quotes or escapes; put another so that it can."""
+        text, dialect, syntax = self._lines[line], self._layout.dialect, self._layout.syntax
+        if (not dialect.quote or dialect.quote not in text) and (dialect.escape != "backslash" or "\\" not in text):
+            return False
+        if syntax.strict.fullmatch(text):
+            if syntax.spaced.search(text):
+                self._alone.add(line)
+            return False
+        usual = usual_line(text, syntax)
+        if usual is None:
+            return next(odd_places(text, syntax), None) is not None
+        if usual != text:
+            self._lines[line] = usual
+            self._first_changed = min(self._first_changed, line)
+        return False
 
     def _next_odd(self, line: int) -> int:
         """Return the first line from `line` on that `csv` must not read, as far as known, or the number of lines."""
@@ -209,8 +216,13 @@ class _SliceReader:
             and self._ends[end] - self._ends[line] <= self._layout.limits.record_bytes
             and has_few_delimiters(row, width, dialect.delimiter)
             # Blanks in a quoted field stay: no line of it may have been changed for `csv`.
-            and sum(map(len, self._lines[line:end])) == self._starts[end] - self._starts[line]
+            and (end <= self._first_changed or self._is_unchanged(line, end))
+            and self._alone.isdisjoint(range(line, end))
         )
+
+    def _is_unchanged(self, line: int, end: int) -> bool:
+        """Return whether no line from `line` to before `end` was changed for `csv`."""
+        return sum(map(len, self._lines[line:end])) == self._starts[end] - self._starts[line]
 
     def _take_read(self, rows: list[list[str]], after: list[int]) -> None:
         """Take rows that `csv` read, of which row i ends before line ``after[i + 1]``."""

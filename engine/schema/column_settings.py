@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
+import orjson
+
 from engine.decimal_text import canonical_number
 from engine.exact_json import NumberText
 from engine.schema.columns import NO_VALUES, Column
@@ -166,7 +168,7 @@ def _default(settings: Settings, type_: str, column: Column) -> Value:
         case _:
             bad: dict[int, str] = {}
             (value,) = column.clean_json([_json_value(default)], bad)
-            valid = None if bad else value
+            valid = None if bad else orjson.loads(orjson.dumps(value))  # compared, so not as `Encoded`
     if valid is None:
         raise settings.wrong("default", f"must be {_DEFAULTS[type_]} for type {type_}, not {default!r}")
     return valid

@@ -66,11 +66,11 @@ class Numbers:
 
     def _lines(self) -> str:
         """Return the expression of numbers one a line, in their most usual form only."""
-        number = rf"{self._whole()}(?:{re.escape(self.decimal)}[0-9]++)?"
+        number = rf"{self._whole()}(?:{re.escape(self.decimal)}[0-9]++)?+"
         if not self.currency:
-            return rf"(?:-?{number}\n)*+"
-        sign, blank = "|".join(map(re.escape, self._signs())), f"[{''.join(_BLANKS)}]?"
-        return rf"(?:(?:-?(?:(?:{sign}){blank})?{number}|-?{number}{blank}(?:{sign}))\n)*+"
+            return rf"(?:-?+{number}\n)*+"
+        sign, blank = "|".join(map(re.escape, self._signs())), f"[{''.join(_BLANKS)}]?+"
+        return rf"(?:-?+(?:(?:(?:{sign}){blank})?+{number}|{number}{blank}(?:{sign}))\n)*+"
 
     def _pattern(self) -> re.Pattern[str]:
         """Return the expression of a number in any of its forms."""

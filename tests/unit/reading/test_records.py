@@ -96,6 +96,8 @@ LINES = st.lists(
 @given(text=LINES, escape=st.sampled_from(["double", "backslash"]), multiline=st.sampled_from([None, True, False]))
 @example(text='a, "b, ",c\na, "b", " ,"', escape="double", multiline=None)
 @example(text='a,"b\n, "c",d\n"e",f', escape="double", multiline=None)
+@example(text='a,"b\nx,", "\nc",d', escape="double", multiline=None)
+@example(text='a,"{""k"": 1, ""l"": [""x"", ""y""]}",c\n"b, ""x","y\nz",""", """\n', escape="double", multiline=None)
 def test_fast_readers_come_to_the_same_as_the_close_one(text: str, escape: str, multiline: bool | None) -> None:
     dialect, data = Dialect(escape=escape, multiline=multiline), text.encode()
     layout = Layout(dialect, USUAL_LIMITS, ["name", "mail", "phone"])
