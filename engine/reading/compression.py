@@ -47,10 +47,10 @@ BOMB_BYTES = 256 * 1_048_576
 may be meant."""
 
 MAX_WINDOW_LOG = 25
-"""The largest window of a zstd frame, as a power of two: 32 MiB. A frame declares its window, and the decompressor keeps
-that many bytes. RFC 8878 asks a decoder for 8 MiB, which `zstd -1` to `-19` never exceed; `zstd -d` accepts 128 MiB, which
-`--long` declares. Measured, the producer's peak with users as CSV: 95 MB with 2 MiB, 126 with 32, 151 with 64, 221 with
-128; it must stay below 150.
+"""The largest window of a zstd frame, as a power of two: 32 MiB. A frame declares its window, and the decompressor
+keeps that many bytes. RFC 8878 asks a decoder for 8 MiB, which `zstd -1` to `-19` never exceed; `zstd -d` accepts 128
+MiB, which `--long` declares. Measured, the producer's peak with users as CSV: 95 MB with 2 MiB, 126 with 32, 151 with
+64, 221 with 128; it must stay below 150.
 """
 
 HEAD_BYTES = 16
