@@ -30,8 +30,8 @@ else:
 BLOCK_BYTES = 1_000_000
 """About the size of a block; JSON has more for the same rows."""
 
-MAX_WINDOW_LOG = 25
-"""The largest window that Millpond reads: 32 MiB."""
+MAX_WINDOW_LOG = 23
+"""The largest window that Millpond reads: 8 MiB."""
 
 _KEY = re.compile(r"uploads/([a-z]+)-([0-9]{1,5})\.([a-z]+)(?:\.([a-z0-9.]+))?")
 _LETTERS = string.ascii_lowercase, string.digits

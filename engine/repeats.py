@@ -11,7 +11,7 @@ from typing import Any
 
 MAX_KEYS = 300_000
 """Different keys that are remembered, as hashes of 8 bytes in a set: 25 MB. With twice as many, the producer's peak was
-150 MB for a gzip file of 10 million keys; it must stay below 150 for any file. Beyond 314,572 the set alone would double
+150 MB for a gzip file of 3 million keys; it must stay below 150 for any file. Beyond 314,572 the set alone would double
 to 16 MB. An open-addressed table in an array held 20 times as many keys in 64 MB, but took 0.65 µs a row, the set 0.25,
 and everything else 1.0."""
 

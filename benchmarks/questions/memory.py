@@ -12,7 +12,7 @@ from benchmarks.questions.common import producer
 CONTENTS = (
     ("users", "gz", "gzip"),
     ("users", "zst", "zstd"),
-    ("users", "long.zst", "zstd, window of 32 MiB"),
+    ("users", "long.zst", "zstd, window of 8 MiB"),
     ("jsonl", "", "JSON Lines"),
     ("dynamodb", "", "DynamoDB JSON"),
     ("decimals", "", "20 decimal columns"),

@@ -46,11 +46,12 @@ BOMB_BYTES = 256 * 1_048_576
 """Decompressed bytes that any ratio is allowed: reading them takes a second or two, and a file of so few equal rows
 may be meant."""
 
-MAX_WINDOW_LOG = 25
-"""The largest window of a zstd frame, as a power of two: 32 MiB. A frame declares its window, and the decompressor
-keeps that many bytes. RFC 8878 asks a decoder for 8 MiB, which `zstd -1` to `-19` never exceed; `zstd -d` accepts 128
-MiB, which `--long` declares. Measured, the producer's peak with users as CSV: 95 MB with 2 MiB, 126 with 32, 151 with
-64, 221 with 128; it must stay below 150.
+MAX_WINDOW_LOG = 23
+"""The largest window of a zstd frame, as a power of two: 8 MiB. A frame declares its window, and the decompressor keeps
+that many bytes. RFC 8878 recommends that decoders support 8 MiB and that encoders use no more, and `zstd -1` to `-19`
+never do; `zstd -d` accepts 128 MiB, which `--long` declares. Measured, the producer's peak with users as CSV: 95 MB
+with 2 MiB, 126 with 32, 151 with 64, 221 with 128. It must stay below 150, also where the schema makes it remember keys
+(`engine.repeats`).
 """
 
 HEAD_BYTES = 16
@@ -259,7 +260,7 @@ def _fault(error: Exception) -> str:
     """Return what is wrong with compressed data, from the error of its library."""
     said = str(error).casefold()
     if "too much memory" in said:
-        return "needs a window of more than 32 MiB: compress it again without --long and --ultra, as by zstd -19"
+        return "needs a window of more than 8 MiB: compress it again without --long and --ultra, as by zstd -19"
     if "dictionary" in said:
         return "needs a dictionary: compress it without one"
     return "is damaged"
