@@ -20,6 +20,7 @@ from engine.errors import BadFile
 from engine.reading.block import FILE_START
 from engine.reading.compression import (
     HEAD_BYTES,
+    MAX_WINDOW_LOG,
     PIECE_BYTES,
     Decompressor,
     find_compression,
@@ -253,10 +254,21 @@ def test_other_formats_are_refused_by_name(head: bytes, what: str) -> None:
             find_compression(head[:HEAD_BYTES], declared)
 
 
-def test_zstd_frame_that_needs_too_much_memory_says_so() -> None:
-    options: dict[int, int] = {zstd.CompressionParameter.window_log: 28}
+def zstd_frame(window_log: int) -> bytes:
+    options: dict[int, int] = {zstd.CompressionParameter.window_log: window_log}
     packer = zstd.ZstdCompressor(options=options)
-    assert "128 MiB" in str(decompress("zstd", [packer.compress(b"x") + packer.flush()]).fault)
+    return packer.compress(b"x") + packer.flush()  # of unknown size, so the frame keeps the window that was asked for
+
+
+def test_zstd_windows_up_to_the_limit_are_read() -> None:
+    assert decompress("zstd", [zstd_frame(MAX_WINDOW_LOG)]).data == b"x"
+
+
+@pytest.mark.parametrize("window_log", [MAX_WINDOW_LOG + 1, 25, 27, 28])
+def test_zstd_frame_with_a_larger_window_is_refused_with_advice(window_log: int) -> None:
+    fault = str(decompress("zstd", [zstd_frame(window_log)]).fault)
+    assert "a window of more than 8 MiB" in fault
+    assert "zstd -19" in fault
 
 
 def test_zstd_frame_that_needs_a_dictionary_says_so() -> None:
