@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from benchmarks import data
+from benchmarks.large import LargeObject, large
 from tests.fakeaws.fast.contents import Contents
 
 
@@ -57,10 +58,10 @@ def _block(row_bytes: int) -> memoryview:
     return memoryview(data.block(row_bytes))
 
 
-def generated(bucket: str, key: str) -> GeneratedObject | None:
+def generated(bucket: str, key: str) -> GeneratedObject | LargeObject | None:
     """Return the object of that key; None if it names no rows."""
     shape = data.shape_of(key)
-    return None if shape is None else GeneratedObject(key, *shape)
+    return large(key) if shape is None else GeneratedObject(key, *shape)
 
 
 def records_of(message: bytes) -> int:

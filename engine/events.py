@@ -2,12 +2,14 @@
 
 S3 notifications may have several records and encode keys like form fields (``+`` for a blank). EventBridge sends one
 object per event, its key unencoded. Both may come as they are, in an SNS message, in an SQS message, or in an SNS
-message (its envelope, or raw delivery) in an SQS message.
+message (its envelope, or raw delivery) in an SQS message. EventBridge Pipes passes a batch of SQS messages as a list,
+or what its input transformer takes from each of them.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
 https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html
 https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
 https://docs.aws.amazon.com/sns/latest/dg/sns-message-and-json-formats.html
+https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-batching-concurrency.html
 """
 
 from __future__ import annotations
@@ -64,11 +66,15 @@ class Notice(NamedTuple):
 
 def read_event(event: Any) -> list[Notice]:
     """Return one notice for each record of an event, in order; an `s3:TestEvent` announces no object."""
-    if not (isinstance(event, dict) and isinstance(event.get("Records"), list)):
-        return [_notice(_read_document(event, "the event", 0))]
+    if isinstance(event, list) and event:
+        records, read_each = event, _read_member
+    elif isinstance(event, dict) and isinstance(event.get("Records"), list):
+        records, read_each = event["Records"], _read_record
+    else:
+        return [_notice(_read_document(event, "the event"))]
     notices = []
-    for number, record in enumerate(event["Records"], 1):
-        notice = _notice(_read_record(record, f"the event, record {number}", 0))
+    for number, record in enumerate(records, 1):
+        notice = _notice(read_each(record, f"the event, record {number}"))
         notices.append(notice._replace(message_id=_message_id(record)))
     return notices
 
@@ -92,21 +98,21 @@ def _message_id(record: Any) -> str | None:
     return message_id if isinstance(message_id, str) and _MESSAGE_ID.fullmatch(message_id) else None
 
 
-def _read_document(document: Any, where: str, wrappings: int) -> Iterator[Arrival | UnknownEvent]:
+def _read_document(document: Any, where: str, wrappings: int = 0) -> Iterator[Arrival | UnknownEvent]:
     """Read what a service sends: the whole event, or the text of a message. `where` names it in faults."""
     if not isinstance(document, dict):
         yield UnknownEvent(f"{where}: it is not a JSON object")
     elif isinstance(records := document.get("Records"), list):
         for number, record in enumerate(records, 1):
             yield from _read_record(record, f"{where}, record {number}", wrappings)
-    elif document.get("Event") == "s3:TestEvent":
-        return
     elif document.get("source") == "aws.s3":
         yield _read_object(_from_eventbridge, document, where)
     elif document.get("Type") == "Notification" and "TopicArn" in document:
         yield from _read_text(document.get("Message"), f"{where}, SNS message", wrappings)
     elif document.get("Type") == "SubscriptionConfirmation":
         yield UnknownEvent(f"{where}: it asks to confirm an SNS subscription, which is to be done by its SubscribeURL")
+    elif document.get("Event") == "s3:TestEvent":
+        return
     else:
         yield UnknownEvent(
             f'{where}: it is neither an S3 notification nor EventBridge\'s "Object Created", nor an SNS or SQS message '
@@ -114,7 +120,13 @@ def _read_document(document: Any, where: str, wrappings: int) -> Iterator[Arriva
         )
 
 
-def _read_record(record: Any, where: str, wrappings: int) -> Iterator[Arrival | UnknownEvent]:
+def _read_member(record: Any, where: str) -> Iterator[Arrival | UnknownEvent]:
+    """Read one member of a pipe's batch: a record, or the document that an input transformer took from one."""
+    is_record = isinstance(record, dict) and ("s3" in record or "Sns" in record or "eventSource" in record)
+    return (_read_record if is_record else _read_document)(record, where)
+
+
+def _read_record(record: Any, where: str, wrappings: int = 0) -> Iterator[Arrival | UnknownEvent]:
     """Read one of the `Records` of a document: an S3 record, or a message of SNS or SQS."""
     if not isinstance(record, dict):
         yield UnknownEvent(f"{where}: it is not a JSON object")
@@ -203,7 +215,7 @@ def is_data_file(name: str) -> bool:
 
 
 def _arrival(*, bucket: Any, key: Any, encoded: bool, version: Any, etag: Any, skip: str | None) -> Arrival:
-    bucket, key = _text(bucket, "a bucket's name that is text"), _text(key, "a key that is text")
+    bucket, key = _text(bucket or None, "a bucket's name that is text"), _text(key or None, "a key that is text")
     version = _text(version or "", "a version id that is text") or None
     etag = _text(etag or "", "an ETag that is text") or None
     if encoded:

@@ -12,11 +12,12 @@ from typing import Any
 
 import orjson
 
+from engine.decimal_text import canonical_number
 from engine.identity import ingestion_digits, row_digits
 from engine.messages.message import Message
 from engine.reading.format import REST
 from engine.schema.model import Schema
-from engine.schema.numbers import is_number
+from engine.schema.values import Encoded
 
 MAX_BATCH_ITEMS = 25
 """BatchWriteItem: at most 25 put requests in one call."""
@@ -207,7 +208,7 @@ class Items:
         requests = []
         for row in range(len(message.numbers)):
             attributes = {
-                name: value if isinstance(value, dict) else {type_: value}
+                name: value if isinstance(value, dict | Encoded) else {type_: value}
                 for name, type_, value in zip(message.columns, types, message.row(row), strict=True)
                 if value is not None
             }
@@ -262,4 +263,4 @@ def put_body(table: str, items: Items, index: int) -> bytes:
 
 def canonical_key(key: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     """Return key values, given as ``(type, value)``, so that two texts of one number are equal."""
-    return tuple((is_number(value) or value) if type_ == "N" else value for type_, value in key)
+    return tuple((canonical_number(value) or value) if type_ == "N" else value for type_, value in key)

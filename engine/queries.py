@@ -20,12 +20,12 @@ from typing import Any
 
 import orjson
 
+from engine.decimal_text import canonical_number
 from engine.errors import BadRequest
 from engine.http_events import HttpRequest
 from engine.identity import split_version
 from engine.schema.columns import Column
 from engine.schema.model import Schema
-from engine.schema.numbers import is_number
 
 DEFAULT_LIMIT = 10
 MAX_LIMIT = 1_000
@@ -143,7 +143,7 @@ def _partition(text: str, schema: Schema) -> str:
 
 def _canonical(value: dict[str, Any]) -> str | None:
     text = _text_of(value)
-    return is_number(text) if "N" in value else text
+    return canonical_number(text) if "N" in value else text
 
 
 def _limit(text: str | None) -> int:
@@ -178,7 +178,11 @@ def _decode_cursor(token: str, schema: Schema) -> tuple[Attributes, bool]:
 
 
 def _typed(text: Any, type_: str, most: int) -> dict[str, str]:
-    if not isinstance(text, str) or not 0 < len(text.encode()) <= most or (type_ == "N" and is_number(text) is None):
+    if (
+        not isinstance(text, str)
+        or not 0 < len(text.encode()) <= most
+        or (type_ == "N" and canonical_number(text) is None)
+    ):
         raise ValueError("not a key value")
     return {type_: text}
 

@@ -9,17 +9,18 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 from typing import Any
 
-MAX_KEYS = 600_000
-"""Different keys that are remembered, as hashes of 8 bytes in a set: 45 MB, with which the producer stays far below
-150 MB. Beyond 629,145 the set alone would double to 32 MB. An open-addressed table in an array held 20 times as many
-keys in 64 MB, but took 0.65 µs a row, the set 0.25, and everything else 1.0."""
+MAX_KEYS = 300_000
+"""Different keys that are remembered, as hashes of 8 bytes in a set: 25 MB. With twice as many, the producer's peak was
+150 MB for a gzip file of 3 million keys; it must stay below 150 for any file. Beyond 314,572 the set alone would double
+to 16 MB. An open-addressed table in an array held 20 times as many keys in 64 MB, but took 0.65 µs a row, the set 0.25,
+and everything else 1.0."""
 
 
 class RepeatedKeys:
     """Counts the rows whose key an earlier row of the file has: each replaces one row.
 
     `places` are those of the key's values in a row. The count is exact up to `MAX_KEYS` different keys (two of them
-    have one hash with a probability of 1 in 100 million). Each time there are more, half of the hashes is forgotten and
+    have one hash with a probability of 1 in 400 million). Each time there are more, half of the hashes is forgotten and
     no longer looked at. Then rows are counted for some keys only, and the count is a lower bound.
     """
 
@@ -44,7 +45,9 @@ class RepeatedKeys:
         self.count += len(hashes) - (len(self._hashes) - before)
         while len(self._hashes) > self._most:
             self._left_out = self._left_out << 1 | 1
-            self._hashes = set(self._kept(self._hashes))
+            kept = self._kept(self._hashes)
+            self._hashes.clear()  # before the smaller set is made beside it
+            self._hashes.update(kept)
 
     def _kept(self, hashes: Iterable[int]) -> list[int]:
         left_out = self._left_out

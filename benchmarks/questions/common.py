@@ -54,15 +54,16 @@ def producer(
     label: str = "",
     *,
     row_bytes: int = data.DEFAULT_ROW_BYTES,
+    key: str = "",
     spec: Json | None = None,
     **more: Any,
 ) -> Entry:
-    """Return an entry for a producer, given the same object again and again."""
+    """Return an entry for a producer, given the same object again and again: `rows` users, or what `key` names."""
     return Entry(
         contender=contender,
         label=label or contender.label,
         spec={"task": "produce", **(spec or {})},
-        event=data.s3_event(data.key_of(rows, row_bytes)),
+        event=data.s3_event(key or data.key_of(rows, row_bytes)),
         records_per_call=rows,
         counted="records",
         distinct=rows,

@@ -74,9 +74,19 @@ class _Exchange:
         self.headers: Headers = reply.headers
 
     async def read(self, most: int) -> bytes:
-        with _faults():
-            async with asyncio.timeout(self._seconds):
-                return await self._reply.content.read(most)
+        pieces, missing = [], most
+        try:
+            with _faults():
+                async with asyncio.timeout(self._seconds):
+                    # aiohttp returns what there is: a body that trickles would never be late.
+                    while missing and (piece := await self._reply.content.read(missing)):
+                        pieces.append(piece)
+                        missing -= len(piece)
+        except (TimeoutError, ConnectionError):
+            if not pieces:
+                raise
+            self.close()  # the next read raises
+        return b"".join(pieces)
 
     def close(self) -> None:
         self._reply.close()

@@ -7,59 +7,45 @@ https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_PutItem.html
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from engine.aws.table_calls import TableCalls
-from engine.aws.types import PUT_ITEM, Caller
-from engine.errors import DeadlineExceeded, ServiceError
+from engine.aws.types import PUT_ITEM
+from engine.errors import ServiceError
 from engine.flow.backoff import Deadline
 from engine.items import Items, put_body
 from engine.outcome import Outcome
-from engine.schema.model import Schema
 
 _CONDITION_FAILED = "ConditionalCheckFailedException"
 _NEWER_THERE = b""
 """Stands for the reply to a call whose condition failed; a real one is JSON."""
 
 
-class NewestWriter:
+class NewestWriter(TableCalls):
     """Writes items into one table, each in a call of its own, unless a newer one of its key is there.
 
-    `write` is the lane of PutItem, `describe` that of DescribeTable.
+    It puts the highest version of each key among the items; the others are superseded with it. Only where DynamoDB
+    refuses the highest, which is then a reject, the next one is put.
     """
 
     operation = PUT_ITEM.name
 
-    def __init__(
-        self,
-        table: str,
-        schema: Schema,
-        write: Caller,
-        describe: Caller,
-        *,
-        is_busy: Callable[[], bool] | None = None,
-    ) -> None:
-        self._table, self._schema = table, schema
-        self._calls = TableCalls(table, schema, _Conditional(write), describe, is_busy)
-
-    async def write(self, items: Items, deadline: Deadline) -> Outcome:
-        """Put the highest version of each key among `items`; see `TableWriter.write`.
-
-        The others of a key are superseded with it. Only where DynamoDB refuses the highest, which is then a reject,
-        the next one is put.
-        """
-        outcome = Outcome(bytearray(len(items)))
+    async def _put(self, items: Items, outcome: Outcome, deadline: Deadline) -> None:
         put = _ConditionalPut(self._table, items, outcome)
+        todo = items.by_key()
+        while todo:
+            newest = sorted(versions[-1] for versions in todo)
+            await self._put_batches(((index,) for index in newest), len(newest), put, outcome, deadline)
+            todo = _settle(todo, items, outcome)
+
+    async def _send(self, body: bytes, deadline: Deadline, patience: float) -> bytes:
+        """Send one request; to this operation a failed condition is an answer, not a fault."""
         try:
-            await self._calls.check(deadline)
-            todo = items.by_key()
-            while todo:
-                newest = sorted(versions[-1] for versions in todo)
-                await self._calls.write(((index,) for index in newest), len(newest), put, outcome, deadline)
-                todo = _settle(todo, items, outcome)
-        except DeadlineExceeded:
-            outcome.out_of_time = True
-        return outcome
+            return await super()._send(body, deadline, patience)
+        except ServiceError as error:
+            if error.code != _CONDITION_FAILED:
+                raise
+            return _NEWER_THERE
 
 
 def _settle(todo: list[list[int]], items: Items, outcome: Outcome) -> list[list[int]]:
@@ -93,19 +79,3 @@ class _ConditionalPut:
         if reply == _NEWER_THERE:
             self._outcome.superseded.add(part[0])
         return ()
-
-
-class _Conditional:
-    """A lane to which a failed condition is an answer, not a fault."""
-
-    def __init__(self, lane: Caller) -> None:
-        self._lane = lane
-        self.pause = lane.pause
-
-    async def call(self, body: bytes, deadline: Deadline, seconds: float | None = None) -> bytes:
-        try:
-            return await self._lane.call(body, deadline, seconds)
-        except ServiceError as error:
-            if error.code != _CONDITION_FAILED:
-                raise
-            return _NEWER_THERE

@@ -9,6 +9,7 @@ other.
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
@@ -20,6 +21,7 @@ from engine.flow.attempts import Attempts
 from engine.flow.backoff import Deadline
 from engine.flow.gate import MAX_PATIENCE, Gate
 from engine.flow.window import Window
+from engine.items import Items
 from engine.outcome import Outcome, Parts
 from engine.schema.model import Schema
 from engine.table_key import Key, described_key, key_problem
@@ -49,20 +51,44 @@ class Put(Protocol):
         """Return which of the items a reply leaves for another call. Raises `ServiceError` for no such reply."""
 
 
-class TableCalls:
-    """Calls to one table. Keeps what it has learned of the table's capacity.
+class TableCalls(ABC):
+    """Writes items into one table. Keeps what it has learned of the table's capacity.
 
     `write` is the lane of the operation that writes, `describe` that of DescribeTable.
     """
 
     def __init__(
-        self, table: str, schema: Schema, write: Caller, describe: Caller, is_busy: Callable[[], bool] | None
+        self,
+        table: str,
+        schema: Schema,
+        write: Caller,
+        describe: Caller,
+        *,
+        is_busy: Callable[[], bool] | None = None,
     ) -> None:
         self._table, self._schema, self._lane, self._describe = table, schema, write, describe
         self._gate = Gate(Window(INITIAL_IN_FLIGHT, MAX_IN_FLIGHT, busy_limit=BUSY_IN_FLIGHT), is_busy)
         self._checked = False
 
-    async def check(self, deadline: Deadline) -> None:
+    async def write(self, items: Items, deadline: Deadline) -> Outcome:
+        """Put `items`, as the writer's operation does it.
+
+        Raises `ConfigError` when the table's key is not the schema's, and `ServiceError` with a fatal verdict when the
+        table cannot be written to at all; items may then have been written, but none may be counted on.
+        """
+        outcome = Outcome(bytearray(len(items)))
+        try:
+            await self._check(deadline)
+            await self._put(items, outcome, deadline)
+        except DeadlineExceeded:
+            outcome.out_of_time = True
+        return outcome
+
+    @abstractmethod
+    async def _put(self, items: Items, outcome: Outcome, deadline: Deadline) -> None:
+        """Put the items with `_put_batches`, and note in `outcome` what became of them."""
+
+    async def _check(self, deadline: Deadline) -> None:
         """Compare the table's key with the schema's, once in a process. Raises `ConfigError` if they differ.
 
         DynamoDB would take items for a table with another key, as long as they hold its attributes, and would let
@@ -83,7 +109,7 @@ class TableCalls:
             raise ConfigError(f"TABLE_NAME: {problem}: use a table with the schema's key, or the schema of this table")
         self._checked = True
 
-    async def write(
+    async def _put_batches(
         self, batches: Iterable[Sequence[int]], count: int, put: Put, outcome: Outcome, deadline: Deadline
     ) -> None:
         """Put `count` batches, in their order as far as concurrency allows, and note in `outcome` what became of them.
@@ -142,12 +168,16 @@ class TableCalls:
                 async with self._gate.outside():
                     await attempts.wait()
 
+    async def _send(self, body: bytes, deadline: Deadline, patience: float) -> bytes:
+        """Send one request; return the reply."""
+        return await self._lane.call(body, deadline, patience)
+
     async def _call(self, body: bytes, put: Put, part: Sequence[int], deadline: Deadline) -> Sequence[int]:
         """Send one call; return the indexes that were left unprocessed."""
         gate = self._gate
         sent = await gate.turn(len(part), deadline)
         try:
-            reply = await self._lane.call(body, deadline, gate.patience)
+            reply = await self._send(body, deadline, gate.patience)
         except ServiceError as error:
             gate.failed(sent, error)
             raise

@@ -6,13 +6,13 @@ The caller learns what became of each item. A later write replaces an earlier on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import orjson
 
 from engine.aws.table_calls import TableCalls
-from engine.aws.types import BATCH_WRITE_ITEM, Caller
-from engine.errors import DeadlineExceeded, ServiceError
+from engine.aws.types import BATCH_WRITE_ITEM
+from engine.errors import ServiceError
 from engine.flow.backoff import Deadline
 from engine.items import MAX_BATCH_BYTES, MAX_BATCH_ITEMS, Items, batch_body, batches, canonical_key
 from engine.outcome import Outcome
@@ -21,44 +21,18 @@ from engine.schema.model import Schema
 _ALL_PROCESSED = b'{"UnprocessedItems":{}}'
 
 
-class TableWriter:
-    """Writes items into one table, 25 in a call.
-
-    `write` is the lane of BatchWriteItem, `describe` that of DescribeTable.
-    """
+class TableWriter(TableCalls):
+    """Writes items into one table, 25 in a call, in their order as far as concurrency allows."""
 
     operation = BATCH_WRITE_ITEM.name
 
-    def __init__(
-        self,
-        table: str,
-        schema: Schema,
-        write: Caller,
-        describe: Caller,
-        *,
-        is_busy: Callable[[], bool] | None = None,
-    ) -> None:
-        self._table, self._schema = table, schema
-        self._calls = TableCalls(table, schema, write, describe, is_busy)
-
-    async def write(self, items: Items, deadline: Deadline) -> Outcome:
-        """Put `items`, in their order as far as concurrency allows.
-
-        Raises `ConfigError` when the table's key is not the schema's, and `ServiceError` with a fatal verdict when the
-        table cannot be written to at all; items may then have been written, but none may be counted on.
-        """
-        outcome = Outcome(bytearray(len(items)))
+    async def _put(self, items: Items, outcome: Outcome, deadline: Deadline) -> None:
         put = _BatchPut(self._table, self._schema, items)
-        try:
-            await self._calls.check(deadline)
-            for wave in items.waves():
-                count = -(-len(wave) // MAX_BATCH_ITEMS)
-                await self._calls.write(batches(wave), count, put, outcome, deadline)
-                if outcome.out_of_time:
-                    break
-        except DeadlineExceeded:
-            outcome.out_of_time = True
-        return outcome
+        for wave in items.waves():
+            count = -(-len(wave) // MAX_BATCH_ITEMS)
+            await self._put_batches(batches(wave), count, put, outcome, deadline)
+            if outcome.out_of_time:
+                break
 
 
 class _BatchPut:

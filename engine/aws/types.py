@@ -49,7 +49,10 @@ class Exchange(Protocol):
         """The header fields."""
 
     async def read(self, most: int) -> bytes:
-        """Return up to `most` bytes of the body, none at its end. Raises `ConnectionError` or `TimeoutError`."""
+        """Return the next `most` bytes of the body: fewer at its end or before a failure, none after its end.
+
+        Raises `TimeoutError` when they do not arrive in time, and `ConnectionError` when the connection breaks.
+        """
 
     def close(self) -> None:
         """Close the connection, even in the middle of the body."""

@@ -21,6 +21,8 @@ SAMPLE_BYTES = 64 * 1_048_576
 
 _CHUNK_BYTES = 1 << 20
 
+_NOT_UTF8 = "the row is not UTF-8 text; if it has another encoding, name it, such as --encoding cp1252"
+
 
 def run_schema(path: Path, *, rows: int, encoding: str | None, header: bool) -> int:
     """Print a schema for the file at `path`, found from its first `rows` rows; return the exit code.
@@ -44,7 +46,7 @@ def sample_of(path: Path, most: int, encoding: str | None = None) -> Sample:
     try:
         sample = _sample_of(reader, path, most)
     except BadFile as error:
-        raise CliError(f"{path}: {error}{_hint(str(error))}") from error
+        raise CliError(f"{path}: {_said(str(error))}") from error
     if sample.rejected and not (sample.rows or sample.objects):
         raise CliError(f"no row of {path} can be read; {sample.first_reject}")
     if sample.format["type"] != "csv" and not any(sample.objects):
@@ -82,7 +84,7 @@ def _sample_of(reader: ObjectReader, path: Path, most: int) -> Sample:
 
 def _first_reject(block: Block, width: int) -> str:
     """Return the first row that does not fit, and why: "row 2: the row is not UTF-8 text"."""
-    found = [(reject.row, reject.reason + _hint(reject.reason)) for reject in block.rejects[:1]]
+    found = [(reject.row, _said(reject.reason)) for reject in block.rejects[:1]]
     found += [
         (number, f"the row has {len(row):,} fields, the header has {width:,}")
         for number, row in zip(block.numbers, block.rows, strict=True)
@@ -92,8 +94,9 @@ def _first_reject(block: Block, width: int) -> str:
     return f"row {number:,}: {reason}"
 
 
-def _hint(reason: str) -> str:
-    return "; if it has another encoding, name it, such as --encoding cp1252" if NOT_UTF8 in reason else ""
+def _said(reason: str) -> str:
+    """Return a reason as it is said where there is no schema yet."""
+    return reason.replace(NOT_UTF8, _NOT_UTF8)
 
 
 def _blocks(reader: ObjectReader, path: Path) -> Iterator[Block]:

@@ -5,20 +5,16 @@ from __future__ import annotations
 import re
 from binascii import Error, a2b_base64
 from collections.abc import Callable, Iterable, Sequence
-from decimal import Decimal
 from operator import itemgetter
 from typing import Any
+
+from engine.decimal_text import canonical_number
 
 MAX_LEVELS = 32
 """DynamoDB quota: lists and maps may be nested up to 32 levels deep."""
 
-# DynamoDB: up to 38 significant digits, magnitudes from 1E-130 to 9.99…E+125.
-_MAX_DIGITS = 38
-_MIN_EXPONENT, _MAX_EXPONENT = -130, 125
-
+# Certainly a number: most are.
 _PLAIN_NUMBER = re.compile(r"-?[0-9]{1,19}(?:\.[0-9]{1,19})?")
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?", re.ASCII)
-_MAX_NUMBER_TEXT = 400
 
 
 def column_faults(name: str, values: Sequence[Any]) -> dict[int, str]:
@@ -76,15 +72,7 @@ def _is_text(content: Any) -> bool:
 
 
 def _is_number(content: Any) -> bool:
-    if not isinstance(content, str):
-        return False
-    if _PLAIN_NUMBER.fullmatch(content):
-        return True
-    if len(content) > _MAX_NUMBER_TEXT or not _NUMBER.fullmatch(content):
-        return False
-    number = Decimal(content)
-    significant = "".join(map(str, number.as_tuple().digits)).strip("0")
-    return not number or (len(significant) <= _MAX_DIGITS and _MIN_EXPONENT <= number.adjusted() <= _MAX_EXPONENT)
+    return isinstance(content, str) and canonical_number(content) is not None
 
 
 def _is_binary(content: Any) -> bool:
@@ -115,6 +103,6 @@ _SCALARS: dict[str, Callable[[Any], bool]] = {
 # What each member of a set must be, and what is equal for equal members.
 _SETS: dict[str, tuple[Callable[[Any], bool], Callable[[str], Any]]] = {
     "SS": (_is_text, str),
-    "NS": (_is_number, Decimal),
+    "NS": (_is_number, canonical_number),
     "BS": (_is_binary, a2b_base64),
 }

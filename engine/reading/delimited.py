@@ -20,18 +20,17 @@ from collections.abc import Iterator, Sequence
 from typing import cast
 
 from engine.errors import BadFile
-from engine.reading.block import FILE_START, Block, Position, SourceBytes, utf_8_text
+from engine.reading.block import FILE_START, Block, Position, utf_8_text
 from engine.reading.encoding import UTF_8, original_text
 from engine.reading.format import FIND_ALL, RFC_4180, Dialect, Format
 from engine.reading.layout import Entry, Fault, Layout, Quiet, View
 from engine.reading.limits import USUAL_LIMITS, Limits, Waste
+from engine.reading.line_reader import LineReader
 from engine.reading.lines import find_line_end, last_line_end
 from engine.reading.records import NOT_UTF8, Records, read_first, read_lines
 
-_BOM = b"\xef\xbb\xbf"
 
-
-class CsvReader:
+class CsvReader(LineReader):
     """Incremental CSV reader; see the head of this module. `start` is the place in the file of the first byte fed."""
 
     def __init__(
@@ -47,38 +46,19 @@ class CsvReader:
         self.header: Sequence[str] | None = None
         """Field names as they are in the file or in the schema, once they are known."""
         self.dialect = dialect
-        self._as_text, self._not_text = utf_8_text, NOT_UTF8
-        if encoding != UTF_8:
-            self._as_text, self._not_text = original_text, f"the row is not {encoding} text"
+        super().__init__(start, limits, utf_8_text if encoding == UTF_8 else original_text)
+        self._not_text = NOT_UTF8 if encoding == UTF_8 else f"the row is not {encoding} text"
         self._form = form
-        self._limits = limits
-        self._held = b""
-        self._offset = start.offset  # of the first held byte
-        self._row = start.row  # number of the next row
-        self._begun = start.offset > 0
         self._to_skip = 0 if self._begun else form.skip_lines
         self._header_rows: list[list[str]] = []
         self._waste, self._quiet = Waste(limits, start.rescanned), Quiet()
         self._layout = Layout(dialect, limits)
         if start.header is not None:
             self._set_header(start.header)
-        self._in_long_record = start.in_long_record
-
-    @property
-    def held(self) -> int:
-        """How many bytes are held back, because the record in them may not be complete."""
-        return len(self._held)
-
-    def feed(self, data: bytes) -> Iterator[Block]:
-        """Take the next bytes and yield the blocks that they complete. Raises `BadFile` if they are not CSV text."""
-        size = self._limits.slice_bytes
-        for start in range(0, len(data), size):
-            self._held += data[start : start + size]
-            yield from self._drain(final=False)
 
     def finish(self) -> Iterator[Block]:
         """Take the end of the file, where a last line needs no line end. Raises `BadFile` if there was no header."""
-        yield from self._drain(final=True)
+        yield from super().finish()
         if self.header is None:
             missing = "it has no header line" if not self._header_rows else "its header has fewer lines than declared"
             raise BadFile(f"the file {'is empty' if not self._header_rows else 'ends'}: {missing}")
@@ -101,11 +81,8 @@ class CsvReader:
 
     def _begin(self, final: bool) -> bool:
         """Drop a byte order mark and the lines that are to be skipped; return whether that is done."""
-        if not self._offset:
-            if len(self._held) < len(_BOM) and not final:
-                return False
-            if self._held.startswith(_BOM):
-                self._advance(len(_BOM))
+        if not self._offset and not self._drop_mark(final=final):
+            return False
         while self._to_skip:
             end = find_line_end(self._held)
             if not final and (end is None or end == len(self._held)):
@@ -185,38 +162,13 @@ class CsvReader:
         rows = cast("list[list[str]]", entries if len(places) == len(entries) else [entries[i] for i in places])
         return Block(numbers, rows, rejects, self._position(), source, places)
 
-    def _reject_beginning(self) -> Block:
-        """Reject a line that is too long already, although its end has not arrived, and skip the rest of it."""
-        source = self._source(self._held, [len(self._held)])
-        reject = source.reject(0, self._row, self._limits.too_long)
-        self._row += 1
-        # A CR at the end may be the line's end, which _skip must see.
-        self._advance(len(self._held) - self._held.endswith(b"\r"))
-        self._in_long_record = True
-        return Block((), [], [reject], self._position(), source, ())
-
     def _position(self) -> Position:
         return Position(
             self._offset, self._row, self._layout.header, self._waste.bytes, self._in_long_record, self.dialect
         )
 
-    def _skip(self) -> bool:
-        """Drop the rest of a line whose beginning was rejected; return whether its end was found."""
-        end = find_line_end(self._held)
-        # If the line feed of a CRLF is still to come, it will be an empty line, which is not a record.
-        self._advance(len(self._held) if end is None else end)
-        self._in_long_record = end is None
-        return not self._in_long_record
-
-    def _advance(self, count: int) -> None:
-        self._held = self._held[count:]
-        self._offset += count
-
     def _view(self, final: bool) -> View:
         return View(self._held, self._offset, final, self._waste, self._quiet)
-
-    def _source(self, data: bytes, ends: Sequence[int] | None) -> SourceBytes:
-        return SourceBytes(data, self._offset, ends, self._limits.record_bytes, self._as_text)
 
     def _reason(self, fault: Fault) -> str:
         return self._not_text if fault.reason is NOT_UTF8 else fault.reason

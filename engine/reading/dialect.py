@@ -4,7 +4,8 @@ Only the first `SAMPLE_BYTES` count, whatever follows.
 
 - A delimiter is found if the header has it and nearly all rows have as many fields as the header. If that is true of
   two delimiters, the file reads in two ways and is refused.
-- Quotes are double ones, unless more rows fit with single ones, or single ones are around all texts of a column.
+- Quotes are double ones, unless more rows fit with single ones, or single ones are around all texts of a column. Where
+  single ones may be apostrophes as well, the file is refused.
 - A backslash is an escape character only if more rows fit then.
 - A header is never guessed away: the schema says if there is none.
 """
@@ -43,15 +44,19 @@ _NUMBER = re.compile(r"\s*[-+]?[0-9.,]*\s*")
 
 
 class _Trial(NamedTuple):
-    """What came of reading the sample in a dialect: the share of rows that fit, and the records."""
+    """What came of reading the sample in a dialect: the share of rows that fit, and the records.
+
+    `in_doubt`: whether nothing tells its single quotes from apostrophes.
+    """
 
     dialect: Dialect
     share: float
     records: list[RawRecord]
+    in_doubt: bool = False
 
 
 def find_dialect(sample: str, form: Format) -> Dialect:
-    """Return the dialect of a file that begins with the lines of `sample`. Raises `BadFile` if there are two."""
+    """Return the dialect of a file that begins with the lines of `sample`. Raises `BadFile` if it may be another."""
     declared = Dialect(
         delimiter=form.delimiter or ",",
         quote="" if form.quote == NO_QUOTE else form.quote or '"',
@@ -83,7 +88,10 @@ def find_dialect(sample: str, form: Format) -> Dialect:
     if len(fitting) > 1:
         found = " or ".join(_NAMES[trial.dialect.delimiter] for trial in fitting)
         raise BadFile(f"the columns can be separated by {found}: say which with delimiter in [format]")
-    return max(trials, key=_share).dialect  # the first of equal ones
+    best = max(trials, key=_share)  # the first of equal ones
+    if best.in_doubt:
+        raise BadFile("single quotes may be quotes or characters of the text: say which with quote in [format]")
+    return best.dialect
 
 
 def _significant_lines(sample: str, form: Format) -> Iterator[str]:
@@ -124,17 +132,25 @@ def _best(trials: list[_Trial]) -> _Trial:
     if best.dialect.quote == '"' and not any(record.quoted for record in best.records):
         for trial in trials:
             if trial.dialect.quote == "'" and trial.share == best.share and _quotes_texts(trial.records):
-                return trial
+                # A single row is no evidence, unless its header is quoted too.
+                header, *rows = trial.records
+                return trial._replace(in_doubt=len(rows) == 1 and not header.quoted)
+    if best.dialect.quote == "'" and len(trials) > 1 and any(record.spans for record in best.records):
+        # Lines between two apostrophes fit as one row.
+        return best._replace(in_doubt=not _quotes_same_columns(best.records))
     return best
 
 
 def _quotes_texts(records: list[RawRecord]) -> bool:
-    """Return whether in each column all texts of the rows are quoted or none is, and there are some that are.
+    """Return whether the texts of some columns are quoted, as `_quotes_same_columns` does.
 
     What has a line break in it is not believed: its lines fit as rows of their own.
     """
-    if any(record.spans for record in records):
-        return False
+    return not any(record.spans for record in records) and _quotes_same_columns(records)
+
+
+def _quotes_same_columns(records: list[RawRecord]) -> bool:
+    """Return whether in each column all texts of the rows are quoted or none is, and there are some that are."""
     seen: dict[int, set[bool]] = {}
     for record in records[1:]:
         quoted = set(record.quoted)

@@ -65,8 +65,9 @@ def has_few_delimiters(row: Sequence[str], width: int, delimiter: str) -> bool:
 
     A line inside a field needs `width` - 1 delimiters to be believed, and so do its first and last line together.
     """
-    return len(row) == width > 1 and all(
-        value.count(delimiter) < width - 1 for value in row if "\n" in value or "\r" in value
+    return len(row) == width > 1 and (
+        "".join(row).count(delimiter) < width - 1
+        or all(value.count(delimiter) < width - 1 for value in row if "\n" in value or "\r" in value)
     )
 
 

@@ -36,6 +36,9 @@ _EXPORTED = re.compile(
     rb'\s*\{\s*"Item"\s*:\s*\{\s*(?:\}\s*\}|"(?:[^"\\]|\\.)*+"\s*:\s*\{\s*"(?:[SNBLM]|BOOL|NULL|[SNB]S)"\s*:)'
 )
 _CHANGE = {"Metadata", "Keys", "NewImage", "OldImage"}
+_KEY_TYPES = {"S", "N", "B"}
+# How a line of an incremental export begins, however long it is.
+_CHANGED = re.compile(rb'\s*\{\s*"Metadata"\s*:\s*\{\s*"WriteTimestampMicros"\s*:')
 # What a first line with one of these keys is.
 _OTHER_FILES = {
     "dataFileS3Key": "the list of an export's files, not one of them: load those in its folder data",
@@ -47,12 +50,13 @@ def find_json_type(head: bytes) -> str | None:
     """Return which JSON a file begins with: "dynamodb-json", "jsonl", or None if it is no JSON.
 
     `head` is the beginning of the file in UTF-8. Attribute values without the wrapper of an export are "jsonl": they
-    may be meant as they are, so they have to be declared.
+    may be meant as they are, so they have to be declared. Changes of an incremental export are "dynamodb-json", whose
+    reader refuses them.
     """
-    text = head.removeprefix(b"\xef\xbb\xbf")
-    if _EXPORTED.match(text):
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if _EXPORTED.match(text) or _CHANGED.match(text) or _is_change(_value_of(text.partition(b"\n")[0])):
         return "dynamodb-json"
-    return "jsonl" if text.lstrip()[:1] in (b"{", b"[") else None
+    return "jsonl" if text[:1] in (b"{", b"[") else None
 
 
 class DynamoDbJsonReader(JsonLinesReader):
@@ -77,15 +81,11 @@ class DynamoDbJsonReader(JsonLinesReader):
         super()._look_at(first)
         if first.startswith(b"$ion_1_0"):
             raise BadFile("the file is Amazon Ion; export the table as DynamoDB JSON")
-        try:
-            line = orjson.loads(first)
-        except orjson.JSONDecodeError:
-            return
-        if isinstance(line, dict):
-            if _is_change(line):
-                raise BadFile(INCREMENTAL)
-            if key := next((key for key in _OTHER_FILES if key in line), None):
-                raise BadFile(f"the file is {_OTHER_FILES[key]}")
+        line = _value_of(first)
+        if _CHANGED.match(first) or _is_change(line):
+            raise BadFile(INCREMENTAL)
+        if isinstance(line, dict) and (key := next((key for key in _OTHER_FILES if key in line), None)):
+            raise BadFile(f"the file is {_OTHER_FILES[key]}")
 
     def _objects(self, data: bytes, lines: list[bytes]) -> list[Object | Fault]:
         items = _items(super()._objects(data, lines))
@@ -103,8 +103,22 @@ class DynamoDbJsonReader(JsonLinesReader):
         return rows, bad
 
 
-def _is_change(line: Object) -> bool:
-    return "Keys" in line and len(line) > 1 and line.keys() <= _CHANGE
+def _value_of(line: bytes) -> Any:
+    """Return the value of a line, or None if it is not JSON."""
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _is_change(line: Any) -> bool:
+    """Return whether the value of a line is a change of an incremental export."""
+    if not isinstance(line, dict) or len(line) < 2 or not line.keys() <= _CHANGE or "Keys" not in line:
+        return False
+    keys = line["Keys"]
+    return isinstance(keys, dict) and all(
+        isinstance(each, dict) and each.keys() <= _KEY_TYPES for each in keys.values()
+    )
 
 
 def _items(entries: list[Object | Fault]) -> list[Object | Fault]:

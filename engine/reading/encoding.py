@@ -19,8 +19,8 @@ UTF_8 = "utf-8"
 
 _MARKS = (
     (codecs.BOM_UTF8, UTF_8),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
@@ -47,15 +47,19 @@ def find_encoding(head: bytes, declared: str | None) -> str:
     Raises `BadFile` for UTF-32 that is not declared, and for a byte order mark that contradicts the declaration.
     """
     marked = next((name for mark, name in _MARKS if head.startswith(mark)), None)
-    if declared is not None and declared not in (UTF_8, "utf-8-sig"):
-        if marked is not None and marked[:6] != declared[:6]:
-            raise BadFile(
-                f"the schema declares {declared} text, but the file begins with the mark of {marked[:6].upper()}"
-            )
-        return marked if marked is not None and marked.startswith("utf-16") else declared
-    if marked == "utf-32":
-        raise BadFile("the file is UTF-32 text; save it as UTF-8, or declare its encoding in [format]")
-    return marked or UTF_8
+    if declared is None:
+        if marked is not None and marked.startswith("utf-32"):
+            raise BadFile("the file is UTF-32 text; save it as UTF-8, or declare its encoding in [format]")
+        return marked or UTF_8
+    declared = UTF_8 if declared == "utf-8-sig" else declared
+    if marked is None:
+        return declared
+    if marked not in (declared, f"{declared}-le", f"{declared}-be"):
+        raise BadFile(
+            f"the schema declares {declared} text, but the file begins with the mark of {marked.upper()}: correct "
+            "encoding in [format], or leave it out"
+        )
+    return marked
 
 
 class Transcoder:

@@ -68,7 +68,10 @@ class Syntax(NamedTuple):
     usual: re.Pattern[str]
     """A whole line of the most usual shape that has odd places; see `usual_line`."""
     strict: re.Pattern[str]
-    """A whole line that every reader of such quotes reads alike: no blanks around them, all others doubled."""
+    """A whole line that every reader of such quotes reads alike if a record begins there: no blanks around the quotes
+    of a field, all others doubled."""
+    spaced: re.Pattern[str]
+    """A delimiter, blanks and a quote: text in quotes, but a quoted field in a line that begins within a field."""
     blanks: str
 
 
@@ -117,12 +120,10 @@ def syntax_of(dialect: Dialect) -> Syntax:
         odd=re.compile(odd),
         escape=re.compile(rf"\\(\\|{delimiter}|{quote or nothing}|\r\n|\n|\r)"),
         usual=re.compile(rf"(?! ){usual}(?:{delimiter}{usual})*+(?<! )(?:\r\n|\n|\r)?"),
-        # A line may begin within a field: what is in quotes then stands outside of them.
         strict=re.compile(
-            rf"(?!.*{delimiter}{blank}++{quote}){alike}(?:{delimiter}{alike})*+(?:\r\n|\n|\r)?"
-            if dialect.quote and not backslash
-            else nothing
+            rf"{alike}(?:{delimiter}{alike})*+(?:\r\n|\n|\r)?" if dialect.quote and not backslash else nothing
         ),
+        spaced=re.compile(rf"{delimiter}{blank}++{quote}" if quote else nothing),
         blanks=blanks,
     )
 
@@ -151,8 +152,6 @@ def usual_line(line: str, syntax: Syntax) -> str | None:
 
     It is a whole record. Its quoted fields have no quotes in them but escaped ones; either those or blanks around them.
     """
-    if syntax.strict.fullmatch(line):
-        return line
     if not syntax.usual.fullmatch(line):
         return None
     delimiter, quote = syntax.dialect[:2]

@@ -17,13 +17,13 @@ from itertools import accumulate
 from typing import Any, cast
 
 from engine.errors import BadFile
-from engine.reading.block import FILE_START, Block, Position, Reject, SourceBytes, utf_8_text
+from engine.reading.block import FILE_START, Block, Position
 from engine.reading.json_members import Members
 from engine.reading.json_values import Object, read_objects
 from engine.reading.layout import Fault
 from engine.reading.limits import USUAL_LIMITS, Limits
+from engine.reading.line_reader import LineReader
 
-_BOM = b"\xef\xbb\xbf"
 _BLANKS = b" \t\r"
 _NO_OBJECT = b"null"  # is read instead of a line that is too long
 
@@ -33,44 +33,22 @@ _BLOCK_BYTES = 8 * 1_048_576
 _ROW_BYTES, _FIELD_BYTES = 512, 16
 
 
-class JsonLinesReader:
+class JsonLinesReader(LineReader):
     """Incremental reader of JSON Lines; see the head of this module. `start` is the place of the first byte fed."""
 
     def __init__(self, members: Members, start: Position = FILE_START, limits: Limits = USUAL_LIMITS) -> None:
+        super().__init__(start, limits)
         self.header: Sequence[str] = members.header
         """The names of a row's fields."""
         self._members = members
-        self._limits = limits
         self._most_rows = max(1, _BLOCK_BYTES // (_ROW_BYTES + _FIELD_BYTES * len(members.header)))
-        self._held = b""
-        self._offset = start.offset  # of the first held byte
-        self._row = start.row  # number of the next row
-        self._begun = self._knows_format = start.offset > 0
-        self._in_long_record = start.in_long_record
-
-    @property
-    def held(self) -> int:
-        """How many bytes are held back, because the line in them may not be complete."""
-        return len(self._held)
-
-    def feed(self, data: bytes) -> Iterator[Block]:
-        """Take the next bytes and yield the blocks that they complete. Raises `BadFile` if they are not JSON Lines."""
-        size = self._limits.slice_bytes
-        for start in range(0, len(data), size):
-            self._held += data[start : start + size]
-            yield from self._drain(final=False)
-
-    def finish(self) -> Iterator[Block]:
-        """Take the end of the file, where a last line needs no line end. A file without a line has no rows."""
-        yield from self._drain(final=True)
+        self._knows_format = self._begun
 
     def _drain(self, *, final: bool) -> Iterator[Block]:
         if not self._begun:
-            if len(self._held) < len(_BOM) and not final:
+            if not self._drop_mark(final=final):
                 return
             self._begun = True
-            if self._held.startswith(_BOM):
-                self._advance(len(_BOM))
         while self._held:
             if self._in_long_record and not self._skip():
                 return
@@ -131,7 +109,7 @@ class JsonLinesReader:
         self._row += len(lines)
         rows, bad = self._rows(data, lines)
         bad |= {places.index(i): self._limits.too_long for i in long}
-        source = SourceBytes(data, self._offset, ends, record_bytes)
+        source = self._source(data, ends)
         rejects = [source.reject(places[i], numbers[i], bad[i]) for i in sorted(bad)]
         if bad:
             good = [i for i in range(len(lines)) if i not in bad]
@@ -164,26 +142,12 @@ class JsonLinesReader:
             raise BadFile("the file is one JSON document; write each object on a line of its own (JSON Lines)")
 
     def _reject_beginning(self) -> Block:
-        """Reject a line that is too long already, although its end has not arrived, and skip the rest of it."""
-        beginning = self._held[: self._limits.record_bytes]
         if not self._knows_format:
-            self._look_at(beginning)
-        reject = Reject(self._row, self._offset, self._limits.too_long, utf_8_text(beginning.rstrip(b"\r\n")))
-        self._row += 1
-        self._advance(len(self._held))
-        self._in_long_record = True
-        return Block((), [], [reject], self._position(), SourceBytes(b"", self._offset), ())
+            self._look_at(self._held[: self._limits.record_bytes])
+        return super()._reject_beginning()
 
     def _position(self) -> Position:
         return Position(self._offset, self._row, self.header, 0, self._in_long_record)
 
-    def _skip(self) -> bool:
-        """Drop the rest of a line whose beginning was rejected; return whether its end was found."""
-        end = self._held.find(b"\n") + 1
-        self._in_long_record = not end
-        self._advance(end or len(self._held))
-        return bool(end)
-
-    def _advance(self, count: int) -> None:
-        self._held = self._held[count:]
-        self._offset += count
+    def _line_end(self) -> int | None:
+        return self._held.find(b"\n") + 1 or None

@@ -31,9 +31,10 @@ class _Shape(NamedTuple):
 
 
 class _Node:
-    """One object on the way to the columns, or a column's value, or both."""
+    """One object on the way to the columns, or a column's value, or both. `key` is its key as the schema has it."""
 
-    def __init__(self) -> None:
+    def __init__(self, key: str = "") -> None:
+        self.key = key
         self.column: int | None = None
         self.exact: dict[str, _Node] = {}
         self.folded: dict[str, _Node] = {}
@@ -56,7 +57,7 @@ class _Node:
         for key in path:
             child = node.exact.get(key)
             if child is None:
-                child = node.exact[key] = _Node()
+                child = node.exact[key] = _Node(key)
                 node.folded.setdefault(_fold(key), child)
             node = child
         return node
@@ -112,12 +113,12 @@ class Members:
                 if child.column is not None:
                     picked.put(child.column, self._names[child.column], values, own)
                 if child.exact:
-                    self._pick_below(child, key, values, own, picked)
+                    self._pick_below(child, values, own, picked)
             if shape.others:
                 rest = [{key: each[key] for key in shape.others} for each in group]
                 picked.put(len(self._names), REST, rest, own)
 
-    def _pick_below(self, node: _Node, key: str, values: list[Any], places: Sequence[int], picked: _Picked) -> None:
+    def _pick_below(self, node: _Node, values: list[Any], places: Sequence[int], picked: _Picked) -> None:
         if set(map(type, values)) == {dict}:
             self._pick(node, values, places, picked)
             return
@@ -125,7 +126,7 @@ class Members:
         self._pick(node, [values[i] for i in inner], [places[i] for i in inner], picked)
         if node.column is None:
             other = [places[i] for i, value in enumerate(values) if not isinstance(value, dict) and value is not None]
-            picked.reject(other, f"{key} is not an object")
+            picked.reject(other, f"{node.key} is not an object")
 
     def _shape(self, node: _Node, keys: Path) -> _Shape:
         members, others, unknown = [], [], 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -13,6 +14,9 @@ from engine.reading.limits import Limits, Waste
 from engine.reading.lines import last_line_end
 
 BOM = "\ufeff"
+
+# Not the letter s: it may be half of a sharp s in another letter case.
+_LETTERS = re.compile("[A-RT-Za-rt-z0-9_]+")
 
 
 class Fault(NamedTuple):
@@ -35,7 +39,10 @@ class Layout:
     """Whether a row may have fewer fields than the header, so that nearly any line looks like one."""
     syntax: Syntax = field(init=False)
     names: list[str] = field(init=False)
-    header_line: str = field(init=False)
+    folded: list[str] = field(init=False)
+    """The names as they are compared: columns are found without regard to case and to blanks around their names."""
+    probes: list[bytes] = field(init=False)
+    """Parts of names in small letters: text without one of them does not have the header again."""
     loose: bool = field(init=False)
     special: tuple[bytes, ...] = field(init=False)
     """Lines without any of these can be split at the delimiters."""
@@ -46,13 +53,28 @@ class Layout:
         special = (dialect.quote, "\\" if dialect.escape == "backslash" else "", dialect.comment)
         object.__setattr__(self, "syntax", syntax)
         object.__setattr__(self, "names", names)
-        object.__setattr__(self, "header_line", dialect.delimiter.join(names))
+        object.__setattr__(self, "folded", _folded(names))
+        object.__setattr__(self, "probes", _probes(names))
         object.__setattr__(self, "loose", names_are_loose(names, syntax))
         object.__setattr__(self, "special", tuple(each.encode() for each in special if each))
 
-    def is_header(self, row: list[str]) -> bool:
-        """Return whether a row is the header again, perhaps with the byte order mark of a file that was appended."""
-        return len(row) == len(self.names) > 0 and [row[0].removeprefix(BOM), *row[1:]] == self.names
+    def may_repeat_header(self, data: bytes) -> bool:
+        """Return whether the text may hold the header again."""
+        if not self.names:
+            return False
+        small = data.lower()
+        return all(probe in small for probe in self.probes)
+
+    def headers_again(self, entries: Sequence[Entry]) -> list[int]:
+        """Return which entries are the header again, perhaps with the byte order mark of a file that was appended."""
+        # The first fields decide nearly always, and are compared quickly.
+        firsts = [entry[0].removeprefix(BOM) if entry else "" for entry in entries]
+        first, rest = self.folded[0], self.folded[1:]
+        return [
+            i
+            for i, each in enumerate(map(str.casefold, map(str.strip, firsts)))
+            if each == first and isinstance(entry := entries[i], list) and entry and _folded(entry[1:]) == rest
+        ]
 
 
 @dataclass(slots=True)
@@ -78,3 +100,13 @@ class View:
         if len(held) > stop:
             return last_line_end(held, stop), True
         return (len(held), True) if self.final else (last_line_end(held, len(held)), False)
+
+
+def _folded(names: Sequence[str]) -> list[str]:
+    return [name.strip().casefold() for name in names]
+
+
+def _probes(names: Sequence[str]) -> list[bytes]:
+    """Return the longest part of each name that has one, the longest first: it is the rarest in text."""
+    parts = {max(found, key=len).lower().encode() for name in names if (found := _LETTERS.findall(name))}
+    return sorted(parts, key=lambda part: (-len(part), part))

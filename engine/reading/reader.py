@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
@@ -77,6 +78,7 @@ class ObjectReader:
         self._form, self._start, self._limits = form, start, limits
         self._wanted = wanted
         self._head = b""
+        self._cut_off = False  # no more text comes, though the last record may not be complete
         self._compression: str | None = None
         self._decompressor: Decompressor | None = None
         self._encoding: str | None = None
@@ -140,17 +142,35 @@ class ObjectReader:
         if self._decompressor is None:
             yield from self._read_plain(data, final=final)
             return
-        for piece in self._decompressor.feed(data):
-            yield from _unplaced(self._read_plain(piece, final=False))
+        yield from self._read_pieces(self._decompressor.feed(data))
         if final:
-            for piece in self._decompressor.finish():
-                yield from _unplaced(self._read_plain(piece, final=False))
+            yield from self._read_pieces(self._decompressor.finish())
             yield from _unplaced(self._read_plain(b"", final=True))
+
+    def _read_pieces(self, pieces: Iterator[bytes]) -> Iterator[Block]:
+        """Read decompressed bytes. Before a fault in them, what is held back to find the format is read."""
+        while True:
+            try:
+                piece = next(pieces, None)
+            except BadFile:
+                self._cut_off = True
+                with suppress(BadFile):  # the damage is why
+                    yield from _unplaced(self._read_head())
+                raise
+            if piece is None:
+                return
+            yield from _unplaced(self._read_plain(piece, final=False))
+
+    def _read_head(self) -> Iterator[Block]:
+        """Read the bytes that are held back to find the format. The last record of them is not complete."""
+        if self._head:
+            read = self._read_plain if self._encoding is None else self._read_text
+            yield from read(b"", final=False)
 
     def _read_plain(self, data: bytes, *, final: bool) -> Iterator[Block]:
         if self._encoding is None:
             data, self._head = self._head + data, b""
-            if len(data) < compression.HEAD_BYTES and not final:
+            if len(data) < compression.HEAD_BYTES and not (final or self._cut_off):
                 self._head = data
                 return
             if self._decompressor is not None and find_compression(data[: compression.HEAD_BYTES]) != "none":
@@ -170,11 +190,11 @@ class ObjectReader:
     def _read_text(self, data: bytes, *, final: bool) -> Iterator[Block]:
         if self._reader is None:
             data, self._head = self._head + data, b""
-            if len(data) <= SAMPLE_BYTES and not final:
+            if len(data) <= SAMPLE_BYTES and not (final or self._cut_off):
                 self._head = data
                 return
-            sample = _sample_of(data)
-            self._type = self._form.type or _type_of(sample)
+            sample = _sample_of(data, final=final)
+            self._type = _type_of(sample, self._form)
             self._reader = self._open(sample)
         yield from self._typed(self._reader.feed(data))
         if final:
@@ -215,14 +235,21 @@ def _unplaced(blocks: Iterator[Block]) -> Iterator[Block]:
         yield replace(block, end=None)
 
 
-def _sample_of(data: bytes) -> str:
-    """Return the whole lines at the beginning of a text."""
+def _sample_of(data: bytes, *, final: bool) -> str:
+    """Return the whole lines at the beginning of a text. `final`: it has all of them."""
     sample = data[:SAMPLE_BYTES]
-    if len(data) > SAMPLE_BYTES:
+    if len(data) > SAMPLE_BYTES or not final:
         sample = sample[: last_line_end(sample, len(sample)) or len(sample)]
     return sample.decode(errors="replace").removeprefix("\ufeff")
 
 
-def _type_of(sample: str) -> str:
-    """Return what type of file begins with `sample`."""
-    return (find_json_type(sample.encode()) or "csv") if _JSON_START.match(sample) else "csv"
+def _type_of(sample: str, form: Format) -> str:
+    """Return what type of file begins with `sample`. Raises `BadFile` for JSON in place of a header of CSV."""
+    if form.type not in (None, "csv"):
+        return form.type
+    found = (find_json_type(sample.encode()) or "csv") if _JSON_START.match(sample) else "csv"
+    if form.type is None or found == "csv":
+        return found
+    if form.header_lines and not form.skip_lines:
+        raise BadFile(f'the schema declares CSV, but the file looks like JSON: set type = "{found}" in [format]')
+    return form.type

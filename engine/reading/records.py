@@ -19,10 +19,10 @@ from engine.reading.closely import read_one
 from engine.reading.doubts import has_few_delimiters
 from engine.reading.fields import odd_places, usual_line
 from engine.reading.format import Dialect
-from engine.reading.layout import BOM, Entry, Fault, Layout, View
+from engine.reading.layout import Entry, Fault, Layout, View
 from engine.reading.lines import decoded, last_line_end, line_ends
 
-NOT_UTF8 = "the row is not UTF-8 text"
+NOT_UTF8 = "the row is not UTF-8 text: set encoding in [format] if the file has another one"
 
 HEADER_AGAIN = "the header again"
 
@@ -52,7 +52,7 @@ def read_lines(view: View, data: bytes, layout: Layout) -> Records:
         records = _SliceReader(view, data, text, layout).read()
     else:
         # No line can be broken, and each one is a record.
-        records = _split(text, len(data), layout)
+        records = _split(text, data, layout)
     return records if whole else _without_undecoded(records)
 
 
@@ -80,7 +80,7 @@ def _without_undecoded(records: Records) -> Records:
     return records._replace(entries=entries, faulty=True)
 
 
-def _split(text: str, size: int, layout: Layout) -> Records:
+def _split(text: str, data: bytes, layout: Layout) -> Records:
     """Read lines without quotes like the csv module, but three times as fast; an empty line is an empty row."""
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
@@ -88,13 +88,13 @@ def _split(text: str, size: int, layout: Layout) -> Records:
     entries: list[Entry] = list(map(str.split, lines, repeat(layout.dialect.delimiter)))
     if not all(lines):
         entries = [row if line else [] for line, row in zip(lines, entries, strict=True)]
-    again = (layout.header_line in lines or BOM in text) and _reject_headers(entries, layout)
-    return Records(entries, None, size, faulty=again)
+    again = layout.may_repeat_header(data) and _reject_headers(entries, layout)
+    return Records(entries, None, len(data), faulty=again)
 
 
 def _reject_headers(entries: list[Entry], layout: Layout) -> bool:
     """Put a fault in place of each entry that is the header again; return whether there was one."""
-    found = [i for i, entry in enumerate(entries) if isinstance(entry, list) and layout.is_header(entry)]
+    found = layout.headers_again(entries)
     for i in found:
         entries[i] = Fault(HEADER_AGAIN)
     return bool(found)
@@ -108,7 +108,7 @@ class _SliceReader:
         self._lines = list(io.StringIO(text, newline=""))
         self._ends = [0, *line_ends(data)]  # of the lines: line i is between ends[i] and ends[i + 1]
         self._starts = self._ends if len(text) == len(data) else [0, *accumulate(map(len, self._lines))]
-        self._has_mark = BOM in text
+        self._may_repeat_header = layout.may_repeat_header(data)
         self._faulty = False
         self._entries: list[Entry] = []
         self._entry_ends: list[int] = [0]
@@ -118,6 +118,7 @@ class _SliceReader:
         opening = f"{dialect.delimiter} {dialect.quote}"
         eager = dialect.escape == "backslash" or dialect.comment or len(data) > limit or opening in text
         self._first_changed = len(self._lines)
+        self._alone: set[int] = set()  # lines that `csv` reads rightly as a record, but not as a part of one
         self._odd = self._odd_lines(0) if eager else None
 
     def read(self) -> Records:
@@ -133,27 +134,33 @@ class _SliceReader:
 
     def _odd_lines(self, first: int) -> list[int]:
         """Return the lines from `first` on that `csv` must not read, and put others so that it can."""
-        layout, lines, syntax = self._layout, self._lines, self._layout.syntax
+        layout, lines = self._layout, self._lines
         odd: set[int] = set()
-        if syntax.odd.search(self._text):
-            quote, backslash = layout.dialect.quote, layout.dialect.escape == "backslash"
-            for i in range(first, len(lines)):
-                line = lines[i]
-                if (not quote or quote not in line) and not (backslash and "\\" in line):
-                    continue
-                usual = usual_line(line, syntax)
-                if usual is not None:
-                    if usual != line:
-                        lines[i] = usual
-                        self._first_changed = min(self._first_changed, i)
-                elif next(odd_places(line, syntax), None) is not None:
-                    odd.add(i)
+        if layout.syntax.odd.search(self._text):
+            odd.update(filter(self._is_odd, range(first, len(lines))))
         if layout.dialect.comment:
             odd.update(i for i, line in enumerate(lines) if line.startswith(layout.dialect.comment))
         if self._ends[-1] > layout.limits.record_bytes:
             most = layout.limits.record_bytes
             odd.update(i for i, (low, high) in enumerate(pairwise(self._ends)) if high - low > most)
         return sorted(odd)
+
+    def _is_odd(self, line: int) -> bool:
+        """Return whether `csv` must not read a line because of its quotes or escapes; put another so that it can."""
+        text, dialect, syntax = self._lines[line], self._layout.dialect, self._layout.syntax
+        if (not dialect.quote or dialect.quote not in text) and (dialect.escape != "backslash" or "\\" not in text):
+            return False
+        if syntax.strict.fullmatch(text):
+            if syntax.spaced.search(text):
+                self._alone.add(line)
+            return False
+        usual = usual_line(text, syntax)
+        if usual is None:
+            return next(odd_places(text, syntax), None) is not None
+        if usual != text:
+            self._lines[line] = usual
+            self._first_changed = min(self._first_changed, line)
+        return False
 
     def _next_odd(self, line: int) -> int:
         """Return the first line from `line` on that `csv` must not read, as far as known, or the number of lines."""
@@ -209,13 +216,18 @@ class _SliceReader:
             and self._ends[end] - self._ends[line] <= self._layout.limits.record_bytes
             and has_few_delimiters(row, width, dialect.delimiter)
             # Blanks in a quoted field stay: no line of it may have been changed for `csv`.
-            and sum(map(len, self._lines[line:end])) == self._starts[end] - self._starts[line]
+            and (end <= self._first_changed or self._is_unchanged(line, end))
+            and self._alone.isdisjoint(range(line, end))
         )
+
+    def _is_unchanged(self, line: int, end: int) -> bool:
+        """Return whether no line from `line` to before `end` was changed for `csv`."""
+        return sum(map(len, self._lines[line:end])) == self._starts[end] - self._starts[line]
 
     def _take_read(self, rows: list[list[str]], after: list[int]) -> None:
         """Take rows that `csv` read, of which row i ends before line ``after[i + 1]``."""
         entries: list[Entry] = list(rows)
-        if self._layout.names in entries or self._has_mark:
+        if self._may_repeat_header:
             self._faulty = _reject_headers(entries, self._layout) or self._faulty
         self._entries += entries
         if len(rows) == after[-1] - after[0]:
@@ -225,7 +237,7 @@ class _SliceReader:
 
     def _take(self, entries: list[Entry], ends: list[int]) -> None:
         """Take what came of a record that was read closely."""
-        found = _reject_headers(entries, self._layout)
+        found = self._may_repeat_header and _reject_headers(entries, self._layout)
         self._faulty = self._faulty or found or isinstance(entries[0], Fault)
         self._entries += entries
         self._entry_ends += ends

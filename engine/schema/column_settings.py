@@ -8,9 +8,12 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
+import orjson
+
+from engine.decimal_text import canonical_number
 from engine.exact_json import NumberText
 from engine.schema.columns import NO_VALUES, Column
-from engine.schema.numbers import Numbers, is_number
+from engine.schema.numbers import Numbers
 from engine.schema.settings import Settings
 from engine.schema.values import NULL, Conversion, Value
 
@@ -161,11 +164,11 @@ def _default(settings: Settings, type_: str, column: Column) -> Value:
             valid = default if isinstance(default, str) and default else None
         case "N":
             number = isinstance(default, int | str) and not isinstance(default, bool)
-            valid = is_number(str(default)) if number else None
+            valid = canonical_number(str(default)) if number else None
         case _:
             bad: dict[int, str] = {}
             (value,) = column.clean_json([_json_value(default)], bad)
-            valid = None if bad else value
+            valid = None if bad else orjson.loads(orjson.dumps(value))  # compared, so not as `Encoded`
     if valid is None:
         raise settings.wrong("default", f"must be {_DEFAULTS[type_]} for type {type_}, not {default!r}")
     return valid

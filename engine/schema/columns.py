@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from engine.decimal_text import canonical_number
 from engine.exact_json import NumberText
 from engine.schema.booleans import Booleans
-from engine.schema.numbers import Numbers, is_number
+from engine.schema.numbers import Numbers
 from engine.schema.values import NESTED, TYPED, VARIES, Attribute, Conversion, Value
 
 NO_VALUES: Final[frozenset[str]] = frozenset()
@@ -155,7 +156,9 @@ class Column:
         The reader keeps the value of each number, not always its digits: 1.10 may have become 1.1.
         """
         if self._conversion is None and not _NUMBERS.isdisjoint(map(type, values)):
-            values = [is_number(text := str(each)) or text if type(each) in _NUMBERS else each for each in values]
+            values = [
+                canonical_number(text := str(each)) or text if type(each) in _NUMBERS else each for each in values
+            ]
         return self.clean_json(values, bad)
 
     def _clean_numbers(self, values: Sequence[Any], bad: dict[int, str]) -> Sequence[Value]:
@@ -186,7 +189,7 @@ class Column:
             elif self.required and (type_ == "NULL" or content == ""):
                 bad[i] = f"{self.name} is required, but empty"
             elif type_ == "N":
-                number = is_number(content)
+                number = canonical_number(content)
                 result[i] = {"N": number} if self.type == VARIES else number
                 if number is None:
                     bad[i] = f"{self.name} is not a number that DynamoDB can hold"

@@ -7,15 +7,19 @@ import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, chain
-from typing import Any, cast
+from typing import Any, Final
 
 import orjson
 
 from engine import exact_json
+from engine.decimal_text import canonical_numbers
 from engine.exact_json import NumberText
-from engine.schema.numbers import canonical_numbers
-from engine.schema.values import MAX_DEPTH, VARIES, Attribute, Value, attribute_of
+from engine.schema.json_columns import by_shape
+from engine.schema.values import MAX_DEPTH, VARIES, Attribute, Encoded, Value, attribute_of
 from engine.text import is_text
+
+_ESCAPED: Final = bytes({*range(32), *b'"\\'} - {*b"\n"})
+"""Characters that JSON escapes, but for the one between lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +64,9 @@ class Json:
     type: str = VARIES
     strict: bool = False
 
-    def convert(self, texts: Sequence[str]) -> Sequence[Attribute | None]:
+    def convert(self, texts: Sequence[str]) -> Sequence[Attribute | Encoded | None]:
         """Return each JSON text as an attribute value, None for a text that is not JSON or that DynamoDB rejects."""
-        return list(map(_attribute_of_json, texts))
+        return by_shape(texts, _attribute_of_json) or list(map(_attribute_of_json, texts))
 
     def nested(self, value: Any) -> Attribute | None:
         """Return a JSON value as an attribute value."""
@@ -115,7 +119,7 @@ class Elements:
     def __post_init__(self) -> None:
         object.__setattr__(self, "type", ("NS" if self.numbers else "SS") if self.unique else "L")
 
-    def convert(self, texts: Sequence[str]) -> Sequence[Attribute | None]:
+    def convert(self, texts: Sequence[str]) -> Sequence[Attribute | Encoded | None]:
         """Return each text's elements, None for a text that is refused."""
         separator = self.separator
         if separator is None:
@@ -132,45 +136,43 @@ class Elements:
         ends = list(accumulate(map(len, lists)))
         return [self._held(held[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
 
-    def _convert_whole(self, texts: Sequence[str], separator: str) -> Sequence[Attribute | None] | None:
-        """Convert a column by writing it as JSON, if all elements can stand there as they are; None if not."""
+    def _convert_whole(self, texts: Sequence[str], separator: str) -> Sequence[Attribute | Encoded] | None:
+        """Write a column as JSON by replacing its separators, if all elements can stand there as they are; or None."""
         lines = "\n".join(texts)
-        if (
-            lines.count("\n") != len(texts) - 1
-            or '"' in lines
-            or "\\" in lines
-            or not self._are_clean(lines, separator)
-        ):
-            return None
-        first, between, last = self._json_parts()
-        written = f"[{first}{lines.replace(separator, between)}{last}]".replace("\n", f"{last},{first}")
-        if '""' in written:
+        if lines.count("\n") != len(texts) - 1:
             return None
         try:
-            values: list[Attribute | None] = orjson.loads(written)
-        except orjson.JSONDecodeError:  # a control character
+            data, mark = lines.encode(), separator.encode()
+        except UnicodeEncodeError:
             return None
-        return list(map(self._with_each_once, values)) if self.unique else values
+        elements = data.replace(mark, b"\n")
+        if len(elements.translate(None, _ESCAPED)) < len(elements) or not self._are_clean(elements):
+            return None
+        first, between, last = self._json_parts()
+        written = first + data.replace(mark, between).replace(b"\n", last + b"\n" + first) + last
+        if b'""' in written:
+            return None
+        values: list[Attribute | Encoded] = list(map(Encoded, written.split(b"\n")))
+        if self.unique:
+            lists = [text.split(separator) for text in texts]
+            for i, different in enumerate(map(len, map(set, lists))):
+                if different < len(lists[i]):
+                    values[i] = {self.type: list(dict.fromkeys(lists[i]))}
+        return values
 
-    def _are_clean(self, lines: str, separator: str) -> bool:
-        """Return whether all elements stand there as they are kept."""
+    def _are_clean(self, lines: bytes) -> bool:
+        """Return whether all elements, one a line, stand there as they are kept."""
         if not self.trim and not self.numbers:
             return True
-        elements = lines.replace(separator, "\n").split("\n")
+        elements = lines.decode().split("\n")
         return elements == list(canonical_numbers(elements) if self.numbers else map(str.strip, elements))
 
-    def _with_each_once(self, value: Any) -> Attribute:
-        elements = value[self.type]
-        if len(set(elements)) < len(elements):
-            elements[:] = dict.fromkeys(elements)
-        return cast("Attribute", value)
-
-    def _json_parts(self) -> tuple[str, str, str]:
+    def _json_parts(self) -> tuple[bytes, bytes, bytes]:
         """Return what is before, between and after the elements of a value in JSON."""
         if self.unique:
-            return f'{{"{self.type}":["', '","', '"]}'
-        name = "N" if self.numbers else "S"
-        return f'{{"L":[{{"{name}":"', f'"}},{{"{name}":"', '"}]}'
+            return b'{"%b":["' % self.type.encode(), b'","', b'"]}'
+        name = b"N" if self.numbers else b"S"
+        return b'{"L":[{"%b":"' % name, b'"},{"%b":"' % name, b'"}]}'
 
     def nested(self, value: Any) -> Value:
         """Return the elements of a JSON list; empty text, which is no value, for a set without elements."""

@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
+from datetime import date, tzinfo
 from functools import lru_cache
+from operator import add
 from typing import Final, NamedTuple
 
-EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
-DAY: Final = 86_400
+from engine.schema.time_zones import EPOCH_DAY, LocalDay, local_days
 
 MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
@@ -103,13 +103,30 @@ class Columns(NamedTuple):
         month_days = memoryview(_pairs(self.month, self.day)).cast("I")
         return [first + days[month_day] for (first, days), month_day in zip(years, month_days, strict=True)]
 
+    def local_days(self, zone: tzinfo) -> list[LocalDay]:
+        """Return the days in a time zone. Raises `KeyError` if the calendar lacks one."""
+        year, month, day = self.year, self.month, self.day
+        digits = [*(year[i::4] for i in range(4)), month[0::2], month[1::2], day[0::2], day[1::2]]
+        return list(map(local_days(zone).__getitem__, memoryview(_interleaved(digits)).cast("Q")))
+
+    def in_utc(self, days: Sequence[LocalDay]) -> tuple[Columns, bytes]:
+        """Return the columns with hours and minutes of UTC, and whether each is of the `SAME` day, `BEFORE` or `AFTER`.
+
+        Raises `KeyError` if there is no such time.
+        """
+        if self.second[0::2].translate(None, b"012345"):
+            raise KeyError("seconds")
+        minutes = memoryview(_pairs(self.hour, self.minute)).cast("I")
+        times = b"".join([clock[minute] for (_, clock), minute in zip(days, minutes, strict=True)])
+        hour, minute = (_interleaved([times[i::5], times[i + 1 :: 5]]) for i in (0, 2))
+        return self._replace(hour=hour, minute=minute), times[4::5]
+
     def times(self) -> list[int]:
         """Return the seconds since midnight. Raises `KeyError` if there is no such time."""
         minutes = map(_minutes().__getitem__, memoryview(_pairs(self.hour, self.minute)).cast("I"))
         if not self.second.strip(b"0"):
             return list(minutes)
-        seconds = map(_SECONDS.__getitem__, memoryview(self.second).cast("H"))
-        return [minute + second for minute, second in zip(minutes, seconds, strict=True)]
+        return list(map(add, minutes, map(_SECONDS.__getitem__, memoryview(self.second).cast("H"))))
 
 
 def shapes_of(form: str, *, time: bool) -> tuple[Shape, ...]:
@@ -274,14 +291,3 @@ def _days_of_year(key: int) -> tuple[int, Mapping[int, int]]:
 
 def _is_leap_year(year: int) -> bool:
     return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
-
-
-def clocks(times: Iterable[int], end: str) -> list[str]:
-    """Return seconds since midnight as ISO 8601 has them after the day."""
-    minutes, seconds = _minute_texts(), [f":{second:02d}{end}" for second in range(60)]
-    return [minutes[time // 60] + seconds[time % 60] for time in times]
-
-
-@lru_cache(1)
-def _minute_texts() -> Sequence[str]:
-    return [f"T{minute // 60:02d}:{minute % 60:02d}" for minute in range(1_440)]

@@ -11,16 +11,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, tzinfo
+from datetime import UTC, date, timedelta, tzinfo
 from functools import lru_cache
-from operator import add, itemgetter
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
-from engine.schema.date_columns import DAY as _DAY
-from engine.schema.date_columns import EPOCH_DAY as _EPOCH_DAY
-from engine.schema.date_columns import Shape, clocks, read_columns, shapes_of
+from engine.schema.date_columns import Columns, Shape, read_columns, shapes_of
+from engine.schema.time_zones import BEFORE, SAME, UNUSUAL, offset_of, offsets_of_days
 from engine.schema.time_zones import CACHED_DAYS as _CACHED
-from engine.schema.time_zones import in_utc, offset_of, offsets_of_days
+from engine.schema.time_zones import DAY as _DAY
+from engine.schema.time_zones import EPOCH_DAY as _EPOCH_DAY
 
 _FIRST_DAY = date.min.toordinal() - _EPOCH_DAY
 _LAST_DAY = date.max.toordinal() - _EPOCH_DAY
@@ -221,20 +221,28 @@ class Dates:
                 return None
             return [*(texts if columns.iso_end == end else columns.iso_texts(end))]
         try:
+            if zone is not UTC:
+                return self._convert_local(texts, columns, zone, end)
             days, times = columns.days(), columns.times()
         except KeyError:
             return None
-        refused: list[int] = []
-        if zone is not UTC:
-            times, refused = in_utc(zone, days, times)
-        if end and min(days) > _FIRST_DAY and max(days) < _LAST_DAY:
-            converted = _iso_moments(columns.iso_texts(""), days, times, end)
-        elif end:
-            return None
+        return [str(day * _DAY + time) for day, time in zip(days, times, strict=True)]
+
+    def _convert_local(self, texts: Sequence[str], columns: Columns, zone: tzinfo, end: str) -> list[str | None]:
+        """Convert times of a time zone. Raises `KeyError` if one is not of the calendar, or not of a day."""
+        days = columns.local_days(zone)
+        if end:
+            in_utc, moved = columns.in_utc(days)
+            written = in_utc.iso_texts(end)
+            for found in re.finditer(b"[^%c]" % SAME, moved):
+                i = found.start()
+                text = written[i]
+                written[i] = _neighbour(text[:10], -1 if moved[i] == BEFORE else 1) + text[10:]
         else:
-            converted = [str(day * _DAY + time) for day, time in zip(days, times, strict=True)]
-        for i in refused:
-            converted[i] = None
+            written = [str(start + time) for (start, _), time in zip(days, columns.times(), strict=True)]
+        converted: list[str | None] = [*written]
+        for i in [i for i, day in enumerate(days) if day is UNUSUAL]:
+            converted[i] = self._read(texts[i])[0]
         return converted
 
     def _read(self, text: str) -> tuple[str | None, str]:
@@ -309,16 +317,6 @@ def _end_of(fraction: str, decimals: int) -> str:
     return f".{fraction:0<{decimals}}Z" if decimals else "Z"
 
 
-def _iso_moments(texts: list[str], days: Sequence[int], times: Sequence[int], end: str) -> list[str | None]:
-    """Return days as ISO 8601 with the times; those that are of another day than `texts` are on that."""
-    if min(times) < 0 or max(times) >= _DAY:
-        for i, time in enumerate(times):
-            if not 0 <= time < _DAY:
-                texts[i] = _iso_day(days[i] + time // _DAY)
-        times = [time % _DAY for time in times]
-    return list(map(add, texts, clocks(times, end)))
-
-
 class _Refused(Exception):
     """A text has the form of a date, but cannot be kept; the text of the error is the reason."""
 
@@ -339,6 +337,12 @@ def _day_of_fields(fields: _Texts, first_year: int) -> int:
 @lru_cache(_CACHED)
 def _iso_day(day: int) -> str:
     return date.fromordinal(day + _EPOCH_DAY).isoformat()
+
+
+@lru_cache(_CACHED)
+def _neighbour(day: str, days: int) -> str:
+    """Return the day that is some days after another."""
+    return (date.fromisoformat(day) + timedelta(days)).isoformat()
 
 
 def _offset(text: str) -> int:

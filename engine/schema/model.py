@@ -46,6 +46,9 @@ _CLEANING: Final[Mapping[Origin, Cleaning]] = {
     "csv": "text", "json": "lines", "message": "message", "dynamodb": "attributes"
 }  # fmt: skip
 
+_CERTAINLY_NAMES = 2
+"""Columns found by their names in the first line of a file, from which on its other fields are certainly names."""
+
 _REJECTS = {"row", "offset", "reason", "record"}
 """The header of a rejects file (`engine.rejects.HEADER`), which people upload as it is."""
 
@@ -152,8 +155,12 @@ class Schema:
         extra_columns = [(self._stored(name, index), index) for name, index in extras]
         known = [(column, sources.get(column)) for column in self.columns]
         used = {*sources.values(), *(index for _, index in extras)}
-        # Only where a column is found by its name, the others are certainly names.
-        named = any(column.place is None or origin != "csv" for column in sources)
+        # The first line of a file without a header is data, and one field of a row may happen to be a column's name.
+        named = (
+            origin != "csv"
+            or self.format.names is not None
+            or sum(column.place is None for column in sources) >= _CERTAINLY_NAMES
+        )
         return RowPlan(
             width=len(header),
             columns=(*known, *extra_columns),

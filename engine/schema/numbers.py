@@ -1,79 +1,16 @@
-"""Numbers: canonical decimal text of what DynamoDB can hold, a whole column at a time, and other ways to write them."""
+"""Columns of numbers, also as people write them: with a sign of money, and other marks in and between digits."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Context, DecimalException, Inexact, InvalidOperation, Overflow, Subnormal
-from itertools import repeat
 from typing import Any
 
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
-_LINES = re.compile(r"(?:[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]{1,4}+)?\n)*+")
-_PLAIN_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,37}")
+from engine.decimal_text import canonical_numbers
 
-# DynamoDB: up to 38 significant digits, magnitudes from 1E-130 to 9.99…E+125. Anything else raises.
-_HELD = Context(prec=38, Emin=-130, Emax=125, traps=[InvalidOperation, Inexact, Overflow, Subnormal])
-
-# Decimals as programs write them, one a line; for their canonical text only zeros at the end have to go. Possessive, so
-# that no state is kept for each of thousands of numbers.
-_PLAIN_LINES = re.compile(r"(?:-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?\n)*+")
 _BLANKS = (" ", "\xa0", "\u202f")
 """What may stand between a number and its currency: a blank, or one of those at which lines are not broken."""
-
-_MAX_PLAIN = 38
-"""Characters: no more digits than DynamoDB holds, whatever the rest is."""
-
-
-_MAX_LENGTH = 400
-"""Characters of a number: what is longer is refused before it is converted."""
-
-
-def is_number(text: str) -> str | None:
-    """Return the canonical text of a number (one text for each value, as keys need), or None if DynamoDB rejects it."""
-    if _PLAIN_INTEGER.fullmatch(text):
-        return text
-    if len(text) > _MAX_LENGTH or not _NUMBER.fullmatch(text):
-        return None
-    try:
-        number = _HELD.create_decimal(text)
-    except DecimalException:
-        # Zero with an exponent beyond those of `_HELD` is still zero.
-        return "0" if not re.search("[1-9]", re.split("[eE]", text)[0]) else None
-    if not number:
-        return "0"
-    # Plain digits, without an exponent and without zeros at the end, in one form only.
-    return f"{_HELD.normalize(number):f}"
-
-
-def canonical_numbers(texts: Sequence[str]) -> Sequence[str | None]:
-    """Return what `is_number` returns for each text, at a fraction of the time where all are plain decimals."""
-    lines = "\n".join(texts) + "\n"
-    plain = (
-        max(map(len, texts), default=0) <= _MAX_PLAIN
-        and _PLAIN_LINES.fullmatch(lines) is not None
-        # A text that contains a line break would pass for two numbers.
-        and lines.count("\n") == len(texts)
-    )
-    if not plain:
-        return _decimals(texts, lines) or list(map(is_number, texts))
-    if "0\n" in lines and "." in lines:
-        texts = [text.rstrip("0").rstrip(".") if text[-1] == "0" and "." in text else text for text in texts]
-    if "-0" in lines:
-        texts = ["0" if text == "-0" else text for text in texts]
-    return texts
-
-
-def _decimals(texts: Sequence[str], lines: str) -> list[str | None] | None:
-    """Return what `is_number` returns for each text, one a line in `lines`; None if one may be zero or refused."""
-    if lines.count("\n") != len(texts) or len(max(texts, key=len)) > _MAX_LENGTH or not _LINES.fullmatch(lines):
-        return None
-    try:
-        numbers = list(map(_HELD.create_decimal, texts))
-    except DecimalException:
-        return None
-    return list(map(format, map(_HELD.normalize, numbers), repeat("f"))) if all(numbers) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,11 +66,11 @@ class Numbers:
 
     def _lines(self) -> str:
         """Return the expression of numbers one a line, in their most usual form only."""
-        number = rf"{self._whole()}(?:{re.escape(self.decimal)}[0-9]++)?"
+        number = rf"{self._whole()}(?:{re.escape(self.decimal)}[0-9]++)?+"
         if not self.currency:
-            return rf"(?:-?{number}\n)*+"
-        sign, blank = "|".join(map(re.escape, self._signs())), f"[{''.join(_BLANKS)}]?"
-        return rf"(?:(?:-?(?:(?:{sign}){blank})?{number}|-?{number}{blank}(?:{sign}))\n)*+"
+            return rf"(?:-?+{number}\n)*+"
+        sign, blank = "|".join(map(re.escape, self._signs())), f"[{''.join(_BLANKS)}]?+"
+        return rf"(?:-?+(?:(?:(?:{sign}){blank})?+{number}|{number}{blank}(?:{sign}))\n)*+"
 
     def _pattern(self) -> re.Pattern[str]:
         """Return the expression of a number in any of its forms."""

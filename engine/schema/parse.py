@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from engine.decimal_text import canonical_number
 from engine.errors import SchemaError
 from engine.schema.column_settings import EMPTY, MAX_KEY_ATTRIBUTE_BYTES, Usual, read_column
 from engine.schema.columns import NO_VALUES, Column
 from engine.schema.computed import Computed, parse_template
 from engine.schema.format import parse_format
 from engine.schema.model import GENERATED_KINDS, MAX_PARTITION_KEY_BYTES, MAX_SORT_KEY_BYTES, Schema
-from engine.schema.numbers import is_number
 from engine.schema.settings import Settings
 
 # The time of packing differs between attempts, a plain message knows no object, and an expiry time exists only if
@@ -180,7 +180,7 @@ class _SchemaReader:
                 MAX_CONSTANT_BYTES, key_limits.get(name, MAX_CONSTANT_BYTES)
             ):
                 result[name] = ("S", value)
-            elif isinstance(value, int | Decimal) and (number := is_number(str(value))) is not None:
+            elif isinstance(value, int | Decimal) and (number := canonical_number(str(value))) is not None:
                 result[name] = ("N", number)
             else:
                 raise self._wrong(

@@ -6,9 +6,9 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from engine.decimal_text import canonical_number
 from engine.schema.infer import Guess, Key, guess_column, is_like_a_value, key_candidates
 from engine.schema.infer_members import guess_members
-from engine.schema.numbers import is_number
 from engine.schema.toml import setting, table
 
 MOST_NAMED = 5
@@ -38,7 +38,7 @@ def propose(sample: Sample, *, header: bool = True) -> str:
 
     Without `header`, and where all names are numbers, the first line of a CSV file is data.
     """
-    if sample.header and (not header or all(map(is_number, map(str.strip, sample.header)))):
+    if sample.header and (not header or all(map(canonical_number, map(str.strip, sample.header)))):
         sample = _without_header(sample)
     guesses = _guesses(sample)
     rows = len(sample.rows) + len(sample.objects)

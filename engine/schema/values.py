@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
+from orjson import Fragment
+
+from engine.decimal_text import canonical_number
 from engine.exact_json import NumberText
-from engine.schema.numbers import is_number
 from engine.text import is_text
 
 Attribute = dict[str, Any]
 """An attribute value as DynamoDB writes it: ``{"L": [{"S": "a"}]}``."""
 
-Value = str | bool | Attribute | None
-"""A cleaned value: text, a number in canonical decimal text, binary as Base64, a boolean, an attribute value as it is,
-or None where there is nothing."""
+Encoded = Fragment
+"""An attribute value that is JSON already. A column of them takes a tenth of the time that as many objects take."""
+
+Value = str | bool | Attribute | Encoded | None
+"""A cleaned value: text, a number in canonical decimal text, binary as Base64, a boolean, an attribute value as it is
+or encoded, or None where there is nothing."""
 
 NULL: Final[Attribute] = {"NULL": True}
 
@@ -95,7 +100,7 @@ def _attribute(value: Any, depth: int) -> Attribute:
         }
     if kind is int and -_PLAIN_BELOW < value < _PLAIN_BELOW:
         return {"N": str(value)}
-    if kind in (NumberText, int, float) and (number := is_number(str(value))) is not None:
+    if kind in (NumberText, int, float) and (number := canonical_number(str(value))) is not None:
         return {"N": number}
     raise ValueError("nothing that DynamoDB can hold")
 

@@ -195,7 +195,7 @@ REJECTS = (
     '2,36,"name is required, but empty",",noname@x.org,2"\r\n'
     '3,53,"the row has 2 fields, the header has 3","""A """"B""""\nC"",ab@x.org"\r\n'
     '5,96,the quotes are wrong: text follows a closing quote,"M,mü@x.org,""4""x"\r\n'
-    '6,114,the row is not UTF-8 text,"Last,,5\\xff"\r\n'
+    '6,114,the row is not UTF-8 text: set encoding in [format] if the file has another one,"Last,,5\\xff"\r\n'
 )
 
 

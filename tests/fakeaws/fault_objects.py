@@ -37,6 +37,13 @@ class Stall:
 
 
 @dataclass(frozen=True)
+class Trickle:
+    """The body comes a little at a time, so many bytes a second, without ever standing still for long."""
+
+    bytes_per_second: int
+
+
+@dataclass(frozen=True)
 class Whole:
     """The range is not heeded: the whole object comes, as something that stands in for S3 may send it.
 
@@ -78,7 +85,7 @@ class InPieces:
     cut: bool = False
 
 
-ObjectFault = Refuse | Reset | Silent | Slow | Cut | Stall | Whole | Elsewhere | Page | Says | InPieces
+ObjectFault = Refuse | Reset | Silent | Slow | Cut | Stall | Trickle | Whole | Elsewhere | Page | Says | InPieces
 
 
 @dataclass(frozen=True)
@@ -195,7 +202,7 @@ class ObjectServer(Listener):
         elif isinstance(fault, Says):
             reply = self._work(request, heed_range=not fault.whole)
             reply = replace(reply, headers={**reply.headers, **fault.headers})
-        elif fault is None or isinstance(fault, Cut | Stall | Whole):
+        elif fault is None or isinstance(fault, Cut | Stall | Trickle | Whole):
             reply = self._work(request, heed_range=not isinstance(fault, Whole))
         else:
             reply = Reply(200, b"", {})
@@ -229,6 +236,8 @@ async def deliver(
             elif fault.by_reset:
                 reset(writer)
             return False
+        case Trickle(rate):
+            await trickle(writer, reply, rate)
         case Whole(int(cut)):
             await send(writer, reply.head(), reply.body[:cut])
             return False
@@ -242,6 +251,14 @@ async def deliver(
         case _:
             assert_never(fault)
     return True
+
+
+async def trickle(writer: asyncio.StreamWriter, reply: Reply, bytes_per_second: int) -> None:
+    """Write the body a second's worth at a time."""
+    await send(writer, reply.head(), b"")
+    for at in range(0, len(reply.body), bytes_per_second):
+        await send(writer, b"", reply.body[at : at + bytes_per_second])
+        await asyncio.sleep(1.0)
 
 
 async def send(writer: asyncio.StreamWriter, head: bytes, body: bytes) -> None:

@@ -116,6 +116,8 @@ class Listener(ABC):
     # asyncio's own server loses what it has accepted but not yet made a transport of when it is closed.
     def _accept(self) -> None:
         connection, _ = self._listening.accept()
+        # asyncio does so only for sockets whose protocol is named; without it, a body waits for the head's late ACK.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.connections += 1
         self._accepted.append(connection)
         task = asyncio.ensure_future(self._converse(connection, self.connections))

@@ -16,6 +16,7 @@ from engine.errors import BadFile
 from engine.reading.compression import BOMB_BYTES, MAX_RATIO, PIECE_BYTES, Decompressor
 from engine.reading.dialect import SAMPLE_BYTES, find_dialect
 from engine.reading.format import Format
+from engine.repeats import RepeatedKeys
 
 PACKED: dict[str, Callable[[bytes], bytes]] = {"gzip": zlib.compress, "zstd": zstd.compress, "bzip2": bz2.compress}
 
@@ -51,3 +52,14 @@ def test_dialect_of_stray_quotes_is_found_in_little_time() -> None:
         with suppress(BadFile):
             find_dialect(("a,b;c\td|e\n" + line * SAMPLE_BYTES)[:SAMPLE_BYTES], Format())
         assert process_time() - began < 3  # seconds; 20 to 30 without a bound
+
+
+def test_counting_of_repeated_keys_takes_bounded_memory() -> None:
+    repeated = RepeatedKeys((0,))
+    tracemalloc.start()
+    for at in range(0, 1_000_000, 2_000):
+        repeated.add([(f"user{number}@example.com",) for number in range(at, at + 2_000)])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (repeated.count, repeated.is_exact) == (0, False)
+    assert peak < 27 * 1_048_576

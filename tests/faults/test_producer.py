@@ -118,6 +118,16 @@ def test_rows_before_the_place_where_an_archive_is_cut_off_are_sent(
     assert result["messagesSent"] == -(-result["validRows"] // 100)
 
 
+def test_rows_of_a_small_archive_that_is_cut_off_are_accounted_for(
+    file: ObjectServer, fault_server: FaultServer
+) -> None:
+    file.put("bucket", "a.csv.gz", gzip.compress(csv_of(30) + b"cut,off")[:-8])
+    (result,) = produce("a.csv.gz")["objects"]
+    assert (result["status"], result["reason"]) == ("failed", "the gzip data ends too early: the file was cut off")
+    assert (result["totalRows"], result["validRows"], result["rejectedRows"]) == (30, 30, 0)
+    assert sent_rows(fault_server, "a.csv.gz") == list(range(1, 31))
+
+
 def test_unreadable_object_does_not_affect_others(file: ObjectServer, fault_server: FaultServer) -> None:
     file.put("bucket", "b.csv", csv_of(30))
     file.put("bucket", "c.csv", csv_of(40))

@@ -1,7 +1,8 @@
 """Lambda events -> uploaded objects."""
 
+import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -44,7 +45,7 @@ def arrivals(event: Any) -> list[Arrival]:
     return [arrival for notice in notices for arrival in notice.arrivals]
 
 
-def only(event: Json) -> Arrival:
+def only(event: Any) -> Arrival:
     (arrival,) = arrivals(event)
     return arrival
 
@@ -185,6 +186,16 @@ def test_field_that_is_not_text_is_an_unknown_event(odd: Any, kind: str, field: 
     assert fault_of({"Records": [record]}).startswith("the event, record 1: it lacks ")
 
 
+@pytest.mark.parametrize("about", [{"key": ""}, {"bucket": ""}])
+def test_empty_name_is_an_unknown_event(about: dict[str, str]) -> None:
+    event, record = eventbridge("a.csv"), notification("a.csv")
+    for described in (event["detail"], record["s3"]):
+        described["object"]["key"] = about.get("key", "a.csv")
+        described["bucket"]["name"] = about.get("bucket", "b")
+    assert fault_of(event).startswith("the event: it lacks a ")
+    assert fault_of({"Records": [record]}).startswith("the event, record 1: it lacks a ")
+
+
 def _bare(document: Json) -> Json:
     return document
 
@@ -205,6 +216,11 @@ def test_event_in_messages_is_the_event(wrap: Callable[[Json], Json]) -> None:
         assert arrivals(wrap(document)) == arrivals(document)
     assert [each.ref.key for each in arrivals(wrap(several))] == ["a b.csv", "x/", "c.csv"]
     assert arrivals(wrap(S3_TEST_EVENT)) == []
+
+
+@pytest.mark.parametrize("document", [eventbridge("a.csv"), sns_envelope(eventbridge("a.csv"))], ids=["S3", "SNS"])
+def test_what_announces_an_object_is_no_test_event(document: Json) -> None:
+    assert only(document | {"Event": "s3:TestEvent"}).ref.key == "a.csv"
 
 
 def test_message_id_is_kept_of_sqs_alone() -> None:
@@ -244,6 +260,50 @@ def test_batch_of_messages_of_any_kind_loses_none_of_the_good_ones() -> None:
     ]
 
 
+def pipe_batch(*members: Any) -> list[Any]:
+    """What EventBridge Pipes passes to a function: a JSON array, of a single member too."""
+    return list(members)
+
+
+def test_pipe_passes_messages_of_a_queue_as_a_list() -> None:
+    messages = [sqs_message(1, eventbridge("a.csv")), sqs_message(2, "not JSON"), sqs_message(3, S3_TEST_EVENT)]
+    first, second, third = read_event(pipe_batch(*messages))
+    assert [each.message_id for each in (first, second, third)] == [sqs_id(1), sqs_id(2), sqs_id(3)]
+    assert [arrival.ref.key for arrival in first.arrivals] == ["a.csv"]
+    assert str(second.fault) == f"the event, record 2, SQS message {sqs_id(2)}: its text is not JSON"
+    assert third == Notice([], None, sqs_id(3))
+    assert only(pipe_batch(sqs_message(1, event_of(notification("a.csv"))))).ref.key == "a.csv"
+
+
+@pytest.mark.parametrize(
+    "document",
+    [event_of(notification("a.csv")), eventbridge("a.csv"), sns_envelope(eventbridge("a.csv")), notification("a.csv")],
+    ids=["notification", "EventBridge", "SNS", "record"],
+)
+def test_pipe_may_pass_the_bodies_of_messages_alone(document: Json) -> None:
+    first, second, third = read_event(pipe_batch(document, {"Records": [{}]}, "x"))
+    assert [arrival.ref.key for arrival in first.arrivals] == ["a.csv"]
+    assert (first.fault, first.message_id) == (None, None)
+    assert str(second.fault) == "the event, record 2, record 1: it is a record of neither S3 nor SNS nor SQS"
+    assert str(third.fault) == "the event, record 3: it is not a JSON object"
+
+
+def test_messages_of_a_fifo_queue_are_read_like_others() -> None:
+    attributes = {
+        "ApproximateReceiveCount": "1",
+        "SentTimestamp": "1573251510774",
+        "SequenceNumber": "18849496460467696128",
+        "MessageGroupId": "1",
+        "SenderId": "AIDAIO23YVJENQZJOL4VO",
+        "MessageDeduplicationId": "1",
+        "ApproximateFirstReceiveTimestamp": "1573251510774",
+    }
+    arn = "arn:aws:sqs:us-east-2:123456789012:fifo.fifo"
+    message = sqs_message(1, eventbridge("a.csv")) | {"attributes": attributes, "eventSourceARN": arn}
+    assert only(event_of(message)).ref.key == "a.csv"
+    assert read_event(event_of(message))[0].message_id == sqs_id(1)
+
+
 def test_messages_within_one_another_are_bounded() -> None:
     document = eventbridge("a.csv")
     for _ in range(MAX_WRAPPINGS - 1):
@@ -261,6 +321,44 @@ def test_message_without_text_is_an_unknown_event(text: Any) -> None:
     envelope = sns_envelope("x") | {"Message": text}
     for event in (event_of(record), event_of(sqs_message(1, json.dumps(envelope, default=str)))):
         assert fault_of(event).startswith(f"the event, record 1, SQS message {sqs_id(1)}")
+
+
+def parts_of(document: Any) -> Iterator[tuple[Any, Any]]:
+    """Each container of a document with each of its places, those in texts left out."""
+    for place in list(document) if isinstance(document, dict) else range(len(document)):
+        yield document, place
+        if isinstance(document[place], dict | list):
+            yield from parts_of(document[place])
+
+
+_ODD = st.sampled_from([None, 5, True, "", "x", "{}", "[]", "aws:sqs", "aws.s3", [], {}, ["x"], {"name": "b"}])
+
+
+@given(st.data())
+def test_damage_to_one_message_harms_no_other(data: st.DataObject) -> None:
+    documents = [event_of(notification("a.csv")), eventbridge("b.csv"), sns_envelope(eventbridge("c.csv"))]
+    good = event_of(*(sqs_message(number, document) for number, document in enumerate(documents)))
+    hit = data.draw(st.integers(0, 2))
+    damaged = copy.deepcopy(good["Records"][hit])
+    inside = copy.deepcopy(documents[hit])
+    for document in (inside, damaged):
+        if data.draw(st.booleans()):
+            container, place = data.draw(st.sampled_from(list(parts_of(document))))
+            if data.draw(st.booleans()):
+                container[place] = data.draw(_ODD)
+            else:
+                del container[place]
+        if document is inside and "body" in damaged:
+            damaged["body"] = json.dumps(inside)
+    batch = [*good["Records"][:hit], damaged, *good["Records"][hit + 1 :]]
+    for event in ({"Records": batch}, batch):
+        notices, expected = read_event(event), read_event(good)
+        assert notices[:hit] + notices[hit + 1 :] == expected[:hit] + expected[hit + 1 :]
+        # It is read, or named as what is wrong: at most an object is announced that the message names.
+        (name,) = (arrival.ref.key for arrival in expected[hit].arrivals)
+        assert len(notices) == 3
+        assert all(arrival.ref.key in (name, "x", "aws:sqs", "aws.s3", "{}", "[]") for arrival in notices[hit].arrivals)
+        assert notices[hit].arrivals or notices[hit].fault or name not in json.dumps(damaged)
 
 
 _JSON = st.recursive(

@@ -46,6 +46,11 @@ def user_key(email: str, version: str = "1.000000000001") -> dict[str, Any]:
     return {"email": {"S": email}, "createdAt": {"N": version}}
 
 
+@pytest.mark.parametrize("path", ["/users", "/users/x", "/users/x/history"])
+def test_slash_at_the_end_of_a_path_changes_nothing(path: str) -> None:
+    assert get(path + "/") == get(path)
+
+
 @pytest.mark.parametrize(
     ("path", "partition"),
     [

@@ -309,6 +309,15 @@ def test_nested_values_of_other_programs_keep_their_digits() -> None:
     assert rows_of(message) == [[0, "a", {"SS": ["x"]}, {"M": {"n": numbers}}, "2024-01-31", "K#a"]]
 
 
+def test_text_of_a_list_in_a_plain_message_becomes_a_list() -> None:
+    toml = '[key]\npartition = "k"\n[columns.k]\nrequired = true\n[columns.tags]\ntype = "list"\nseparator = "|"'
+    schema = schema_of(toml)
+    items = Items(schema)
+    items.add(accepted({"k": "a", "tags": "x|y"}, schema))
+    (item,) = json.loads(f"[{items.text([0])}]")
+    assert item["PutRequest"]["Item"]["tags"] == {"L": [{"S": "x"}, {"S": "y"}]}
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [

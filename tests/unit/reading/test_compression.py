@@ -20,14 +20,15 @@ from engine.errors import BadFile
 from engine.reading.block import FILE_START
 from engine.reading.compression import (
     HEAD_BYTES,
+    MAX_WINDOW_LOG,
     PIECE_BYTES,
-    CompressedReader,
     Decompressor,
     find_compression,
 )
 from engine.reading.delimited import CsvReader
-from engine.reading.json_lines import JsonLinesReader
-from engine.reading.json_members import Members
+from engine.reading.dialect import SAMPLE_BYTES
+from engine.reading.format import Wanted
+from engine.reading.reader import ObjectReader
 from tests.builders.csv_text import SIZES, cut
 
 if sys.version_info >= (3, 14):
@@ -253,10 +254,21 @@ def test_other_formats_are_refused_by_name(head: bytes, what: str) -> None:
             find_compression(head[:HEAD_BYTES], declared)
 
 
-def test_zstd_frame_that_needs_too_much_memory_says_so() -> None:
-    options: dict[int, int] = {zstd.CompressionParameter.window_log: 28}
+def zstd_frame(window_log: int) -> bytes:
+    options: dict[int, int] = {zstd.CompressionParameter.window_log: window_log}
     packer = zstd.ZstdCompressor(options=options)
-    assert "128 MiB" in str(decompress("zstd", [packer.compress(b"x") + packer.flush()]).fault)
+    return packer.compress(b"x") + packer.flush()  # of unknown size, so the frame keeps the window that was asked for
+
+
+def test_zstd_windows_up_to_the_limit_are_read() -> None:
+    assert decompress("zstd", [zstd_frame(MAX_WINDOW_LOG)]).data == b"x"
+
+
+@pytest.mark.parametrize("window_log", [MAX_WINDOW_LOG + 1, 25, 27, 28])
+def test_zstd_frame_with_a_larger_window_is_refused_with_advice(window_log: int) -> None:
+    fault = str(decompress("zstd", [zstd_frame(window_log)]).fault)
+    assert "a window of more than 8 MiB" in fault
+    assert "zstd -19" in fault
 
 
 def test_zstd_frame_that_needs_a_dictionary_says_so() -> None:
@@ -267,7 +279,7 @@ def test_zstd_frame_that_needs_a_dictionary_says_so() -> None:
 @pytest.mark.parametrize("kind", COMPRESS)
 def test_reader_of_compressed_csv_reads_the_same_rows_and_has_no_position(kind: str) -> None:
     data = b"a,b\n" + b"".join(b"%d,x\n" % i for i in range(100_000)) + b'"bad"x,y\n'
-    plain, packed = CsvReader(), CompressedReader(kind, CsvReader())
+    plain, packed = CsvReader(), ObjectReader()
     wanted = [*plain.feed(data), *plain.finish()]
     compressed = COMPRESS[kind](data)
     blocks = [block for chunk in cut(compressed, [10_000]) for block in packed.feed(chunk)] + [*packed.finish()]
@@ -280,16 +292,59 @@ def test_reader_of_compressed_csv_reads_the_same_rows_and_has_no_position(kind: 
 
 
 def test_rows_before_the_damage_are_read() -> None:
-    data = gzip.compress(b"a,b\n1,2\n3,4")
-    reader = CompressedReader("gzip", CsvReader())
-    blocks = itertools.chain(reader.feed(data[:-8]), reader.finish())
-    assert next(blocks).rows == [["1", "2"]]
+    rows = [[str(i), str(i * i)] for i in range(10_000)]
+    text = "a,b\n" + "".join(f"{a},{b}\n" for a, b in rows)
+    assert len(text) > 2 * SAMPLE_BYTES
+    reader = ObjectReader()
+    blocks = itertools.chain(reader.feed(gzip.compress(text.encode() + b"5,6")[:-8]), reader.finish())
+    read: list[list[str]] = []
     with pytest.raises(BadFile, match="cut off"):
-        next(blocks)
+        read.extend(row for block in blocks for row in block.rows)
+    assert read == rows
+
+
+SMALL = b"id,name\n" + b"".join(b"%d,Zo\xc3\xab %d\n" % (i, i) for i in range(40))
+
+
+def read_until_the_fault(data: bytes, size: int) -> tuple[list[list[str]], str, ObjectReader]:
+    reader, rows = ObjectReader(), list[list[str]]()
+    blocks = itertools.chain.from_iterable([*map(reader.feed, cut(data, [size])), reader.finish()])
+    with pytest.raises(BadFile) as caught:
+        rows.extend(row for block in blocks for row in block.rows)
+    return rows, str(caught.value), reader
+
+
+@pytest.mark.parametrize("size", [1, 50, 100_000])
+@pytest.mark.parametrize("codec", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("kind", COMPRESS)
+def test_small_file_that_is_cut_off_is_read_up_to_there(kind: str, codec: str, size: int) -> None:
+    text = SMALL.decode().encode(codec)
+    whole, more = COMPRESS[kind](text + b"5"), COMPRESS[kind](text)
+    rows, fault, reader = read_until_the_fault(whole + more[: len(more) // 2], size)
+    assert fault == f"the {kind} data ends too early: the file was cut off"
+    assert rows[:40] == [[str(i), f"Zoë {i}"] for i in range(40)]
+    assert reader.header == ["id", "name"]
+    assert reader.found is not None
+
+
+@pytest.mark.parametrize("size", [1, 100_000])
+@pytest.mark.parametrize("kind", COMPRESS)
+def test_small_file_is_read_up_to_a_damaged_member(kind: str, size: int) -> None:
+    rows, fault, _ = read_until_the_fault(COMPRESS[kind](SMALL + b'40,"x') + COMPRESS[kind](b"y")[:12] + b"x", size)
+    assert fault.startswith(f"the {kind} data ")
+    assert rows == [[str(i), f"Zoë {i}"] for i in range(40)]
+
+
+@pytest.mark.parametrize("kind", COMPRESS)
+def test_damage_is_the_reason_even_where_no_format_is_found_before_it(kind: str) -> None:
+    _, fault, reader = read_until_the_fault(COMPRESS[kind](b"a,b;c\n1,2;3\n") + b"rubbish that follows", 100)
+    assert fault == f"the {kind} data is followed by other bytes"
+    _, fault, reader = read_until_the_fault(COMPRESS[kind](SMALL)[:12], 100)
+    assert (reader.found, reader.header) == (None, None)
 
 
 def test_compressed_file_without_a_header_is_refused_like_any_other() -> None:
-    reader = CompressedReader("gzip", CsvReader())
+    reader = ObjectReader()
     with pytest.raises(BadFile, match="the file is empty"):
         list(itertools.chain(reader.feed(gzip.compress(b"")), reader.finish()))
 
@@ -305,10 +360,11 @@ def test_library_is_imported_only_when_a_file_comes() -> None:
 
 @given(kind=KINDS, place=st.integers(0), byte=st.integers(0, 255))
 def test_damaged_member_fails_the_file_after_the_rows_of_those_before(kind: str, place: int, byte: int) -> None:
-    lines = [b'{"id":"%d"}\n' % i for i in range(50)]
-    first, second = (bytearray(COMPRESS[kind](b"".join(part))) for part in (lines[:25], lines[25:]))
+    lines = [b'{"id":"%d"}\n' % i for i in range(8_000)]
+    first, second = (bytearray(COMPRESS[kind](b"".join(part))) for part in (lines[:7_000], lines[7_000:]))
+    assert sum(map(len, lines[:7_000])) > SAMPLE_BYTES
     second[place % len(second)] = byte
-    reader = CompressedReader(kind, JsonLinesReader(Members({"id": [("id",)]})))
+    reader = ObjectReader(wanted=Wanted({"id": [("id",)]}, ()))
     rows: list[Any] = []
     fault: BadFile | None = None
     try:
@@ -316,6 +372,6 @@ def test_damaged_member_fails_the_file_after_the_rows_of_those_before(kind: str,
             rows += block.rows
     except BadFile as error:
         fault = error
-    assert rows[:25] == [(str(i),) for i in range(25)]
+    assert rows[:7_000] == [(str(i),) for i in range(7_000)]
     if fault is None:
-        assert rows == [(str(i),) for i in range(50)]
+        assert rows == [(str(i),) for i in range(8_000)]

@@ -125,6 +125,31 @@ def test_header_again_is_a_reject() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("id,name,price", "ID,Name,PRICE"),
+        ("id,name,price", " id , Name,price"),
+        ("id,name,price", '"ID","NAME","PRICE"'),
+        ("id,name,price", "\ufeffID,NAME,PRICE"),
+        ("Größe,Ä,ß", "GRÖSSE,ä,SS"),
+        ("STRASSE,b,c", "straße,b,c"),
+        ("größe,ид,Ж", "GRÖẞE,ИД,ж"),
+        ("ид,Ж,ы", "ИД,ж,Ы"),
+    ],
+)
+@pytest.mark.parametrize("other", ["a,b,c", '"a",b,c'])
+def test_header_again_in_another_letter_case_is_a_reject(header: str, row: str, other: str) -> None:
+    # Columns are found by their names without regard to case and to blanks around them.
+    reading = read_text(f"{other}\n{row}\n", header=header + "\n")
+    assert reading.fields == [["a", "b", "c"]]
+    assert [(reject.row, reject.reason) for reject in reading.rejects] == [(2, HEADER_AGAIN)]
+
+
+def test_row_with_some_names_of_the_header_is_a_row() -> None:
+    assert read_text("ID,Name,5\nID,Name\nid,name,prices\n").rejects == []
+
+
 def test_lines_of_a_broken_record_are_not_rows() -> None:
     # The inner quotes are not doubled, and the second line reads as a row.
     reading = read_text('1,"He said "hi" and\na,b,c\nleft, too",7\n2,b,3\n')

@@ -123,6 +123,11 @@ def test_exact_name_comes_before_one_that_differs_in_case() -> None:
 
 def test_path_that_leads_through_something_else_than_an_object_is_a_reject() -> None:
     assert reasons_of('{"a":{"b":1}}\n{"a":5}\n{"a":[]}', Members({"b": [("a", "b")]})) == ["a is not an object"] * 2
+
+
+def test_reason_has_the_name_of_a_key_as_the_schema_has_it() -> None:
+    long = " " * 100_000
+    assert reasons_of(f'{{"{long}A{long}":5}}', Members({"b": [("a", "b")]})) == ["a is not an object"]
     both = Members({"a": [("a",)], "b": [("a", "b")]})
     assert rows_of('{"a":{"b":1}}\n{"a":5}', both) == [({"b": 1}, "1"), ("5", None)]
 

@@ -1,10 +1,13 @@
 """Objects of any dialect and encoding: what is found in the first bytes, and what is read with it."""
 
+import codecs
+
 import pytest
 
 from engine.errors import BadFile
 from engine.reading.block import Reject
 from engine.reading.closely import DOUBTFUL
+from engine.reading.dynamodb_json import INCREMENTAL
 from engine.reading.format import Format
 from engine.reading.reader import Found, ObjectReader
 from tests.builders.csv_text import Reading, add_block, cut
@@ -39,8 +42,12 @@ def text_of(delimiter: str, end: str = "\n") -> str:
         ("utf-8", None, "utf-8"),
         ("utf-8-sig", None, "utf-8"),
         ("utf-16", None, "utf-16-le"),
-        ("utf-16", "utf-8", "utf-16-le"),
+        ("utf-8-sig", "utf-8", "utf-8"),
+        ("utf-8", "utf-8-sig", "utf-8"),
+        ("utf-16", "utf-16", "utf-16-le"),
+        ("utf-16", "utf-16-le", "utf-16-le"),
         ("utf-16-le", "utf-16-le", "utf-16-le"),
+        ("utf-32", "utf-32", "utf-32-le"),
         ("latin-1", "iso8859-1", "iso8859-1"),
         ("cp1252", "cp1252", "cp1252"),
     ],
@@ -67,12 +74,27 @@ def test_multibyte_encoding_is_read_across_chunks() -> None:
     assert reading.fields == [["1", "表示ソ"], ["2", "能"]]
 
 
+@pytest.mark.parametrize("codec", ["utf-8", "latin-1", "cp1252"])
+def test_format_of_a_tiny_file_is_found_from_all_of_it(codec: str) -> None:
+    encoding = None if codec == "utf-8" else codecs.lookup(codec).name
+    reading, what = read_object("'id'\r'0'\r".encode(codec), Format(encoding=encoding), [100])
+    assert what is not None
+    assert (what.quote, reading.header, reading.fields) == ("'", ["id"], [["0"]])
+
+
 def test_bytes_that_the_declared_encoding_lacks_are_a_reject() -> None:
     data = b"id,name\n1,\x81\xe9\n2,\xe9\n"
     reading, _ = read_object(data, Format(encoding="cp1252"), [2])
     assert reading.fields == [["2", "é"]]
     # The offset counts the text as UTF-8.
     assert reading.rejects == [Reject(1, 8, "the row is not cp1252 text", r"1,\x81é")]
+
+
+@pytest.mark.parametrize("data", [b"id,name\n1,Zo\xeb\n", b"id,na\xefve\n1,a\n"])
+def test_what_is_not_utf_8_has_the_remedy_in_its_reason(data: bytes) -> None:
+    reading, _ = read_object(data, Format(), [100])
+    reason = reading.rejects[0].reason if reading.rejects else reading.fault or ""
+    assert reason.endswith("the row is not UTF-8 text: set encoding in [format] if the file has another one")
 
 
 def test_file_without_a_header_gets_its_names_from_the_schema() -> None:
@@ -88,6 +110,12 @@ def test_lines_before_a_header_of_several_lines() -> None:
     reading, _ = read_object(data, Format(skip_lines=2, header_lines=2), [1])
     assert (reading.header, reading.fields) == (["id", "na me", "x y"], [["1", "a", "b"]])
     assert reading.rows[1][1] == data.index(b"1,a")
+
+
+def test_incremental_export_is_refused_though_nothing_is_declared() -> None:
+    line = b'{"Metadata":{"WriteTimestampMicros":"1"},"Keys":{"pk":{"S":"a"}},"NewImage":{"pk":{"S":"a"}}}\n'
+    reading, _ = read_object(line, Format(), [100])
+    assert reading.fault == INCREMENTAL
 
 
 def test_two_possible_delimiters_are_refused() -> None:
@@ -117,11 +145,47 @@ def test_objects_of_other_formats_are_refused_by_name(data: bytes, what: str, si
     assert what in reading.fault
 
 
-@pytest.mark.parametrize("data", [b"\xff\xfea\0", b"\xef\xbb\xbfa"])
-def test_byte_order_mark_that_contradicts_the_declared_encoding_is_refused(data: bytes) -> None:
-    reading, _ = read_object(data, Format(encoding="iso8859-1"), [100])
-    assert reading.fault is not None
-    assert "declares iso8859-1 text" in reading.fault
+@pytest.mark.parametrize(
+    ("text", "type_"),
+    [
+        ('{"id":"1","n":5}\n', "jsonl"),
+        ('{"id":1}\n', "jsonl"),
+        ('[\n{"id":1}\n]\n', "jsonl"),
+        ('{\n "id":1\n}\n', "jsonl"),
+        ('{"Item":{"id":{"S":"1"}}}\n', "dynamodb-json"),
+    ],
+)
+def test_json_where_the_schema_declares_csv_is_refused(text: str, type_: str) -> None:
+    reading, _ = read_object(text.encode(), Format(type="csv"), [100])
+    assert reading.fault == f'the schema declares CSV, but the file looks like JSON: set type = "{type_}" in [format]'
+    # A field of a row may be JSON.
+    reading, _ = read_object(text.encode(), Format(type="csv", header_lines=0, names=("a",), delimiter="\t"), [100])
+    assert reading.fault is None
+
+
+@pytest.mark.parametrize(
+    ("codec", "mark", "declared"),
+    [
+        ("utf-16-le", "UTF-16-LE", "iso8859-1"),
+        ("utf-8", "UTF-8", "iso8859-1"),
+        ("utf-8", "UTF-8", "utf-16"),
+        ("utf-16-le", "UTF-16-LE", "utf-8"),
+        ("utf-16-be", "UTF-16-BE", "utf-8"),
+        ("utf-16-be", "UTF-16-BE", "utf-16-le"),
+        ("utf-16-le", "UTF-16-LE", "utf-32"),
+        ("utf-32-le", "UTF-32-LE", "utf-8"),
+        ("utf-32-be", "UTF-32-BE", "utf-32-le"),
+    ],
+)
+def test_byte_order_mark_that_contradicts_the_declared_encoding_is_refused(
+    codec: str, mark: str, declared: str
+) -> None:
+    reading, _ = read_object(("\ufeff" + text_of(",")).encode(codec), Format(encoding=declared), [100])
+    assert reading.fault == (
+        f"the schema declares {declared} text, but the file begins with the mark of {mark}: correct encoding in "
+        "[format], or leave it out"
+    )
+    assert reading.fields == []
 
 
 @pytest.mark.parametrize(
@@ -145,6 +209,36 @@ def test_dialect_is_found(text: str, delimiter: str, quote: str, escape: str, ro
     assert found is not None
     assert (found.delimiter, found.quote, found.escape) == (delimiter, quote, escape)
     assert reading.fields[0] == row
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id;a\n1;''\n",
+        "id;a\n1;'x'\n",
+        "id|a|b\n0|x|\n1|'\n2|x|\n3|y\n4|'|z\n",  # one row of four lines, or rows that miss a field
+    ],
+)
+def test_single_quotes_that_nothing_tells_from_apostrophes_are_refused(text: str) -> None:
+    reading, _ = read_object(text.encode(), Format(), [100])
+    assert reading.fault is not None
+    assert reading.fault.startswith("single quotes may be quotes or characters of the text: say which with quote")
+    for quote in ("'", '"'):
+        assert read_object(text.encode(), Format(quote=quote), [100])[0].fault is None
+
+
+@pytest.mark.parametrize(
+    ("text", "row"),
+    [
+        ("'id';'a'\n1;'x'\n", ["1", "x"]),  # the header is quoted too
+        ("id;a\n1;'x;y'\n", ["1", "x;y"]),  # otherwise the row does not fit
+        ("id;a\n'1';'x\ny'\n'2';'z'\n", ["1", "x\ny"]),  # all texts are quoted
+        ("id;a\n1;'tis\n", ["1", "'tis"]),
+    ],
+)
+def test_single_quotes_with_evidence_are_believed(text: str, row: list[str]) -> None:
+    reading, _ = read_object(text.encode(), Format(), [100])
+    assert (reading.fault, reading.fields[:1]) == (None, [row])
 
 
 def test_what_is_found_depends_on_the_first_bytes_alone() -> None:

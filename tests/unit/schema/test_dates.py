@@ -274,10 +274,11 @@ def test_blanks_around_dates_are_dropped_whatever_stands_in_other_rows() -> None
 
 SHAPED = ["iso", "%d.%m.%Y", "%m/%d/%y", "%Y%m%d", "%d-%b-%Y", "%d%%%mZ%Y"]
 SHAPED_TIMES = ["iso", "%d.%m.%Y %H:%M", "%m/%d/%Y %I:%M:%S %p", "%H%M%S %y%m%d", "%Y-%m-%d %H"]
+ZONES = [ZoneInfo(name) for name in ("Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Pacific/Apia")]
 NEAR = st.text("0123456789.-/:% TZJanFEBdecPMam\n٣", max_size=20)
 
 
-@given(data=st.data(), time=st.booleans(), zone=st.sampled_from([UTC, BERLIN, ZoneInfo("America/New_York")]))
+@given(data=st.data(), time=st.booleans(), zone=st.sampled_from([UTC, *ZONES]))
 def test_column_is_converted_as_its_values(data: st.DataObject, time: bool, zone: Any) -> None:
     form = data.draw(st.sampled_from(SHAPED_TIMES if time else SHAPED))
     output = data.draw(st.sampled_from(["iso", "iso-us", "epoch"] if time else ["iso", "epoch"]))
@@ -305,3 +306,16 @@ def test_column_with_a_day_that_the_calendar_lacks(day: str) -> None:
     for output, type_ in (("iso", "S"), ("epoch", "N")):
         column = dates("iso", output=output, type=type_).convert(["2024-02-29"] * 99 + [day])
         assert [i for i, value in enumerate(column) if value is None] == [99]
+
+
+@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize(
+    "time",
+    ["2024-02-29 23:59:60", "2024-02-29 24:00:00", "2024-02-30 00:00:00", "0001-01-01 00:10:00", "9999-12-31 23:50:00"],
+)
+def test_column_with_a_local_time_that_may_not_be_kept(time: str, zone: ZoneInfo) -> None:
+    for output in ("iso", "epoch"):
+        column = dates("iso", output=output, time=True, zone=zone).convert(["2024-02-29 23:59:59"] * 99 + [time])
+        one_by_one = dates("iso", "iso", output=output, time=True, zone=zone)
+        assert column[99] == one_by_one.convert([time])[0]
+        assert column[:99] == one_by_one.convert(["2024-02-29 23:59:59"] * 99)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from engine.errors import BadFile
 from engine.exact_json import NumberText
+from engine.reading.format import Format
 from engine.schema.model import Schema
 from engine.schema.plan import RowPlan
 from tests.builders.samples import ORDERS, PRODUCTS, USERS, schema_of
@@ -42,6 +43,16 @@ def test_ignored_columns_have_places_where_no_column_was_found_by_name() -> None
     by_place = replace(schema, columns=(replace(schema.columns[0], place=1),))
     assert by_place.plan(["Ann", "secret@example.com"]).ignored == (2,)
     assert by_place.plan(["k", "a", "b"], "json").ignored == ("a", "b")
+
+
+def test_first_line_in_which_one_field_is_the_name_of_a_column_may_be_a_row() -> None:
+    schema = schema_of('[key]\npartition = "at"\n[columns.city]\n[columns.mail]\n[generated]\nat = "version"\n')
+    assert schema.plan(["Mail", "secret@example.com"]).ignored == (2,)
+    assert schema.plan(["Mail", "City", "Fax"]).ignored == ("Fax",)
+    assert schema.plan(["Mail", "Fax"], "message").ignored == ("Fax",)
+    # Names in the schema are no data.
+    declared = replace(schema, format=Format(header_lines=0, names=("mail", "fax")))
+    assert declared.plan(["mail", "fax"]).ignored == ("fax",)
 
 
 def test_columns_by_place() -> None:

@@ -1,0 +1,73 @@
+"""Numbers as text: the one canonical form of each that DynamoDB can hold, also a whole column at a time. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from decimal import Context, DecimalException, Inexact, InvalidOperation, Overflow, Subnormal
+
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
+_LINES = re.compile(r"(?:[+-]?+(?:[0-9]++(?:\.[0-9]*+)?+|\.[0-9]++)(?:[eE][+-]?+[0-9]{1,4}+)?+\n)*+")
+_PLAIN_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,37}")
+
+# DynamoDB: up to 38 significant digits, magnitudes from 1E-130 to 9.99…E+125. Anything else raises.
+_HELD = Context(prec=38, Emin=-130, Emax=125, traps=[InvalidOperation, Inexact, Overflow, Subnormal])
+
+# Decimals as programs write them, one a line; for their canonical text only zeros at the end have to go. Possessive, so
+# that no state is kept for each of thousands of numbers: that takes half of the time.
+_PLAIN_LINES = re.compile(r"(?:-?+(?:[1-9][0-9]*+|0)(?:\.[0-9]++)?+\n)*+")
+_MAX_PLAIN = 38
+"""Characters: no more digits than DynamoDB holds, whatever the rest is."""
+
+_MAX_LENGTH = 400
+"""Characters of a number: what is longer is refused before it is converted."""
+
+
+def canonical_number(text: str) -> str | None:
+    """Return the canonical text of a number (one text for each value, as keys need), or None if DynamoDB rejects it."""
+    if _PLAIN_INTEGER.fullmatch(text):
+        return text
+    if len(text) > _MAX_LENGTH or not _NUMBER.fullmatch(text):
+        return None
+    try:
+        number = _HELD.create_decimal(text)
+    except DecimalException:
+        # Zero with an exponent beyond those of `_HELD` is still zero.
+        return "0" if not re.search("[1-9]", re.split("[eE]", text)[0]) else None
+    if not number:
+        return "0"
+    # Plain digits, without an exponent and without zeros at the end, in one form only.
+    return f"{_HELD.normalize(number):f}"
+
+
+def canonical_numbers(texts: Sequence[str]) -> Sequence[str | None]:
+    """Return what `canonical_number` returns for each text, at a fraction of the time where all are plain decimals."""
+    lines = "\n".join(texts) + "\n"
+    plain = (
+        max(map(len, texts), default=0) <= _MAX_PLAIN
+        and _PLAIN_LINES.fullmatch(lines) is not None
+        # A text that contains a line break would pass for two numbers.
+        and lines.count("\n") == len(texts)
+    )
+    if not plain:
+        return _decimals(texts, lines) or list(map(canonical_number, texts))
+    if "0\n" in lines and "." in lines:
+        texts = [text.rstrip("0").rstrip(".") if text[-1] == "0" and "." in text else text for text in texts]
+    if "-0" in lines:
+        texts = ["0" if text == "-0" else text for text in texts]
+    return texts
+
+
+def _decimals(texts: Sequence[str], lines: str) -> list[str | None] | None:
+    """Return what `canonical_number` returns for each text, one a line in `lines`; None if one may be refused."""
+    if lines.count("\n") != len(texts) or len(max(texts, key=len)) > _MAX_LENGTH or not _LINES.fullmatch(lines):
+        return None
+    try:
+        numbers = list(map(_HELD.normalize, map(_HELD.create_decimal, texts)))
+    except DecimalException:
+        return None
+    # Mostly `str` writes no exponent, in a third of the time.
+    written = list(map(str, numbers))
+    if "E" in "".join(written) or "-0" in written:
+        return [f"{number:f}" if number else "0" for number in numbers]
+    return [*written]
