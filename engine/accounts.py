@@ -8,9 +8,9 @@ An ingestion is one partition of the ledger:
   tallies of the level below.
 
 A message is noted under its number, so noting it twice changes nothing. A full tally is noted in the tally above it,
-and the topmost tally of a span in the entry. Which tallies the last messages fill is known when the producer has read the
-span: it marks them with the number that completes them. Each of these writes returns the whole item. So whoever comes
-last, a worker or the producer, sees that nothing is missing.
+and the topmost tally of a span in the entry. Which tallies the last messages fill is known when the producer has read
+the span: it marks them with the number that completes them. Each of these writes returns the whole item. So whoever
+comes last, a worker or the producer, sees that nothing is missing.
 """
 
 from __future__ import annotations

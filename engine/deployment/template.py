@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,25 +34,17 @@ def write_template(template: Template) -> str:
     return json.dumps(template, separators=(",", ":"))
 
 
-def with_defaults(text: str, defaults: Mapping[str, str]) -> str:
-    """Return the YAML `text` of a template with other defaults of its parameters; all else stays as it is.
+def with_defaults(template: Template, defaults: Mapping[str, str]) -> Template:
+    """Return a template with other defaults of its parameters.
 
     Raises `TemplateError` if a parameter has no default to replace.
     """
+    parameters = dict(template["Parameters"])
     for name, value in defaults.items():
-        # The lines of a parameter are indented by four blanks.
-        found = re.compile(rf"(^  {re.escape(name)}:\n(?:    .*\n)*?    Default: ).*$", re.MULTILINE)
-        matches = list(found.finditer(text))
-        if len(matches) != 1:
+        if "Default" not in parameters.get(name, {}):
             raise TemplateError(f"the template has no parameter {name} with a default")
-        text = f"{text[: matches[0].end(1)]}{_quoted(value)}{text[matches[0].end() :]}"
-    return text
-
-
-def _quoted(value: str) -> str:
-    """Return a YAML scalar: a JSON string, with YAML's own escapes of characters that YAML allows only so."""
-    text = json.dumps(value, ensure_ascii=False)
-    return "".join(each if each.isprintable() else f"\\U{ord(each):08x}" for each in text)
+        parameters[name] = {**parameters[name], "Default": value}
+    return {**template, "Parameters": parameters}
 
 
 class _TemplateLoader(yaml.SafeLoader):

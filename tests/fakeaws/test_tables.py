@@ -161,7 +161,7 @@ def test_request_that_is_refused_as_a_whole(body: bytes, code: str) -> None:
 
 
 def test_operation_that_is_not_modelled_says_so() -> None:
-    assert refusal(b"{}", "UpdateItem").code == "NotModelled"
+    assert refusal(b"{}", "TransactWriteItems").code == "NotModelled"
     assert "FilterExpression" in refusal(b'{"TableName":"users","FilterExpression":"a"}', "Scan").message
 
 

@@ -6,13 +6,25 @@ from dataclasses import dataclass, field, replace
 
 import orjson
 
+from engine.aws.announcer import Announcer
+from engine.aws.ledger import Ledger
 from engine.aws.newest_writer import NewestWriter
 from engine.aws.queues import QueueSender
 from engine.aws.table_writer import TableWriter
-from engine.aws.types import BATCH_WRITE_ITEM, DESCRIBE_TABLE, PUT_ITEM, SEND_MESSAGE_BATCH
+from engine.aws.types import (
+    BATCH_WRITE_ITEM,
+    DELETE_ITEM,
+    DESCRIBE_TABLE,
+    PUT_EVENTS,
+    PUT_ITEM,
+    QUERY,
+    SEND_MESSAGE_BATCH,
+    UPDATE_ITEM,
+)
 from engine.config import WorkerSettings
 from engine.flow.attempts import now
 from engine.flow.backoff import Deadline
+from engine.jobs.account import Accounting
 from engine.jobs.write import Worker, work
 from engine.rejects import RejectFile
 from engine.schema.model import Schema
@@ -48,7 +60,9 @@ class Pond:
     hands_on: bool = True
     service: type[DynamoDB] = DynamoDB
     schema: Schema = USERS
+    ledger: Table | None = None
     queue: Queue = field(init=False)
+    backend: Backend = field(init=False)
     dead: Queue = field(default_factory=Queue)
     invocations: int = 0
     returned: int = 0
@@ -58,7 +72,8 @@ class Pond:
     def __post_init__(self) -> None:
         """Make the services."""
         self.queue = Queue(visibility_timeout=VISIBILITY, max_receive_count=MAX_RECEIVES, dead_letters=self.dead)
-        backend = Backend(self.service({"users": self.table}), Sqs({"user-csv-queue": self.queue}))
+        tables = {"users": self.table, **({"ledger": self.ledger} if self.ledger else {})}
+        backend = self.backend = Backend(self.service(tables), Sqs({"user-csv-queue": self.queue}))
         self.dynamodb, self.sqs = InMemory(backend, self.server), InMemory(backend)
         settings = WorkerSettings.from_env({"QUEUE_URL": QUEUE_URL, "REJECTS_BUCKET": "b"})
         self._settings = replace(settings, schema=self.schema)
@@ -88,7 +103,20 @@ class Pond:
         lane, describe = lane_to(self.dynamodb, operation), lane_to(self.dynamodb, DESCRIBE_TABLE)
         # The processor's time is not virtual, so it is left out of account.
         writer = writer_of("users", schema, lane, describe, is_busy=lambda: False)
-        return Worker(self._settings, writer, NoRejects(), (lambda: sender) if self.hands_on else None)  # type: ignore[arg-type]
+        return Worker(
+            self._settings,
+            writer,
+            NoRejects(),  # type: ignore[arg-type]
+            (lambda: sender) if self.hands_on else None,
+            self.accounting() if self.ledger else None,
+        )
+
+    def accounting(self) -> Accounting:
+        """An open ledger."""
+        update, delete, query = (lane_to(self.dynamodb, each) for each in (UPDATE_ITEM, DELETE_ITEM, QUERY))
+        return Accounting(
+            Ledger("ledger", 90, update, delete, query), lambda: Announcer(lane_to(self.dynamodb, PUT_EVENTS))
+        )
 
     async def _poll(self) -> None:
         worker = self.worker()

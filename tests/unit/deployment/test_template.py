@@ -41,12 +41,16 @@ def under_bucket(path: str) -> dict[str, str]:
     return {"Fn::Sub": BUCKET + path}
 
 
+DEFAULT_BUS = {"Fn::Sub": "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/default"}
+
 GRANTS = {
     "ProducerRole": {
         "ReadUploads": ({"s3:GetObject", "s3:GetObjectVersion"}, [under_bucket("/uploads/*")]),
         "TellMissingFromForbidden": ({"s3:ListBucket"}, [under_bucket("")]),
         "WriteRejects": ({"s3:PutObject"}, [under_bucket("/rejects/*")]),
         "SendRecords": ({"sqs:SendMessage"}, [arn_of("RecordQueue"), arn_of("FailureQueue")]),
+        "KeepAccounts": ({"dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:Query"}, [arn_of("Ledger")]),
+        "AnnounceTheEnd": ({"events:PutEvents"}, [DEFAULT_BUS]),
         "Log": ({"logs:CreateLogStream", "logs:PutLogEvents"}, [arn_of("ProducerLogs")]),
     },
     "WorkerRole": {
@@ -57,10 +61,16 @@ GRANTS = {
         "HandOnRest": ({"sqs:SendMessage"}, [arn_of("RecordQueue")]),
         "WriteItems": ({"dynamodb:BatchWriteItem", "dynamodb:PutItem", "dynamodb:DescribeTable"}, [arn_of("Table")]),
         "WriteRejects": ({"s3:PutObject"}, [under_bucket("/rejects/*")]),
+        "KeepAccounts": ({"dynamodb:UpdateItem", "dynamodb:Query"}, [arn_of("Ledger")]),
+        "AnnounceTheEnd": ({"events:PutEvents"}, [DEFAULT_BUS]),
         "Log": ({"logs:CreateLogStream", "logs:PutLogEvents"}, [arn_of("WorkerLogs")]),
     },
     "QueryRole": {
         "ReadItems": ({"dynamodb:Query", "dynamodb:Scan"}, [arn_of("Table")]),
+        "ReadAccounts": (
+            {"dynamodb:Query", "dynamodb:BatchGetItem"},
+            [arn_of("Ledger"), {"Fn::Sub": "${Ledger.Arn}/index/by-time"}],
+        ),
         "Log": ({"logs:CreateLogStream", "logs:PutLogEvents"}, [arn_of("QueryLogs")]),
     },
 }
@@ -75,7 +85,7 @@ KINDS = {
     "AWS::ApiGateway::Stage": 1,
     "AWS::CloudWatch::Alarm": 8,
     "AWS::CloudWatch::Dashboard": 1,
-    "AWS::DynamoDB::Table": 1,
+    "AWS::DynamoDB::Table": 2,
     "AWS::IAM::Role": 4,
     "AWS::Lambda::EventInvokeConfig": 1,
     "AWS::Lambda::EventSourceMapping": 1,

@@ -65,6 +65,7 @@ def test_body_of_a_plain_message() -> None:
         "ingestion": {"DataType": "String", "StringValue": SOURCE.ingestion},
         "records": {"DataType": "Number", "StringValue": "1"},
         "modified": {"DataType": "Number", "StringValue": "1775260800"},
+        "place": {"DataType": "String", "StringValue": "0-0"},
         "email": {"DataType": "String", "StringValue": "john@gmail.com"},
     }
 
@@ -146,7 +147,7 @@ def test_column_that_plain_messages_cannot_hold_is_a_bad_file(name: str) -> None
 def test_key_that_sqs_refuses_as_attribute_name_is_only_in_the_body(key: str) -> None:
     schema = schema_of(f'[key]\npartition = "{key}"\n[columns."{key}"]\nrequired = true')
     (message,) = plain(schema.plan([key]), schema, [(1, "x")])
-    assert set(message.attributes) == {"ingestion", "records", "modified"}
+    assert set(message.attributes) == {"ingestion", "records", "modified", "place"}
     assert message.attributes["modified"]["StringValue"] == "1775260800"
     assert json.loads(message.body)[key] == "x"
 
