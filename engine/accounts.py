@@ -167,6 +167,12 @@ def listing_key(moment: int, ingestion: str) -> tuple[str, str]:
     return time[:7], f"{time} {ingestion}"
 
 
+def month_before(month: str) -> str:
+    """Return the month before one like ``2026-01``."""
+    year, number = map(int, month.split("-"))
+    return f"{year - 1}-12" if number == 1 else f"{year}-{number - 1:02d}"
+
+
 def iso(milliseconds: int) -> str:
     """Return a time as ISO 8601 with milliseconds, UTC."""
     seconds, rest = divmod(milliseconds, 1000)

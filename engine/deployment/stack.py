@@ -39,6 +39,8 @@ class Stack:
     api_url: str
     uploads_prefix: str
     rejects_bucket: str
+    ledger: str | None = None
+    """The ledger's table; None: the stack is of a version that had none."""
 
     @property
     def uploads_url(self) -> str:
@@ -103,6 +105,7 @@ async def _stack(stacks: Stacks, name: str, endpoint_url: str | None) -> Stack:
             # A stack of an earlier version has one bucket, and no output that names its prefix.
             uploads_prefix=outputs.get("UploadsUrl", "s3://bucket/uploads/").split("/", 3)[3],
             rejects_bucket=outputs.get("RejectsBucket", outputs["BucketName"]),
+            ledger=outputs.get("LedgerTable"),
         )
     except KeyError as missing:
         status = await stacks.status(name)

@@ -13,6 +13,7 @@ MOST = 100
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
+@pytest.mark.timeout(600)  # a minute of processor time
 @pytest.mark.parametrize("kind", ["file: ", "message: "])
 def test_memory_is_bounded_for_files_of_any_shape(kind: str, pytestconfig: pytest.Config) -> None:
     done = subprocess.run(
