@@ -27,11 +27,17 @@ class PlainPacker:
     """Makes one plain message of each row, for ``RECORDS_PER_MESSAGE=1`` and schemas with `Schema.is_plain`.
 
     The attribute `modified` carries the object's LastModified, so that a second run writes the same items here too; a
-    message without it gets the time at which SQS accepted it.
+    message without it gets the time at which SQS accepted it. Rows before `first_row` are checked but not sent: they
+    were.
     """
 
-    def __init__(self, source: ObjectVersion, schema: Schema, columns: Sequence[str], *, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
+    first_waiting: int | None = None
+    """No row waits for others."""
+
+    def __init__(
+        self, source: ObjectVersion, schema: Schema, columns: Sequence[str], *, first_row: int = 0, max_bytes: int
+    ) -> None:
+        self._max_bytes, self._first_row = max_bytes, first_row
         names = {column.attribute: column.name for column in schema.columns}
         # Computed attributes are left out: the worker computes them again.
         computed = {each.attribute.attribute for each in schema.computed}
@@ -75,7 +81,7 @@ class PlainPacker:
             message = Outgoing(body, 1, attributes)
             if message.size > self._max_bytes:
                 oversize.append(number)
-            else:
+            elif number >= self._first_row:
                 messages.append(message)
         return messages, oversize
 
