@@ -269,17 +269,14 @@ class _Run:
             async for chunk in opened.chunks(self._time.read):
                 yield chunk
                 self._check_time()  # also where no row comes of a chunk, such as before the place to continue at
-        except DeadlineExceeded:
-            raise self._time_up() from None
+        except DeadlineExceeded as error:
+            raise _TimeUp(str(error)) from None
 
     def _check_time(self) -> None:
         if self._time.read.passed(now()):
-            raise self._time_up()
-
-    def _time_up(self) -> _TimeUp:
-        return _TimeUp(
-            f"the time is up after {self._total:,} rows: give the function more (900 s at most) or split the object"
-        )
+            raise _TimeUp(
+                f"the time is up after {self._total:,} rows: give the function more (900 s at most) or split the object"
+            )
 
     async def _move(self, converted: Converted, sending: Sending) -> None:
         self._check_time()

@@ -1,0 +1,231 @@
+"""A file that takes longer than an invocation, under virtual time: run after run hands on the rest, some are killed."""
+
+import asyncio
+import gzip
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from engine.aws.objects import Objects
+from engine.aws.queues import QueueSender
+from engine.aws.reject_store import RejectStore
+from engine.aws import s3
+from engine.aws.session import Session
+from engine.aws.types import SEND_MESSAGE_BATCH, Request
+from engine.config import ProducerSettings
+from engine.flow.backoff import NEVER, Deadline
+from engine.jobs import ingest
+from engine.jobs.ingest import Producer, produce
+from engine.reading.block import Reject
+from engine.rejects import read_rejects
+from tests.builders.invocations import Json, event_of, s3_record
+from tests.fakeaws.backend import Backend
+from tests.fakeaws.dynamodb import DynamoDB
+from tests.fakeaws.in_memory import InMemory, InMemoryObject, InMemoryObjects, Server, lane_to
+from tests.fakeaws.queues import Queue
+from tests.fakeaws.s3 import S3
+from tests.fakeaws.sqs import Sqs
+from tests.fakeaws.virtual_time import now, run
+
+URL = "https://sqs.us-east-1.amazonaws.com/123456789012/"
+TIMEOUT, RESERVE, ANSWER = 3.0, 1.0, 0.3
+ROWS = 12_000
+SEEDS = 50
+
+
+def csv_of(rows: int) -> bytes:
+    """A file with a bad row now and then, in which most rows do not end where a chunk does."""
+    draw = random.Random(7)
+    lines = ["name,mail,phone"]
+    for row in range(1, rows + 1):
+        name = "" if row % 97 == 0 else f'"Us""er\n{row}"' if row % 31 == 0 else f"User {row}"
+        lines.append(f"{name} ,user{row}@x.org,{draw.randbytes(draw.randrange(90)).hex()}" if name else f",r{row}@x,1")
+    return "\n".join(lines).encode() + b"\n"
+
+
+class SlowObjects(InMemoryObjects):
+    """Objects of which each chunk takes so long."""
+
+    def __init__(self, objects: S3, chunk_seconds: float) -> None:
+        super().__init__(objects)
+        self._chunk_seconds = chunk_seconds
+
+    async def __call__(self, request: Request, patience: float) -> InMemoryObject:
+        body = await super().__call__(request, patience)
+        read, seconds = body.read, self._chunk_seconds
+
+        async def slow(most: int) -> bytes:
+            await asyncio.sleep(seconds)
+            return await read(most)
+
+        body.read = slow  # type: ignore[method-assign]
+        return body
+
+
+@dataclass
+class Stack:
+    """The part of a stack before the record queue."""
+
+    body: bytes
+    key: str = "uploads/a.csv"
+    chunk_seconds: float = 0.6
+    records: Queue = field(default_factory=Queue)
+    dead: Queue = field(default_factory=Queue)
+    visibility: float = 18.0
+    runs: int = 0
+
+    def __post_init__(self) -> None:
+        self.spans = Queue(visibility_timeout=self.visibility, max_receive_count=1_000, dead_letters=self.dead)
+        self._session = Session()
+        self.s3 = S3()
+        self.s3.put("b", self.key, self.body)
+        sqs = Sqs({"records": self.records, "spans": self.spans})
+        self._sqs = InMemory(Backend(DynamoDB({}), sqs), Server(seconds=0.02))
+
+    def producer(self) -> Producer:
+        """A new execution environment."""
+        settings = ProducerSettings.from_env({"QUEUE_URL": f"{URL}records", "SPAN_QUEUE_URL": f"{URL}spans"})
+        lane = lane_to(self._sqs, SEND_MESSAGE_BATCH)
+        client = s3.S3(self._session, SlowObjects(self.s3, self.chunk_seconds))
+        records, spans = (
+            QueueSender(url, lane, max_batch_bytes=1_048_576)
+            for url in (settings.queue_url, settings.span_queue_url or "")
+        )
+        return Producer(settings, Objects(client), records, RejectStore(client), spans)
+
+    @property
+    def notification(self) -> Json:
+        return event_of(s3_record("b", self.key))
+
+    async def in_one_run(self) -> None:
+        await produce(self.producer(), self.notification, NEVER)
+
+    async def in_many_runs(self, seed: int = 0, *, killed: float = 0.0, pollers: int = 1) -> None:
+        """Run until the span queue is empty; some runs are killed, at any moment."""
+        self.spans.send(json.dumps(self.notification), {}, now())
+        draw = random.Random(seed)
+        async with asyncio.timeout(36_000), asyncio.TaskGroup() as tasks:
+            for _ in range(pollers):
+                tasks.create_task(self._poll(draw, killed))
+
+    async def _poll(self, draw: random.Random, killed: float) -> None:
+        while self.spans.held:
+            received = self.spans.receive(1, now())
+            if not received:
+                await asyncio.sleep(0.5)
+                continue
+            self.runs += 1
+            event, end = event_of(*(each.lambda_record() for each in received)), now() + TIMEOUT
+            work = produce(self.producer(), event, Deadline(end - RESERVE), Deadline(end - ANSWER))
+            dies = draw.random() < killed
+            try:
+                async with asyncio.timeout(draw.uniform(0, TIMEOUT) if dies else TIMEOUT):
+                    answer = await work
+            except TimeoutError:
+                assert dies, "the invocation was stopped by its timeout"
+                continue
+            # One that is killed at its very end was done, but nobody knows.
+            if not answer["batchItemFailures"] and not (dies and draw.random() < 0.5):
+                self.spans.delete(received[0].receipt)
+
+    @property
+    def messages(self) -> dict[int, list[Json]]:
+        """The messages of each number, without the time of packing."""
+        found: dict[int, list[Json]] = {}
+        for message in self.records.messages:
+            body = json.loads(message.body)
+            del body["processedAt"]
+            found.setdefault(body["message"], []).append(body)
+        return found
+
+    @property
+    def rejects(self) -> list[Reject]:
+        """The rejects in all files, each row once."""
+        files = [stored.body for (_, key), stored in self.s3.objects.items() if key.startswith("rejects/")]
+        return sorted({reject for body in files for reject in read_rejects(bytes(body))})
+
+
+@pytest.fixture
+def results(monkeypatch: pytest.MonkeyPatch) -> list[Json]:
+    """What the producer logs of objects."""
+    logged: list[Json] = []
+
+    def log(_level: int, _event: str, **fields: Any) -> None:
+        logged.append(fields)
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setattr(ingest, "log", log)
+
+    async def at_once(work: Callable[[], Any]) -> Any:
+        return work()
+
+    monkeypatch.setattr(asyncio, "to_thread", at_once)  # virtual time does not wait for threads
+    return logged
+
+
+CONTENT = csv_of(ROWS)
+COUNTS = ("totalRows", "validRows", "rejectedRows", "rejectReasons", "found", "ingestion")
+
+
+@pytest.fixture
+def whole(results: list[Json]) -> tuple[Stack, Json]:
+    """The file in one long run."""
+    stack = Stack(CONTENT)
+    run(stack.in_one_run())
+    assert [len(each) for each in stack.messages.values()] == [1] * len(stack.messages)
+    return stack, results.pop()
+
+
+def check(stack: Stack, results: list[Json], whole: tuple[Stack, Json]) -> None:
+    """Compare with one long run."""
+    long, result = whole
+    assert stack.messages.keys() == long.messages.keys()
+    for number, bodies in stack.messages.items():
+        assert all(body == long.messages[number][0] for body in bodies)
+    assert stack.rejects == long.rejects
+    assert not stack.dead.held
+    complete = [each for each in results if each["status"] == "complete"]
+    assert complete
+    for each in complete:
+        assert {name: each[name] for name in COUNTS} == {name: result[name] for name in COUNTS}
+
+
+def test_runs_of_three_seconds_send_what_one_long_run_sends(results: list[Json], whole: tuple[Stack, Json]) -> None:
+    stack = Stack(CONTENT)
+    run(stack.in_many_runs())
+    check(stack, results, whole)
+    assert [len(bodies) for bodies in stack.messages.values()] == [1] * len(stack.messages)
+    assert stack.runs >= 3
+    assert [each["status"] for each in results] == ["handed on"] * (stack.runs - 1) + ["complete"]
+    assert results[-1]["messagesSent"] == len(stack.messages)
+    assert not results[-1]["replacedRowsExact"] or whole[1]["replacedRowsExact"]
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_runs_that_are_killed_at_any_moment_lose_and_change_nothing(
+    seed: int, results: list[Json], whole: tuple[Stack, Json]
+) -> None:
+    stack = Stack(CONTENT)
+    run(stack.in_many_runs(seed, killed=0.5))
+    check(stack, results, whole)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_runs_at_the_same_time_send_the_same(seed: int, results: list[Json], whole: tuple[Stack, Json]) -> None:
+    stack = Stack(CONTENT, visibility=1.0)
+    run(stack.in_many_runs(seed, killed=0.3, pollers=3))
+    check(stack, results, whole)
+
+
+def test_file_that_no_run_gets_through_fails(results: list[Json]) -> None:
+    # What is compressed is read from its beginning each time.
+    stack = Stack(gzip.compress(CONTENT), "uploads/a.csv.gz", chunk_seconds=1.5)
+    run(stack.in_many_runs())
+    assert results[-1]["status"] == "failed"
+    assert "invocations in a row did not get beyond row" in results[-1]["reason"]
+    assert not stack.spans.held
+    assert stack.runs <= 5
