@@ -15,6 +15,7 @@ from engine.deployment.stacks import Stacks
 
 QUEUES = {
     "record queue": "QueueUrl",
+    "span queue": "SpanQueueUrl",
     "dead-letter queue": "DeadLetterQueueUrl",
     "failure queue": "FailureQueueUrl",
 }

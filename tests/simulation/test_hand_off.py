@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from engine.aws import s3
 from engine.aws.objects import Objects
 from engine.aws.queues import QueueSender
 from engine.aws.reject_store import RejectStore
-from engine.aws import s3
 from engine.aws.session import Session
 from engine.aws.types import SEND_MESSAGE_BATCH, Request
 from engine.config import ProducerSettings

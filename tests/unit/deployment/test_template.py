@@ -46,7 +46,8 @@ GRANTS = {
         "ReadUploads": ({"s3:GetObject", "s3:GetObjectVersion"}, [under_bucket("/uploads/*")]),
         "TellMissingFromForbidden": ({"s3:ListBucket"}, [under_bucket("")]),
         "WriteRejects": ({"s3:PutObject"}, [under_bucket("/rejects/*")]),
-        "SendRecords": ({"sqs:SendMessage"}, [arn_of("RecordQueue"), arn_of("FailureQueue")]),
+        "SendRecords": ({"sqs:SendMessage"}, [arn_of("RecordQueue"), arn_of("FailureQueue"), arn_of("SpanQueue")]),
+        "TakeSpans": ({"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}, [arn_of("SpanQueue")]),
         "Log": ({"logs:CreateLogStream", "logs:PutLogEvents"}, [arn_of("ProducerLogs")]),
     },
     "WorkerRole": {
@@ -78,14 +79,14 @@ KINDS = {
     "AWS::DynamoDB::Table": 1,
     "AWS::IAM::Role": 4,
     "AWS::Lambda::EventInvokeConfig": 1,
-    "AWS::Lambda::EventSourceMapping": 1,
+    "AWS::Lambda::EventSourceMapping": 2,
     "AWS::Lambda::Function": 3,
     "AWS::Lambda::Permission": 2,
     "AWS::Logs::LogGroup": 4,
     "AWS::S3::Bucket": 1,
     "AWS::S3::BucketPolicy": 1,
-    "AWS::SQS::Queue": 3,
-    "AWS::SQS::QueuePolicy": 3,
+    "AWS::SQS::Queue": 4,
+    "AWS::SQS::QueuePolicy": 4,
 }
 
 
@@ -218,12 +219,12 @@ def test_queue_refuses_calls_without_tls(queue: str) -> None:
     assert statement["Condition"] == DENY_WITHOUT_TLS
 
 
-def test_only_the_record_queue_may_use_the_dead_letter_queue() -> None:
+def test_only_the_queues_of_the_stack_may_use_the_dead_letter_queue() -> None:
     record_queue = {"Fn::Sub": "arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:${QueueName}"}
     assert RESOURCES["RecordQueue"]["Properties"]["QueueName"] == {"Ref": "QueueName"}
     assert RESOURCES["DeadLetterQueue"]["Properties"]["RedriveAllowPolicy"] == {
         "redrivePermission": "byQueue",
-        "sourceQueueArns": [record_queue],
+        "sourceQueueArns": [record_queue, {"Fn::Sub": record_queue["Fn::Sub"] + "-spans"}],
     }
 
 
@@ -256,7 +257,7 @@ def test_failed_events_and_messages_are_kept() -> None:
     worker = RESOURCES["Worker"]["Properties"]
     assert worker["Environment"]["Variables"]["QUEUE_URL"] == {"Ref": "RecordQueue"}
     assert worker["RecursiveLoop"] == "Allow"  # it sends to the queue that invokes it
-    assert not any("RecursiveLoop" in RESOURCES[name]["Properties"] for name in ("Producer", "Query"))
+    assert "RecursiveLoop" not in RESOURCES["Query"]["Properties"]
     invocation = RESOURCES["ProducerInvocation"]["Properties"]
     assert invocation["DestinationConfig"] == {"OnFailure": {"Destination": arn_of("FailureQueue")}}
     assert PARAMETERS["QueueVisibilityTimeout"]["Default"] == 6 * PARAMETERS["WorkerTimeout"]["Default"]
@@ -264,6 +265,18 @@ def test_failed_events_and_messages_are_kept() -> None:
     assert (source["EventSourceArn"], source["FunctionName"]) == (arn_of("RecordQueue"), {"Ref": "Worker"})
     assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert source["ScalingConfig"] == {"MaximumConcurrency": {"Ref": "WorkerMaximumConcurrency"}}
+
+
+def test_rest_of_a_file_invokes_the_producer_again() -> None:
+    producer = RESOURCES["Producer"]["Properties"]
+    assert producer["Environment"]["Variables"]["SPAN_QUEUE_URL"] == {"Ref": "SpanQueue"}
+    assert producer["RecursiveLoop"] == "Allow"  # it sends to the queue that invokes it
+    queue, source = RESOURCES["SpanQueue"]["Properties"], RESOURCES["SpanSource"]["Properties"]
+    assert queue["VisibilityTimeout"] == 6 * PARAMETERS["ProducerTimeout"]["MaxValue"]
+    assert queue["RedrivePolicy"] == RESOURCES["RecordQueue"]["Properties"]["RedrivePolicy"]
+    assert queue["QueueName"] == {"Fn::Sub": "${QueueName}-spans"}
+    assert (source["EventSourceArn"], source["FunctionName"]) == (arn_of("SpanQueue"), {"Ref": "Producer"})
+    assert (source["BatchSize"], source["FunctionResponseTypes"]) == (1, ["ReportBatchItemFailures"])
 
 
 def test_only_bucket_and_api_of_this_account_invoke_functions() -> None:
