@@ -87,6 +87,6 @@ class Process(Generic[State]):
 
 
 def deadline_of(context: Context, reserve: float, share: int = 5) -> Deadline:
-    """Return the moment `reserve` seconds, or ``1 / share`` of what is left, before Lambda stops this run."""
+    """Return the moment `reserve` seconds before the end of the invocation, or ``1 / share`` of its time if less."""
     left = context.get_remaining_time_in_millis() / 1000
     return Deadline(now() + left - min(reserve, left / share))
