@@ -306,6 +306,12 @@ class Account:
         rejected = sum(span["rejected"] for span in self.spans.values()) + root.rejected
         failed = next(((span["status"], span["reason"]) for span in self.spans.values() if span.get("status")), None)
         status, reason = failed or ("done_with_rejects" if rejected else "done", "")
+        accounted = rejected + root.written + root.superseded
+        if failed:
+            # A run that could not go on where another one had ended does not know how many rows that one sent.
+            read = accounted
+        elif read != accounted:
+            status, reason = "failed", f"{read:,} rows were read, and {accounted:,} are accounted for"
         return {
             "status": status,
             "reason": reason,

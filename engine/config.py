@@ -66,6 +66,7 @@ class ProducerSettings:
 
     function: str
     queue_url: str
+    span_queue_url: str | None
     schema: Schema
     uploads_prefix: str
     rejects_bucket: str | None
@@ -93,6 +94,7 @@ class ProducerSettings:
         return cls(
             function=_function(env),
             queue_url=_required(env, "QUEUE_URL", "the URL of the SQS queue that records go to"),
+            span_queue_url=_optional(env, "SPAN_QUEUE_URL"),
             schema=schema,
             schema_hash=hashlib.sha256(text.encode()).hexdigest()[:20],
             uploads_prefix=uploads,

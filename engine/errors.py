@@ -55,6 +55,10 @@ class ObjectSuperseded(ObjectError):
     status = "superseded"
 
 
+class NoProgress(ObjectError):
+    """Invocation after invocation ended before one more message of the object could be sent."""
+
+
 class MalformedMessage(MillpondError):
     """An SQS message that is not one of ours: no JSON, an unknown version, or rows of the wrong shape."""
 

@@ -3,7 +3,8 @@
 S3 notifications may have several records and encode keys like form fields (``+`` for a blank). EventBridge sends one
 object per event, its key unencoded. Both may come as they are, in an SNS message, in an SQS message, or in an SNS
 message (its envelope, or raw delivery) in an SQS message. EventBridge Pipes passes a batch of SQS messages as a list,
-or what its input transformer takes from each of them.
+or what its input transformer takes from each of them. So may the producer's own message about the rest of an object,
+see `engine.spans`.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
 https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
@@ -24,6 +25,7 @@ import orjson
 
 from engine.errors import UnknownEvent
 from engine.identity import ObjectRef
+from engine.spans import KIND, Rest, read_rest
 from engine.text import is_text
 
 MAX_WRAPPINGS = 4
@@ -47,10 +49,14 @@ NO_DATA_FILE = (
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """An object that an event announces; `skip` is the reason if there is nothing to do about it."""
+    """An object that an event announces; `skip` is the reason if there is nothing to do about it.
+
+    `rest`: an earlier invocation ingested the object up to there (None: it is new).
+    """
 
     ref: ObjectRef
     skip: str | None = None
+    rest: Rest | None = None
 
 
 class Notice(NamedTuple):
@@ -107,6 +113,8 @@ def _read_document(document: Any, where: str, wrappings: int = 0) -> Iterator[Ar
             yield from _read_record(record, f"{where}, record {number}", wrappings)
     elif document.get("source") == "aws.s3":
         yield _read_object(_from_eventbridge, document, where)
+    elif document.get("kind") == KIND:
+        yield _read_object(_from_span, document, where)
     elif document.get("Type") == "Notification" and "TopicArn" in document:
         yield from _read_text(document.get("Message"), f"{where}, SNS message", wrappings)
     elif document.get("Type") == "SubscriptionConfirmation":
@@ -165,6 +173,8 @@ def _read_object(
         return read(document)
     except _Missing as error:
         return UnknownEvent(f"{where}: it lacks {error}")
+    except UnknownEvent as error:
+        return UnknownEvent(f"{where}: {error}")
 
 
 def _from_notification(record: dict[str, Any]) -> Arrival:
@@ -194,6 +204,19 @@ def _from_eventbridge(event: dict[str, Any]) -> Arrival:
         etag=about.get("etag"),
         skip=None if kind == "Object Created" else f"the event {kind} is no upload",
     )
+
+
+def _from_span(document: dict[str, Any]) -> Arrival:
+    about = _part(document, "object")
+    arrival = _arrival(
+        bucket=about.get("bucket"),
+        key=about.get("key"),
+        encoded=False,
+        version=about.get("version"),
+        etag=about.get("etag"),
+        skip=None,
+    )
+    return replace(arrival, rest=read_rest(document))
 
 
 def _part(value: Any, name: str) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """Rejects -> CSV files that people can open, correct and upload again, and such files -> rejects. Pure.
 
-`RejectFiles` returns what to put where, in files of bounded size; a job puts them. Names and contents depend on the
-object alone, so a second run puts the same files again. `read_rejects` returns what was written.
+`RejectFiles` returns what to put where, in files of bounded size; a job puts them. A file's content depends on the
+object and the file's name alone, so a second run puts the same files again. Runs that end at other rows put files with
+other names, in which some rejects come a second time: who reads them counts each row once. `read_rejects` returns what
+was written.
 
 Spreadsheets run a cell that begins with ``=``, ``+``, ``-`` or ``@`` as a formula, and rejects are other people's text.
 So an apostrophe is put before such a beginning, and before an apostrophe, a tab or a line break at the start of a cell.
@@ -18,7 +20,7 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from engine.errors import BadFile
@@ -79,30 +81,45 @@ class RejectFile(NamedTuple):
 class RejectFiles:
     """Gathers the rejects of one part of the work on an object into files named after that part.
 
-    A file is full as soon as it has `file_bytes`, so it is at most one reject larger.
+    A file is full as soon as it has `file_bytes`, so it is at most one reject larger. Its name has the row numbers of
+    its first and last reject. Rejects before `first_row` are in files of an earlier run, and only counted.
     """
 
-    def __init__(self, folder: str, part: str, file_bytes: int = FILE_BYTES) -> None:
-        self._stem, self._file_bytes = f"{folder}{part}", file_bytes
-        self._files = 0
+    def __init__(
+        self,
+        folder: str,
+        part: str,
+        file_bytes: int = FILE_BYTES,
+        *,
+        first_row: int = 0,
+        count: int = 0,
+        reasons: Mapping[str, int] | None = None,
+    ) -> None:
+        self._stem, self._file_bytes, self._first_row = f"{folder}{part}", file_bytes, first_row
+        self._rows = (0, 0)
         self._bytes = io.BytesIO()
         # Text from UTF-8 has no lone surrogates. A message from elsewhere must not fail because of one.
         text = io.TextIOWrapper(self._bytes, "utf-8", errors="backslashreplace", newline="", write_through=True)
         self._writer = csv.writer(text)
-        self.count = 0
-        self.reasons: Counter[str] = Counter()
+        self.count = count
+        self.reasons: Counter[str] = Counter(reasons)
         """Rejects for each reason, for up to `MAX_REASONS` of them. Reasons never contain a row's content."""
 
     def add(self, rejects: Iterable[Reject]) -> list[RejectFile]:
         """Take rejects, in order; return the files that are full."""
         full = []
         for row, offset, reason, record in rejects:
-            if not self._bytes.tell():
-                self._writer.writerow(HEADER)
-            self._writer.writerow((row, offset, _safe(reason), _safe(record)))
             self.count += 1
             known = reason in self.reasons or len(self.reasons) < MAX_REASONS
             self.reasons[reason if known else OTHER_REASONS] += 1
+            if row < self._first_row:
+                continue
+            first = self._rows[0]
+            if not self._bytes.tell():
+                self._writer.writerow(HEADER)
+                first = row
+            self._rows = first, row
+            self._writer.writerow((row, offset, _safe(reason), _safe(record)))
             if self._bytes.tell() >= self._file_bytes:
                 full += self.flush()
         return full
@@ -111,8 +128,8 @@ class RejectFiles:
         """Return the remaining rejects as the last file."""
         if not self._bytes.tell():
             return []
-        file = RejectFile(f"{self._stem}-{self._files:05d}.csv", self._bytes.getvalue())
-        self._files += 1
+        first, last = self._rows
+        file = RejectFile(f"{self._stem}-{first:012d}-{last:012d}.csv", self._bytes.getvalue())
         self._bytes.seek(0)
         self._bytes.truncate()
         return [file]

@@ -2,6 +2,9 @@
 
 A read that breaks off is continued by a ranged GET from the byte reached. `If-Match` on the ETag makes S3 refuse to
 continue with another version of the object. Memory: two chunks, whatever the size of the object.
+
+S3's checksum is that of the whole object, so only what is read from the first byte to the last can be compared with it.
+For other reads TLS keeps the bytes from being changed on their way, and `If-Match` keeps them those of one version.
 """
 
 from __future__ import annotations
@@ -80,6 +83,7 @@ class OpenObject:
         self._objects, self._body = objects, reply
         self._open = True
         self._checksum = _checksum_of(reply.headers)
+        self._offset = 0
 
     async def chunks(self, deadline: Deadline = NEVER) -> AsyncIterator[bytes]:
         """Yield the bytes in order, in chunks of up to `CHUNK_BYTES`.
@@ -87,26 +91,31 @@ class OpenObject:
         Raises `ObjectGone` or `ObjectSuperseded` if the object is deleted or replaced meanwhile, `ServiceError` if too
         many attempts in a row fail or the bytes do not match S3's checksum, and `DeadlineExceeded`.
         """
-        offset, checksum = 0, 0
+        checksum = 0
         attempts = self._objects.attempts(deadline)
-        while offset < self.size:
+        while self._offset < self.size:
             try:
                 if not self._open:
-                    self._body = await self._objects.resume(self.version, self.size, offset, deadline)
+                    self._body = await self._objects.resume(self.version, self.size, self._offset, deadline)
                     self._open = True
-                chunk = await _read(self._body, min(CHUNK_BYTES, self.size - offset), deadline)
+                chunk = await _read(self._body, min(CHUNK_BYTES, self.size - self._offset), deadline)
             except ServiceError as error:
                 attempts.failed(error)
                 self.close()
                 await attempts.wait()
                 continue
             attempts.progressed()
-            offset += len(chunk)
+            self._offset += len(chunk)
             if self._checksum is not None:
                 checksum = zlib.crc32(chunk, checksum)
             yield chunk
         if self._checksum not in (None, checksum):
             raise ServiceError("GetObject", "CRC32CheckFailed", 0, "the object was damaged on its way")
+
+    def seek(self, offset: int) -> None:
+        """Go on at byte `offset`, where the next chunk begins; the bytes are compared with no checksum then."""
+        self.close()
+        self._offset, self._checksum = offset, None
 
     def close(self) -> None:
         """Close the connection, even if the object was not read to its end."""

@@ -15,6 +15,8 @@ from engine.deployment.stacks import Stacks
 
 QUEUES = {
     "record queue": "QueueUrl",
+    "span queue": "SpanQueueUrl",
+    "dead-letter queue of spans": "SpanDeadLetterQueueUrl",
     "dead-letter queue": "DeadLetterQueueUrl",
     "failure queue": "FailureQueueUrl",
 }

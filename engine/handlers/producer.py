@@ -17,10 +17,14 @@ from engine.aws.types import SEND_MESSAGE_BATCH
 from engine.config import ProducerSettings
 from engine.handlers.accounting import accounting_of
 from engine.handlers.runtime import Context, Process, deadline_of
-from engine.jobs.ingest import Producer, produce
+from engine.jobs.ingest import produce
+from engine.jobs.object_run import Producer
 
 RESERVE_SECONDS = 5.0
-"""Kept back of the function's time, for the last calls and the answer."""
+"""Kept back of the function's time, in which what was read is sent and the rest is handed on."""
+
+ANSWER_SECONDS = 1.0
+"""Kept back of that, for the answer."""
 
 
 @asynccontextmanager
@@ -32,9 +36,14 @@ async def open_producer(env: Mapping[str, str]) -> AsyncIterator[Producer]:
         transport = await stack.enter_async_context(open_transport(settings.transport, session))
         lane = lane_for(SEND_MESSAGE_BATCH, transport, session)
         sender = QueueSender(settings.queue_url, lane, max_batch_bytes=settings.max_batch_bytes)
+        spans = (
+            QueueSender(settings.span_queue_url, lane, max_batch_bytes=settings.max_batch_bytes)
+            if settings.span_queue_url
+            else None
+        )
         s3 = S3(session, await stack.enter_async_context(open_fetch(settings.transport, session)))
         accounting = accounting_of(settings.ledger, transport, session)
-        yield Producer(settings, Objects(s3), sender, RejectStore(s3), accounting)
+        yield Producer(settings, Objects(s3), sender, RejectStore(s3), accounting, spans)
 
 
 process = Process(open_producer)
@@ -44,6 +53,8 @@ def handler(event: Any, context: Context) -> dict[str, Any]:
     """Lambda entry point; see `produce` for what it answers."""
 
     async def work(producer: Producer) -> dict[str, Any]:
-        return await produce(producer, event, deadline_of(context, RESERVE_SECONDS))
+        return await produce(
+            producer, event, deadline_of(context, RESERVE_SECONDS, 3), deadline_of(context, ANSWER_SECONDS, 10)
+        )
 
     return process.run(work)

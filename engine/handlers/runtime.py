@@ -86,7 +86,7 @@ class Process(Generic[State]):
             gc.unfreeze()  # what was open is garbage now
 
 
-def deadline_of(context: Context, reserve: float) -> Deadline:
-    """Return the moment `reserve` seconds before Lambda stops this invocation (at most a fifth of what is left)."""
+def deadline_of(context: Context, reserve: float, share: int = 5) -> Deadline:
+    """Return the moment `reserve` seconds before the end of the invocation, or ``1 / share`` of its time if less."""
     left = context.get_remaining_time_in_millis() / 1000
-    return Deadline(now() + left - min(reserve, left / 5))
+    return Deadline(now() + left - min(reserve, left / share))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -331,6 +332,7 @@ async def _put_rejects(worker: Worker, delivery: _Delivery, last: Deadline) -> b
         return False
     name = delivery.message.name if delivery.message else delivery.message_id
     folder = folder_of(settings.rejects_prefix, source) if source else f"{settings.rejects_prefix}plain/"
-    files = RejectFiles(folder, message_part(name, delivery.rejects))
+    # One file, as large as it gets from a message of 1 MiB: rows that a sender gave one number would share its name.
+    files = RejectFiles(folder, message_part(name, delivery.rejects), file_bytes=sys.maxsize)
     await worker.store.put(files.add(delivery.rejects) + files.flush(), bucket, last)
     return True

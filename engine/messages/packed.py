@@ -35,11 +35,20 @@ _BETWEEN_ROWS = b"],["
 class Packer:
     """Packs the cleaned rows of one span of an object into messages of at most `max_records` and `max_bytes` each.
 
-    `span` is the first byte of the span; messages count from 0 within it.
+    `span` is the first byte of the span; messages count from 0 within it. A run that continues another one begins with
+    message `number`, whose first row is `first_row`: rows before that are checked but not packed.
     """
 
     def __init__(
-        self, source: ObjectVersion, columns: Sequence[str], *, span: int = 0, max_records: int, max_bytes: int
+        self,
+        source: ObjectVersion,
+        columns: Sequence[str],
+        *,
+        span: int = 0,
+        number: int = 0,
+        first_row: int = 0,
+        max_records: int,
+        max_bytes: int,
     ) -> None:
         self._max_records = min(max_records, max(1, MAX_SHARED_BYTES // _shared_bytes(source, columns)))
         self._attributes = {"ingestion": text_attribute(source.ingestion)}
@@ -55,7 +64,17 @@ class Packer:
             raise BadFile(f"the object's key and columns alone fill a message of {max_bytes:,} bytes")
         self._rows: list[bytes] = []
         self._sizes: list[int] = []
-        self._number = 0
+        self._number, self._first_row = number, first_row
+
+    @property
+    def waiting(self) -> int:
+        """How many rows have not filled a message yet."""
+        return len(self._rows)
+
+    @property
+    def first_waiting(self) -> int | None:
+        """The number of the first row that is in no message yet."""
+        return _number_of(self._rows[0]) if self._rows else None
 
     def add(self, rows: Sequence[tuple[Any, ...]], processed_at: str) -> tuple[list[Outgoing], list[int]]:
         """Take more rows ``(number, value, …)``; return full messages, and the numbers of rows that fit into none."""
@@ -64,9 +83,12 @@ class Packer:
         sizes = list(map(len(_BETWEEN_ROWS).__add__, map(len, encoded)))
         if sizes and max(sizes) > self._room:
             over = [row for row, size in zip(encoded, sizes, strict=True) if size > self._room]
-            oversize = [int(row.partition(b",")[0]) for row in over]  # parsed whole, it would take its memory again
+            oversize = list(map(_number_of, over))
             encoded = [row for row, size in zip(encoded, sizes, strict=True) if size <= self._room]
             sizes = [size for size in sizes if size <= self._room]
+        if rows and rows[0][0] < self._first_row:
+            sent = sum(_number_of(row) < self._first_row for row in encoded)
+            encoded, sizes = encoded[sent:], sizes[sent:]
         self._rows += encoded
         self._sizes += sizes
         return self._cut(processed_at, whole=False), oversize
@@ -96,6 +118,11 @@ class Packer:
         )  # fmt: skip
         attributes = {**self._attributes, "records": {"DataType": "Number", "StringValue": str(len(rows))}}
         return Outgoing(body, len(rows), attributes)
+
+
+def _number_of(row: bytes) -> int:
+    """Return the number of a row; parsed whole, it would take its memory again."""
+    return int(row.partition(b",")[0])
 
 
 def read_packed(document: dict[str, Any], escaped: bool, schema: Schema) -> Message:

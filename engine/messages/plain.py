@@ -31,13 +31,27 @@ class PlainPacker:
     """Makes one plain message of each row, for ``RECORDS_PER_MESSAGE=1`` and schemas with `Schema.is_plain`.
 
     The attribute `modified` carries the object's LastModified, so that a second run writes the same items here too; a
-    message without it gets the time at which SQS accepted it.
+    message without it gets the time at which SQS accepted it. Rows before `first_row` are checked but not sent: they
+    were.
     """
 
+    first_waiting: int | None = None
+    """No row waits for others."""
+
+    waiting = 0
+    """How many rows have not filled a message yet."""
+
     def __init__(
-        self, source: ObjectVersion, schema: Schema, columns: Sequence[str], *, span: int = 0, max_bytes: int
+        self,
+        source: ObjectVersion,
+        schema: Schema,
+        columns: Sequence[str],
+        *,
+        number: int = 0,
+        first_row: int = 0,
+        max_bytes: int,
     ) -> None:
-        self._max_bytes = max_bytes
+        self._max_bytes, self._number, self._first_row = max_bytes, number, first_row
         names = {column.attribute: column.name for column in schema.columns}
         # Computed attributes are left out: the worker computes them again.
         computed = {each.attribute.attribute for each in schema.computed}
@@ -60,7 +74,6 @@ class PlainPacker:
             "records": {"DataType": "Number", "StringValue": "1"},
             "modified": {"DataType": "Number", "StringValue": str(source.modified)},
         }
-        self._span, self._number = span, 0
         self._key_name = schema.partition_key
         legal = _ATTRIBUTE_NAME.fullmatch(self._key_name) and self._key_name not in {*self._attributes, PLACE}
         self._key = columns.index(self._key_name) if legal and self._key_name in columns else None
@@ -76,13 +89,13 @@ class PlainPacker:
                 if value is not None and value != self._left_out.get(name)
             }
             body = legal_json(orjson.dumps({**fields, "processedAt": processed_at, "rowNumber": number}))
-            attributes = {**self._attributes, PLACE: text_attribute(f"{self._span}-{self._number}")}
+            attributes = {**self._attributes, PLACE: text_attribute(f"0-{self._number}")}
             if self._key is not None:
                 attributes[self._key_name] = text_attribute(str(values[self._key]))
             message = Outgoing(body, 1, attributes)
             if message.size > self._max_bytes:
                 oversize.append(number)
-            else:
+            elif number >= self._first_row:
                 messages.append(message)
                 self._number += 1
         return messages, oversize

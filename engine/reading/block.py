@@ -32,12 +32,13 @@ class Reject(NamedTuple):
 
 
 class Position(NamedTuple):
-    """A place between two records of an object, from which a new reader can continue.
+    """A place between two records of a text, from which a new reader can continue.
 
-    `offset`: the first byte to read. `row`: the number of the first row there. `header`: the field names (None: the
-    first record there is the header). `rescanned`: the bytes that broken records have cost so far; see
+    `offset`: the first byte to read, of the object's text in UTF-8: for an object that is neither compressed nor in
+    another encoding, of the object itself. `row`: the number of the first row there. `header`: the field names (None:
+    the first record there is the header). `rescanned`: the bytes that broken records have cost so far; see
     `engine.reading.limits`. `in_long_record`: the bytes up to the next line end belong to a record that is already
-    rejected. `dialect`: how a CSV file is written (None: to be found from its first bytes). `type`: that of `Format`.
+    rejected. `dialect`: how a CSV file is written (None: to be found from its first bytes).
     """
 
     offset: int = 0
@@ -46,7 +47,6 @@ class Position(NamedTuple):
     rescanned: int = 0
     in_long_record: bool = False
     dialect: Dialect | None = None
-    type: str = "csv"
 
 
 FILE_START = Position()

@@ -13,8 +13,8 @@ A checksum comes at the end of what it is for: a member, a frame, or a block of 
 damaged member have been yielded when that is noticed, and may be wrong; then the file fails. A file that was merely cut
 off yields nothing wrong.
 
-A place in decompressed bytes is no place in the object: no reader can continue there, and offsets of rejects count
-decompressed bytes.
+A place in decompressed bytes is no place in the object: a reader that continues there decompresses all bytes before it
+again, and offsets of rejects count decompressed bytes.
 """
 
 from __future__ import annotations

@@ -160,9 +160,11 @@ class CsvReader(LineReader):
         self._advance(records.size)
         # Faults have been removed above.
         rows = cast("list[list[str]]", entries if len(places) == len(entries) else [entries[i] for i in places])
-        return Block(numbers, rows, rejects, self._position(), source, places)
+        return Block(numbers, rows, rejects, self.position, source, places)
 
-    def _position(self) -> Position:
+    @property
+    def position(self) -> Position:
+        """The place of the first byte that is held back, from which another reader can continue."""
         return Position(
             self._offset, self._row, self._layout.header, self._waste.bytes, self._in_long_record, self.dialect
         )

@@ -115,7 +115,7 @@ class JsonLinesReader(LineReader):
             good = [i for i in range(len(lines)) if i not in bad]
             rows, numbers, places = [rows[i] for i in good], [numbers[i] for i in good], [places[i] for i in good]
         self._advance(len(data))
-        return Block(numbers, cast("list[list[str]]", rows), rejects, self._position(), source, places)
+        return Block(numbers, cast("list[list[str]]", rows), rejects, self.position, source, places)
 
     def _rows(self, data: bytes, lines: list[bytes]) -> tuple[list[Any], dict[int, str]]:
         """Return a row for each line, and why some are rejected, by index. The row of such a line may be anything."""
@@ -146,7 +146,9 @@ class JsonLinesReader(LineReader):
             self._look_at(self._held[: self._limits.record_bytes])
         return super()._reject_beginning()
 
-    def _position(self) -> Position:
+    @property
+    def position(self) -> Position:
+        """The place of the first byte that is held back, from which another reader can continue."""
         return Position(self._offset, self._row, self.header, 0, self._in_long_record)
 
     def _line_end(self) -> int | None:

@@ -46,9 +46,10 @@ class LineReader(ABC):
     def _drain(self, *, final: bool) -> Iterator[Block]:
         """Yield blocks of the records that are complete."""
 
+    @property
     @abstractmethod
-    def _position(self) -> Position:
-        """Return the place of the first held byte."""
+    def position(self) -> Position:
+        """The place of the first byte that is held back, from which another reader can continue."""
 
     def _line_end(self) -> int | None:
         """Return where the first held line ends; None if its end has not arrived."""
@@ -70,7 +71,7 @@ class LineReader(ABC):
         # A CR at the end may be the line's end, which _skip must see.
         self._advance(len(self._held) - self._held.endswith(b"\r"))
         self._in_long_record = True
-        return Block((), [], [reject], self._position(), source, ())
+        return Block((), [], [reject], self.position, source, ())
 
     def _skip(self) -> bool:
         """Drop the rest of a line whose beginning was rejected; return whether its end was found."""

@@ -3,6 +3,9 @@
 Bytes are decompressed, then turned into UTF-8, then read as records. The first bytes are held back until they tell the
 compression and the encoding, and then until there are `SAMPLE_BYTES` of text, or the end, for type and dialect. So what
 is found depends on the object alone, however its bytes are split.
+
+A reader that continues at a `Position` reads the first bytes too, up to the end of the header, and finds the same. Then
+it drops the text before that place; of an object that is plain UTF-8 those bytes need not be read, see `jump`.
 """
 
 from __future__ import annotations
@@ -10,7 +13,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
 from engine.errors import BadFile
@@ -21,7 +23,7 @@ from engine.reading.delimited import CsvReader
 from engine.reading.dialect import SAMPLE_BYTES, find_dialect
 from engine.reading.dynamodb_json import DynamoDbJsonReader, find_json_type
 from engine.reading.encoding import UTF_8, Transcoder, find_encoding
-from engine.reading.format import FIND_ALL, NOTHING_WANTED, Dialect, Format, Wanted
+from engine.reading.format import FIND_ALL, NOTHING_WANTED, RFC_4180, Dialect, Format, Wanted
 from engine.reading.json_lines import JsonLinesReader
 from engine.reading.json_members import Members
 from engine.reading.limits import USUAL_LIMITS, Limits
@@ -57,6 +59,9 @@ class _Records(Protocol):
     @property
     def held(self) -> int: ...
 
+    @property
+    def position(self) -> Position: ...
+
     def feed(self, data: bytes) -> Iterator[Block]: ...
 
     def finish(self) -> Iterator[Block]: ...
@@ -65,7 +70,8 @@ class _Records(Protocol):
 class ObjectReader:
     """Incremental reader of one object, or the rest of it from `start`, in any format that `form` allows.
 
-    `wanted` are the columns of JSON objects. `held` bytes wait for more.
+    It takes the object from its first byte in either case. `start` needs neither header nor dialect. `wanted` are the
+    columns of JSON objects. `held` bytes wait for more.
     """
 
     def __init__(
@@ -86,9 +92,9 @@ class ObjectReader:
         self._type: str | None = None
         self._dialect: Dialect | None = None
         self._reader: _Records | None = None
-        if start.offset:  # only text that is UTF-8 already, and not compressed, can be continued
-            self._compression, self._encoding, self._type = "none", UTF_8, start.type
-            self._reader = self._open("")
+        self._is_before_start = start.offset > 0
+        self._unread = b""  # before the header's end: what the reader holds back
+        self._text_bytes = 0  # before `start`: how many bytes of text there were
 
     @property
     def header(self) -> Sequence[str] | None:
@@ -122,6 +128,15 @@ class ObjectReader:
             columns=None if header is None else len(header),
         )
 
+    def jump(self) -> int | None:
+        """Return the offset of the byte to be fed next, if that is not the byte after the last one."""
+        if not self._is_before_start or self._reader is None or self._reader.header is None:
+            return None
+        if self._decompressor is not None or self._transcoder is not None:
+            return None
+        self._continue_at_start(self._reader)
+        return self._start.offset
+
     def feed(self, data: bytes) -> Iterator[Block]:
         """Take the next bytes and yield the blocks that they complete. Raises `BadFile`."""
         return self._read(data, final=False)
@@ -145,7 +160,7 @@ class ObjectReader:
         yield from self._read_pieces(self._decompressor.feed(data))
         if final:
             yield from self._read_pieces(self._decompressor.finish())
-            yield from _unplaced(self._read_plain(b"", final=True))
+            yield from self._read_plain(b"", final=True)
 
     def _read_pieces(self, pieces: Iterator[bytes]) -> Iterator[Block]:
         """Read decompressed bytes. Before a fault in them, what is held back to find the format is read."""
@@ -155,11 +170,11 @@ class ObjectReader:
             except BadFile:
                 self._cut_off = True
                 with suppress(BadFile):  # the damage is why
-                    yield from _unplaced(self._read_head())
+                    yield from self._read_head()
                 raise
             if piece is None:
                 return
-            yield from _unplaced(self._read_plain(piece, final=False))
+            yield from self._read_plain(piece, final=False)
 
     def _read_head(self) -> Iterator[Block]:
         """Read the bytes that are held back to find the format. The last record of them is not complete."""
@@ -183,9 +198,9 @@ class ObjectReader:
             return
         size = self._limits.slice_bytes
         for begin in range(0, len(data), size):
-            yield from _unplaced(self._read_text(self._transcoder.feed(data[begin : begin + size]), final=False))
+            yield from self._read_text(self._transcoder.feed(data[begin : begin + size]), final=False)
         if final:
-            yield from _unplaced(self._read_text(self._transcoder.finish(), final=True))
+            yield from self._read_text(self._transcoder.finish(), final=True)
 
     def _read_text(self, data: bytes, *, final: bool) -> Iterator[Block]:
         if self._reader is None:
@@ -195,44 +210,58 @@ class ObjectReader:
                 return
             sample = _sample_of(data, final=final)
             self._type = _type_of(sample, self._form)
-            self._reader = self._open(sample)
-        yield from self._typed(self._reader.feed(data))
+            if self._type == "csv":
+                self._dialect = find_dialect(sample, self._form)
+            self._reader = self._open(FILE_START)
+        if self._is_before_start:
+            data = self._after_start(self._reader, data)
+            if self._is_before_start:
+                if final:
+                    raise BadFile("the file ends before the place where reading was to go on")
+                return
+        yield from self._reader.feed(data)
         if final:
-            yield from self._typed(self._reader.finish())
+            yield from self._reader.finish()
 
-    def _open(self, sample: str) -> _Records:
+    def _after_start(self, reader: _Records, data: bytes) -> bytes:
+        """Return what of `data` comes after `start`, once the header is read."""
+        self._text_bytes += len(data)
+        if reader.header is None:
+            data = self._unread + data
+            for _ in reader.feed(data[len(self._unread) :]):
+                pass
+            if reader.header is None:
+                self._unread = data[len(data) - reader.held :]
+                return b""
+        if self._text_bytes < self._start.offset:
+            return b""
+        self._continue_at_start(reader)
+        return data[len(data) - (self._text_bytes - self._start.offset) :]
+
+    def _continue_at_start(self, reader: _Records) -> None:
+        """Read on at `start`, with what `reader` found before it."""
+        _, _, header, _, _, dialect = reader.position
+        self._is_before_start, self._unread = False, b""
+        self._reader = self._open(self._start._replace(header=header, dialect=dialect))
+
+    def _open(self, start: Position) -> _Records:
         """Return the reader of this type of file."""
         paths, attributes, unknown, reserved = self._wanted
         match self._type:
             case "jsonl":
-                return JsonLinesReader(Members(paths, unknown=unknown, reserved=reserved), self._start, self._limits)
+                return JsonLinesReader(Members(paths, unknown=unknown, reserved=reserved), start, self._limits)
             case "dynamodb-json":
                 return DynamoDbJsonReader(
-                    attributes, unknown=unknown, reserved=reserved, start=self._start, limits=self._limits
+                    attributes, unknown=unknown, reserved=reserved, start=start, limits=self._limits
                 )
             case _:
-                self._dialect = self._start.dialect or find_dialect(sample, self._form)
                 return CsvReader(
-                    self._start,
+                    start,
                     self._limits,
                     form=self._form,
-                    dialect=self._dialect,
+                    dialect=self._dialect or RFC_4180,
                     encoding=self._encoding or UTF_8,
                 )
-
-    def _typed(self, blocks: Iterator[Block]) -> Iterator[Block]:
-        """Yield the blocks with the type of file noted in their ends."""
-        if self._dialect is not None:
-            yield from blocks
-            return
-        for block in blocks:
-            yield block if block.end is None else replace(block, end=block.end._replace(type=self.type))
-
-
-def _unplaced(blocks: Iterator[Block]) -> Iterator[Block]:
-    """Yield the blocks without their ends: a place in the text is no place in the object."""
-    for block in blocks:
-        yield replace(block, end=None)
 
 
 def _sample_of(data: bytes, *, final: bool) -> str:

@@ -93,7 +93,7 @@ def test_event_that_is_no_upload_is_skipped(moto: Cloud, queue_url: str) -> None
     assert (produce(test_event)["statusCode"], produce(test_event)["objects"]) == (200, [])
     skipped = [
         s3_record("b", "uploads/"),
-        s3_record("b", "rejects/uploads/users.csv/0123/span-000-00000.csv"),
+        s3_record("b", "rejects/uploads/users.csv/0123/span-000-001-002.csv"),
         s3_record("b", "uploads/users.csv", name="ObjectRemoved:Delete"),
         s3_record("b", "uploads/users.csv", name="ObjectRestore:Completed"),
     ]
@@ -214,7 +214,7 @@ def test_rejects_are_stored_under_the_prefix(
     (only,) = answer["objects"]
     assert (only["totalRows"], only["validRows"], only["rejectedRows"]) == (6, 2, 4)
     assert sum(only["rejectReasons"].values()) == 4
-    key = f"{prefix}uploads/a b.csv/{only['ingestion']}/span-000000000000000-00000.csv"
+    key = f"{prefix}uploads/a b.csv/{only['ingestion']}/span-000000000000000-000000000002-000000000006.csv"
     assert key in moto.keys(elsewhere)
     assert moto.body(elsewhere, key).decode() == REJECTS
     assert moto.s3.head_object(Bucket=elsewhere, Key=key)["ContentType"] == "text/csv; charset=utf-8"

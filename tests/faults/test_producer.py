@@ -39,6 +39,8 @@ from tests.fakeaws.plans import (
     Unmentioned,
     always,
 )
+from tests.fakeaws.queues import Queue
+from tests.fakeaws.s3 import MODIFIED
 
 HEADER = "name,mail,phone\n"
 
@@ -305,3 +307,62 @@ def test_ignored_and_absent_columns_are_named(
     lines = [json.loads(record.getMessage()) for record in caplog.records if record.name == "millpond"]
     assert [(line["ignoredColumns"], line["absentColumns"]) for line in lines] == names
     assert "j@x.org" not in caplog.text
+
+
+def spans_of(server: FaultServer, env: pytest.MonkeyPatch) -> Queue:
+    """Add a span queue to the server and the functions' environment."""
+    env.setenv("SPAN_QUEUE_URL", server.queue_url("spans"))
+    return server.queues.setdefault("spans", Queue())
+
+
+def test_file_that_stalls_is_handed_on_and_taken_up_at_the_row_reached(
+    env: pytest.MonkeyPatch, file: ObjectServer, fault_server: FaultServer
+) -> None:
+    spans = spans_of(fault_server, env)
+    file.plan = [Stall(1_000_000)]
+    answer = produce("a.csv", seconds=2.0)
+    (result,) = answer["objects"]
+    assert (answer["statusCode"], result["status"]) == (200, "handed on")
+    assert 0 < result["totalRows"] < 20_000
+    (message,) = spans.messages
+    row = json.loads(message.body)["row"]
+    assert sent_rows(fault_server) == list(range(1, row))
+    assert producer.handler(event_of(message.lambda_record()), Context()) == {"batchItemFailures": []}
+    assert sent_rows(fault_server) == list(range(1, 20_001))
+    assert [request.start for request in file.requests[1:]] == [0, json.loads(message.body)["position"]["offset"]]
+
+
+def test_rest_of_an_object_that_was_replaced_is_superseded(
+    env: pytest.MonkeyPatch, file: ObjectServer, fault_server: FaultServer
+) -> None:
+    spans = spans_of(fault_server, env)
+    file.plan = [Stall(1_000_000)]
+    produce("a.csv", seconds=2.0)
+    # The same content again is another upload, with messages of its own.
+    file.put("bucket", "a.csv", csv_of(20_000), modified=MODIFIED + 1)
+    before = len(sent_rows(fault_server))
+    assert producer.handler(event_of(spans.messages[0].lambda_record()), Context()) == {"batchItemFailures": []}
+    assert len(sent_rows(fault_server)) == before
+
+
+def test_objects_that_the_time_does_not_suffice_for_are_handed_on_as_they_came(
+    env: pytest.MonkeyPatch, file: ObjectServer, fault_server: FaultServer
+) -> None:
+    spans = spans_of(fault_server, env)
+    file.put("bucket", "b.csv", csv_of(30))
+    file.plan = [Stall(1_000_000)]
+    answer = produce("a.csv", "b.csv", seconds=2.0)
+    assert [each["status"] for each in answer["objects"]] == ["handed on", "handed on"]
+    for message in spans.messages:
+        producer.handler(event_of(message.lambda_record()), Context())
+    assert sent_rows(fault_server) == list(range(1, 20_001))
+    assert sent_rows(fault_server, "b.csv") == list(range(1, 31))
+
+
+def test_span_queue_that_takes_nothing_fails_the_invocation(
+    env: pytest.MonkeyPatch, file: ObjectServer, fault_server: FaultServer
+) -> None:
+    env.setenv("SPAN_QUEUE_URL", fault_server.queue_url("missing"))
+    file.plan = [Stall(1_000_000)]
+    with pytest.raises(ServiceError, match="SendMessageBatch"):
+        produce("a.csv", seconds=2.0)

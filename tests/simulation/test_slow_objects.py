@@ -20,7 +20,8 @@ from engine.config import TRANSPORTS, ProducerSettings
 from engine.errors import DeadlineExceeded, MillpondError, ServiceError, Verdict
 from engine.flow.attempts import now
 from engine.flow.backoff import Deadline
-from engine.jobs.ingest import Producer, produce
+from engine.jobs.ingest import produce
+from engine.jobs.object_run import Producer
 from tests.builders.invocations import event_of, s3_record
 from tests.fakeaws.backend import Backend
 from tests.fakeaws.fault_objects import (
@@ -44,7 +45,7 @@ BODY = (
     "name,mail,phone\n" + "".join(f"User {row} {'x' * 60},user{row}@x.org,{row}\n" for row in range(1, ROWS + 1))
 ).encode()
 
-LONGEST, RESERVE = 900.0, 5.0
+LONGEST, RESERVE, ANSWER = 900.0, 5.0, 1.0
 """Seconds of an invocation at most, and what the handler keeps back of them."""
 
 ObjectPlan = Callable[[ObjectRequest], ObjectFault | None]
@@ -89,7 +90,10 @@ def ingest(plan: ObjectPlan | list[ObjectFault | None], *, transport: str = "lea
             began, answer, fault = now(), None, None
             try:
                 answer = await produce(
-                    producer, event_of(s3_record("bucket", "a.csv")), Deadline(began + LONGEST - RESERVE)
+                    producer,
+                    event_of(s3_record("bucket", "a.csv")),
+                    Deadline(began + LONGEST - RESERVE),
+                    Deadline(began + LONGEST - ANSWER),
                 )
             except MillpondError as error:
                 fault = error

@@ -1,11 +1,11 @@
 """Conversion of a file to messages and rejects, in chunks of any size."""
 
+import gzip
 import json
 import tracemalloc
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from itertools import chain
-from typing import Any
+from itertools import chain, islice
 
 import orjson
 import pytest
@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from engine.convert import Converted, Converter
 from engine.errors import BadFile
 from engine.messages.message import HAND_ON_BYTES, Outgoing
-from engine.reading.block import FILE_START, Position, Reject
-from engine.reading.format import RFC_4180, Format
+from engine.reading.block import Reject
+from engine.reading.format import Format
 from engine.reading.limits import USUAL_LIMITS, Limits
+from engine.rejects import RejectFiles
 from engine.schema.model import Schema
+from engine.spans import SPAN_START, Progress, Rest, ResumePoint, read_rest, span_body
 from tests.builders.choices import choices
 from tests.builders.csv_text import RUBBISH, SIZES, cut, read
 from tests.builders.samples import PROCESSED_AT, PRODUCTS, SOURCE, USERS, schema_of
@@ -35,12 +37,13 @@ class Outcome:
     rejects: list[Reject] = field(default_factory=list)
     fault: str | None = None
 
-    def add(self, converted: Converted) -> None:
-        """Add the result of some rows."""
-        assert converted.rejects == sorted(converted.rejects)
-        self.valid += converted.valid
-        self.messages += converted.messages
-        self.rejects += converted.rejects
+    def add(self, *parts: Converted) -> None:
+        """Add the results of some rows."""
+        for converted in parts:
+            assert converted.rejects == sorted(converted.rejects)
+            self.valid += converted.valid
+            self.messages += converted.messages
+            self.rejects += converted.rejects
 
 
 def convert(
@@ -50,16 +53,22 @@ def convert(
     per_message: int = 500,
     max_bytes: int = ROOM,
     limits: Limits = USUAL_LIMITS,
-    start: Position = FILE_START,
+    start: ResumePoint = SPAN_START,
+    whole: bytes = b"",
 ) -> Outcome:
+    """Convert a file, or the rest of `whole` from a resume point."""
     converter = Converter(
         SOURCE, schema, records_per_message=per_message, max_message_bytes=max_bytes, limits=limits, start=start
     )
     outcome = Outcome()
-    steps = chain((converter.feed(chunk, PROCESSED_AT) for chunk in chunks), [converter.finish(PROCESSED_AT)])
     try:
-        for converted in chain.from_iterable(steps):
-            outcome.add(converted)
+        for chunk in chunks:
+            outcome.add(*converter.feed(chunk, PROCESSED_AT))
+            place = converter.jump()
+            if place is not None:
+                outcome.add(*converter.feed(whole[place:], PROCESSED_AT))
+                break
+        outcome.add(*converter.finish(PROCESSED_AT))
     except BadFile as error:
         outcome.fault = str(error)
     return outcome
@@ -69,6 +78,18 @@ LINES = [b"Ann,ann@x,1", b'"B, ob",BOB@X,', b"C\xc3\xa9line,c@x,3", b'"two\r\nli
 LINES += [b"", b"no,mail", b",none@x,6", b"  ,blank@x,7", b'"bad"quote,q@x,8', b"n\xffo,utf8@x,9", b'open,"o@x,10']
 ENDED = [line + end for line in LINES for end in (b"\n", b"\r\n", b"\r")]
 FILES = choices(ENDED, max_size=25).map(lambda lines: b"name,mail,phone\n" + b"".join(lines))
+
+JSON_LINES = [b'{"name":"Ann","mail":"a@x"}', b'{"mail":"b@x"}', b"", b"x" * 300, b'{"name":"\xc3\xa9","mail":"c@x"}']
+JSON_FILES = choices(JSON_LINES, max_size=25).map(
+    lambda lines: b'{"name":"first","mail":"f@x"}\n' + b"".join(line + b"\n" for line in lines)
+)
+STORED: dict[str, Callable[[bytes], bytes]] = {
+    "as it is": lambda text: text,
+    "with a mark": lambda text: b"\xef\xbb\xbf" + text,
+    "gzip": gzip.compress,
+    "utf-16": lambda text: text.decode("latin-1").encode("utf-16"),
+}
+"""How the text of a file may be kept."""
 
 
 @settings(max_examples=80)
@@ -98,43 +119,41 @@ def test_every_row_is_accounted_for(data: bytes, per_message: int) -> None:
 
 
 @settings(max_examples=60)
-@given(FILES, SIZES, st.sampled_from([1, 3, 500]), st.sampled_from([3, 30, 1000]))
-def test_conversion_can_continue_in_another_converter_after_a_flush(
-    data: bytes, sizes: list[int], per_message: int, piece: int
+@given(
+    FILES | JSON_FILES,
+    SIZES,
+    st.sampled_from([1, 2, 3, 500]),
+    st.sampled_from([420, ROOM]),
+    st.sampled_from([3, 30, 1000]),
+    st.sampled_from(sorted(STORED)),
+    st.integers(0, 30),
+)
+def test_conversion_from_any_resume_point_makes_the_rest_of_the_messages_and_rejects(
+    text: bytes, sizes: list[int], per_message: int, max_bytes: int, piece: int, stored: str, stop: int
 ) -> None:
-    whole, limits = convert([data], per_message=per_message), Limits(slice_bytes=piece)
-    converter = Converter(SOURCE, USERS, records_per_message=per_message, max_message_bytes=ROOM, limits=limits)
-    before = Outcome()
+    data, limits = STORED[stored](text), Limits(slice_bytes=piece)
+    whole = convert([data], per_message=per_message, max_bytes=max_bytes)
+    converter = Converter(SOURCE, USERS, records_per_message=per_message, max_message_bytes=max_bytes, limits=limits)
+    before, progress, files = Outcome(), Progress(SPAN_START), RejectFiles("", "")
     steps = chain((converter.feed(chunk, PROCESSED_AT) for chunk in cut(data, sizes)), [converter.finish(PROCESSED_AT)])
-    for converted in chain.from_iterable(steps):
+    for converted in islice(chain.from_iterable(steps), stop):
         before.add(converted)
-        if converted.end is None or len(before.messages) + len(before.rejects) < 2:
-            continue
-        messages = before.messages + converter.flush(PROCESSED_AT)
-        rest = convert([data[converted.end.offset :]], per_message=per_message, start=converted.end, limits=limits)
-        assert rest.fault is None
-        assert before.valid + rest.valid == whole.valid
-        assert before.rejects + rest.rejects == whole.rejects
-        sent = [row for message in [*messages, *rest.messages] for row in rows_in(message)]
-        assert sent == [row for message in whole.messages for row in rows_in(message)]
-        spans = {orjson.loads(message.body).get("span") for message in rest.messages}
-        assert spans <= {None if per_message == 1 else converted.end.offset}
-        return
-
-
-def test_messages_are_named_by_the_first_byte_of_their_span() -> None:
-    data = b"name,mail\na,a@x\nb,b@x\nc,c@x\n"
-    start = Position(data.index(b"b,"), 2, ["name", "mail"], dialect=RFC_4180)
-    outcome = convert([data[start.offset :]], per_message=2, start=start)
-    (body,) = [orjson.loads(message.body) for message in outcome.messages]
-    assert (body["span"], body["message"]) == (start.offset, 0)
-    assert [row[0] for row in body["rows"]] == [2, 3]
-
-
-def rows_in(message: Outgoing) -> list[list[Any]]:
-    """The rows of a packed message, or the fields of a plain one."""
-    body = orjson.loads(message.body)
-    return body["rows"] if "rows" in body else [[body["rowNumber"], body["name"], body["mail"]]]
+        files.add(converted.rejects)
+        progress.moved(converted.row, converted.message, converted.end, files.count, files.reasons)
+    point = read_rest(json.loads(span_body(SOURCE.ref, Rest(progress.point, SOURCE.modified)))).point
+    assert point == progress.point
+    rest = convert(
+        cut(data, sizes), per_message=per_message, max_bytes=max_bytes, start=point, limits=limits, whole=data
+    )
+    assert (rest.fault, before.fault) == (whole.fault, None)
+    assert before.messages + rest.messages == whole.messages
+    assert point.message == len(before.messages)
+    # Those after the point's row are found by both.
+    assert sorted({*before.rejects, *rest.rejects}) == whole.rejects
+    assert {reject for reject in rest.rejects if reject.row < point.row} <= set(before.rejects)
+    assert point.rejected == sum(reject.row < point.position.row for reject in whole.rejects)
+    assert point.rejected + len(rest.rejects) == len(whole.rejects)
+    assert point.position.row - 1 - point.rejected + rest.valid == whole.valid
 
 
 def numbers_in(message: Outgoing) -> list[int]:

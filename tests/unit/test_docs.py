@@ -9,7 +9,7 @@ import pytest
 from engine import errors
 from engine.cli.command import parser
 from engine.deployment.template import read_template
-from engine.jobs import ingest
+from engine.jobs import object_run
 from engine.metrics import NAMESPACE
 from engine.reading.format import Format
 from engine.schema.column_settings import COMMON_SETTINGS, OWN_SETTINGS
@@ -81,7 +81,7 @@ def test_exit_codes_are_documented() -> None:
 def statuses() -> set[str]:
     """Return the statuses that an ingestion can end with."""
     raised = {each.status for each in vars(errors).values() if isinstance(each, type) and hasattr(each, "status")}
-    closed = set(re.findall(r'close\("(\w+)"', Path(ingest.__file__).read_text("utf-8")))
+    closed = set(re.findall(r'close\("(\w+)"', Path(object_run.__file__).read_text("utf-8")))
     return {status for status in raised if isinstance(status, str)} | closed
 
 

@@ -53,7 +53,8 @@ def test_written_rejects_are_read_back_unchanged(groups: list[list[Reject]], fil
     put = [file for group in groups for file in files.add(group)] + files.flush()
     every = [reject for group in groups for reject in group]
     assert [reject for file in put for reject in read_rejects(file.body)] == every
-    assert [file.key for file in put] == [f"rejects/span-0-{n:05d}.csv" for n in range(len(put))]
+    rows = [[reject.row for reject in read_rejects(file.body)] for file in put]
+    assert [file.key for file in put] == [f"rejects/span-0-{each[0]:012d}-{each[-1]:012d}.csv" for each in rows]
     assert all(len(cells_of(file.body)) >= 1 for file in put)
     assert files.count == sum(files.reasons.values()) == len(every)
     assert files.flush() == []
@@ -162,7 +163,7 @@ def test_key_is_never_too_long_for_s3(key: str) -> None:
     source = SOURCE._replace(key=key)
     folder = folder_of("rejects/", source)
     assert folder == f"rejects/{source.ingestion}/"
-    assert len(f"{folder}message-{'0' * 15}-{'0' * 6}-00000.csv".encode()) <= 1_024
+    assert len(f"{folder}message-{'0' * 15}-{'0' * 6}-{'0' * 12}-{'0' * 12}.csv".encode()) <= 1_024
 
 
 def test_part_names_sort_by_their_first_byte() -> None:

@@ -271,7 +271,7 @@ def test_policies_that_demand_tls_are_left_out_for_plain_http() -> None:
     names = {
         name for name, each in template["Resources"].items() if each["Type"].endswith(("BucketPolicy", "QueuePolicy"))
     }
-    assert len(names) == 4
+    assert len(names) == 6
     kept = without_tls_policies(template)
     assert set(template["Resources"]) - set(kept["Resources"]) == names
     assert len(write_template(kept)) <= 51_200

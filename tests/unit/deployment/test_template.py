@@ -26,7 +26,7 @@ RESOURCES: dict[str, Any] = RENDERED["Resources"]
 
 BUCKET = "arn:${AWS::Partition}:s3:::${BucketPrefix}-${AWS::AccountId}-${AWS::Region}"
 FUNCTIONS = ("Producer", "Worker", "Query")
-QUEUES = ("RecordQueue", "DeadLetterQueue", "FailureQueue")
+QUEUES = ("RecordQueue", "DeadLetterQueue", "FailureQueue", "SpanQueue", "SpanDeadLetterQueue")
 
 
 def of_type(kind: str) -> dict[str, Any]:
@@ -48,9 +48,10 @@ GRANTS = {
         "ReadUploads": ({"s3:GetObject", "s3:GetObjectVersion"}, [under_bucket("/uploads/*")]),
         "TellMissingFromForbidden": ({"s3:ListBucket"}, [under_bucket("")]),
         "WriteRejects": ({"s3:PutObject"}, [under_bucket("/rejects/*")]),
-        "SendRecords": ({"sqs:SendMessage"}, [arn_of("RecordQueue"), arn_of("FailureQueue")]),
+        "SendRecords": ({"sqs:SendMessage"}, [arn_of("RecordQueue"), arn_of("FailureQueue"), arn_of("SpanQueue")]),
         "KeepAccounts": ({"dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:Query"}, [arn_of("Ledger")]),
         "AnnounceTheEnd": ({"events:PutEvents"}, [DEFAULT_BUS]),
+        "TakeSpans": ({"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}, [arn_of("SpanQueue")]),
         "Log": ({"logs:CreateLogStream", "logs:PutLogEvents"}, [arn_of("ProducerLogs")]),
     },
     "WorkerRole": {
@@ -83,19 +84,19 @@ KINDS = {
     "AWS::ApiGateway::Resource": 4,
     "AWS::ApiGateway::RestApi": 1,
     "AWS::ApiGateway::Stage": 1,
-    "AWS::CloudWatch::Alarm": 8,
+    "AWS::CloudWatch::Alarm": 9,
     "AWS::CloudWatch::Dashboard": 1,
     "AWS::DynamoDB::Table": 2,
     "AWS::IAM::Role": 4,
     "AWS::Lambda::EventInvokeConfig": 1,
-    "AWS::Lambda::EventSourceMapping": 1,
+    "AWS::Lambda::EventSourceMapping": 2,
     "AWS::Lambda::Function": 3,
     "AWS::Lambda::Permission": 2,
     "AWS::Logs::LogGroup": 4,
     "AWS::S3::Bucket": 1,
     "AWS::S3::BucketPolicy": 1,
-    "AWS::SQS::Queue": 3,
-    "AWS::SQS::QueuePolicy": 3,
+    "AWS::SQS::Queue": 5,
+    "AWS::SQS::QueuePolicy": 5,
 }
 
 
@@ -228,12 +229,16 @@ def test_queue_refuses_calls_without_tls(queue: str) -> None:
     assert statement["Condition"] == DENY_WITHOUT_TLS
 
 
-def test_only_the_record_queue_may_use_the_dead_letter_queue() -> None:
+def test_only_its_own_queue_may_use_a_dead_letter_queue() -> None:
     record_queue = {"Fn::Sub": "arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:${QueueName}"}
     assert RESOURCES["RecordQueue"]["Properties"]["QueueName"] == {"Ref": "QueueName"}
     assert RESOURCES["DeadLetterQueue"]["Properties"]["RedriveAllowPolicy"] == {
         "redrivePermission": "byQueue",
         "sourceQueueArns": [record_queue],
+    }
+    assert RESOURCES["SpanDeadLetterQueue"]["Properties"]["RedriveAllowPolicy"] == {
+        "redrivePermission": "byQueue",
+        "sourceQueueArns": [{"Fn::Sub": record_queue["Fn::Sub"] + "-spans"}],
     }
 
 
@@ -266,7 +271,7 @@ def test_failed_events_and_messages_are_kept() -> None:
     worker = RESOURCES["Worker"]["Properties"]
     assert worker["Environment"]["Variables"]["QUEUE_URL"] == {"Ref": "RecordQueue"}
     assert worker["RecursiveLoop"] == "Allow"  # it sends to the queue that invokes it
-    assert not any("RecursiveLoop" in RESOURCES[name]["Properties"] for name in ("Producer", "Query"))
+    assert "RecursiveLoop" not in RESOURCES["Query"]["Properties"]
     invocation = RESOURCES["ProducerInvocation"]["Properties"]
     assert invocation["DestinationConfig"] == {"OnFailure": {"Destination": arn_of("FailureQueue")}}
     assert PARAMETERS["QueueVisibilityTimeout"]["Default"] == 6 * PARAMETERS["WorkerTimeout"]["Default"]
@@ -274,6 +279,21 @@ def test_failed_events_and_messages_are_kept() -> None:
     assert (source["EventSourceArn"], source["FunctionName"]) == (arn_of("RecordQueue"), {"Ref": "Worker"})
     assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert source["ScalingConfig"] == {"MaximumConcurrency": {"Ref": "WorkerMaximumConcurrency"}}
+
+
+def test_rest_of_a_file_invokes_the_producer_again() -> None:
+    producer = RESOURCES["Producer"]["Properties"]
+    assert producer["Environment"]["Variables"]["SPAN_QUEUE_URL"] == {"Ref": "SpanQueue"}
+    assert producer["RecursiveLoop"] == "Allow"  # it sends to the queue that invokes it
+    queue, source = RESOURCES["SpanQueue"]["Properties"], RESOURCES["SpanSource"]["Properties"]
+    assert queue["VisibilityTimeout"] == 6 * PARAMETERS["ProducerTimeout"]["MaxValue"]
+    assert queue["RedrivePolicy"] == {
+        "deadLetterTargetArn": arn_of("SpanDeadLetterQueue"),
+        "maxReceiveCount": {"Ref": "MaxReceiveCount"},
+    }
+    assert queue["QueueName"] == {"Fn::Sub": "${QueueName}-spans"}
+    assert (source["EventSourceArn"], source["FunctionName"]) == (arn_of("SpanQueue"), {"Ref": "Producer"})
+    assert (source["BatchSize"], source["FunctionResponseTypes"]) == (1, ["ReportBatchItemFailures"])
 
 
 def test_only_bucket_and_api_of_this_account_invoke_functions() -> None:
@@ -378,6 +398,13 @@ def test_every_log_has_the_configured_retention() -> None:
 
 QUEUE_NAME = {name: {"Fn::GetAtt": [name, "QueueName"]} for name in QUEUES}
 ALARMS = {
+    "SpanDeadLetterAlarm": (
+        "AWS/SQS",
+        "ApproximateNumberOfMessagesVisible",
+        "QueueName",
+        QUEUE_NAME["SpanDeadLetterQueue"],
+        "Maximum",
+    ),
     "DeadLetterAlarm": (
         "AWS/SQS",
         "ApproximateNumberOfMessagesVisible",
