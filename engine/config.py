@@ -85,12 +85,17 @@ class WorkerSettings:
     rejects_bucket: str | None
     rejects_prefix: str
     ttl_days: int | None
+    write_rate: int | None
+    ledger_table: str | None
     transport: str
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> WorkerSettings:
         """Read the settings; `ConfigError` names the variable that is missing or invalid."""
         schema = _schema(env)
+        write_rate, ledger = _integer(env, "WRITE_RATE", 0, 1, 10_000_000) or None, _optional(env, "LEDGER_TABLE")
+        if write_rate and ledger is None:
+            raise ConfigError("WRITE_RATE needs LEDGER_TABLE, the table by which workers share the rate")
         return cls(
             function=_function(env),
             table=_table(env, schema),
@@ -99,6 +104,8 @@ class WorkerSettings:
             rejects_bucket=_optional(env, "REJECTS_BUCKET"),
             rejects_prefix=_rejects_prefix(env),
             ttl_days=_integer(env, "RECORD_TTL_DAYS", 0, 1, 36_500) or None,
+            write_rate=write_rate,
+            ledger_table=ledger,
             transport=_transport(env),
         )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from engine.aws.table_calls import TableCalls
+from engine.aws.table_calls import Rate, TableCalls
 from engine.aws.types import PUT_ITEM, Caller
 from engine.errors import DeadlineExceeded, ServiceError
 from engine.flow.backoff import Deadline
@@ -25,7 +25,7 @@ _NEWER_THERE = b""
 class NewestWriter:
     """Writes items into one table, each in a call of its own, unless a newer one of its key is there.
 
-    `write` is the lane of PutItem, `describe` that of DescribeTable.
+    `write` is the lane of PutItem, `describe` that of DescribeTable, `rate` what its calls wait for.
     """
 
     operation = PUT_ITEM.name
@@ -37,10 +37,11 @@ class NewestWriter:
         write: Caller,
         describe: Caller,
         *,
+        rate: Rate | None = None,
         is_busy: Callable[[], bool] | None = None,
     ) -> None:
-        self._table, self._schema = table, schema
-        self._calls = TableCalls(table, schema, _Conditional(write), describe, is_busy)
+        self._table, self._schema, self._reports_units = table, schema, rate is not None
+        self._calls = TableCalls(table, schema, _Conditional(write), describe, rate, is_busy)
 
     async def write(self, items: Items, deadline: Deadline) -> Outcome:
         """Put the highest version of each key among `items`; see `TableWriter.write`.
@@ -49,7 +50,7 @@ class NewestWriter:
         the next one is put.
         """
         outcome = Outcome(bytearray(len(items)))
-        put = _ConditionalPut(self._table, items, outcome)
+        put = _ConditionalPut(self._table, items, outcome, reports_units=self._reports_units)
         try:
             await self._calls.check(deadline)
             todo = items.by_key()
@@ -83,11 +84,11 @@ def _settle(todo: list[list[int]], items: Items, outcome: Outcome) -> list[list[
 class _ConditionalPut:
     """PutItem of one item, which is done as well when a newer one is there."""
 
-    def __init__(self, table: str, items: Items, outcome: Outcome) -> None:
-        self._table, self._items, self._outcome = table, items, outcome
+    def __init__(self, table: str, items: Items, outcome: Outcome, *, reports_units: bool) -> None:
+        self._table, self._items, self._outcome, self._reports_units = table, items, outcome, reports_units
 
     def body(self, part: Sequence[int]) -> bytes:
-        return put_body(self._table, self._items, part[0])
+        return put_body(self._table, self._items, part[0], reports_units=self._reports_units)
 
     def left(self, reply: bytes, part: Sequence[int]) -> Sequence[int]:
         if reply == _NEWER_THERE:

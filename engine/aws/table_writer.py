@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import orjson
 
-from engine.aws.table_calls import TableCalls
+from engine.aws.table_calls import Rate, TableCalls
 from engine.aws.types import BATCH_WRITE_ITEM, Caller
 from engine.errors import DeadlineExceeded, ServiceError
 from engine.flow.backoff import Deadline
@@ -24,7 +24,7 @@ _ALL_PROCESSED = b'{"UnprocessedItems":{}}'
 class TableWriter:
     """Writes items into one table, 25 in a call.
 
-    `write` is the lane of BatchWriteItem, `describe` that of DescribeTable.
+    `write` is the lane of BatchWriteItem, `describe` that of DescribeTable, `rate` what its calls wait for.
     """
 
     operation = BATCH_WRITE_ITEM.name
@@ -36,10 +36,12 @@ class TableWriter:
         write: Caller,
         describe: Caller,
         *,
+        rate: Rate | None = None,
         is_busy: Callable[[], bool] | None = None,
     ) -> None:
-        self._table, self._schema = table, schema
-        self._calls = TableCalls(table, schema, write, describe, is_busy)
+        self._table, self._schema, self._reports_units = table, schema, rate is not None
+        self._most = min(MAX_BATCH_ITEMS, rate.call_items) if rate else MAX_BATCH_ITEMS
+        self._calls = TableCalls(table, schema, write, describe, rate, is_busy)
 
     async def write(self, items: Items, deadline: Deadline) -> Outcome:
         """Put `items`, in their order as far as concurrency allows.
@@ -48,12 +50,12 @@ class TableWriter:
         table cannot be written to at all; items may then have been written, but none may be counted on.
         """
         outcome = Outcome(bytearray(len(items)))
-        put = _BatchPut(self._table, self._schema, items)
+        put = _BatchPut(self._table, self._schema, items, reports_units=self._reports_units)
         try:
             await self._calls.check(deadline)
             for wave in items.waves():
-                count = -(-len(wave) // MAX_BATCH_ITEMS)
-                await self._calls.write(batches(wave), count, put, outcome, deadline)
+                count = -(-len(wave) // self._most)
+                await self._calls.write(batches(wave, self._most), count, put, outcome, deadline)
                 if outcome.out_of_time:
                     break
         except DeadlineExceeded:
@@ -64,12 +66,12 @@ class TableWriter:
 class _BatchPut:
     """BatchWriteItem, which leaves items unprocessed where a table has no capacity for them."""
 
-    def __init__(self, table: str, schema: Schema, items: Items) -> None:
-        self._table, self._items = table, items
+    def __init__(self, table: str, schema: Schema, items: Items, *, reports_units: bool) -> None:
+        self._table, self._items, self._reports_units = table, items, reports_units
         self._key_types = [(name, schema.types[name]) for name in schema.keys]
 
     def body(self, part: Sequence[int]) -> bytes:
-        body = batch_body(self._table, self._items.text(part))
+        body = batch_body(self._table, self._items.text(part), reports_units=self._reports_units)
         if len(body) > MAX_BATCH_BYTES:
             raise ServiceError("BatchWriteItem", "RequestEntityTooLarge", 413)  # as the service would say
         return body

@@ -78,6 +78,8 @@ QUERY = Operation("dynamodb", "Query", "DynamoDB_20120810.Query")
 
 SCAN = Operation("dynamodb", "Scan", "DynamoDB_20120810.Scan")
 
+UPDATE_ITEM = Operation("dynamodb", "UpdateItem", "DynamoDB_20120810.UpdateItem")
+
 SEND_MESSAGE_BATCH = Operation("sqs", "SendMessageBatch", "AmazonSQS.SendMessageBatch")
 
 

@@ -10,6 +10,7 @@ Limits and wordings are those of the API reference.
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -34,7 +35,19 @@ UNIT_BYTES = 1024
 
 _BATCH_WRITE = frozenset({"RequestItems", "ReturnConsumedCapacity", "ReturnItemCollectionMetrics"})
 
-_PUT = frozenset({"TableName", "Item", "ConditionExpression", "ExpressionAttributeNames", "ExpressionAttributeValues"})
+_PUT = frozenset(
+    {
+        "TableName",
+        "Item",
+        "ConditionExpression",
+        "ExpressionAttributeNames",
+        "ExpressionAttributeValues",
+        "ReturnConsumedCapacity",
+    }
+)
+
+_UPDATE = _PUT - {"Item", "ReturnConsumedCapacity"} | {"Key", "UpdateExpression", "ReturnValues"}
+_CHANGE = re.compile(r"(?:(ADD) (#\w+)|(?:SET) (#\w+) =) (:\w+)")
 
 EXCEEDED = Refusal(
     "ProvisionedThroughputExceededException",
@@ -166,9 +179,15 @@ class DynamoDB:
         request = document_of(body)
         match operation:
             case "BatchWriteItem":
-                return self.write(self.checked(request, len(body)), now)
+                writes = self.checked(request, len(body))
+                reply = self.write(writes, now)
+                if request.get("ReturnConsumedCapacity") == "TOTAL":
+                    reply["ConsumedCapacity"] = _consumed(writes, reply["UnprocessedItems"])
+                return reply
             case "PutItem":
                 return self._put_one(request, now)
+            case "UpdateItem":
+                return self._update(request, now)
             case "DeleteItem":
                 only(request, frozenset({"TableName", "Key"}))
                 return self._write_one(request["TableName"], {"DeleteRequest": {"Key": request["Key"]}}, now)
@@ -218,9 +237,30 @@ class DynamoDB:
         write = self._write(name, put)
         table = self.table(name)
         if condition(table.items.get(write.key, {})):
-            return self._write_one(name, put, now)
+            self._write_one(name, put, now)
+            if request.get("ReturnConsumedCapacity") == "TOTAL":
+                return {"ConsumedCapacity": _consumed([write], {})[0]}
+            return {}
         table.admitted([write], now)
         raise Refusal("ConditionalCheckFailedException", "The conditional request failed")
+
+    def _update(self, request: Json, now: float) -> Json:
+        """Set one number of an item, or add to it, perhaps on a condition. Raises `Refusal`."""
+        only(request, _UPDATE)
+        condition, change = condition_of(request), _CHANGE.fullmatch(request["UpdateExpression"])
+        if change is None or request.get("ReturnValues") != "UPDATED_NEW":
+            raise not_modelled(f"the update {request['UpdateExpression']}")
+        table = self.table(request["TableName"])
+        there = table.items.get(table.key_of(request["Key"]), {})
+        if not condition(there):
+            raise Refusal("ConditionalCheckFailedException", "The conditional request failed")
+        name = request["ExpressionAttributeNames"][change[2] or change[3]]
+        number = int(request["ExpressionAttributeValues"][change[4]]["N"])
+        if change[1]:
+            number += int(there.get(name, {"N": "0"})["N"])
+        changed = {name: {"N": str(number)}}
+        self._write_one(request["TableName"], {"PutRequest": {"Item": {**request["Key"], **there, **changed}}}, now)
+        return {"Attributes": changed}
 
     def _write_one(self, name: str, request: Json, now: float) -> Json:
         """Put or delete one item: a batch of one, which is never left unprocessed."""
@@ -242,3 +282,12 @@ class DynamoDB:
                 else:
                     unprocessed.setdefault(name, []).append(write.request)
         return {"UnprocessedItems": unprocessed}
+
+
+def _consumed(writes: list[Write], unprocessed: Json) -> list[Json]:
+    """Return what writes cost, by table, those that are unprocessed left out."""
+    left = [request for requests in unprocessed.values() for request in requests]
+    units: Counter[str] = Counter()
+    for write in writes:
+        units[write.table] += 0 if any(write.request is request for request in left) else write.units
+    return [{"TableName": name, "CapacityUnits": float(each)} for name, each in units.items()]

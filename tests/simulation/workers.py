@@ -9,7 +9,8 @@ import orjson
 from engine.aws.newest_writer import NewestWriter
 from engine.aws.queues import QueueSender
 from engine.aws.table_writer import TableWriter
-from engine.aws.types import BATCH_WRITE_ITEM, DESCRIBE_TABLE, PUT_ITEM, SEND_MESSAGE_BATCH
+from engine.aws.types import BATCH_WRITE_ITEM, DESCRIBE_TABLE, PUT_ITEM, SEND_MESSAGE_BATCH, UPDATE_ITEM
+from engine.aws.write_rate import WriteRate
 from engine.config import WorkerSettings
 from engine.flow.attempts import now
 from engine.flow.backoff import Deadline
@@ -48,6 +49,9 @@ class Pond:
     hands_on: bool = True
     service: type[DynamoDB] = DynamoDB
     schema: Schema = USERS
+    write_rate: int | None = None
+    workers: int = WORKERS
+    ledger: Table = field(default_factory=lambda: Table({"ingestion": "S", "part": "S"}))
     queue: Queue = field(init=False)
     dead: Queue = field(default_factory=Queue)
     invocations: int = 0
@@ -58,7 +62,9 @@ class Pond:
     def __post_init__(self) -> None:
         """Make the services."""
         self.queue = Queue(visibility_timeout=VISIBILITY, max_receive_count=MAX_RECEIVES, dead_letters=self.dead)
-        backend = Backend(self.service({"users": self.table}), Sqs({"user-csv-queue": self.queue}))
+        backend = Backend(
+            self.service({"users": self.table, "ledger": self.ledger}), Sqs({"user-csv-queue": self.queue})
+        )
         self.dynamodb, self.sqs = InMemory(backend, self.server), InMemory(backend)
         settings = WorkerSettings.from_env({"QUEUE_URL": QUEUE_URL, "REJECTS_BUCKET": "b"})
         self._settings = replace(settings, schema=self.schema)
@@ -87,10 +93,14 @@ class Pond:
         )
         lane, describe = lane_to(self.dynamodb, operation), lane_to(self.dynamodb, DESCRIBE_TABLE)
         # The processor's time is not virtual, so it is left out of account.
-        writer = writer_of("users", schema, lane, describe, is_busy=lambda: False)
+        rate = None
+        if self.write_rate:
+            rate = WriteRate("ledger", self.write_rate, lane_to(self.dynamodb, UPDATE_ITEM), now)
+        writer = writer_of("users", schema, lane, describe, rate=rate, is_busy=lambda: False)
         return Worker(self._settings, writer, NoRejects(), (lambda: sender) if self.hands_on else None)  # type: ignore[arg-type]
 
-    async def _poll(self) -> None:
+    async def poll(self) -> None:
+        """Be one execution environment, until the queue is empty."""
         worker = self.worker()
         while self.queue.held:
             received = self.queue.receive(BATCH_SIZE, now())
@@ -112,8 +122,8 @@ class Pond:
         """Run the workers until the queue is empty; return the seconds that took."""
         began = now()
         async with asyncio.timeout(hours * 3600), asyncio.TaskGroup() as tasks:
-            for _ in range(WORKERS):
-                tasks.create_task(self._poll())
+            for _ in range(self.workers):
+                tasks.create_task(self.poll())
         return now() - began
 
 

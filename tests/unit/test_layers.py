@@ -38,9 +38,10 @@ PURE: dict[str, set[str]] = {
     "flow.backoff": set(),
     "flow.window": set(),
     "flow.pace": set(),
+    "flow.rate": set(),
     "aws.sign": set(),
 }
-_FLOW = {"errors", "flow.backoff", "flow.window", "flow.pace"}
+_FLOW = {"errors", "flow.backoff", "flow.window", "flow.pace", "flow.rate"}
 _SERVICE = {*PURE, "aws.types", "flow"}
 SERVICES: dict[str, set[str]] = {
     "aws.objects": _SERVICE | {"aws.s3"},
@@ -48,6 +49,7 @@ SERVICES: dict[str, set[str]] = {
     "aws.table_reader": _SERVICE,
     "aws.newest_writer": _SERVICE | {"aws.table_calls"},
     "aws.table_writer": _SERVICE | {"aws.table_calls"},
+    "aws.write_rate": _SERVICE,
     "aws.reject_store": _SERVICE | {"aws.s3"},
 }
 RUNTIME: dict[str, set[str]] = {

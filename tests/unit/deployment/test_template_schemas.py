@@ -206,7 +206,8 @@ def test_existing_table_is_not_a_resource_and_is_all_that_roles_reach() -> None:
     resources = template["Resources"]
     assert "Table" not in resources
     assert not references(template, "Table")
-    assert not any(each["Type"] == "AWS::DynamoDB::Table" for each in resources.values())
+    tables = [name for name, each in resources.items() if each["Type"] == "AWS::DynamoDB::Table"]
+    assert tables == ["Ledger"]
     assert statements(resources, "WorkerRole")["WriteItems"] == ARN
     assert statements(resources, "QueryRole")["ReadItems"] == ARN
     for function in ("Worker", "Query"):
