@@ -143,12 +143,14 @@ class TableCalls:
                     body = put.body(part)
                 left = await self._call(body, put, part, deadline)
             except ServiceError as error:
+                outcome.throttled.update(error.throttling)
                 if error.verdict is Verdict.POISON:
                     parts.refused(f"{error.code}: {error.detail}")
                     continue
                 attempts.failed(error)
                 parts.failed(broken_answer=error.is_broken_answer)
             else:
+                outcome.unprocessed += len(left)
                 if len(left) == len(part):
                     attempts.refused()
                     parts.failed(broken_answer=False)

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from engine.errors import ServiceError, Verdict
 from engine.flow.attempts import now
 from tests.builders.messages import Json, packed, users
 from tests.builders.newest import NEWEST, article_message, articles
+from tests.fakeaws.capacity import TokenBucket
 from tests.fakeaws.dynamodb import Table, Write
 from tests.fakeaws.virtual_time import run
 from tests.simulation.workers import Pond
@@ -154,3 +156,57 @@ def test_conditional_puts_obey_the_rate_too() -> None:
     run(scenario())
     assert len(table.items) == 40_000
     check(pond, table, 500, 60)
+
+
+@pytest.mark.parametrize("key", [{"wrong": "S"}, None])
+def test_ledger_that_cannot_be_used_stops_the_worker_and_rejects_no_row(key: dict[str, str] | None) -> None:
+    table = metered()
+    pond = Pond(table, write_rate=500, workers=1)
+    if key is None:
+        del pond.database.tables["ledger"]
+    else:
+        pond.database.tables["ledger"] = Table(key)
+
+    async def scenario() -> None:
+        pond.fill(1)
+        await pond.drain()
+
+    with pytest.raises(ExceptionGroup) as caught:
+        run(scenario())
+    (error,) = caught.value.exceptions
+    assert isinstance(error, ServiceError)
+    assert (error.operation, error.verdict) == ("UpdateItem", Verdict.FATAL)
+    assert not table.items
+
+
+def test_slot_reserved_by_a_wrong_clock_is_not_waited_for() -> None:
+    table = metered()
+    pond = Pond(table, write_rate=500, workers=2)
+    stray = {"ingestion": {"S": "rate"}, "part": {"S": "writes"}, "until": {"N": str(10**15)}}
+    pond.ledger.items["rate", "writes"] = stray
+
+    async def scenario() -> float:
+        pond.fill(10)
+        return await pond.drain()
+
+    assert run(scenario()) <= 15
+    assert len(table.items) == 5_000
+
+
+def test_ledger_that_throttles_only_delays() -> None:
+    table = metered()
+    pond = Pond(table, write_rate=500, workers=3, ledger=slow_ledger())
+
+    async def scenario() -> float:
+        pond.fill(20)
+        return await pond.drain()
+
+    run(scenario())
+    assert len(table.items) == 10_000
+    assert max(table.windows(0, 30)) <= 1.05 * 500
+    assert (len(pond.dead.held), pond.returned) == (0, 0)
+
+
+def slow_ledger() -> Table:
+    """A ledger that takes one write in two seconds."""
+    return Table({"ingestion": "S", "part": "S"}, TokenBucket(0.5, burst_seconds=4, tokens=0))
