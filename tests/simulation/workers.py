@@ -53,6 +53,7 @@ class Pond:
     workers: int = WORKERS
     ledger: Table = field(default_factory=lambda: Table({"ingestion": "S", "part": "S"}))
     queue: Queue = field(init=False)
+    database: DynamoDB = field(init=False)
     dead: Queue = field(default_factory=Queue)
     invocations: int = 0
     returned: int = 0
@@ -62,9 +63,8 @@ class Pond:
     def __post_init__(self) -> None:
         """Make the services."""
         self.queue = Queue(visibility_timeout=VISIBILITY, max_receive_count=MAX_RECEIVES, dead_letters=self.dead)
-        backend = Backend(
-            self.service({"users": self.table, "ledger": self.ledger}), Sqs({"user-csv-queue": self.queue})
-        )
+        self.database = self.service({"users": self.table, "ledger": self.ledger})
+        backend = Backend(self.database, Sqs({"user-csv-queue": self.queue}))
         self.dynamodb, self.sqs = InMemory(backend, self.server), InMemory(backend)
         settings = WorkerSettings.from_env({"QUEUE_URL": QUEUE_URL, "REJECTS_BUCKET": "b"})
         self._settings = replace(settings, schema=self.schema)
