@@ -122,12 +122,16 @@ class WorkerSettings:
     rejects_prefix: str
     ttl_days: int | None
     ledger: LedgerSettings | None
+    write_rate: int | None
     transport: str
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> WorkerSettings:
         """Read the settings; `ConfigError` names the variable that is missing or invalid."""
         schema = _schema(env)
+        ledger, write_rate = LedgerSettings.from_env(env), _integer(env, "WRITE_RATE", 0, 1, 10_000_000) or None
+        if write_rate and ledger is None:
+            raise ConfigError("WRITE_RATE needs LEDGER_TABLE, the table by which workers share the rate")
         return cls(
             function=_function(env),
             table=_table(env, schema),
@@ -136,7 +140,8 @@ class WorkerSettings:
             rejects_bucket=_optional(env, "REJECTS_BUCKET"),
             rejects_prefix=_rejects_prefix(env),
             ttl_days=_integer(env, "RECORD_TTL_DAYS", 0, 1, 36_500) or None,
-            ledger=LedgerSettings.from_env(env),
+            ledger=ledger,
+            write_rate=write_rate,
             transport=_transport(env),
         )
 

@@ -197,14 +197,23 @@ class ServiceError(MillpondError):
 
     `code` is the service's error code, `status` the HTTP status (0 without a reply), `detail` the service's own
     words, cut to one short line. A refusal of content may quote that content, so `detail` is part of the text only for
-    fatal errors, which speak of tables, queues and permissions.
+    fatal errors, which speak of tables, queues and permissions. `throttling` has DynamoDB's reasons for throttling, see
+    `engine.throttling`.
     """
 
     def __init__(
-        self, operation: str, code: str, status: int, detail: str = "", *, verdict: Verdict | None = None
+        self,
+        operation: str,
+        code: str,
+        status: int,
+        detail: str = "",
+        *,
+        verdict: Verdict | None = None,
+        throttling: tuple[str, ...] = (),
     ) -> None:
         code, detail = _one_line(code, MAX_CODE), _one_line(detail, MAX_DETAIL)
         self.operation, self.code, self.status, self.detail = operation, code, status, detail
+        self.throttling = throttling
         self.verdict = verdict or verdict_of(code, status, detail)
         said = f": {detail}" if detail and self.verdict is Verdict.FATAL else ""
         super().__init__(f"{operation} failed: {code} (HTTP {status}){said}")

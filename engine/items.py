@@ -236,28 +236,36 @@ def _name(text: str) -> str:
     return orjson.dumps(text).decode()
 
 
-def batches(wave: Sequence[int]) -> Iterator[Sequence[int]]:
-    """Cut a wave into batches of at most `MAX_BATCH_ITEMS`, in order."""
-    for start in range(0, len(wave), MAX_BATCH_ITEMS):
-        yield wave[start : start + MAX_BATCH_ITEMS]
+def batches(wave: Sequence[int], most: int = MAX_BATCH_ITEMS) -> Iterator[Sequence[int]]:
+    """Cut a wave into batches of at most so many items, in order."""
+    for start in range(0, len(wave), most):
+        yield wave[start : start + most]
 
 
-def batch_body(table: str, requests: str) -> bytes:
-    """Return the body of a BatchWriteItem call, from put requests with commas in between."""
-    return f'{{"RequestItems":{{{_name(table)}:[{requests}]}}}}'.encode()
+_REPORTS_UNITS = ',"ReturnConsumedCapacity":"TOTAL"'
 
 
-def put_body(table: str, items: Items, index: int) -> bytes:
+def batch_body(table: str, requests: str, *, reports_units: bool = False) -> bytes:
+    """Return the body of a BatchWriteItem call, from put requests with commas in between.
+
+    `reports_units`: the reply is to say how many write units the call has cost.
+    """
+    options = _REPORTS_UNITS if reports_units else ""
+    return f'{{"RequestItems":{{{_name(table)}:[{requests}]}}{options}}}'.encode()
+
+
+def put_body(table: str, items: Items, index: int, *, reports_units: bool = False) -> bytes:
     """Return the body of a PutItem call for an item, on the condition that no newer one of its key is there.
 
     An equal version is the same row again, perhaps by an attempt whose answer was lost. An item without a version was
     written by something else, and is replaced.
     """
     item, name, version = items.conditional(index)
+    options = _REPORTS_UNITS if reports_units else ""
     return (
         f'{{"TableName":{_name(table)},"Item":{item},'
         '"ConditionExpression":"attribute_not_exists(#v) OR #v <= :v",'
-        f'"ExpressionAttributeNames":{{"#v":{_name(name)}}},"ExpressionAttributeValues":{{":v":{{"N":"{version}"}}}}}}'
+        f'"ExpressionAttributeNames":{{"#v":{_name(name)}}},"ExpressionAttributeValues":{{":v":{{"N":"{version}"}}}}{options}}}'
     ).encode()
 
 

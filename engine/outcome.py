@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -21,7 +22,8 @@ class Outcome:
 
     `written[i]` is 1, or `refused` has the reason, or the item is unfinished: time was up, or the last answers to it
     were broken, and then `failing` has it too. `superseded` has those of the written ones that are not in the table
-    because a newer version of their key is.
+    because a newer version of their key is. `throttled` counts the throttled calls by reason, as far as the service
+    gave one, and `unprocessed` the items of calls that it took only in part, for which it gives none.
     """
 
     written: bytearray
@@ -29,6 +31,8 @@ class Outcome:
     failing: set[int] = field(default_factory=set)
     superseded: set[int] = field(default_factory=set)
     out_of_time: bool = False
+    throttled: Counter[str] = field(default_factory=Counter)
+    unprocessed: int = 0
 
     def note_written(self, part: Sequence[int], left: Sequence[int]) -> None:
         """Note that the items of `part` are written, apart from those in `left`."""

@@ -20,6 +20,7 @@ from engine.aws.types import Operation, Reply, Transport
 from engine.errors import DeadlineExceeded, ServiceError, Verdict
 from engine.flow.attempts import now, pause, until
 from engine.flow.backoff import Backoff, Deadline
+from engine.throttling import throttling_reasons
 
 CALL_TIMEOUT = 10.0
 """Seconds that a call may take, unless its caller knows the service to be slower. Answers take tens of milliseconds."""
@@ -85,8 +86,8 @@ class Lane:
             raise ServiceError(name, "CRC32CheckFailed", 0, "the reply was damaged on its way")
         if reply.status == 200:
             return reply.body
-        code, message = _error_of(reply)
-        failure = ServiceError(name, code, reply.status, message)
+        code, message, throttling = _error_of(reply)
+        failure = ServiceError(name, code, reply.status, message, throttling=throttling)
         if failure.verdict is Verdict.EXPIRED:
             async with until(deadline, "renewing credentials"), self._renewing:
                 if self._current is credentials:  # else another call has renewed them
@@ -104,18 +105,22 @@ class Lane:
         await pause(self._backoff, attempt, deadline, self.operation.name)
 
 
-def _error_of(reply: Reply) -> tuple[str, str]:
-    """Return code and message of an error reply, which both JSON protocols call ``__type`` and ``message``."""
+def _error_of(reply: Reply) -> tuple[str, str, tuple[str, ...]]:
+    """Return code and message of an error reply, and why it throttles.
+
+    Both JSON protocols call the first two ``__type`` and ``message``.
+    """
     try:
         body = orjson.loads(reply.body)
         code, message = str(body["__type"]), body.get("message") or body.get("Message") or ""
+        throttling = throttling_reasons(body)
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
-        code, message = "", ""
+        code, message, throttling = "", "", ()
     found = _CODE.fullmatch(code)
     if found is None:
         # A proxy or load balancer answered, perhaps with HTML: only the status is known.
-        return "UnreadableReply" if reply.status >= 500 else f"HTTP{reply.status}", ""
-    return found[1], str(message)
+        return "UnreadableReply" if reply.status >= 500 else f"HTTP{reply.status}", "", ()
+    return found[1], str(message), throttling
 
 
 def lane_for(operation: Operation, transport: Transport, using: Session) -> Lane:

@@ -31,7 +31,7 @@ class NewestWriter(TableCalls):
     operation = PUT_ITEM.name
 
     async def _put(self, items: Items, outcome: Outcome, deadline: Deadline) -> None:
-        put = _ConditionalPut(self._table, items, outcome)
+        put = _ConditionalPut(self._table, items, outcome, reports_units=self._rate is not None)
         todo = items.by_key()
         while todo:
             newest = sorted(versions[-1] for versions in todo)
@@ -69,11 +69,11 @@ def _settle(todo: list[list[int]], items: Items, outcome: Outcome) -> list[list[
 class _ConditionalPut:
     """PutItem of one item, which is done as well when a newer one is there."""
 
-    def __init__(self, table: str, items: Items, outcome: Outcome) -> None:
-        self._table, self._items, self._outcome = table, items, outcome
+    def __init__(self, table: str, items: Items, outcome: Outcome, *, reports_units: bool) -> None:
+        self._table, self._items, self._outcome, self._reports_units = table, items, outcome, reports_units
 
     def body(self, part: Sequence[int]) -> bytes:
-        return put_body(self._table, self._items, part[0])
+        return put_body(self._table, self._items, part[0], reports_units=self._reports_units)
 
     def left(self, reply: bytes, part: Sequence[int]) -> Sequence[int]:
         if reply == _NEWER_THERE:

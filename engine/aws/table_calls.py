@@ -51,10 +51,25 @@ class Put(Protocol):
         """Return which of the items a reply leaves for another call. Raises `ServiceError` for no such reply."""
 
 
+class Rate(Protocol):
+    """A stated rate of write units that calls obey: `WriteRate`."""
+
+    @property
+    def call_items(self) -> int:
+        """Items in one call at the most."""
+
+    async def turn(self, items: int, deadline: Deadline) -> float:
+        """Wait until a call with so many items may be sent; return how many units are reserved for it."""
+
+    def settle(self, items: int, reserved: float, units: float) -> None:
+        """Note how many units a call has cost."""
+
+
 class TableCalls(ABC):
     """Writes items into one table. Keeps what it has learned of the table's capacity.
 
-    `write` is the lane of the operation that writes, `describe` that of DescribeTable.
+    `write` is the lane of the operation that writes, `describe` that of DescribeTable; calls wait for the `rate`, if
+    there is one, and then ask what they have cost.
     """
 
     def __init__(
@@ -64,9 +79,10 @@ class TableCalls(ABC):
         write: Caller,
         describe: Caller,
         *,
+        rate: Rate | None = None,
         is_busy: Callable[[], bool] | None = None,
     ) -> None:
-        self._table, self._schema, self._lane, self._describe = table, schema, write, describe
+        self._table, self._schema, self._lane, self._describe, self._rate = table, schema, write, describe, rate
         self._gate = Gate(Window(INITIAL_IN_FLIGHT, MAX_IN_FLIGHT, busy_limit=BUSY_IN_FLIGHT), is_busy)
         self._checked = False
 
@@ -148,12 +164,14 @@ class TableCalls(ABC):
                     body = put.body(part)
                 left = await self._call(body, put, part, deadline)
             except ServiceError as error:
+                outcome.throttled.update(error.throttling)
                 if error.verdict is Verdict.POISON:
                     parts.refused(f"{error.code}: {error.detail}")
                     continue
                 attempts.failed(error)
                 parts.failed(broken_answer=error.is_broken_answer)
             else:
+                outcome.unprocessed += len(left)
                 if len(left) == len(part):
                     attempts.refused()
                     parts.failed(broken_answer=False)
@@ -175,6 +193,7 @@ class TableCalls(ABC):
     async def _call(self, body: bytes, put: Put, part: Sequence[int], deadline: Deadline) -> Sequence[int]:
         """Send one call; return the indexes that were left unprocessed."""
         gate = self._gate
+        reserved = await self._rate.turn(len(part), deadline) if self._rate else 0.0
         sent = await gate.turn(len(part), deadline)
         try:
             reply = await self._send(body, deadline, gate.patience)
@@ -184,8 +203,24 @@ class TableCalls(ABC):
         finally:
             gate.ended()
         left = put.left(reply, part)
+        units = _units_of(reply) if self._rate else None
+        if self._rate and units is not None:
+            self._rate.settle(len(part) - len(left), reserved, units)
         gate.answered(sent, len(part) - len(left), len(left))
         return left
+
+
+def _units_of(reply: bytes) -> float | None:
+    """Return how many write units a call has cost, indexes included, as far as its reply says so.
+
+    BatchWriteItem says it for each table, and there is one; PutItem says it at once. An answer without it, as to a
+    condition that failed, leaves what was reserved.
+    """
+    try:
+        consumed = orjson.loads(reply)["ConsumedCapacity"]
+        return float((consumed[0] if isinstance(consumed, list) else consumed)["CapacityUnits"])
+    except (orjson.JSONDecodeError, LookupError, TypeError, ValueError):
+        return None
 
 
 def _key_of(reply: bytes) -> Key:

@@ -27,10 +27,11 @@ class TableWriter(TableCalls):
     operation = BATCH_WRITE_ITEM.name
 
     async def _put(self, items: Items, outcome: Outcome, deadline: Deadline) -> None:
-        put = _BatchPut(self._table, self._schema, items)
+        put = _BatchPut(self._table, self._schema, items, reports_units=self._rate is not None)
+        most = min(MAX_BATCH_ITEMS, self._rate.call_items) if self._rate else MAX_BATCH_ITEMS
         for wave in items.waves():
-            count = -(-len(wave) // MAX_BATCH_ITEMS)
-            await self._put_batches(batches(wave), count, put, outcome, deadline)
+            count = -(-len(wave) // most)
+            await self._put_batches(batches(wave, most), count, put, outcome, deadline)
             if outcome.out_of_time:
                 break
 
@@ -38,12 +39,12 @@ class TableWriter(TableCalls):
 class _BatchPut:
     """BatchWriteItem, which leaves items unprocessed where a table has no capacity for them."""
 
-    def __init__(self, table: str, schema: Schema, items: Items) -> None:
-        self._table, self._items = table, items
+    def __init__(self, table: str, schema: Schema, items: Items, *, reports_units: bool) -> None:
+        self._table, self._items, self._reports_units = table, items, reports_units
         self._key_types = [(name, schema.types[name]) for name in schema.keys]
 
     def body(self, part: Sequence[int]) -> bytes:
-        body = batch_body(self._table, self._items.text(part))
+        body = batch_body(self._table, self._items.text(part), reports_units=self._reports_units)
         if len(body) > MAX_BATCH_BYTES:
             raise ServiceError("BatchWriteItem", "RequestEntityTooLarge", 413)  # as the service would say
         return body

@@ -77,6 +77,17 @@ def conflicts(values: Mapping[str, str], known: Known) -> list[str]:
             problems.append(
                 "A WorkerBatchSize of more than 10 needs a WorkerBatchWindow: --parameter WorkerBatchWindow=1."
             )
+    match numbers("WorkerMinimumPollers", "WorkerMaximumPollers", "WorkerMaximumConcurrency"):
+        case _, most, workers if most and str(workers) != defaults(known)["WorkerMaximumConcurrency"]:
+            problems.append(
+                "Lambda accepts either WorkerMaximumPollers or WorkerMaximumConcurrency, not both: "
+                f"set one of them back by --parameter WorkerMaximumPollers=0 or --parameter WorkerMaximumConcurrency="
+                f"{defaults(known)['WorkerMaximumConcurrency']}."
+            )
+        case fewest, most, _ if 0 < most < fewest:
+            problems.append(
+                f"WorkerMaximumPollers must be 0, which is none, or at least WorkerMinimumPollers, {fewest}."
+            )
     match numbers("TableMaxWriteUnits"):
         case (0,):
             problems.append("TableMaxWriteUnits must be -1, which is no maximum, or at least 1.")

@@ -15,7 +15,8 @@ from engine.aws.s3 import S3
 from engine.aws.session import Session
 from engine.aws.table_writer import TableWriter
 from engine.aws.transports import open_fetch, open_transport
-from engine.aws.types import BATCH_WRITE_ITEM, DESCRIBE_TABLE, PUT_ITEM, SEND_MESSAGE_BATCH
+from engine.aws.types import BATCH_WRITE_ITEM, DESCRIBE_TABLE, PUT_ITEM, SEND_MESSAGE_BATCH, UPDATE_ITEM
+from engine.aws.write_rate import WriteRate
 from engine.config import SQS_MAX_BYTES, WorkerSettings
 from engine.handlers.accounting import accounting_of
 from engine.handlers.runtime import Context, Process, deadline_of
@@ -47,7 +48,12 @@ async def open_worker(env: Mapping[str, str]) -> AsyncIterator[Worker]:
         writer_of, operation = (
             (NewestWriter, PUT_ITEM) if settings.schema.conflict == "newest" else (TableWriter, BATCH_WRITE_ITEM)
         )
-        writer = writer_of(settings.table, settings.schema, lane_for(operation, transport, session), describe)
+        rate = None
+        if settings.write_rate and settings.ledger:
+            update = lane_for(UPDATE_ITEM, transport, session)
+            rate = WriteRate(settings.ledger.table, settings.write_rate, update)
+        write = lane_for(operation, transport, session)
+        writer = writer_of(settings.table, settings.schema, write, describe, rate=rate)
         accounting = accounting_of(settings.ledger, transport, session)
         yield Worker(settings, writer, RejectStore(s3), queue if settings.queue_url else None, accounting)
 

@@ -30,6 +30,7 @@ from engine.messages.rest import FAILING, SUPERSEDED, WRITTEN, count_in, rest_of
 from engine.outcome import Outcome
 from engine.reading.block import Reject
 from engine.rejects import RejectFiles, folder_of, message_part, record_of
+from engine.throttling import throttling_metrics
 
 MAX_FAILING_ROUNDS = 100
 """How many times in a row a message is handed on because of broken answers before that is called its own fault: nobody
@@ -155,6 +156,8 @@ async def work(worker: Worker, event: Any, deadline: Deadline, last: Deadline) -
         returned=len(failures),
         handedOn=len(handed_on),
         outOfTime=outcome.out_of_time,
+        **({"throttled": dict(outcome.throttled)} if outcome.throttled else {}),
+        **({"unprocessed": outcome.unprocessed} if outcome.unprocessed else {}),
     )
     counts = {
         "RowsWritten": written,
@@ -165,6 +168,8 @@ async def work(worker: Worker, event: Any, deadline: Deadline, last: Deadline) -
     }
     if worker.settings.schema.conflict != "newest":
         del counts["RowsSuperseded"]  # it would always be 0, and each metric is billed
+    # Metrics are billed: these are written only when there is something.
+    counts |= throttling_metrics(outcome.throttled)
     measure(worker.settings.function, counts)
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failures]}
 

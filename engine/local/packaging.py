@@ -37,9 +37,11 @@ def run_from_source(
         if scaling := properties.get("ScalingConfig"):
             # MiniStack compares this with a number, but parameters are strings: with a reference here its queue poller
             # fails in each round, and no worker is invoked.
-            name_of_limit = scaling["MaximumConcurrency"]["Ref"]
+            # It has no provisioned pollers, which are the other branch.
+            name_of_limit = scaling["Fn::If"][2]["MaximumConcurrency"]["Ref"]
             default = template["Parameters"][name_of_limit]["Default"]
-            scaling["MaximumConcurrency"] = int(parameters.get(name_of_limit, default))
+            properties["ScalingConfig"] = {"MaximumConcurrency": int(parameters.get(name_of_limit, default))}
+            properties.pop("ProvisionedPollerConfig", None)
         for policy in properties.get("Policies", []):
             _name_batch_actions(policy["PolicyDocument"]["Statement"])
         if resource.get("Type") == "AWS::Lambda::Function" and properties.get("PackageType") == "Image":

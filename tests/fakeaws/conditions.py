@@ -1,4 +1,6 @@
-"""Conditions of a DynamoDB write: terms joined by OR, each `attribute_not_exists(name)` or a comparison to a value."""
+"""Conditions of a DynamoDB write: terms joined by OR, each `attribute_not_exists(name)`,
+a comparison to a value, or BETWEEN two of them.
+"""
 
 import re
 from collections.abc import Callable, Mapping
@@ -14,6 +16,7 @@ Condition = Callable[[Mapping[str, Any]], bool]
 
 _ABSENT = re.compile(r"attribute_not_exists\s*\(\s*(#?\w+)\s*\)")
 _COMPARES = re.compile(r"(#?\w+)\s*(=|<=?|>=?)\s*(:\w+)")
+_BETWEEN = re.compile(r"(#?\w+)\s+BETWEEN\s+(:\w+)\s+AND\s+(:\w+)", re.IGNORECASE)
 _TERMS = re.compile(r"\s+OR\s+", re.IGNORECASE)
 
 
@@ -46,6 +49,9 @@ def _term(text: str, names: Mapping[str, str], values: Mapping[str, Json]) -> Co
     if found := _ABSENT.fullmatch(text):
         absent = attribute(found[1])
         return lambda item: absent not in item
+    if found := _BETWEEN.fullmatch(text):
+        low, high = (_term(f"{found[1]} {sign} {found[end]}", names, values) for sign, end in ((">=", 2), ("<=", 3)))
+        return lambda item: low(item) and high(item)
     if not (found := _COMPARES.fullmatch(text)):
         raise not_modelled(f"the condition {text}")
     compared, ordering = attribute(found[1]), ORDERINGS[found[2]]

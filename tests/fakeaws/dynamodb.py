@@ -36,19 +36,18 @@ UNIT_BYTES = 1024
 
 _BATCH_WRITE = frozenset({"RequestItems", "ReturnConsumedCapacity", "ReturnItemCollectionMetrics"})
 
-_UPDATE = frozenset(
+_PUT = frozenset(
     {
         "TableName",
-        "Key",
-        "UpdateExpression",
+        "Item",
         "ConditionExpression",
         "ExpressionAttributeNames",
         "ExpressionAttributeValues",
-        "ReturnValues",
+        "ReturnConsumedCapacity",
     }
 )
 
-_PUT = frozenset({"TableName", "Item", "ConditionExpression", "ExpressionAttributeNames", "ExpressionAttributeValues"})
+_UPDATE = _PUT - {"Item", "ReturnConsumedCapacity"} | {"Key", "UpdateExpression", "ReturnValues"}
 
 EXCEEDED = Refusal(
     "ProvisionedThroughputExceededException",
@@ -184,7 +183,11 @@ class DynamoDB:
         request = document_of(body)
         match operation:
             case "BatchWriteItem":
-                return self.write(self.checked(request, len(body)), now)
+                writes = self.checked(request, len(body))
+                reply = self.write(writes, now)
+                if request.get("ReturnConsumedCapacity") == "TOTAL":
+                    reply["ConsumedCapacity"] = _consumed(writes, reply["UnprocessedItems"])
+                return reply
             case "PutItem":
                 return self._put_one(request, now)
             case "UpdateItem":
@@ -240,7 +243,10 @@ class DynamoDB:
         write = self._write(name, put)
         table = self.table(name)
         if condition(table.items.get(write.key, {})):
-            return self._write_one(name, put, now)
+            self._write_one(name, put, now)
+            if request.get("ReturnConsumedCapacity") == "TOTAL":
+                return {"ConsumedCapacity": _consumed([write], {})[0]}
+            return {}
         table.admitted([write], now)
         raise Refusal("ConditionalCheckFailedException", "The conditional request failed")
 
@@ -252,7 +258,7 @@ class DynamoDB:
         there = table.items.get(key, {})
         conditional = {name: value for name, value in request.items() if name != "UpdateExpression"}
         holds = condition_of(conditional, also=request["UpdateExpression"])(there)
-        after = updated(there, request, table.key)
+        after, changed = updated(there, request, table.key)
         write = self._write(request["TableName"], {"PutRequest": {"Item": after}})
         before = -(-item_bytes(there) // UNIT_BYTES) if there else 0
         write = write._replace(units=max(write.units, before))
@@ -262,7 +268,12 @@ class DynamoDB:
             raise Refusal("ConditionalCheckFailedException", "The conditional request failed")
         table.apply(write)
         table.units += write.units
-        return {"Attributes": after} if request.get("ReturnValues") == "ALL_NEW" else {}
+        match request.get("ReturnValues"):
+            case "ALL_NEW":
+                return {"Attributes": after}
+            case "UPDATED_NEW":
+                return {"Attributes": {name: after[name] for name in changed}}
+        return {}
 
     def _get(self, request: Json) -> Json:
         """Get up to 100 items of one or more tables. Raises `Refusal`."""
@@ -301,3 +312,12 @@ class DynamoDB:
                 else:
                     unprocessed.setdefault(name, []).append(write.request)
         return {"UnprocessedItems": unprocessed}
+
+
+def _consumed(writes: list[Write], unprocessed: Json) -> list[Json]:
+    """Return what writes cost, by table, those that are unprocessed left out."""
+    left = [request for requests in unprocessed.values() for request in requests]
+    units: Counter[str] = Counter()
+    for write in writes:
+        units[write.table] += 0 if any(write.request is request for request in left) else write.units
+    return [{"TableName": name, "CapacityUnits": float(each)} for name, each in units.items()]

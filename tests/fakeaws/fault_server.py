@@ -102,7 +102,7 @@ class FaultServer(Listener):
             await asyncio.sleep(fault.seconds)
             fault = fault.then
         if isinstance(fault, Refuse):
-            reply = error_reply(target, Refusal(fault.code, fault.message, fault.status))
+            reply = error_reply(target, Refusal(fault.code, fault.message, fault.status, fault.members))
         elif isinstance(fault, Reset | Silent | Garbage) and not fault.applied:
             reply = JsonReply(200, b"", {})
         elif isinstance(fault, Poison | Unprocessed | Failed | Unmentioned):

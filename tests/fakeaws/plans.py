@@ -53,6 +53,7 @@ class Refuse:
     code: str
     status: int = 400
     message: str = "made to fail"
+    members: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -84,4 +84,4 @@ def error_reply(target: str, refusal: Refusal) -> JsonReply:
     namespace = NAMESPACES.get(code, "com.amazonaws.dynamodb.v20120810")
     # The layer that decides on access writes this word with a capital letter.
     word = "Message" if code == "AccessDeniedException" else "message"
-    return json_reply(target, status, {"__type": f"{namespace}#{code}", word: refusal.message})
+    return json_reply(target, status, {"__type": f"{namespace}#{code}", word: refusal.message, **refusal.members})

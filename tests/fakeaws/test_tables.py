@@ -331,3 +331,39 @@ def test_a_table_is_described() -> None:
     described = database().call("DescribeTable", b'{"TableName":"users"}', 0.0)["Table"]
     assert [each["AttributeName"] for each in described["KeySchema"]] == ["email", "createdAt"]
     assert {each["AttributeType"] for each in described["AttributeDefinitions"]} == {"S", "N"}
+
+
+def test_number_is_added_to_or_set_on_a_condition() -> None:
+    of = DynamoDB({"ledger": Table({"ingestion": "S", "part": "S"})})
+
+    def update(change: str, condition: str, **values: int) -> int:
+        request = {
+            "TableName": "ledger",
+            "Key": {"ingestion": {"S": "rate"}, "part": {"S": "writes"}},
+            "UpdateExpression": change,
+            "ConditionExpression": condition,
+            "ExpressionAttributeNames": {"#u": "until"},
+            "ExpressionAttributeValues": {f":{name}": {"N": str(value)} for name, value in values.items()},
+            "ReturnValues": "UPDATED_NEW",
+        }
+        return int(of.call("UpdateItem", orjson.dumps(request), 0.0)["Attributes"]["until"]["N"])
+
+    add, within = "ADD #u :more", "#u BETWEEN :low AND :high"
+    for low, high in ((0, 9), (6, 9), (0, 4)):
+        with pytest.raises(Refusal, match="ConditionalCheckFailed"):
+            update(add, within, more=1, low=low, high=high)
+        if low == 0 and high == 9:
+            assert update("SET #u = :to", "attribute_not_exists(#u) OR #u < :now", to=5, now=1) == 5
+    assert update(add, within, more=3, low=5, high=5) == 8
+
+
+def test_consumed_units_are_reported_on_request() -> None:
+    request = {
+        "RequestItems": {"users": [{"PutRequest": {"Item": item(row, name={"S": "x" * 1500})}} for row in (1, 2)]},
+        "ReturnConsumedCapacity": "TOTAL",
+    }
+    reply = database().call("BatchWriteItem", orjson.dumps(request), 0.0)
+    assert reply["ConsumedCapacity"] == [{"TableName": "users", "CapacityUnits": 4.0}]
+    put = {"TableName": "users", "Item": item(1), "ReturnConsumedCapacity": "TOTAL"}
+    reply = database().call("PutItem", orjson.dumps(put), 0.0)
+    assert reply["ConsumedCapacity"] == {"TableName": "users", "CapacityUnits": 1.0}

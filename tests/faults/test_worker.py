@@ -10,7 +10,7 @@ import pytest
 from engine.config import TRANSPORTS
 from engine.errors import ServiceError
 from engine.handlers import worker
-from tests.builders.invocations import Context, Json, event_of, failures, sqs_record
+from tests.builders.invocations import Context, Json, event_of, failures, metrics_in, sqs_record
 from tests.builders.messages import packed, users
 from tests.fakeaws.fault_objects import S3_DENIED, S3_EXPIRED, ObjectServer
 from tests.fakeaws.fault_server import FaultServer
@@ -25,6 +25,7 @@ from tests.fakeaws.plans import (
     Fault,
     Garbage,
     Poison,
+    Refuse,
     Reset,
     Silent,
     Slow,
@@ -368,3 +369,41 @@ def test_rejects_of_reading_do_not_wait_for_the_rows_of_others(
     bad = [sqs_record(f"bad{n}", {"name": "", "mail": "x@y.z", "rowNumber": n}) for n in range(40)]
     assert work(*batch(1), *bad, seconds=8.0) == []
     assert len(object_server.objects) == 40
+
+
+def test_reasons_for_throttling_are_logged_and_measured(
+    fault_server: FaultServer, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arn = "arn:aws:dynamodb:us-east-1:123456789012:table/users"
+    faults: list[Fault | None] = [
+        Refuse(
+            "ProvisionedThroughputExceededException",
+            members={"ThrottlingReasons": [{"reason": "TableWriteProvisionedThroughputExceeded", "resource": arn}]},
+        ),
+        Refuse(
+            "ThrottlingException",
+            members={
+                "throttlingReasons": [
+                    {"reason": "IndexWriteKeyRangeThroughputExceeded", "resource": f"{arn}/index/by-phone"}
+                ]
+            },
+        ),
+        Unprocessed(1.0),
+    ]
+
+    def plan(call: Call) -> Fault | None:
+        return faults.pop(0) if faults and call.operation == "BatchWriteItem" else None
+
+    fault_server.plan = plan
+    assert work(*batch(1, 25)) == []
+    assert work(*batch(1, 25)) == []
+    first, second = (json.loads(record.getMessage()) for record in caplog.records if '"batch"' in record.getMessage())
+    assert first["throttled"] == {
+        "users TableWriteProvisionedThroughputExceeded": 1,
+        "users/index/by-phone IndexWriteKeyRangeThroughputExceeded": 1,
+    }
+    assert first["unprocessed"] == 25
+    assert not {"throttled", "unprocessed"} & second.keys()
+    counts, later = metrics_in(capsys.readouterr().out)
+    assert (counts["ThrottledProvisioned"], counts["ThrottledKeyRange"]) == (1, 1)
+    assert not any(name.startswith("Throttled") for name in later)

@@ -21,6 +21,7 @@ from engine.aws.types import (
     SEND_MESSAGE_BATCH,
     UPDATE_ITEM,
 )
+from engine.aws.write_rate import WriteRate
 from engine.config import WorkerSettings
 from engine.flow.attempts import now
 from engine.flow.backoff import Deadline
@@ -60,7 +61,10 @@ class Pond:
     hands_on: bool = True
     service: type[DynamoDB] = DynamoDB
     schema: Schema = USERS
+    write_rate: int | None = None
+    workers: int = WORKERS
     ledger: Table | None = None
+    """Where rows are accounted for; without it, only the rate is shared by a ledger."""
     queue: Queue = field(init=False)
     backend: Backend = field(init=False)
     dead: Queue = field(default_factory=Queue)
@@ -72,7 +76,7 @@ class Pond:
     def __post_init__(self) -> None:
         """Make the services."""
         self.queue = Queue(visibility_timeout=VISIBILITY, max_receive_count=MAX_RECEIVES, dead_letters=self.dead)
-        tables = {"users": self.table, **({"ledger": self.ledger} if self.ledger else {})}
+        tables = {"users": self.table, "ledger": self.ledger or Table({"ingestion": "S", "part": "S"})}
         backend = self.backend = Backend(self.service(tables), Sqs({"user-csv-queue": self.queue}))
         self.dynamodb, self.sqs = InMemory(backend, self.server), InMemory(backend)
         settings = WorkerSettings.from_env({"QUEUE_URL": QUEUE_URL, "REJECTS_BUCKET": "b"})
@@ -102,7 +106,10 @@ class Pond:
         )
         lane, describe = lane_to(self.dynamodb, operation), lane_to(self.dynamodb, DESCRIBE_TABLE)
         # The processor's time is not virtual, so it is left out of account.
-        writer = writer_of("users", schema, lane, describe, is_busy=lambda: False)
+        rate = None
+        if self.write_rate:
+            rate = WriteRate("ledger", self.write_rate, lane_to(self.dynamodb, UPDATE_ITEM), now)
+        writer = writer_of("users", schema, lane, describe, rate=rate, is_busy=lambda: False)
         return Worker(
             self._settings,
             writer,
@@ -118,7 +125,8 @@ class Pond:
             Ledger("ledger", 90, update, delete, query), lambda: Announcer(lane_to(self.dynamodb, PUT_EVENTS))
         )
 
-    async def _poll(self) -> None:
+    async def poll(self) -> None:
+        """Be one execution environment, until the queue is empty."""
         worker = self.worker()
         while self.queue.held:
             received = self.queue.receive(BATCH_SIZE, now())
@@ -140,8 +148,8 @@ class Pond:
         """Run the workers until the queue is empty; return the seconds that took."""
         began = now()
         async with asyncio.timeout(hours * 3600), asyncio.TaskGroup() as tasks:
-            for _ in range(WORKERS):
-                tasks.create_task(self._poll())
+            for _ in range(self.workers):
+                tasks.create_task(self.poll())
         return now() - began
 
 

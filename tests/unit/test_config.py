@@ -72,6 +72,20 @@ FROM_ENV: dict[str, Callable[[Mapping[str, str]], Any]] = {
     "worker": WorkerSettings.from_env,
     "query": QuerySettings.from_env,
 }
+
+
+def test_write_rate_needs_the_ledger_by_which_workers_share_it() -> None:
+    worker = WorkerSettings.from_env({"WRITE_RATE": "500", "LEDGER_TABLE": "ledger"})
+    assert worker.ledger is not None
+    assert (worker.write_rate, worker.ledger.table) == (500, "ledger")
+    assert WorkerSettings.from_env({}).write_rate is None
+    for rate in ("0", "1.5", "-1", "10000001"):
+        with pytest.raises(ConfigError, match="WRITE_RATE must be a whole number from 1"):
+            WorkerSettings.from_env({"WRITE_RATE": rate, "LEDGER_TABLE": "ledger"})
+    with pytest.raises(ConfigError, match="WRITE_RATE needs LEDGER_TABLE"):
+        WorkerSettings.from_env({"WRITE_RATE": "500"})
+
+
 WHOLE_NUMBERS = {"RECORDS_PER_MESSAGE": 10_000, "MAX_MESSAGE_BYTES": 1_048_576, "MAX_BATCH_BYTES": 1_048_576}
 
 

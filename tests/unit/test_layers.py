@@ -34,6 +34,7 @@ PURE: dict[str, set[str]] = {
     "items": {"decimal_text", "identity", "messages", "reading.format", "schema"},
     "table_key": {"schema"},
     "metrics": set(),
+    "throttling": set(),
     "outcome": set(),
     "http_events": {"errors", "text"},
     "queries": {"decimal_text", "errors", "http_events", "identity", "schema"},
@@ -41,9 +42,10 @@ PURE: dict[str, set[str]] = {
     "flow.backoff": set(),
     "flow.window": set(),
     "flow.pace": set(),
+    "flow.rate": set(),
     "aws.sign": set(),
 }
-_FLOW = {"errors", "flow.backoff", "flow.window", "flow.pace"}
+_FLOW = {"errors", "flow.backoff", "flow.window", "flow.pace", "flow.rate"}
 _SERVICE = {*PURE, "aws.types", "flow"}
 SERVICES: dict[str, set[str]] = {
     "aws.announcer": _SERVICE,
@@ -53,6 +55,7 @@ SERVICES: dict[str, set[str]] = {
     "aws.table_reader": _SERVICE,
     "aws.newest_writer": _SERVICE | {"aws.table_calls"},
     "aws.table_writer": _SERVICE | {"aws.table_calls"},
+    "aws.write_rate": _SERVICE,
     "aws.reject_store": _SERVICE | {"aws.s3"},
 }
 RUNTIME: dict[str, set[str]] = {
@@ -67,7 +70,7 @@ RUNTIME: dict[str, set[str]] = {
     "aws.table_calls": _SERVICE,
     "aws.aiohttp_transport": {"aws.types", "aws.http1"},
     "aws.transports": {"aws.types", "aws.session", "aws.http1", "aws.exchange", "aws.aiohttp_transport"},
-    "aws.lane": {"errors", "flow", "aws.types", "aws.session", "aws.sign", "aws.http1"},
+    "aws.lane": {"errors", "throttling", "flow", "aws.types", "aws.session", "aws.sign", "aws.http1"},
     "aws": set(),
     **SERVICES,
     "jobs": {*PURE, *SERVICES, "config", "logs", "flow"},

@@ -65,6 +65,14 @@ def test_each_problem_is_reported() -> None:
     assert len(conflicts(together, KNOWN)) == 3
 
 
+def test_pollers_and_a_maximum_concurrency_exclude_each_other() -> None:
+    (problem,) = conflicts({"WorkerMaximumPollers": "5", "WorkerMaximumConcurrency": "50"}, KNOWN)
+    assert "--parameter WorkerMaximumPollers=0 or --parameter WorkerMaximumConcurrency=10" in problem
+    (problem,) = conflicts({"WorkerMaximumPollers": "5", "WorkerMinimumPollers": "6"}, KNOWN)
+    assert "at least WorkerMinimumPollers, 6" in problem
+    assert conflicts({"WorkerMaximumPollers": "5"}, KNOWN) == conflicts({"WorkerMaximumConcurrency": "50"}, KNOWN) == []
+
+
 def test_values_that_are_invalid_alone_take_part_in_no_conflict() -> None:
     wrong = {"WorkerTimeout": "soon", "QueueVisibilityTimeout": "100", "WorkerBatchSize": "", "NoSuch": "1"}
     wrong |= {"SourceBucket": "A B", "UploadsPrefix": ""}

@@ -12,6 +12,7 @@ import pytest
 from engine.cli.deploy import REPOSITORIES
 from engine.config import WorkerSettings
 from engine.deployment.checkout import CHECKOUT, TEMPLATE
+from engine.deployment.parameters import defaults
 from engine.deployment.template import read_template
 from engine.errors import ConfigError
 from tests.builders.cloudformation import rendered
@@ -278,7 +279,34 @@ def test_failed_events_and_messages_are_kept() -> None:
     source = RESOURCES["WorkerSource"]["Properties"]
     assert (source["EventSourceArn"], source["FunctionName"]) == (arn_of("RecordQueue"), {"Ref": "Worker"})
     assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
-    assert source["ScalingConfig"] == {"MaximumConcurrency": {"Ref": "WorkerMaximumConcurrency"}}
+    assert source["ScalingConfig"] == {
+        "Fn::If": [
+            "PollersAreOn",
+            {"Ref": "AWS::NoValue"},
+            {"MaximumConcurrency": {"Ref": "WorkerMaximumConcurrency"}},
+        ]
+    }
+
+
+@pytest.mark.parametrize(
+    ("pollers", "limit"),
+    [
+        ("0", {"ScalingConfig": {"MaximumConcurrency": "10"}}),
+        ("5", {"ProvisionedPollerConfig": {"MinimumPollers": "2", "MaximumPollers": "5"}}),
+    ],
+)
+def test_workers_are_limited_by_concurrency_or_by_pollers(pollers: str, limit: dict[str, Any]) -> None:
+    chosen = {**defaults(PARAMETERS), "WorkerMaximumPollers": pollers}
+    source = rendered(READ, chosen)["Resources"]["WorkerSource"]["Properties"]
+    assert {name: source[name] for name in ("ScalingConfig", "ProvisionedPollerConfig") if name in source} == limit
+
+
+@pytest.mark.parametrize("rate", ["0", "500"])
+def test_worker_has_a_rate_only_if_one_is_stated(rate: str) -> None:
+    chosen = {**defaults(PARAMETERS), "WriteRate": rate}
+    variables = rendered(READ, chosen)["Resources"]["Worker"]["Properties"]["Environment"]["Variables"]
+    assert variables.get("WRITE_RATE") == (None if rate == "0" else "500")
+    assert variables["LEDGER_TABLE"] == {"Ref": "Ledger"}
 
 
 def test_rest_of_a_file_invokes_the_producer_again() -> None:
