@@ -182,3 +182,26 @@ def test_error_of_an_invalid_schema_names_variable_and_file(
 def test_settings_are_immutable() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         producer().queue_url = "other"  # type: ignore[misc]
+
+
+def test_ledger_settings() -> None:
+    assert producer().ledger is None
+    ledger = producer(LEDGER_TABLE="stack-ledger", LEDGER_DAYS="30", STUCK_SECONDS="60").ledger
+    assert ledger is not None
+    assert (ledger.table, ledger.days, ledger.patience) == ("stack-ledger", 30, 60)
+    assert WorkerSettings.from_env({"LEDGER_TABLE": "stack-ledger"}).ledger is not None
+    for wrong in ({"LEDGER_TABLE": "a b"}, {"LEDGER_DAYS": "28"}, {"STUCK_SECONDS": "0"}):
+        with pytest.raises(ConfigError, match=next(iter(wrong))):
+            producer(**wrong)
+
+
+@pytest.mark.parametrize(("text", "most", "is_percentage"), [("", 50, True), ("7", 7, False), ("0%", 0, True)])
+def test_limit_of_rejects(text: str, most: int, is_percentage: bool) -> None:
+    limit = producer(MAX_REJECTS=text).max_rejects
+    assert (limit.most, limit.is_percentage) == (most, is_percentage)
+
+
+@pytest.mark.parametrize("text", ["-1", "x", "101%", "50 %", "1.5%", "٣"])
+def test_limit_of_rejects_that_is_none(text: str) -> None:
+    with pytest.raises(ConfigError, match="MAX_REJECTS must be a number of rows or a percentage"):
+        producer(MAX_REJECTS=text)
