@@ -41,6 +41,17 @@ _ERRORS = "millpond.undecoded"
 codecs.register_error(_ERRORS, _keep_undecoded)
 
 
+def _drop_cut_off(error: UnicodeError) -> tuple[str | bytes, int]:
+    try:
+        return codecs.lookup_error("surrogatepass")(error)
+    except UnicodeDecodeError as cut_off:  # a record that is too long ends within a character
+        return "", cut_off.end
+
+
+_ORIGINAL = "millpond.original"
+codecs.register_error(_ORIGINAL, _drop_cut_off)
+
+
 def find_encoding(head: bytes, declared: str | None) -> str:
     """Return the canonical name of a file's encoding: by its byte order mark, else as declared, else UTF-8.
 
@@ -79,5 +90,5 @@ class Transcoder:
 
 def original_text(record: bytes) -> str:
     r"""Return a record that went through a `Transcoder` as text, undecodable bytes of the file as ``\xff``."""
-    text = record.decode(errors="surrogatepass")
+    text = record.decode(errors=_ORIGINAL)
     return _UNDECODED_CHARACTER.sub(lambda found: f"\\x{ord(found[0]) - _UNDECODED:02x}", text)
