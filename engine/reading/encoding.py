@@ -55,7 +55,8 @@ codecs.register_error(_ORIGINAL, _drop_cut_off)
 def find_encoding(head: bytes, declared: str | None) -> str:
     """Return the canonical name of a file's encoding: by its byte order mark, else as declared, else UTF-8.
 
-    Raises `BadFile` for UTF-32 that is not declared, and for a byte order mark that contradicts the declaration.
+    Raises `BadFile` for UTF-32 that is not declared, and for a byte order mark that contradicts the declaration or that
+    it needs.
     """
     marked = next((name for mark, name in _MARKS if head.startswith(mark)), None)
     if declared is None:
@@ -64,6 +65,11 @@ def find_encoding(head: bytes, declared: str | None) -> str:
         return marked or UTF_8
     declared = UTF_8 if declared == "utf-8-sig" else declared
     if marked is None:
+        if head and declared in ("utf-16", "utf-32"):
+            raise BadFile(
+                f"the schema declares {declared} text, but the file has no byte order mark: declare {declared}-le or "
+                f"{declared}-be in [format]"
+            )
         return declared
     if marked not in (declared, f"{declared}-le", f"{declared}-be"):
         raise BadFile(

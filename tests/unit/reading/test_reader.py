@@ -91,6 +91,15 @@ def test_bytes_that_the_declared_encoding_lacks_are_a_reject() -> None:
     assert reading.rejects == [Reject(1, 8, "the row is not cp1252 text", r"1,\x81é")]
 
 
+@pytest.mark.parametrize("declared", ["utf-16", "utf-32"])
+def test_byte_order_that_nothing_says_is_refused(declared: str) -> None:
+    reading, _ = read_object(text_of(",").encode(f"{declared}-le"), Format(encoding=declared), [3])
+    assert reading.fault == (
+        f"the schema declares {declared} text, but the file has no byte order mark: declare {declared}-le or "
+        f"{declared}-be in [format]"
+    )
+
+
 @pytest.mark.parametrize("most", range(20, 28))
 @pytest.mark.parametrize("end", ["é", "表", "😀"])
 def test_record_that_is_too_long_may_be_cut_off_within_a_character(most: int, end: str) -> None:
