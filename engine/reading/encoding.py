@@ -83,15 +83,25 @@ class Transcoder:
     """Incremental decoder of `encoding` whose output is UTF-8."""
 
     def __init__(self, encoding: str) -> None:
+        self._encoding = encoding
         self._decoder = codecs.getincrementaldecoder(encoding)(_ERRORS)
 
     def feed(self, data: bytes) -> bytes:
-        """Return the next bytes as UTF-8; the rest of a character that is not complete is held back."""
-        return self._decoder.decode(data).encode(errors="surrogatepass")
+        """Return the next bytes as UTF-8; the rest of a character that is not complete is held back.
+
+        Raises `BadFile` where the codec gives up.
+        """
+        return self._decoded(data, final=False)
 
     def finish(self) -> bytes:
-        """Return what is left of a character that is not complete."""
-        return self._decoder.decode(b"", final=True).encode(errors="surrogatepass")
+        """Return what is left of a character that is not complete. Raises `BadFile`."""
+        return self._decoded(b"", final=True)
+
+    def _decoded(self, data: bytes, *, final: bool) -> bytes:
+        try:
+            return self._decoder.decode(data, final).encode(errors="surrogatepass")
+        except UnicodeError:  # some codecs do not leave to the error handler what they cannot decode
+            raise BadFile(f"the file is not {self._encoding} text: it cannot be decoded to its end") from None
 
 
 def original_text(record: bytes) -> str:

@@ -100,6 +100,15 @@ def test_byte_order_that_nothing_says_is_refused(declared: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("codec", "data"),
+    [("iso2022_jp", b"k,b\nx,\n\x1b$\xffk,b\nx,\n\x1b$B%=\x1b(B,1\n"), ("punycode", b"k,b\n\xff,1\n")],
+)
+def test_bytes_at_which_a_codec_gives_up_end_the_file(codec: str, data: bytes) -> None:
+    reading, _ = read_object(data, Format(encoding=codec), [3])
+    assert reading.fault == f"the file is not {codec} text: it cannot be decoded to its end"
+
+
 @pytest.mark.parametrize("most", range(20, 28))
 @pytest.mark.parametrize("end", ["é", "表", "😀"])
 def test_record_that_is_too_long_may_be_cut_off_within_a_character(most: int, end: str) -> None:
