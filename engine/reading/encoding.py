@@ -41,10 +41,22 @@ _ERRORS = "millpond.undecoded"
 codecs.register_error(_ERRORS, _keep_undecoded)
 
 
+def _drop_cut_off(error: UnicodeError) -> tuple[str | bytes, int]:
+    try:
+        return codecs.lookup_error("surrogatepass")(error)
+    except UnicodeDecodeError as cut_off:  # a record that is too long ends within a character
+        return "", cut_off.end
+
+
+_ORIGINAL = "millpond.original"
+codecs.register_error(_ORIGINAL, _drop_cut_off)
+
+
 def find_encoding(head: bytes, declared: str | None) -> str:
     """Return the canonical name of a file's encoding: by its byte order mark, else as declared, else UTF-8.
 
-    Raises `BadFile` for UTF-32 that is not declared, and for a byte order mark that contradicts the declaration.
+    Raises `BadFile` for UTF-32 that is not declared, and for a byte order mark that contradicts the declaration or that
+    it needs.
     """
     marked = next((name for mark, name in _MARKS if head.startswith(mark)), None)
     if declared is None:
@@ -53,6 +65,11 @@ def find_encoding(head: bytes, declared: str | None) -> str:
         return marked or UTF_8
     declared = UTF_8 if declared == "utf-8-sig" else declared
     if marked is None:
+        if head and declared in ("utf-16", "utf-32"):
+            raise BadFile(
+                f"the schema declares {declared} text, but the file has no byte order mark: declare {declared}-le or "
+                f"{declared}-be in [format]"
+            )
         return declared
     if marked not in (declared, f"{declared}-le", f"{declared}-be"):
         raise BadFile(
@@ -66,18 +83,28 @@ class Transcoder:
     """Incremental decoder of `encoding` whose output is UTF-8."""
 
     def __init__(self, encoding: str) -> None:
+        self._encoding = encoding
         self._decoder = codecs.getincrementaldecoder(encoding)(_ERRORS)
 
     def feed(self, data: bytes) -> bytes:
-        """Return the next bytes as UTF-8; the rest of a character that is not complete is held back."""
-        return self._decoder.decode(data).encode(errors="surrogatepass")
+        """Return the next bytes as UTF-8; the rest of a character that is not complete is held back.
+
+        Raises `BadFile` where the codec gives up.
+        """
+        return self._decoded(data, final=False)
 
     def finish(self) -> bytes:
-        """Return what is left of a character that is not complete."""
-        return self._decoder.decode(b"", final=True).encode(errors="surrogatepass")
+        """Return what is left of a character that is not complete. Raises `BadFile`."""
+        return self._decoded(b"", final=True)
+
+    def _decoded(self, data: bytes, *, final: bool) -> bytes:
+        try:
+            return self._decoder.decode(data, final).encode(errors="surrogatepass")
+        except UnicodeError:  # some codecs do not leave to the error handler what they cannot decode
+            raise BadFile(f"the file is not {self._encoding} text: it cannot be decoded to its end") from None
 
 
 def original_text(record: bytes) -> str:
     r"""Return a record that went through a `Transcoder` as text, undecodable bytes of the file as ``\xff``."""
-    text = record.decode(errors="surrogatepass")
+    text = record.decode(errors=_ORIGINAL)
     return _UNDECODED_CHARACTER.sub(lambda found: f"\\x{ord(found[0]) - _UNDECODED:02x}", text)

@@ -73,7 +73,12 @@ class Layout:
         return [
             i
             for i, each in enumerate(map(str.casefold, map(str.strip, firsts)))
-            if each == first and isinstance(entry := entries[i], list) and entry and _folded(entry[1:]) == rest
+            if each == first
+            and isinstance(entry := entries[i], list)
+            and entry
+            and _folded(entry[1:]) == rest
+            # The same whatever lines are read together: some other characters fold to letters of the probes.
+            and self.may_repeat_header("\n".join(entry).encode(errors="surrogateescape"))
         ]
 
 

@@ -151,11 +151,12 @@ class Column:
         return result
 
     def clean_json_lines(self, values: Sequence[Any], bad: dict[int, str]) -> Sequence[Value]:
-        """Clean values of JSON lines as `clean_json` does, but numbers that become text as their canonical text.
+        """Clean values of JSON lines as `clean_json` does, but numbers that are read as text as their canonical text.
 
-        The reader keeps the value of each number, not always its digits: 1.10 may have become 1.1.
+        The reader keeps the value of each number, not always its digits: 1E5 may have become 100000.0.
         """
-        if self._conversion is None and not _NUMBERS.isdisjoint(map(type, values)):
+        as_text = self.type != VARIES and not isinstance(self._conversion, Numbers)
+        if as_text and not _NUMBERS.isdisjoint(map(type, values)):
             values = [
                 canonical_number(text := str(each)) or text if type(each) in _NUMBERS else each for each in values
             ]

@@ -95,10 +95,10 @@ def _loads(text: str) -> Any:
     """
     try:
         value = orjson.loads(text)
-    except orjson.JSONDecodeError:  # a number may only be too large for orjson
+        written = orjson.dumps(value).decode()
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):  # it may only have too large a number, or too many levels
         return exact_json.loads(text)
-    compact = text.replace(", ", ",").replace(": ", ":")
-    return value if orjson.dumps(value).decode() == compact else exact_json.loads(text)
+    return value if written == text.replace(", ", ",").replace(": ", ":") else exact_json.loads(text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,8 @@ _STRING, _NUMBER = "\0", "\1"
 
 _UNUSUAL: Final = bytes({*range(32)} - {*b"\n"}) + b"\\"
 
-_NUMBERS = re.compile(r"(-?[0-9][0-9.eE+-]*+)")
+# Not after a sign: "--1" is no number, but the shape that is left would be one with any other number in it.
+_NUMBERS = re.compile(r"((?<!-)-?[0-9][0-9.eE+-]*+)")
 _NUMBER_LINES = re.compile(r"(?:-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?\n)*+")
 _SLOTS = re.compile(rf"{_STRING} *:|{_STRING}|{_NUMBER}")
 

@@ -175,5 +175,5 @@ def _characters(field: Any) -> int:
         return len(field)
     try:
         return len(orjson.dumps(field))
-    except TypeError:  # a number of more than 64 bits, for one; it is refused later if it has to be
-        return len(str(field))
+    except TypeError:  # more levels than orjson writes, which are refused as more than DynamoDB allows
+        return 0

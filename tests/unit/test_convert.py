@@ -330,3 +330,11 @@ def test_json_number_in_a_text_column_has_one_text_however_it_is_written() -> No
     (message,) = (message for each in done for message in each.messages)
     texts = [row[2] for row in json.loads(message.body)["rows"]]
     assert texts == ["1.1", "1.1", "100000", "100000", "1.10000000000000000001"]
+
+
+@pytest.mark.parametrize("lines", [[r'{"a":"\u003a","t":1.7E9}'], [r'{"a":"\u003a","t":1.7E9}', '{"a":"x:","t":0}']])
+def test_json_number_read_as_a_time_has_one_text_whatever_lines_are_read_with_it(lines: list[str]) -> None:
+    toml = '[key]\npartition = "a"\n[columns.a]\nrequired = true\n[columns.t]\ntype = "datetime"\ninput = ["epoch"]\n'
+    outcome = convert(["\n".join([*lines, ""]).encode()], schema=schema_of(toml))
+    assert outcome.rejects == []
+    assert json.loads(outcome.messages[0].body)["rows"][0][2] == "2023-11-14T22:13:20Z"

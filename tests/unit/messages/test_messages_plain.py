@@ -335,6 +335,19 @@ def test_nested_value_that_does_not_fit_is_refused(body: str, reason: str) -> No
     assert refused.reason.startswith(reason)
 
 
+def test_values_nested_too_deeply_are_refused_or_malformed() -> None:
+    reasons = set()
+    for levels in range(200, 1_024):
+        try:
+            refused = foreign(f'{{"k":"a","any":{"[" * levels}1.5{"]" * levels}}}', schema_of(NESTED_TOML))
+        except MalformedMessage as error:
+            reasons.add(str(error))
+        else:
+            assert isinstance(refused, Refused)
+            reasons.add(refused.reason)
+    assert len(reasons) == 2
+
+
 def test_name_that_occurs_twice_is_malformed_where_values_are_read_exactly() -> None:
     with pytest.raises(MalformedMessage, match="a name in it occurs twice"):
         foreign('{"k":"a","any":{"x":1,"x":2}}', schema_of(NESTED_TOML))

@@ -146,6 +146,14 @@ def test_header_again_in_another_letter_case_is_a_reject(header: str, row: str, 
     assert [(reject.row, reject.reason) for reject in reading.rejects] == [(2, HEADER_AGAIN)]
 
 
+@pytest.mark.parametrize(("header", "row"), [("k,b,c", "\u212a,b,c"), ("file,b,c", "\ufb01le,b,c")])
+def test_header_again_does_not_depend_on_the_lines_read_with_it(header: str, row: str) -> None:
+    # The sign of Kelvin and the ligature of f and i fold to ASCII letters.
+    alone = read_text(f"{row}\n", header=header + "\n")
+    together = read_text(f"{row}\n1,2,b c k file\n", header=header + "\n")
+    assert (together.fields[:-1], together.rejects) == (alone.fields, alone.rejects)
+
+
 def test_row_with_some_names_of_the_header_is_a_row() -> None:
     assert read_text("ID,Name,5\nID,Name\nid,name,prices\n").rejects == []
 

@@ -9,6 +9,7 @@ from engine.reading.block import Reject
 from engine.reading.closely import DOUBTFUL
 from engine.reading.dynamodb_json import INCREMENTAL
 from engine.reading.format import Format
+from engine.reading.limits import Limits
 from engine.reading.reader import Found, ObjectReader
 from tests.builders.csv_text import Reading, add_block, cut
 
@@ -88,6 +89,35 @@ def test_bytes_that_the_declared_encoding_lacks_are_a_reject() -> None:
     assert reading.fields == [["2", "é"]]
     # The offset counts the text as UTF-8.
     assert reading.rejects == [Reject(1, 8, "the row is not cp1252 text", r"1,\x81é")]
+
+
+@pytest.mark.parametrize("declared", ["utf-16", "utf-32"])
+def test_byte_order_that_nothing_says_is_refused(declared: str) -> None:
+    reading, _ = read_object(text_of(",").encode(f"{declared}-le"), Format(encoding=declared), [3])
+    assert reading.fault == (
+        f"the schema declares {declared} text, but the file has no byte order mark: declare {declared}-le or "
+        f"{declared}-be in [format]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("codec", "data"),
+    [("iso2022_jp", b"k,b\nx,\n\x1b$\xffk,b\nx,\n\x1b$B%=\x1b(B,1\n"), ("punycode", b"k,b\n\xff,1\n")],
+)
+def test_bytes_at_which_a_codec_gives_up_end_the_file(codec: str, data: bytes) -> None:
+    reading, _ = read_object(data, Format(encoding=codec), [3])
+    assert reading.fault == f"the file is not {codec} text: it cannot be decoded to its end"
+
+
+@pytest.mark.parametrize("most", range(20, 28))
+@pytest.mark.parametrize("end", ["é", "表", "😀"])
+def test_record_that_is_too_long_may_be_cut_off_within_a_character(most: int, end: str) -> None:
+    text, limits = "id,name\n1," + end * 20 + "\n2,b\n", Limits(record_bytes=most, slice_bytes=16)
+    reader, reading = ObjectReader(Format(), limits=limits), Reading()
+    for block in [*reader.feed(text.encode("utf-16")), *reader.finish()]:
+        add_block(reading, block)
+    assert reading.fields == [["2", "b"]]
+    assert [(each.reason, each.record.strip(end)) for each in reading.rejects] == [(limits.too_long, "1,")]
 
 
 @pytest.mark.parametrize("data", [b"id,name\n1,Zo\xeb\n", b"id,na\xefve\n1,a\n"])

@@ -10,7 +10,24 @@ from hypothesis import strategies as st
 from engine.schema.conversions import Json
 from engine.schema.values import Encoded
 
-NUMBERS = ["0", "-0", "7", "-1.50", "1e3", "2.5E-7", "0.0", "1E400", "9" * 39, "3" * 38, "01", "1.", "+1", "1-2", "1a"]
+NUMBERS = [
+    "0",
+    "-0",
+    "7",
+    "-1.50",
+    "1e3",
+    "2.5E-7",
+    "0.0",
+    "1E400",
+    "9" * 39,
+    "3" * 38,
+    "01",
+    "1.",
+    "+1",
+    "1-2",
+    "1a",
+    "--1",
+]
 TEXTS = ['"x"', '""', '"%s"', '"é, "', '"1: 2"', '"\x1f"', '"\\n"', '"\ud800"', '"\x7f"', '"a\nb"', '"']
 LEAVES = st.sampled_from([*NUMBERS, *TEXTS, "true", "null", "NaN", "[]", "{}"])
 NAMES = st.sampled_from(["a", "b", "%", "%s", "N", "3" * 38, "ü", "", "a:"])
@@ -54,6 +71,7 @@ def columns(draw: st.DrawFn) -> list[str]:
 @example(['["a', 'b"]'] * 4)
 @example(['["a\nb"]'] * 4)
 @example([*["1"] * 7, '1"a'])
+@example(["--1", "--12", '{"a": --1}', "-"] * 8)
 @example(['["\\ud800"]'] * 4)
 @example(['{"' + "3" * 38 + '":1}'] * 8)
 @example(['{"a":"' + "3" * 38 + '"}'] * 8)
