@@ -16,9 +16,12 @@ from typing import Any
 
 import pytest
 
+from engine.accounts import ENTRY, SpanCounts, attribute, marks, span_part_key
 from engine.deployment.checkout import TEMPLATE
 from engine.deployment.template import read_template
+from engine.identity import ObjectVersion
 from tests.builders.invocations import Json, api_event, event_of, s3_record, sqs_record
+from tests.builders.messages import MODIFIED, packed, users
 from tests.e2e.conftest import LocalStack
 
 pytestmark = pytest.mark.usefixtures("no_notification")
@@ -78,7 +81,7 @@ async def reads_an_object(stack: LocalStack) -> bool:
 
 
 async def keeps_the_rejects_of_a_file(stack: LocalStack) -> bool:
-    key, _ = await stored(stack, "name,mail\n,a@permissions.test\n")
+    key, _ = await stored(stack, "name,mail\n,a@permissions.test\nB,b@permissions.test\n")
     answer = await invoke(stack, "producer", event_of(s3_record(stack.outputs.bucket, key)))
     return answer.get("rejectedRows") == 1 and answer.get("statusCode") == 200
 
@@ -99,6 +102,27 @@ async def keeps_the_rejects_of_a_message(stack: LocalStack) -> bool:
     return await invoke(stack, "worker", event_of(message)) == {"batchItemFailures": []}
 
 
+async def ends_an_ingestion(stack: LocalStack) -> bool:
+    """Whether the worker closes the account of an object whose only message it gets."""
+    version = ObjectVersion("b", f"uploads/{uuid.uuid4().hex}.csv", None, "e", MODIFIED)
+    facts: list[tuple[str, Json]] = [
+        (ENTRY, {"spans": 1, "bucket": "b", "key": version.key}),
+        (span_part_key(0), SpanCounts(read=1, rejected=0, messages=1, ended=True).facts),
+        *((mark.node.part, {"expected": mark.expected, "root": True}) for mark in marks(0, 1)),
+    ]
+    async with stack.client("dynamodb") as dynamodb:
+        for part, attributes in facts:
+            item = {"ingestion": version.ingestion, "part": part, **attributes}
+            await dynamodb.put_item(
+                TableName=stack.outputs.ledger, Item={name: attribute(value) for name, value in item.items()}
+            )
+        body = {**packed(users(1, 1)), "object": version._asdict()}
+        answer = await invoke(stack, "worker", event_of(sqs_record("m", body)))
+        key = {"ingestion": {"S": version.ingestion}, "part": {"S": ENTRY}}
+        entry = (await dynamodb.get_item(TableName=stack.outputs.ledger, Key=key))["Item"]
+    return answer == {"batchItemFailures": []} and entry.get("status") == {"S": "done"}
+
+
 async def finds_a_user(stack: LocalStack) -> bool:
     answer = await invoke(stack, "query", api_event("/users/nobody@permissions.test"))
     return bool(answer["statusCode"] == 404)
@@ -113,6 +137,20 @@ WORK = {
     ("producer", "s3:GetObjectVersion"): reads_a_version,
     ("producer", "s3:PutObject"): keeps_the_rejects_of_a_file,
     ("producer", "sqs:SendMessage"): sends_records,
+    # A file without a row is complete when the producer has read it.
+    **dict.fromkeys(
+        [
+            ("producer", "dynamodb:UpdateItem"),
+            ("producer", "dynamodb:DeleteItem"),
+            ("producer", "dynamodb:Query"),
+            ("producer", "events:PutEvents"),
+        ],
+        reads_an_object,
+    ),
+    **dict.fromkeys(
+        [("worker", "dynamodb:UpdateItem"), ("worker", "dynamodb:Query"), ("worker", "events:PutEvents")],
+        ends_an_ingestion,
+    ),
     ("worker", "dynamodb:BatchWriteItem"): writes_items,
     ("worker", "dynamodb:DescribeTable"): writes_items,
     ("worker", "s3:PutObject"): keeps_the_rejects_of_a_message,
