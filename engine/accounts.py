@@ -296,8 +296,12 @@ class Account:
             return "stuck"
         if failed := next((span["status"] for span in self.spans.values() if span.get("status")), None):
             return str(failed)
+        return "writing" if self._is_read else "reading"
+
+    @property
+    def _is_read(self) -> bool:
         ended = sum("ended" in span for span in self.spans.values())
-        return "writing" if ended == self.entry.get("spans", 1) else "reading"
+        return bool(ended == self.entry.get("spans", 1))
 
     def outcome(self) -> dict[str, Any]:
         """Return the final status, counts and reasons of an ingestion that is complete."""
@@ -339,6 +343,7 @@ class Account:
             "schema": entry.get("schema"),
             "status": self.status(moment, patience),
             "reason": next((span["reason"] for span in spans if span.get("reason")), entry.get("reason") or ""),
+            "isRead": "ended" in entry or self._is_read,
             **counts,
             "replaced": sum(span.get("replaced", 0) for span in spans),
             "replacedExact": all(span.get("replacedExact", True) for span in spans),

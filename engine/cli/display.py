@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import textwrap
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.padding import Padding
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.spinner import Spinner
 from rich.table import Column, Table
 from rich.text import Text
@@ -28,6 +29,11 @@ _EXAMPLE_CHARACTERS = 40
 
 _WIDE = 80
 """Columns of an ordinary terminal; narrower ones get a compact layout."""
+
+_WIDE_ENOUGH_FOR_IDS = 110
+"""Columns; a narrower terminal has no room for the ids of ingestions in a table."""
+
+_STATUS_STYLES = {"done": "green", "reading": "cyan", "writing": "cyan", "done_with_rejects": "yellow", "skipped": ""}
 
 _BAR_CELLS, _BAR_CELLS_NARROW = 20, 8
 _DONE_CHARACTERS = 64
@@ -157,6 +163,50 @@ class Display:
 
             yield update
 
+    @contextmanager
+    def bars(self) -> Iterator[Callable[[Sequence[Mapping[str, Any]]], None]]:
+        """Show the progress of ingestions; yield a function to call with the documents of those to update."""
+        if not self._console.is_terminal:
+            yield self._plain_bars()
+            return
+        cells = _BAR_CELLS if self._console.width >= _WIDE else _BAR_CELLS_NARROW
+        room = self._console.width - len(_INDENT) - cells - 1
+        bars = Progress(
+            TextColumn(_INDENT.removesuffix(" ")),
+            BarColumn(cells, complete_style="cyan", finished_style="green", table_column=Column(width=cells)),
+            TextColumn("{task.description}", markup=False),
+            console=self._console,
+            transient=True,
+        )
+        tasks: dict[str, TaskID] = {}
+        with bars:
+
+            def update(documents: Sequence[Mapping[str, Any]]) -> None:
+                for gone in tasks.keys() - {document["ingestion"] for document in documents}:
+                    bars.remove_task(tasks.pop(gone))
+                for document in documents:
+                    # How many rows there are is known when the object is read to its end.
+                    total = document["read"] if document["isRead"] else None
+                    done = document["read"] - document["inFlight"]
+                    text = shortened(_ingestion_text(document), room)
+                    if document["ingestion"] not in tasks:
+                        tasks[document["ingestion"]] = bars.add_task(text, total=total)
+                    bars.update(tasks[document["ingestion"]], total=total, completed=done, description=text)
+
+            yield update
+
+    def _plain_bars(self) -> Callable[[Sequence[Mapping[str, Any]]], None]:
+        printed: dict[str, str] = {}
+
+        def update(documents: Sequence[Mapping[str, Any]]) -> None:
+            for document in documents:
+                text = _ingestion_text(document)
+                if printed.get(document["ingestion"]) != text:
+                    printed[document["ingestion"]] = text
+                    self.line(f"… {text}")
+
+        return update
+
     def _plain_progress(self, rows: int) -> Callable[[Snapshot], None]:
         printed = 0.0
 
@@ -189,25 +239,78 @@ class Display:
             )
         self._print_table(table)
 
-    def remarks(self, outcome: Outcome) -> None:
-        """Print what a person may not expect of the file, if anything: its columns, and rows that replace others."""
-        ignored = [name if isinstance(name, str) else f"column {name}" for name in outcome.ignored]
-        if ignored or outcome.absent:
+    def remarks(
+        self, ignored: Sequence[str | int], absent: Sequence[str], replaced: int, *, is_exact: bool = True
+    ) -> None:
+        """Print what a person may not expect of a file, if anything: its columns, and rows that replace others."""
+        if ignored or absent:
             self.line()
         if ignored:
-            self.note(f"Ignored, since the schema has no such column: {_listed(ignored)}")
-        if outcome.absent:
-            self.note(f"Absent from the file, so no row has a value of its own: {_listed(outcome.absent)}")
-        for name, column in near_misses(outcome.ignored, outcome.absent):
+            names = [name if isinstance(name, str) else f"column {name}" for name in ignored]
+            self.note(f"Ignored, since the schema has no such column: {_listed(names)}")
+        if absent:
+            self.note(f"Absent from the file, so no row has a value of its own: {_listed(absent)}")
+        for name, column in near_misses(ignored, absent):
             name = _printable(name)
             self.note(
                 f"{name} is ignored, {column} is absent: is it the same column? If so, add an alias to the schema, "
                 f'aliases = ["{name}"] under [columns.{column}], and ingest the file again.'
             )
-        if outcome.replaced:
-            least = "" if outcome.replaced_is_exact else "at least "
+        if replaced:
+            least = "" if is_exact else "at least "
             self.line()
-            self.note(f"Rows replaced by a later row of the file with the same key: {least}{outcome.replaced:,}")
+            self.note(f"Rows replaced by a later row of the file with the same key: {least}{replaced:,}")
+
+    def ingestions(self, documents: Sequence[Mapping[str, Any]]) -> None:
+        """Print a table of ingestions, one a line; see `engine.accounts.Account.document`."""
+        # On a narrow terminal the file's name is truncated, never a number.
+        is_wide = self._console.width >= _WIDE_ENOUGH_FOR_IDS
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, int(is_wide)), show_edge=False)
+        table.add_column("file", overflow="ellipsis", no_wrap=True)
+        for name in (*(("ingestion",) if is_wide else ()), "started", "status"):
+            table.add_column(name, no_wrap=True)
+        for name in ("read", "written", "rejected", "in flight"):
+            table.add_column(name, justify="right", no_wrap=True)
+        for document in documents:
+            table.add_row(
+                _printable(str(document["key"]).rpartition("/")[2]),
+                *((document["ingestion"],) if is_wide else ()),
+                str(document["started"] or "")[0 if is_wide else 5 : 16].replace("T", " "),
+                Text(document["status"], style=_STATUS_STYLES.get(document["status"], "red")),
+                *(f"{document[name]:,}" for name in ("read", "written", "rejected", "inFlight")),
+            )
+        self._print_table(table)
+
+    def ingestion(self, document: Mapping[str, Any]) -> None:
+        """Print what is known of one ingestion; see `engine.accounts.Account.document`."""
+        reason = f": {_printable(document['reason'])}" if document["reason"] else ""
+        superseded = f" + {document['superseded']:,} superseded" if document["superseded"] else ""
+        rows = (
+            f"{document['read']:,} read = {document['written']:,} written + {document['rejected']:,} rejected"
+            f"{superseded} + {document['inFlight']:,} in flight"
+        )
+        found = [f"{name} {_printable(str(value))}" for name, value in (document["found"] or {}).items()]
+        size = None if document["size"] is None else counted(document["size"], "byte")
+        pairs = {
+            "ingestion": document["ingestion"],
+            "status": f"{document['status']}{reason}",
+            "rows": rows,
+            "rate": f"{document['rowsPerSecond']:,} rows/s",
+            **{name: document[name] for name in ("started", "changed", "ended")},
+            "size": size,
+            "version": document["versionId"],
+            "detected": ", ".join(found),
+        }
+        self.pairs([(name, value) for name, value in pairs.items() if value])
+
+    def counts(self, title: str, counts: Mapping[str, int]) -> None:
+        """Print a table of texts and the rows of each, the most frequent first."""
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
+        table.add_column(title)
+        table.add_column("rows", justify="right", no_wrap=True)
+        for text, count in sorted(counts.items(), key=lambda each: (-each[1], each[0])):
+            table.add_row(_printable(text), f"{count:,}")
+        self._print_table(table)
 
     def reasons(self, reasons: list[Reason]) -> None:
         """Print a table of the reasons for rejects: how many rows each, and the first of them."""
@@ -281,3 +384,14 @@ def _progress_text(snapshot: Snapshot) -> str:
         rows += f" · {missing:,} missing, none arrived for {snapshot.quiet:.0f} s"
     queue = f" · {counted(snapshot.queued, 'message')} in the queue" if snapshot.queued or snapshot.written else ""
     return rows + queue
+
+
+def _ingestion_text(document: Mapping[str, Any]) -> str:
+    done = document["read"] - document["inFlight"]
+    parts = [
+        _printable(str(document["key"]).rpartition("/")[2]),
+        f"{done:,} of {counted(document['read'], 'row')}{'' if document['isRead'] else ' read so far'}",
+    ]
+    if document["rejected"]:
+        parts.append(f"{document['rejected']:,} rejected")
+    return " · ".join([*parts, document["status"]])

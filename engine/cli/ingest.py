@@ -171,7 +171,7 @@ async def _follow(
             "The schema generates neither a version nor an ingestion, so items do not show which file they are from. "
             "For each row counted as written, the table has an item with its key; no more can be known."
         )
-    display.remarks(outcome)
+    display.remarks(outcome.ignored, outcome.absent, outcome.replaced, is_exact=outcome.replaced_is_exact)
     if outcome.rejected:
         display.line()
         display.reasons(outcome.reasons)

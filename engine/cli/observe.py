@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from engine import rejects
 from engine.cli.errors import CliError
 from engine.cli.expected import Key, proof_attribute, wire_key
+from engine.cli.queues import depth, depths
 from engine.deployment.stack import Stack
 from engine.identity import ObjectVersion
 from engine.reading.block import Reject
@@ -119,11 +120,12 @@ class StackView:
 
     async def queued(self) -> int:
         """Return how many messages are in the record queue, those of other files included."""
-        return await self._depth(self._stack.queue_url)
+        return await depth(self._sqs, self._stack.queue_url)
 
     async def failed(self) -> tuple[int, int]:
         """Return how many messages are in the dead-letter queue and in the failure queue, from any ingestion."""
-        return await self._depth(self._stack.dead_letter_queue_url), await self._depth(self._stack.failure_queue_url)
+        queues = await depths(self._sqs, self._stack)
+        return queues.dead_letters, queues.failures
 
     async def producer_said(self, source: ObjectVersion) -> Said | None:
         """Return the producer's last log entry about an object; None if there is none or it cannot be read.
@@ -166,17 +168,6 @@ class StackView:
             if error.response["Error"].get("Code") in _NO_LOGS:
                 return []
             raise
-
-    async def _depth(self, queue_url: str) -> int:
-        reply = await self._sqs.get_queue_attributes(
-            QueueUrl=queue_url,
-            AttributeNames=[
-                "ApproximateNumberOfMessages",
-                "ApproximateNumberOfMessagesNotVisible",
-                "ApproximateNumberOfMessagesDelayed",
-            ],
-        )
-        return sum(int(value) for value in reply["Attributes"].values())
 
 
 def _pattern(source: ObjectVersion) -> str:

@@ -384,7 +384,9 @@ def test_items_that_may_be_of_an_earlier_file_are_not_called_complete() -> None:
 
 def remarks(outcome: Outcome) -> str:
     file = io.StringIO()
-    Display(Console(file=file, width=200)).remarks(outcome)
+    Display(Console(file=file, width=200)).remarks(
+        outcome.ignored, outcome.absent, outcome.replaced, is_exact=outcome.replaced_is_exact
+    )
     return " ".join(file.getvalue().split())
 
 
