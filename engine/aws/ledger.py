@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import orjson
@@ -41,6 +41,9 @@ from engine.identity import ObjectRef, ObjectVersion
 MAX_ATTEMPTS = 6
 """In a row for one write: then the rows are held back, which is better than waiting until the time is up."""
 
+FORGOTTEN_TOGETHER = 32
+"""Items of an ingestion that are deleted at a time."""
+
 _CONDITION_FAILED = "ConditionalCheckFailedException"
 
 
@@ -55,7 +58,10 @@ class Ledger:
         self._update_lane, self._delete_lane, self._query_lane = update, delete, query
 
     async def opened(self, version: ObjectVersion, size: int, schema: str, spans: int, deadline: Deadline) -> None:
-        """Note that an object is being read, in so many spans; `schema` is the hash of the schema's text."""
+        """Note that an object is being read, in so many spans; `schema` is the hash of the schema's text.
+
+        An ingestion that had ended begins anew: the schema or settings may be others now.
+        """
         facts: dict[str, Any] = {
             "bucket": version.bucket,
             "key": version.key,
@@ -68,8 +74,8 @@ class Ledger:
         if version.version:
             facts["versionId"] = version.version
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._enter(version.ingestion, facts, deadline))
-            tasks.create_task(self._forget(arrival_id(version.ref), deadline))
+            tasks.create_task(self._begin(version.ingestion, facts, deadline))
+            tasks.create_task(self._forget(arrival_id(version.ref), ENTRY, deadline))
 
     async def arrived(self, ref: ObjectRef, deadline: Deadline) -> None:
         """Note an object that is not open yet; `opened` removes that entry again."""
@@ -116,6 +122,39 @@ class Ledger:
     async def account(self, ingestion: str, deadline: Deadline, *, tallies: bool = True) -> Account:
         """Return all that is known of an ingestion, or all but its tallies."""
         account = Account()
+        async for item in self._items(ingestion, deadline, tallies=tallies):
+            account.add(item)
+        return account
+
+    async def close(self, ingestion: str, outcome: Mapping[str, Any], deadline: Deadline) -> None:
+        """Note how an ingestion ended."""
+        await self._set(ingestion, ENTRY, {**outcome, "ended": _now()}, deadline)
+
+    async def _begin(self, ingestion: str, facts: Mapping[str, Any], deadline: Deadline) -> None:
+        if "ended" not in await self._enter(ingestion, facts, deadline):
+            return
+        # The entry last: if this breaks off, the next attempt finds it, and removes the rest.
+        parts = [item["part"]["S"] async for item in self._items(ingestion, deadline)]
+        parts.remove(ENTRY)
+        for start in range(0, len(parts), FORGOTTEN_TOGETHER):
+            async with asyncio.TaskGroup() as tasks:
+                for part in parts[start : start + FORGOTTEN_TOGETHER]:
+                    tasks.create_task(self._forget(ingestion, part, deadline))
+        await self._forget(ingestion, ENTRY, deadline)
+        await self._enter(ingestion, facts, deadline)
+
+    async def _enter(self, ingestion: str, facts: Mapping[str, Any], deadline: Deadline) -> Item:
+        started = _now()
+        month, listed = listing_key(started, ingestion)
+        once = {"started": started, "month": month, "listed": listed}
+        return await self._set(ingestion, ENTRY, facts, deadline, once=once)
+
+    async def _forget(self, ingestion: str, part: str, deadline: Deadline) -> None:
+        key = {"ingestion": {"S": ingestion}, "part": {"S": part}}
+        await self._call(self._delete_lane, {"TableName": self._table, "Key": key}, deadline)
+
+    async def _items(self, ingestion: str, deadline: Deadline, *, tallies: bool = True) -> AsyncIterator[Item]:
+        """Yield the items of an ingestion, or all but its tallies."""
         request: dict[str, Any] = {
             "TableName": self._table,
             "KeyConditionExpression": "ingestion = :id" if tallies else "ingestion = :id AND part < :tally",
@@ -125,23 +164,10 @@ class Ledger:
         while True:
             reply = await self._call(self._query_lane, request, deadline)
             for item in reply["Items"]:
-                account.add(item)
+                yield item
             if "LastEvaluatedKey" not in reply:
-                return account
+                return
             request["ExclusiveStartKey"] = reply["LastEvaluatedKey"]
-
-    async def close(self, ingestion: str, outcome: Mapping[str, Any], deadline: Deadline) -> None:
-        """Note how an ingestion ended."""
-        await self._set(ingestion, ENTRY, {**outcome, "ended": _now()}, deadline)
-
-    async def _enter(self, ingestion: str, facts: Mapping[str, Any], deadline: Deadline) -> None:
-        started = _now()
-        month, listed = listing_key(started, ingestion)
-        await self._set(ingestion, ENTRY, facts, deadline, once={"started": started, "month": month, "listed": listed})
-
-    async def _forget(self, ingestion: str, deadline: Deadline) -> None:
-        key = {"ingestion": {"S": ingestion}, "part": {"S": ENTRY}}
-        await self._call(self._delete_lane, {"TableName": self._table, "Key": key}, deadline)
 
     async def _mark(self, ingestion: str, mark: Mark, deadline: Deadline) -> bool:
         facts: dict[str, Any] = {"expected": mark.expected}
