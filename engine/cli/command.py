@@ -116,7 +116,7 @@ def parser() -> argparse.ArgumentParser:
         "--timeout",
         type=_count,
         metavar="SECONDS",
-        help="stop following when no row of the file has arrived for this long (default: 300; with --endpoint-url 60)",
+        help="stop following when nothing has changed for this long (default: 300; with --endpoint-url 60)",
     )
     _schema(ingest, "the stack's schema file (default: the stack is asked)")
 

@@ -23,10 +23,10 @@ class Queues(NamedTuple):
 async def depths(sqs: Any, stack: Stack) -> Queues:
     """Return how many messages are in the stack's queues."""
     urls = (stack.queue_url, stack.dead_letter_queue_url, stack.failure_queue_url)
-    return Queues(*[await depth(sqs, url) for url in urls])
+    return Queues(*[await _depth(sqs, url) for url in urls])
 
 
-async def depth(sqs: Any, queue_url: str) -> int:
+async def _depth(sqs: Any, queue_url: str) -> int:
     """Return how many messages are in a queue: visible, in flight or delayed."""
     reply = await sqs.get_queue_attributes(
         QueueUrl=queue_url,

@@ -12,7 +12,7 @@ from engine.cli.display import Display
 from engine.cli.errors import CliError
 from engine.cli.ledger import open_ledger
 from engine.cli.queues import Queues
-from engine.cli.standing import exit_code, whereabouts
+from engine.cli.standing import exit_code
 from engine.cli.words import counted, listed
 from engine.deployment import stack as stacks
 
@@ -63,19 +63,14 @@ def _show_list(display: Display, stack: str, documents: list[dict[str, Any]], qu
     if queues:
         display.line()
         display.failed("Rows are stuck.")
-        _show_whereabouts(display, queues)
+        display.whereabouts(queues)
     display.line()
 
 
 def _show_one(display: Display, document: dict[str, Any], queues: Queues | None) -> None:
     display.heading(f"s3://{document['bucket']}/{document['key']}")
     display.ingestion(document)
-    display.remarks(
-        document["ignoredColumns"],
-        document["absentColumns"],
-        document["replaced"],
-        is_exact=document["replacedExact"],
-    )
+    display.remarks(document)
     if document["rejectReasons"]:
         display.line()
         display.counts("rejected because", document["rejectReasons"])
@@ -86,11 +81,5 @@ def _show_one(display: Display, document: dict[str, Any], queues: Queues | None)
         )
         if not document["isRead"]:
             display.note("The producer has not read the file to its end.")
-        _show_whereabouts(display, queues)
+        display.whereabouts(queues)
     display.line()
-
-
-def _show_whereabouts(display: Display, queues: Queues) -> None:
-    for text in whereabouts(queues):
-        display.note(text)
-    display.note("Queues do not tell which file a message is of.")
