@@ -31,6 +31,12 @@ FAN_OUT = 100
 ENTRY = "entry"
 TIME_INDEX = "by-time"
 
+STATUSES = ("reading", "writing", "done", "done_with_rejects", "failed", "superseded", "skipped", "stuck")
+"""What `Account.status` can return."""
+
+EMPTY_MONTHS = 13
+"""Entries may be kept for years, but after so many months without any file nothing older is looked for."""
+
 Item = Mapping[str, Mapping[str, Any]]
 """Attributes by name, as DynamoDB's JSON has them."""
 
@@ -165,6 +171,11 @@ def listing_key(moment: int, ingestion: str) -> tuple[str, str]:
     """Return the key of an entry in the index by time: the month and the time; `moment` in ms since the epoch."""
     time = iso(moment)
     return time[:7], f"{time} {ingestion}"
+
+
+def listed_ingestion(place: str) -> str:
+    """Return the ingestion that has this place in the index by time, the second part of `listing_key`."""
+    return place.rpartition(" ")[2]
 
 
 def month_before(month: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from engine.accounts import TIME_INDEX, Account, month_before
+from engine.accounts import EMPTY_MONTHS, TIME_INDEX, Account, month_before
 from engine.cli.errors import CliError
 from engine.cli.queues import Queues, depths
 from engine.deployment import clients
@@ -46,7 +46,7 @@ class LedgerView:
     async def ids(self) -> AsyncIterator[str]:
         """Yield the ids of all ingestions, the newest first."""
         month, empty = time.strftime("%Y-%m", time.gmtime()), 0
-        while empty < 13:  # entries may be kept for years, but a year without any file is the end
+        while empty < EMPTY_MONTHS:
             pages = self._dynamodb.get_paginator("query").paginate(
                 TableName=self._table,
                 IndexName=TIME_INDEX,
