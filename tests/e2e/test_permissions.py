@@ -16,9 +16,12 @@ from typing import Any
 
 import pytest
 
+from engine.accounts import SpanCounts, attribute, marks, span_part_key
 from engine.deployment.checkout import TEMPLATE
 from engine.deployment.template import read_template
+from engine.identity import ObjectVersion
 from tests.builders.invocations import Json, api_event, event_of, s3_record, sqs_record
+from tests.builders.messages import packed, users
 from tests.e2e.conftest import LocalStack
 
 pytestmark = pytest.mark.usefixtures("no_notification")
@@ -78,7 +81,8 @@ async def reads_an_object(stack: LocalStack) -> bool:
 
 
 async def keeps_the_rejects_of_a_file(stack: LocalStack) -> bool:
-    key, _ = await stored(stack, "name,mail\n,a@permissions.test\n")
+    # Fewer rejects than end an ingestion.
+    key, _ = await stored(stack, "name,mail\n,a@permissions.test\nB,b@permissions.test\nC,c@permissions.test\n")
     answer = await invoke(stack, "producer", event_of(s3_record(stack.outputs.bucket, key)))
     return answer.get("rejectedRows") == 1 and answer.get("statusCode") == 200
 
@@ -99,6 +103,26 @@ async def keeps_the_rejects_of_a_message(stack: LocalStack) -> bool:
     return await invoke(stack, "worker", event_of(message)) == {"batchItemFailures": []}
 
 
+async def accounts_for_the_last_row(stack: LocalStack) -> bool:
+    """Write the one row of an object that the producer has read: this ends the ingestion."""
+    body = packed(users(1, 1), bucket=uuid.uuid4().hex)
+    ingestion = ObjectVersion(**body["object"]).ingestion
+    span = SpanCounts(read=1, rejected=0, messages=1, ended=True)
+    (mark,) = marks(0, 1)
+    parts: dict[str, dict[str, Any]] = {
+        "entry": {"spans": 1},
+        span_part_key(0): span.facts,
+        mark.node.part: {"expected": mark.expected, "root": mark.is_root},
+    }
+    async with stack.client("dynamodb") as dynamodb:
+        for part, facts in parts.items():
+            item = {"ingestion": ingestion, "part": part, **facts}
+            await dynamodb.put_item(
+                TableName=stack.outputs.ledger, Item={name: attribute(value) for name, value in item.items()}
+            )
+    return await invoke(stack, "worker", event_of(sqs_record("m", body))) == {"batchItemFailures": []}
+
+
 async def finds_a_user(stack: LocalStack) -> bool:
     answer = await invoke(stack, "query", api_event("/users/nobody@permissions.test"))
     return bool(answer["statusCode"] == 404)
@@ -109,12 +133,20 @@ async def lists_users(stack: LocalStack) -> bool:
 
 
 WORK = {
+    # An object without rows: the producer notes all of its account, and ends it.
+    ("producer", "dynamodb:DeleteItem"): reads_an_object,
+    ("producer", "dynamodb:Query"): reads_an_object,
+    ("producer", "dynamodb:UpdateItem"): reads_an_object,
+    ("producer", "events:PutEvents"): reads_an_object,
     ("producer", "s3:GetObject"): reads_an_object,
     ("producer", "s3:GetObjectVersion"): reads_a_version,
     ("producer", "s3:PutObject"): keeps_the_rejects_of_a_file,
     ("producer", "sqs:SendMessage"): sends_records,
     ("worker", "dynamodb:BatchWriteItem"): writes_items,
     ("worker", "dynamodb:DescribeTable"): writes_items,
+    ("worker", "dynamodb:Query"): accounts_for_the_last_row,
+    ("worker", "dynamodb:UpdateItem"): accounts_for_the_last_row,
+    ("worker", "events:PutEvents"): accounts_for_the_last_row,
     ("worker", "s3:PutObject"): keeps_the_rejects_of_a_message,
     ("query", "dynamodb:Query"): finds_a_user,
     ("query", "dynamodb:Scan"): lists_users,
