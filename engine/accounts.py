@@ -31,6 +31,12 @@ FAN_OUT = 100
 ENTRY = "entry"
 TIME_INDEX = "by-time"
 
+STATUSES = ("reading", "writing", "done", "done_with_rejects", "failed", "superseded", "skipped", "stuck")
+"""What `Account.status` can return."""
+
+EMPTY_MONTHS = 13
+"""Entries may be kept for years, but after so many months without any file nothing older is looked for."""
+
 Item = Mapping[str, Mapping[str, Any]]
 """Attributes by name, as DynamoDB's JSON has them."""
 
@@ -167,6 +173,11 @@ def listing_key(moment: int, ingestion: str) -> tuple[str, str]:
     return time[:7], f"{time} {ingestion}"
 
 
+def listed_ingestion(place: str) -> str:
+    """Return the ingestion that has this place in the index by time, the second part of `listing_key`."""
+    return place.rpartition(" ")[2]
+
+
 def month_before(month: str) -> str:
     """Return the month before one like ``2026-01``."""
     year, number = map(int, month.split("-"))
@@ -296,8 +307,12 @@ class Account:
             return "stuck"
         if failed := next((span["status"] for span in self.spans.values() if span.get("status")), None):
             return str(failed)
+        return "writing" if self._is_read else "reading"
+
+    @property
+    def _is_read(self) -> bool:
         ended = sum("ended" in span for span in self.spans.values())
-        return "writing" if ended == self.entry.get("spans", 1) else "reading"
+        return bool(ended == self.entry.get("spans", 1))
 
     def outcome(self) -> dict[str, Any]:
         """Return the final status, counts and reasons of an ingestion that is complete."""
@@ -345,6 +360,7 @@ class Account:
             "schema": entry.get("schema"),
             "status": self.status(moment, patience),
             "reason": next((span["reason"] for span in spans if span.get("reason")), entry.get("reason") or ""),
+            "isRead": "ended" in entry or self._is_read,
             **counts,
             "replaced": sum(span.get("replaced", 0) for span in spans),
             "replacedExact": all(span.get("replacedExact", True) for span in spans),

@@ -6,15 +6,15 @@ one item unless it was stopped early, so following the tokens always leads to th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from json.encoder import encode_basestring_ascii
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
 from engine.errors import BadRequest
-from engine.queries import Attributes, History, Listing, encode_cursor, key_of, to_json
+from engine.queries import Attributes, History, Ingestions, Listing, encode_cursor, encode_place, key_of, to_json
 from engine.schema.model import Schema
 
 ENVELOPE_BYTES = 40_000
@@ -184,4 +184,39 @@ class ListPage(_Page):
         if not self._add(self._newest):
             return False
         self._listed, self._newest = self._newest[self._partition_key], None
+        return True
+
+
+class IngestionsPage:
+    """Documents of ingestions, newest first, that pass the filters of a request."""
+
+    def __init__(self, request: Ingestions, max_bytes: int) -> None:
+        self._request, self._room = request, max_bytes - ENVELOPE_BYTES
+        self._at = request.start
+        self.items: list[bytes] = []
+        self.cursor: str | None = None
+        """Where the next page begins; None at the end."""
+
+    def add(self, place: str, document: Mapping[str, Any]) -> bool:
+        """Take the next ingestion; return False if the page is complete without it.
+
+        It is not complete at its limit yet: only a further ingestion shows that there is a next page.
+        """
+        wanted = self._request
+        if wanted.status in (None, document["status"]) and str(document["key"]).startswith(wanted.prefix):
+            text = orjson.dumps(document)
+            size = wire_bytes(text) + len(",")
+            if len(self.items) == wanted.limit or (size > self._room and self.items):
+                self.stop()
+                return False
+            self.items.append(text)
+            self._room -= size
+        self._at = place
+        return True
+
+    def stop(self) -> bool:
+        """End the page early, so that the next one goes on here; False if it got no further than it began."""
+        if self._at == self._request.start:
+            return False
+        self.cursor = encode_place(self._at) if self._at else None
         return True

@@ -6,6 +6,9 @@ Routes, for a schema whose collection is ``users`` and whose partition key is ``
     GET /users/{email}/history    all its versions, newest first, by pages
     GET /users?limit=&startKey=   all of them by pages, each once, in its latest version
 
+    GET /ingestions?limit=&startKey=&status=&prefix=    the ingestions by pages, newest first, where there is a ledger
+    GET /ingestions/{id}                                one of them
+
 HEAD is GET without a body, and OPTIONS returns which methods there are.
 """
 
@@ -13,6 +16,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Context, Decimal
@@ -20,12 +24,13 @@ from typing import Any
 
 import orjson
 
+from engine.accounts import STATUSES
 from engine.decimal_text import canonical_number
 from engine.errors import BadRequest
 from engine.http_events import HttpRequest
 from engine.identity import split_version
 from engine.schema.columns import Column
-from engine.schema.model import Schema
+from engine.schema.model import INGESTIONS, Schema
 
 DEFAULT_LIMIT = 10
 MAX_LIMIT = 1_000
@@ -37,6 +42,10 @@ TOKEN_NAMES = ("startKey", "nextToken")
 """The two names of the parameter with the token: `startKey` as the routes call it, `nextToken` as a page returns it."""
 
 PAGE_PARAMETERS = ("limit", *TOKEN_NAMES)
+INGESTIONS_PARAMETERS = (*PAGE_PARAMETERS, "status", "prefix")
+
+_INGESTION = re.compile(r"[0-9a-f]{20}")
+_PLACE = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])-[0-9]{2}T[0-9:.]{12}Z [0-9a-f]{20}")
 
 ROW_NUMBER = "rowNumber"
 
@@ -81,13 +90,65 @@ class Listing:
     skip: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Ingestion:
+    """Read the account of one ingestion."""
+
+    ingestion: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ingestions:
+    """Read accounts, newest first, after the place `start`: those with this status, if any, and prefix of the key."""
+
+    limit: int
+    start: str | None
+    status: str | None
+    prefix: str
+
+
+def parse_ingestions(request: HttpRequest) -> Options | Ingestion | Ingestions:
+    """Return what a request for `INGESTIONS` asks for. Raises `BadRequest` with the HTTP status to answer."""
+    segments = request.segments
+    if len(segments) > 2:
+        raise BadRequest(404, f"no such route; there are /{INGESTIONS} and /{INGESTIONS}/{{id}}")
+    _check_method(request)
+    if request.method == "OPTIONS":
+        return Options()
+    parameters = _parameters(request, INGESTIONS_PARAMETERS if len(segments) == 1 else ())
+    if len(segments) == 2:
+        if not _INGESTION.fullmatch(segments[1]):
+            raise BadRequest(404, "no such ingestion")
+        return Ingestion(segments[1])
+    status = parameters.get("status")
+    if status not in (None, *STATUSES):
+        raise BadRequest(400, f"status must be one of {', '.join(STATUSES)}")
+    token = _token(parameters)
+    start = None if token is None else _decode_place(token)
+    return Ingestions(_limit(parameters.get("limit")), start, status, parameters.get("prefix", ""))
+
+
+def encode_place(place: str) -> str:
+    """Return a token with which a later request for ingestions goes on after `place`."""
+    return base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")
+
+
+def _decode_place(token: str) -> str:
+    try:
+        place = _decode_base64(token).decode("ascii")
+    except ValueError:
+        place = ""
+    if not _PLACE.fullmatch(place):
+        raise _no_token()
+    return place
+
+
 def parse_request(request: HttpRequest, schema: Schema) -> Options | Latest | History | Listing:
     """Return what a request asks for. Raises `BadRequest` with the HTTP status to answer."""
     segments = request.segments
     if segments[:1] != (schema.collection,) or len(segments) > 3 or (len(segments) == 3 and segments[2] != "history"):
         raise BadRequest(404, f"no such route; there are /{schema.collection} and /{schema.collection}/{{key}}")
-    if request.method not in METHODS:
-        raise BadRequest(405, f"{request.method} is not allowed here, only {ALLOW}", allow=ALLOW)
+    _check_method(request)
     if request.method == "OPTIONS":
         return Options()
     parameters = _parameters(request, () if len(segments) == 2 else PAGE_PARAMETERS)
@@ -101,6 +162,11 @@ def parse_request(request: HttpRequest, schema: Schema) -> Options | Latest | Hi
     if start is not None and _canonical(start[schema.partition_key]) != partition:
         raise BadRequest(400, f"startKey belongs to another {schema.partition_key}")
     return History(partition, _limit(parameters.get("limit")), start)
+
+
+def _check_method(request: HttpRequest) -> None:
+    if request.method not in METHODS:
+        raise BadRequest(405, f"{request.method} is not allowed here, only {ALLOW}", allow=ALLOW)
 
 
 def _parameters(request: HttpRequest, known: tuple[str, ...]) -> dict[str, str]:
@@ -121,10 +187,15 @@ def _parameters(request: HttpRequest, known: tuple[str, ...]) -> dict[str, str]:
 
 
 def _start(parameters: Mapping[str, str], schema: Schema) -> tuple[Attributes | None, bool]:
+    token = _token(parameters)
+    return (None, False) if token is None else _decode_cursor(token, schema)
+
+
+def _token(parameters: Mapping[str, str]) -> str | None:
     tokens = {parameters[name] for name in TOKEN_NAMES if name in parameters}
     if len(tokens) > 1:
         raise BadRequest(400, f"{' and '.join(TOKEN_NAMES)} are names of the same parameter: give one of them")
-    return _decode_cursor(tokens.pop(), schema) if tokens else (None, False)
+    return tokens.pop() if tokens else None
 
 
 def _partition(text: str, schema: Schema) -> str:
@@ -167,14 +238,21 @@ def encode_cursor(key: Attributes, *, skip: bool = False) -> str:
 
 def _decode_cursor(token: str, schema: Schema) -> tuple[Attributes, bool]:
     try:
-        decoded = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
-        plain, skip = orjson.loads(decoded)
+        plain, skip = orjson.loads(_decode_base64(token))
         if set(plain) != set(schema.keys) or not isinstance(skip, bool):
             raise ValueError("not this table's key")
         key = {name: _typed(plain[name], schema.types[name], most) for name, most in schema.key_limits.items()}
     except (ValueError, TypeError, binascii.Error):
-        raise BadRequest(400, "startKey is not a token of this API; use the nextToken of the page before") from None
+        raise _no_token() from None
     return key, skip
+
+
+def _decode_base64(token: str) -> bytes:
+    return base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+
+
+def _no_token() -> BadRequest:
+    return BadRequest(400, "startKey is not a token of this API; use the nextToken of the page before")
 
 
 def _typed(text: Any, type_: str, most: int) -> dict[str, str]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import orjson
 
 from engine.accounts import (
     ENTRY,
+    TIME_INDEX,
     Account,
     Counts,
     Item,
@@ -26,6 +27,7 @@ from engine.accounts import (
     by_node,
     child_name,
     is_complete,
+    listed_ingestion,
     listing_key,
     marks,
     read_tally,
@@ -41,21 +43,96 @@ from engine.identity import ObjectRef, ObjectVersion
 MAX_ATTEMPTS = 6
 """In a row for one write: then the rows are held back, which is better than waiting until the time is up."""
 
+FORGOTTEN_TOGETHER = 32
+"""Items of an ingestion that are deleted at a time."""
+
 _CONDITION_FAILED = "ConditionalCheckFailedException"
 
 
-class Ledger:
+class LedgerReader:
+    """Reads the ledger `table`; `query` is the lane of Query."""
+
+    def __init__(self, table: str, query: Caller) -> None:
+        self._table, self._query_lane = table, query
+
+    async def account(self, ingestion: str, deadline: Deadline, *, tallies: bool = True) -> Account:
+        """Return all that is known of an ingestion, or all but its tallies."""
+        account = Account()
+        async for item in self._items(ingestion, deadline, tallies=tallies):
+            account.add(item)
+        return account
+
+    async def listed(
+        self, month: str, deadline: Deadline, *, limit: int, after: str | None = None
+    ) -> tuple[list[str], bool]:
+        """Return the places of up to `limit` ingestions of a month, newest first, and whether these are all.
+
+        A place is the second part of `listing_key`; `after`: the place before the first of them.
+        """
+        request: dict[str, Any] = {
+            "TableName": self._table,
+            "IndexName": TIME_INDEX,
+            "KeyConditionExpression": "#month = :month",
+            "ExpressionAttributeNames": {"#month": "month"},
+            "ExpressionAttributeValues": {":month": {"S": month}},
+            "ScanIndexForward": False,
+            "Limit": limit,
+        }
+        if after:
+            key = {"month": month, "listed": after, "ingestion": listed_ingestion(after), "part": ENTRY}
+            request["ExclusiveStartKey"] = {name: {"S": value} for name, value in key.items()}
+        reply = await self._call(self._query_lane, request, deadline)
+        return [item["listed"]["S"] for item in reply["Items"]], "LastEvaluatedKey" not in reply
+
+    async def _items(self, ingestion: str, deadline: Deadline, *, tallies: bool = True) -> AsyncIterator[Item]:
+        """Yield the items of an ingestion, or all but its tallies."""
+        request: dict[str, Any] = {
+            "TableName": self._table,
+            "KeyConditionExpression": "ingestion = :id" if tallies else "ingestion = :id AND part < :tally",
+            "ExpressionAttributeValues": {":id": {"S": ingestion}, **({} if tallies else {":tally": {"S": "t"}})},
+            "ConsistentRead": True,
+        }
+        while True:
+            reply = await self._call(self._query_lane, request, deadline)
+            for item in reply["Items"]:
+                yield item
+            if "LastEvaluatedKey" not in reply:
+                return
+            request["ExclusiveStartKey"] = reply["LastEvaluatedKey"]
+
+    async def _call(self, lane: Caller, request: Mapping[str, Any], deadline: Deadline) -> dict[str, Any]:
+        body = orjson.dumps(request)
+        attempts = Attempts(lane.pause, deadline, MAX_ATTEMPTS)
+        while True:
+            try:
+                reply = orjson.loads(await lane.call(body, deadline))
+                if isinstance(reply, dict):
+                    return reply
+                raise ServiceError("the ledger", "UnreadableReply", 0)
+            except orjson.JSONDecodeError:
+                attempts.failed(ServiceError("the ledger", "UnreadableReply", 0))
+            except ServiceError as error:
+                attempts.failed(error)
+            await attempts.wait()
+
+
+class Ledger(LedgerReader):
     """Writes to the ledger `table`; `update`, `delete` and `query` are the lanes of these operations.
 
     Items expire `days` after their last change.
     """
 
     def __init__(self, table: str, days: int, update: Caller, delete: Caller, query: Caller) -> None:
-        self._table, self._days = table, days
-        self._update_lane, self._delete_lane, self._query_lane = update, delete, query
+        super().__init__(table, query)
+        self._days, self._update_lane, self._delete_lane = days, update, delete
 
-    async def opened(self, version: ObjectVersion, size: int, schema: str, spans: int, deadline: Deadline) -> None:
-        """Note that an object is being read, in so many spans; `schema` is the hash of the schema's text."""
+    async def opened(
+        self, version: ObjectVersion, size: int, schema: str, spans: int, deadline: Deadline, *, from_start: bool = True
+    ) -> None:
+        """Note that an object is being read, in so many spans; `schema` is the hash of the schema's text.
+
+        An ingestion that had ended begins anew if it is read from its start: the schema or settings may be others now.
+        """
         facts: dict[str, Any] = {
             "bucket": version.bucket,
             "key": version.key,
@@ -68,8 +145,9 @@ class Ledger:
         if version.version:
             facts["versionId"] = version.version
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._enter(version.ingestion, facts, deadline))
-            tasks.create_task(self._forget(arrival_id(version.ref), deadline))
+            begin = self._begin if from_start else self._enter
+            tasks.create_task(begin(version.ingestion, facts, deadline))
+            tasks.create_task(self._forget(arrival_id(version.ref), ENTRY, deadline))
 
     async def arrived(self, ref: ObjectRef, deadline: Deadline) -> None:
         """Note an object that is not open yet; `opened` removes that entry again."""
@@ -113,34 +191,31 @@ class Ledger:
                 raise each
         return any(done)
 
-    async def account(self, ingestion: str, deadline: Deadline, *, tallies: bool = True) -> Account:
-        """Return all that is known of an ingestion, or all but its tallies."""
-        account = Account()
-        request: dict[str, Any] = {
-            "TableName": self._table,
-            "KeyConditionExpression": "ingestion = :id" if tallies else "ingestion = :id AND part < :tally",
-            "ExpressionAttributeValues": {":id": {"S": ingestion}, **({} if tallies else {":tally": {"S": "t"}})},
-            "ConsistentRead": True,
-        }
-        while True:
-            reply = await self._call(self._query_lane, request, deadline)
-            for item in reply["Items"]:
-                account.add(item)
-            if "LastEvaluatedKey" not in reply:
-                return account
-            request["ExclusiveStartKey"] = reply["LastEvaluatedKey"]
-
     async def close(self, ingestion: str, outcome: Mapping[str, Any], deadline: Deadline) -> None:
         """Note how an ingestion ended."""
         await self._set(ingestion, ENTRY, {**outcome, "ended": _now()}, deadline)
 
-    async def _enter(self, ingestion: str, facts: Mapping[str, Any], deadline: Deadline) -> None:
+    async def _begin(self, ingestion: str, facts: Mapping[str, Any], deadline: Deadline) -> None:
+        if "ended" not in await self._enter(ingestion, facts, deadline):
+            return
+        # The entry last: if this breaks off, the next attempt finds it, and removes the rest.
+        parts = [item["part"]["S"] async for item in self._items(ingestion, deadline)]
+        parts.remove(ENTRY)
+        for start in range(0, len(parts), FORGOTTEN_TOGETHER):
+            async with asyncio.TaskGroup() as tasks:
+                for part in parts[start : start + FORGOTTEN_TOGETHER]:
+                    tasks.create_task(self._forget(ingestion, part, deadline))
+        await self._forget(ingestion, ENTRY, deadline)
+        await self._enter(ingestion, facts, deadline)
+
+    async def _enter(self, ingestion: str, facts: Mapping[str, Any], deadline: Deadline) -> Item:
         started = _now()
         month, listed = listing_key(started, ingestion)
-        await self._set(ingestion, ENTRY, facts, deadline, once={"started": started, "month": month, "listed": listed})
+        once = {"started": started, "month": month, "listed": listed}
+        return await self._set(ingestion, ENTRY, facts, deadline, once=once)
 
-    async def _forget(self, ingestion: str, deadline: Deadline) -> None:
-        key = {"ingestion": {"S": ingestion}, "part": {"S": ENTRY}}
+    async def _forget(self, ingestion: str, part: str, deadline: Deadline) -> None:
+        key = {"ingestion": {"S": ingestion}, "part": {"S": part}}
         await self._call(self._delete_lane, {"TableName": self._table, "Key": key}, deadline)
 
     async def _mark(self, ingestion: str, mark: Mark, deadline: Deadline) -> bool:
@@ -200,21 +275,6 @@ class Ledger:
         reply = await self._call(self._update_lane, request, deadline)
         item: Item = reply["Attributes"]
         return item
-
-    async def _call(self, lane: Caller, request: Mapping[str, Any], deadline: Deadline) -> dict[str, Any]:
-        body = orjson.dumps(request)
-        attempts = Attempts(lane.pause, deadline, MAX_ATTEMPTS)
-        while True:
-            try:
-                reply = orjson.loads(await lane.call(body, deadline))
-                if isinstance(reply, dict):
-                    return reply
-                raise ServiceError("the ledger", "UnreadableReply", 0)
-            except orjson.JSONDecodeError:
-                attempts.failed(ServiceError("the ledger", "UnreadableReply", 0))
-            except ServiceError as error:
-                attempts.failed(error)
-            await attempts.wait()
 
 
 def _facts(ref: ObjectRef) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The arguments of `millpond`, and its exit codes: 0 done, 1 rows missing, 2 a mistake, 130 interrupted."""
+"""The arguments of `millpond`, and its exit codes."""
 
 from __future__ import annotations
 
@@ -61,6 +61,8 @@ def _interrupted(options: argparse.Namespace) -> str:
         return "Interrupted: not all images are built."
     if options.command == "base-image":
         return "Interrupted: the base image is unchanged."
+    if options.command == "status":
+        return "Interrupted."
     return "Interrupted: following has stopped; the ingestion of an uploaded file continues."
 
 
@@ -76,7 +78,8 @@ def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(
         prog="millpond",
         description="Load CSV files from S3 into DynamoDB: every row once, fast, and accounted for.",
-        epilog="Exit codes: 0 done, 1 rows not accounted for, 2 a mistake in command or settings, 130 interrupted.",
+        epilog="Exit codes: 0 done, 1 rows not accounted for, 2 a mistake in command or settings, 3 done with rejects, "
+        "130 interrupted.",
     )
     root.add_argument("--version", action="version", version=f"millpond {__version__}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -113,9 +116,29 @@ def parser() -> argparse.ArgumentParser:
         "--timeout",
         type=_count,
         metavar="SECONDS",
-        help="stop following when no row of the file has arrived for this long (default: 300; with --endpoint-url 60)",
+        help="stop following when nothing has changed for this long (default: 300; with --endpoint-url 60)",
     )
     _schema(ingest, "the stack's schema file (default: the stack is asked)")
+
+    status = commands.add_parser(
+        "status",
+        help="show what became of the files",
+        description="List the newest ingestions: what is running, what is done, what is stuck. With ID or KEY, show "
+        "one in detail, and where its rows are stuck.",
+    )
+    status.add_argument("name", nargs="?", metavar="ID|KEY", help="an ingestion's id, or the key or name of a file")
+    status.add_argument("--limit", type=_count, default=20, metavar="N", help="ingestions to list (default: 20)")
+    _ledger(status, "print JSON: a list, or one object with ID or KEY")
+
+    watch = commands.add_parser(
+        "watch",
+        help="show the progress of running ingestions until they end",
+        description="Show the progress of all running ingestions, whoever started them, or of one, until none is "
+        "running any more.",
+    )
+    watch.add_argument("name", nargs="?", metavar="ID|KEY", help="an ingestion's id, or the key or name of a file")
+    _ledger(watch, "print JSON: one line each time that an ingestion has changed")
+
     schema = commands.add_parser(
         "schema",
         help="propose a schema for a file",
@@ -201,6 +224,11 @@ def _target(parser: argparse.ArgumentParser, endpoint_help: str, name: Callable[
     )
     parser.add_argument("--endpoint-url", type=_url, metavar="URL", help=endpoint_help)
     parser.add_argument("--region", metavar="NAME", help="AWS region (default: the configured one)")
+
+
+def _ledger(parser: argparse.ArgumentParser, json_help: str) -> None:
+    parser.add_argument("--json", action="store_true", help=json_help)
+    _target(parser, "where the stack is, such as the endpoint that `millpond local` prints (default: AWS)")
 
 
 def _schema(parser: argparse.ArgumentParser, help_: str) -> None:

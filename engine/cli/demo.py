@@ -114,7 +114,7 @@ async def _show(display: Display, stack: stacks.Stack, endpoint_url: str, region
     example = await example_of(schema)
     outcomes: list[tuple[str, Outcome]] = []
     expected: dict[str, int] = {}
-    async with StackClient(stack, schema, endpoint_url=endpoint_url, region=region) as client:
+    async with StackClient(stack, endpoint_url=endpoint_url, region=region) as client:
         if example is not None:
             name = example.path.name
             upload = await client.upload(example.path, stack.uploads_prefix + name)
@@ -163,7 +163,7 @@ async def _generated(display: Display, client: StackClient, stack: stacks.Stack,
 
 
 async def _follow(display: Display, client: StackClient, name: str, upload: Upload, rows: int) -> Outcome:
-    with display.progress(rows) as report:
+    with display.bars() as report:
         outcome = await client.follow(upload, rows, report)
     if outcome.complete:
         rejected = f", {outcome.rejected:,} rejected" if outcome.rejected else ""

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import textwrap
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.padding import Padding
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.spinner import Spinner
 from rich.table import Column, Table
 from rich.text import Text
 
-from engine.cli.accounts import Reason
-from engine.cli.follow import Outcome, Snapshot
+from engine.cli.follow import Outcome
 from engine.cli.near_misses import near_misses
+from engine.cli.queues import Queues
+from engine.cli.reasons import Reason
+from engine.cli.standing import whereabouts
 from engine.cli.words import counted, shortened
 
 _INDENT = "  "
@@ -29,15 +32,17 @@ _EXAMPLE_CHARACTERS = 40
 _WIDE = 80
 """Columns of an ordinary terminal; narrower ones get a compact layout."""
 
+_WIDE_ENOUGH_FOR_IDS = 110
+"""Columns; a narrower terminal has no room for the ids of ingestions in a table."""
+
+_STATUS_STYLES = {"done": "green", "reading": "cyan", "writing": "cyan", "done_with_rejects": "yellow", "skipped": ""}
+
 _BAR_CELLS, _BAR_CELLS_NARROW = 20, 8
 _DONE_CHARACTERS = 64
 _SECONDS_CHARACTERS = 8
 
 _NAMES, _NAME_CHARACTERS = 20, 60
 """Names of columns that are listed, and their characters: a header may have thousands."""
-
-_QUIET_SECONDS = 5.0
-"""Seconds without a new row after which the progress line says so."""
 
 _LINE_SECONDS = 2.0
 """Seconds between progress lines where there is no terminal."""
@@ -95,29 +100,27 @@ class Display:
         """
         counts = f"{outcome.written:,} in the table, {outcome.rejected:,} rejected, {outcome.missing:,} missing"
         self.failed(f"{name}: of {counted(outcome.rows, 'row')} {counts}")
-        if not outcome.missing:
-            self.note("The table has an item with the key of each row, but it may be from an earlier file.")
-        self.note(_producer_text(outcome))
-        for count, queue in (
-            (outcome.queued, "record queue"),
-            (outcome.dead_letters, "dead-letter queue"),
-            (outcome.failed_files, "failure queue"),
-        ):
-            if count:
-                self.note(f"In the {queue}: {counted(count, 'message')}, of this file or of others.")
-        if not outcome.has_ended:
-            self.note(
-                "No row has arrived for a while, so following has stopped. Messages in the record queue are still "
-                "processed."
-            )
+        document = outcome.document
+        if document is None:
+            self.note("The producer has not begun to read the file: it is not announced, or the producer is failing.")
+        elif outcome.has_ended:
+            self.note(f"The ingestion has ended as {document['status']}: {_printable(document['reason'])}")
+        else:
+            is_read = "has sent all rows" if document["isRead"] else "has not read the file to its end"
+            self.note(f"The producer {is_read}. Nothing has changed for a while, so following has stopped.")
+        if outcome.queues and not outcome.has_ended:
+            self.whereabouts(outcome.queues)
             if again:
-                self.note(
-                    "If rows are still missing when the record queue is empty, ingest the file again, which writes the "
-                    "same items:"
-                )
+                self.note("Ingesting the file again writes the same items:")
                 self.line(f"  {again}", style="cyan")
         for error in outcome.errors:
             self.line(f"  {_printable(error[:_LOG_LINE_CHARACTERS])}", style="dim")
+
+    def whereabouts(self, queues: Queues) -> None:
+        """Print where rows can be that nothing happens to."""
+        for text in whereabouts(queues):
+            self.note(text)
+        self.note("Queues do not tell which file a message is of.")
 
     @contextmanager
     def step(self, doing: str, done: str) -> Iterator[None]:
@@ -132,40 +135,47 @@ class Display:
         self.done(done, time.monotonic() - began)
 
     @contextmanager
-    def progress(self, rows: int) -> Iterator[Callable[[Snapshot], None]]:
-        """Show the progress of `rows` rows; yield a function to call with each new snapshot."""
+    def bars(self) -> Iterator[Callable[[Sequence[Mapping[str, Any]]], None]]:
+        """Show the progress of ingestions; yield a function to call with the documents of those to update."""
         if not self._console.is_terminal:
-            yield self._plain_progress(rows)
+            yield self._plain_bars()
             return
         cells = _BAR_CELLS if self._console.width >= _WIDE else _BAR_CELLS_NARROW
-        # What remains after indent, spinner and bar. rich would shrink the bar to fit a longer text.
-        room = self._console.width - len(_INDENT) - len("⠋ ") - cells - 1
-        bar = Progress(
+        room = self._console.width - len(_INDENT) - cells - 1
+        bars = Progress(
             TextColumn(_INDENT.removesuffix(" ")),
-            SpinnerColumn(style="cyan"),
             BarColumn(cells, complete_style="cyan", finished_style="green", table_column=Column(width=cells)),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             console=self._console,
             transient=True,
         )
-        with bar:
-            task = bar.add_task(shortened("waiting for the first rows", room), total=rows)
+        tasks: dict[str, TaskID] = {}
+        with bars:
 
-            def update(snapshot: Snapshot) -> None:
-                text = shortened(_progress_text(snapshot), room)
-                bar.update(task, completed=snapshot.written + snapshot.rejected, description=text)
+            def update(documents: Sequence[Mapping[str, Any]]) -> None:
+                for gone in tasks.keys() - {document["ingestion"] for document in documents}:
+                    bars.remove_task(tasks.pop(gone))
+                for document in documents:
+                    # How many rows there are is known when the object is read to its end.
+                    total = document["read"] if document["isRead"] else None
+                    done = document["read"] - document["inFlight"]
+                    text = shortened(_ingestion_text(document), room)
+                    if document["ingestion"] not in tasks:
+                        tasks[document["ingestion"]] = bars.add_task(text, total=total)
+                    bars.update(tasks[document["ingestion"]], total=total, completed=done, description=text)
 
             yield update
 
-    def _plain_progress(self, rows: int) -> Callable[[Snapshot], None]:
-        printed = 0.0
+    def _plain_bars(self) -> Callable[[Sequence[Mapping[str, Any]]], None]:
+        printed: dict[str, tuple[str, float]] = {}
 
-        def update(snapshot: Snapshot) -> None:
-            nonlocal printed
+        def update(documents: Sequence[Mapping[str, Any]]) -> None:
             now = time.monotonic()
-            if now - printed >= _LINE_SECONDS:
-                printed = now
-                self.line(f"… {_progress_text(snapshot)}")
+            for document in documents:
+                status, at = printed.get(document["ingestion"], ("", 0.0))
+                if document["status"] != status or (not document["ended"] and now - at >= _LINE_SECONDS):
+                    printed[document["ingestion"]] = document["status"], now
+                    self.line(f"… {_ingestion_text(document)}")
 
         return update
 
@@ -189,25 +199,76 @@ class Display:
             )
         self._print_table(table)
 
-    def remarks(self, outcome: Outcome) -> None:
-        """Print what a person may not expect of the file, if anything: its columns, and rows that replace others."""
-        ignored = [name if isinstance(name, str) else f"column {name}" for name in outcome.ignored]
-        if ignored or outcome.absent:
+    def remarks(self, document: Mapping[str, Any]) -> None:
+        """Print what a person may not expect of a file, if anything: its columns, and rows that replace others."""
+        ignored, absent = document["ignoredColumns"], document["absentColumns"]
+        if ignored or absent:
             self.line()
         if ignored:
             self.note(f"Ignored, since the schema has no such column: {_listed(ignored)}")
-        if outcome.absent:
-            self.note(f"Absent from the file, so no row has a value of its own: {_listed(outcome.absent)}")
-        for name, column in near_misses(outcome.ignored, outcome.absent):
+        if absent:
+            self.note(f"Absent from the file, so no row has a value of its own: {_listed(absent)}")
+        for name, column in near_misses(ignored, absent):
             name = _printable(name)
             self.note(
                 f"{name} is ignored, {column} is absent: is it the same column? If so, add an alias to the schema, "
                 f'aliases = ["{name}"] under [columns.{column}], and ingest the file again.'
             )
-        if outcome.replaced:
-            least = "" if outcome.replaced_is_exact else "at least "
+        if document["replaced"]:
+            least = "" if document["replacedExact"] else "at least "
             self.line()
-            self.note(f"Rows replaced by a later row of the file with the same key: {least}{outcome.replaced:,}")
+            self.note(f"Rows replaced by a later row of the file with the same key: {least}{document['replaced']:,}")
+
+    def ingestions(self, documents: Sequence[Mapping[str, Any]]) -> None:
+        """Print a table of ingestions, one a line; see `engine.accounts.Account.document`."""
+        # On a narrow terminal the file's name is truncated, never a number.
+        is_wide = self._console.width >= _WIDE_ENOUGH_FOR_IDS
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, int(is_wide)), show_edge=False)
+        table.add_column("file", overflow="ellipsis", no_wrap=True)
+        for name in (*(("ingestion",) if is_wide else ()), "started", "status"):
+            table.add_column(name, no_wrap=True)
+        for name in ("read", "written", "rejected", "in flight"):
+            table.add_column(name, justify="right", no_wrap=True)
+        for document in documents:
+            table.add_row(
+                _printable(str(document["key"]).rpartition("/")[2]),
+                *((document["ingestion"],) if is_wide else ()),
+                str(document["started"] or "")[0 if is_wide else 5 : 16].replace("T", " "),
+                Text(document["status"], style=_STATUS_STYLES.get(document["status"], "red")),
+                *(f"{document[name]:,}" for name in ("read", "written", "rejected", "inFlight")),
+            )
+        self._print_table(table)
+
+    def ingestion(self, document: Mapping[str, Any]) -> None:
+        """Print what is known of one ingestion; see `engine.accounts.Account.document`."""
+        reason = f": {_printable(document['reason'])}" if document["reason"] else ""
+        superseded = f" + {document['superseded']:,} superseded" if document["superseded"] else ""
+        rows = (
+            f"{document['read']:,} read = {document['written']:,} written + {document['rejected']:,} rejected"
+            f"{superseded} + {document['inFlight']:,} in flight"
+        )
+        found = [f"{name} {_printable(str(value))}" for name, value in (document["found"] or {}).items()]
+        size = None if document["size"] is None else counted(document["size"], "byte")
+        pairs = {
+            "ingestion": document["ingestion"],
+            "status": f"{document['status']}{reason}",
+            "rows": rows,
+            "rate": f"{document['rowsPerSecond']:,} rows/s",
+            **{name: document[name] for name in ("started", "changed", "ended")},
+            "size": size,
+            "version": document["versionId"],
+            "detected": ", ".join(found),
+        }
+        self.pairs([(name, value) for name, value in pairs.items() if value])
+
+    def counts(self, title: str, counts: Mapping[str, int]) -> None:
+        """Print a table of texts and the rows of each, the most frequent first."""
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
+        table.add_column(title)
+        table.add_column("rows", justify="right", no_wrap=True)
+        for text, count in sorted(counts.items(), key=lambda each: (-each[1], each[0])):
+            table.add_row(_printable(text), f"{count:,}")
+        self._print_table(table)
 
     def reasons(self, reasons: list[Reason]) -> None:
         """Print a table of the reasons for rejects: how many rows each, and the first of them."""
@@ -261,23 +322,12 @@ def _listed(names: Sequence[str]) -> str:
     return shown if len(names) <= _NAMES else f"{shown} and {len(names) - _NAMES:,} more"
 
 
-def _producer_text(outcome: Outcome) -> str:
-    said = outcome.said
-    if said is None:
-        return "The producer has logged nothing about this file, or its log cannot be read."
-    if said.status == "complete":
-        return f"The producer has sent all rows, in {counted(said.messages, 'message')}."
-    ended = "has ended it as" if outcome.has_ended else "has not finished it; its last attempt was:"
-    return f"The producer {ended} {said.status}: {said.reason or 'no reason given'}"
-
-
-def _progress_text(snapshot: Snapshot) -> str:
-    rows = "waiting for the first rows"
-    if snapshot.written or snapshot.rejected:
-        rejected = f" · {snapshot.rejected:,} rejected" if snapshot.rejected else ""
-        rows = f"{snapshot.written:,} of {counted(snapshot.rows, 'row')}{rejected}"
-    if snapshot.quiet >= _QUIET_SECONDS:
-        missing = snapshot.rows - snapshot.written - snapshot.rejected
-        rows += f" · {missing:,} missing, none arrived for {snapshot.quiet:.0f} s"
-    queue = f" · {counted(snapshot.queued, 'message')} in the queue" if snapshot.queued or snapshot.written else ""
-    return rows + queue
+def _ingestion_text(document: Mapping[str, Any]) -> str:
+    done = document["read"] - document["inFlight"]
+    parts = [
+        _printable(str(document["key"]).rpartition("/")[2]),
+        f"{done:,} of {counted(document['read'], 'row')}{'' if document['isRead'] else ' read so far'}",
+    ]
+    if document["rejected"]:
+        parts.append(f"{document['rejected']:,} rejected")
+    return " · ".join([*parts, document["status"]])

@@ -7,11 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from engine.cli.expected import Group, converter_of, expected
+from engine.config import SQS_MAX_BYTES
+from engine.convert import Converted, Converter
 from engine.deployment.checkout import CHECKOUT
 from engine.errors import BadFile
 from engine.identity import ObjectVersion
+from engine.items import Items
+from engine.messages.message import Message
+from engine.messages.parse import parse_message
 from engine.schema.model import Schema
+
+_ROWS = 500
+"""Rows in a message: any number will do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +36,16 @@ async def example_of(schema: Schema, folder: Path = CHECKOUT / "examples") -> Ex
     if not path.is_file():
         return None
     try:
-        rows = [row async for group in _groups(path, schema) for row in group.values()]
+        keys = [key async for key in _keys(path, schema)]
     except BadFile:
         return None
-    return Example(path, len(rows), rows[0].key[0]) if rows else None
+    return Example(path, len(keys), keys[0]) if keys else None
 
 
 async def first_key(path: Path, schema: Schema) -> str:
     """Return the partition key of a file's first row that the schema accepts. Raises `BadFile` if there is none."""
-    async for group in _groups(path, schema):
-        for row in group.values():
-            return row.key[0]
+    async for key in _keys(path, schema):
+        return key
     raise BadFile(f"no row of {path.name} fits the schema")
 
 
@@ -48,11 +54,24 @@ def item_path(schema: Schema, example: Example | None) -> str:
     return f"{schema.collection}/{'KEY' if example is None else quote(example.key, safe='@')}"
 
 
-def _groups(path: Path, schema: Schema) -> AsyncIterator[Group]:
-    return expected(_bytes_of(path), converter_of(ObjectVersion("", "", None, "", 0), schema), schema)
-
-
-async def _bytes_of(path: Path) -> AsyncIterator[bytes]:
+async def _keys(path: Path, schema: Schema) -> AsyncIterator[str]:
+    """Yield the partition key of each row that the schema accepts, as the producer and the worker make it."""
+    source = ObjectVersion("", "", None, "", 0)
+    converter = Converter(source, schema, records_per_message=_ROWS, max_message_bytes=SQS_MAX_BYTES)
     with path.open("rb") as file:
         while data := file.read(1 << 18):
-            yield data
+            for converted in converter.feed(data, ""):
+                for key in _keys_of(converted, schema):
+                    yield key
+    for converted in converter.finish(""):
+        for key in _keys_of(converted, schema):
+            yield key
+
+
+def _keys_of(converted: Converted, schema: Schema) -> list[str]:
+    items = Items(schema)
+    for outgoing in converted.messages:
+        message = parse_message(outgoing.body.decode(), {}, "", 0, schema)
+        assert isinstance(message, Message)  # noqa: S101 - packed messages are never refused
+        items.add(message)
+    return [items.key(index)[0] for index in range(len(items))]

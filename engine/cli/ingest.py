@@ -7,7 +7,7 @@ import json
 import shlex
 import stat
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,9 @@ from engine.cli.account import Target, missing_access
 from engine.cli.display import Display
 from engine.cli.errors import CliError
 from engine.cli.follow import Upload
-from engine.cli.observe import Said
 from engine.cli.schema import schema_of_stack
 from engine.cli.stack_client import StackClient, count_rows
+from engine.cli.standing import DONE, NOT_DONE, WITH_REJECTS
 from engine.cli.words import command_as_called, counted, listed
 from engine.deployment import clients
 from engine.deployment import stack as stacks
@@ -30,13 +30,10 @@ from engine.identity import ObjectVersion
 from engine.schema.model import Schema
 from engine.text import is_text
 
-_WORTH_SAYING = 100_000
-"""Rows from which on the cost of looking them up is stated; for fewer it is a few cents at most."""
-
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Which stack, how many seconds to wait for a new row (None: the default), its schema (None: ask the stack)."""
+    """Which stack, how many seconds to wait for a change (None: the default), its schema (None: ask the stack)."""
 
     stack: str
     endpoint_url: str | None
@@ -46,7 +43,7 @@ class Place:
 
 
 def run_ingest(display: Display, source: str, place: Place) -> int:
-    """Ingest `source`, a path or `s3://bucket/key`; return 0 if each row is accounted for, 1 if not."""
+    """Ingest `source`, a path or `s3://bucket/key`; return the exit code: 0 done, 1 rows missing, 3 with rejects."""
     address = s3_address(source)
     if address is None:
         _check_is_file(source)
@@ -105,32 +102,30 @@ def rows_of(path: Path, schema: Schema) -> int:
         raise CliError(f"{path} cannot be read: {error.strerror or error}.") from None
 
 
-def _client(stack: stacks.Stack, schema: Schema, place: Place) -> StackClient:
-    return StackClient(stack, schema, endpoint_url=place.endpoint_url, region=place.region, patience=place.timeout)
+def _client(stack: stacks.Stack, place: Place) -> StackClient:
+    return StackClient(stack, endpoint_url=place.endpoint_url, region=place.region, patience=place.timeout)
 
 
-async def _found(place: Place) -> tuple[stacks.Stack, Schema]:
-    """Return the stack and its schema."""
-    stack = await stacks.find(place.stack, endpoint_url=place.endpoint_url, region=place.region)
-    file = place.schema or await schema_of_stack(stack.query, endpoint_url=place.endpoint_url, region=place.region)
-    return stack, file.schema
+async def _stack(place: Place) -> stacks.Stack:
+    return await stacks.find(place.stack, endpoint_url=place.endpoint_url, region=place.region)
 
 
 async def _file(display: Display, path: Path, place: Place) -> int:
-    stack, schema = await _found(place)
-    rows = await asyncio.to_thread(rows_of, path, schema)
+    stack = await _stack(place)
+    file = place.schema or await schema_of_stack(stack.query, endpoint_url=place.endpoint_url, region=place.region)
+    rows = await asyncio.to_thread(rows_of, path, file.schema)
     key = stack.uploads_prefix + path.name
     display.heading(f"{path.name} to {stack.name}")
-    async with _client(stack, schema, place) as client:
+    async with _client(stack, place) as client:
         with display.step("uploading", f"uploaded as {key}: {counted(rows, 'row')}"):
             upload = await client.upload(path, key)
         return await _follow(display, client, upload, rows, stack, place)
 
 
 async def _object(display: Display, bucket: str, key: str, place: Place) -> int:
-    stack, schema = await _found(place)
+    stack = await _stack(place)
     display.heading(f"s3://{bucket}/{key} to {stack.name}")
-    async with _client(stack, schema, place) as client:
+    async with _client(stack, place) as client:
         upload = await client.existing(bucket, key)
         # The producer may take its whole 900 s, and a second request would start it again.
         patient = clients.client(
@@ -148,7 +143,6 @@ async def _object(display: Display, bucket: str, key: str, place: Place) -> int:
         if said["status"] != "complete":
             display.failed(f"s3://{bucket}/{key}: {said['status']}: {said['reason']}")
             return 1
-        upload = replace(upload, said=Said(said["status"], said["reason"], said["messagesSent"]))
         return await _follow(display, client, upload, said["totalRows"], stack, place)
 
 
@@ -157,21 +151,17 @@ async def _follow(
 ) -> int:
     """Follow an upload to its end, show the outcome, and return the exit code."""
     name = upload.source.key.rpartition("/")[2]
-    if place.endpoint_url is None and rows >= _WORTH_SAYING:
-        display.note(f"Looking up each row once costs about {rows:,} read units, more for items above 4 KB.")
-    with display.progress(rows) as report:
+    with display.bars() as report:
         outcome = await client.follow(upload, rows, report)
     if outcome.complete:
         display.done(f"{counted(outcome.written, 'row')} in table {stack.table}", outcome.seconds)
     display.line()
     display.summary([(name, outcome)])
-    if not outcome.is_certain:
+    if outcome.superseded:
         display.line()
-        display.note(
-            "The schema generates neither a version nor an ingestion, so items do not show which file they are from. "
-            "For each row counted as written, the table has an item with its key; no more can be known."
-        )
-    display.remarks(outcome)
+        display.note(f"Rows older than what the table holds, which stays: {outcome.superseded:,}")
+    if outcome.document:
+        display.remarks(outcome.document)
     if outcome.rejected:
         display.line()
         display.reasons(outcome.reasons)
@@ -181,7 +171,8 @@ async def _follow(
     display.line()
     if not outcome.complete:
         display.missing(name, outcome, _again(upload, place))
-    return 0 if outcome.complete else 1
+        return NOT_DONE
+    return WITH_REJECTS if outcome.rejected else DONE
 
 
 def _again(upload: Upload, place: Place) -> str:

@@ -16,8 +16,10 @@ from engine.cli.ingest import Place, run_ingest
 from engine.cli.local import run_local
 from engine.cli.prepare import Wishes
 from engine.cli.propose import run_schema
+from engine.cli.status import run_status
 from engine.cli.target import local_defaults
 from engine.cli.template import run_template
+from engine.cli.watch import run_watch
 from engine.deployment.checkout import CHECKOUT
 from engine.deployment.images import own_architecture
 from engine.deployment.schema_file import SchemaFile
@@ -68,21 +70,30 @@ def _dispatch(options: argparse.Namespace, poll_seconds: float | None) -> int:
         return run_local(display, port=options.port, schema=_schema(options) or SchemaFile.packaged())
     # A local AWS has one user with public credentials, so none need to be configured.
     with local_defaults(options.endpoint_url):
-        if options.command == "demo":
-            return run_demo(
-                display,
-                schema=_schema(options),
-                rows=options.rows,
-                seed=options.seed,
-                endpoint_url=options.endpoint_url,
-                stack_name=options.stack,
-                region=options.region,
-            )
-        return run_ingest(
+        return _run_on_stack(options, display, _target(options, poll_seconds))
+
+
+def _run_on_stack(options: argparse.Namespace, display: Display, target: Target) -> int:
+    """Run a command that uses a stack as it is."""
+    if options.command == "demo":
+        return run_demo(
             display,
-            options.source,
-            Place(options.stack, options.endpoint_url, options.region, options.timeout, _schema(options)),
+            schema=_schema(options),
+            rows=options.rows,
+            seed=options.seed,
+            endpoint_url=options.endpoint_url,
+            stack_name=options.stack,
+            region=options.region,
         )
+    if options.command == "status":
+        return run_status(display, target, options.name, limit=options.limit, as_json=options.json)
+    if options.command == "watch":
+        return run_watch(display, target, options.name, as_json=options.json)
+    return run_ingest(
+        display,
+        options.source,
+        Place(options.stack, options.endpoint_url, options.region, options.timeout, _schema(options)),
+    )
 
 
 def _schema(options: argparse.Namespace) -> SchemaFile | None:

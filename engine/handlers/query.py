@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from engine.aws.lane import lane_for
+from engine.aws.ledger import LedgerReader
 from engine.aws.session import Session
 from engine.aws.table_reader import TableReader
 from engine.aws.transports import open_transport
@@ -37,7 +38,16 @@ async def open_query(env: Mapping[str, str]) -> AsyncIterator[Query]:
     session = Session()
     async with open_transport(settings.transport, session) as transport:
         query, scan = (lane_for(operation, transport, session) for operation in (QUERY, SCAN))
-        yield Query(settings.schema, settings.schema_text, TableReader(settings.table, settings.schema, query, scan))
+        reader = TableReader(settings.table, settings.schema, query, scan)
+        ledger = settings.ledger
+        yield Query(
+            settings.schema,
+            settings.schema_text,
+            reader,
+            # A lane of its own: what a throttled table teaches does not concern the ledger.
+            LedgerReader(ledger.table, lane_for(QUERY, transport, session)) if ledger else None,
+            ledger.patience if ledger else 0,
+        )
 
 
 process = Process(open_query)

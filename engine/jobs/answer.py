@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
+from engine.accounts import EMPTY_MONTHS, iso, listed_ingestion, month_before
+from engine.aws.ledger import LedgerReader
 from engine.aws.table_reader import Page, TableReader
 from engine.errors import BadRequest
 from engine.flow.attempts import now
 from engine.flow.backoff import Deadline
 from engine.http_events import HttpRequest
-from engine.pages import Conditions, HistoryPage, ListPage, latest
-from engine.queries import Attributes, History, Latest, Listing, Options, parse_request
-from engine.schema.model import Schema
+from engine.pages import Conditions, HistoryPage, IngestionsPage, ListPage, latest
+from engine.queries import (
+    Attributes,
+    History,
+    Ingestion,
+    Ingestions,
+    Latest,
+    Listing,
+    Options,
+    parse_ingestions,
+    parse_request,
+)
+from engine.schema.model import INGESTIONS, Schema
 
 MAX_READ_ITEMS = 1_000
 """Items asked of one Query or Scan; DynamoDB itself stops at 1 MB."""
@@ -24,14 +37,22 @@ LATEST_READS = (1, 10, 100, *[MAX_READ_ITEMS] * 5)
 """Items asked of one Query after the other while all that came have expired. Almost always the first is enough; all of
 them read 8 MB at most, of a key with thousands of versions that DynamoDB has not deleted yet."""
 
+INGESTIONS_TOGETHER = 16
+"""Ingestions of a list that are read at a time: one Query each, about 5 ms."""
+
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What an invocation works with: the schema, as text too, and an open reader."""
+    """What an invocation works with: the schema, as text too, and open readers of the table and the ledger.
+
+    `patience`: seconds without a change after which the rows of an ingestion are stuck.
+    """
 
     schema: Schema
     schema_text: str
     reader: TableReader
+    ledger: LedgerReader | None = None
+    patience: int = 0
 
 
 async def answer(query: Query, request: HttpRequest, moment: int, deadline: Deadline, last: Deadline) -> bytes:
@@ -41,6 +62,8 @@ async def answer(query: Query, request: HttpRequest, moment: int, deadline: Dead
     table is read after `deadline`, and none is waited for after `last`. Raises `BadRequest`, `ServiceError` and
     `DeadlineExceeded`.
     """
+    if query.ledger and request.segments[:1] == (INGESTIONS,):
+        return await _answer_ingestions(query, query.ledger, request, moment, deadline, last)
     conditions = Conditions(query.schema, moment, request.front_end.max_bytes)
     match parse_request(request, query.schema):
         case Options():
@@ -51,6 +74,59 @@ async def answer(query: Query, request: HttpRequest, moment: int, deadline: Dead
             return await _history(query.reader, wanted, conditions, deadline, last)
         case Listing() as wanted:
             return await _listing(query.reader, wanted, conditions, deadline, last)
+
+
+async def _answer_ingestions(
+    query: Query, ledger: LedgerReader, request: HttpRequest, moment: int, deadline: Deadline, last: Deadline
+) -> bytes:
+    async def document(ingestion: str) -> dict[str, Any] | None:
+        # Tallies are only needed of ingestions that have not ended.
+        account = await ledger.account(ingestion, last, tallies=False)
+        if account.entry and "ended" not in account.entry:
+            account = await ledger.account(ingestion, last)
+        return account.document(moment * 1000, query.patience * 1000) if account.entry else None
+
+    match parse_ingestions(request):
+        case Options():
+            return b""
+        case Ingestion() as wanted:
+            found = await document(wanted.ingestion)
+            if found is None:
+                raise BadRequest(404, "no such ingestion")
+            return orjson.dumps(found)
+        case Ingestions() as wanted:
+            page = IngestionsPage(wanted, request.front_end.max_bytes)
+            await _fill_ingestions(page, ledger, document, wanted.start or iso(moment * 1000), deadline, last)
+            return _document(page)
+
+
+async def _fill_ingestions(
+    page: IngestionsPage,
+    ledger: LedgerReader,
+    document: Callable[[str], Awaitable[dict[str, Any] | None]],
+    start: str,
+    deadline: Deadline,
+    last: Deadline,
+) -> None:
+    """Feed a page with ingestions, month by month, until it is complete or `deadline` has passed.
+
+    `start`: the place before the first, or a time in the month of the newest.
+    """
+    month, after, empty = start[:7], start if " " in start else None, 0
+    while empty < EMPTY_MONTHS:
+        places, is_all = await ledger.listed(month, last, limit=INGESTIONS_TOGETHER, after=after)
+        documents = await asyncio.gather(*(document(listed_ingestion(place)) for place in places))
+        for place, each in zip(places, documents, strict=True):
+            # What has just expired is in the index still.
+            if each is not None and not page.add(place, each):
+                return
+        empty = 0 if places else empty + 1
+        if is_all:
+            month, after = month_before(month), None
+        else:
+            after = places[-1]
+        if deadline.passed(now()) and page.stop():
+            return
 
 
 async def _latest(reader: TableReader, request: Latest, conditions: Conditions, last: Deadline) -> bytes:
@@ -116,6 +192,6 @@ async def _fill(
             return
 
 
-def _document(page: HistoryPage | ListPage) -> bytes:
+def _document(page: HistoryPage | ListPage | IngestionsPage) -> bytes:
     items: list[Any] = list(map(orjson.Fragment, page.items))
     return orjson.dumps({"items": items, "count": len(items), "nextToken": page.cursor})

@@ -217,7 +217,9 @@ class ObjectRun:
         )
         accounting = self._producer.accounting
         if accounting:
-            await accounting.ledger.opened(source, opened.size, settings.schema_hash, 1, self._time.last)
+            await accounting.ledger.opened(
+                source, opened.size, settings.schema_hash, 1, self._time.last, from_start=self._start == SPAN_START
+            )
         rest = None
         async with self._producer.sender.sending(self._time.last) as sending:
             self._sending = sending

@@ -35,6 +35,9 @@ MAX_STORED_COLUMNS = 16_384
 NAMELESS = "column_"
 """Prefix of the attribute that a column without a name is stored under: its place follows."""
 
+INGESTIONS = "ingestions"
+"""The path of the API under which the ledger is read: no collection may have this name."""
+
 Origin = Literal["csv", "json", "dynamodb", "message"]
 """Where rows come from: CSV, JSON lines, DynamoDB items, or a plain message. It decides how columns are found and
 cleaned."""

@@ -14,7 +14,7 @@ from engine.schema.column_settings import EMPTY, MAX_KEY_ATTRIBUTE_BYTES, Usual,
 from engine.schema.columns import NO_VALUES, Column
 from engine.schema.computed import Computed, parse_template
 from engine.schema.format import parse_format
-from engine.schema.model import GENERATED_KINDS, MAX_PARTITION_KEY_BYTES, MAX_SORT_KEY_BYTES, Schema
+from engine.schema.model import GENERATED_KINDS, INGESTIONS, MAX_PARTITION_KEY_BYTES, MAX_SORT_KEY_BYTES, Schema
 from engine.schema.settings import Settings
 
 # The time of packing differs between attempts, a plain message knows no object, and an expiry time exists only if
@@ -24,8 +24,6 @@ _KEY_KINDS = ("version", "row_number", "modified", "ingestion")
 _CONFLICTS = ("replace", "newest")
 
 _UNKNOWN_POLICIES = ("ignore", "store", "fail")
-
-_CONFLICTS = ("replace", "newest")
 
 MAX_CONSTANT_BYTES = 1_024
 """Limit for the text of a constant: each item repeats it."""
@@ -58,6 +56,8 @@ class _SchemaReader:
         collection = self._text(document, "", "collection")
         if not _COLLECTION.fullmatch(collection):
             raise self._wrong("collection", f"must be lower-case letters, digits, - and _, not {collection!r}")
+        if collection == INGESTIONS:
+            raise self._wrong("collection", f"/{INGESTIONS} is the path of the ledger: choose another name")
         unknown = self._choice(document, "unknown_columns", _UNKNOWN_POLICIES)
         key = self._table(document, "key")
         self._only(key, "key.", {"partition", "sort"})

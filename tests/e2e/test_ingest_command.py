@@ -8,7 +8,6 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +16,11 @@ from rich.console import Console
 
 from engine.cli.demo import run_demo
 from engine.cli.display import Display
-from engine.cli.errors import CliError
-from engine.cli.follow import Outcome
 from engine.cli.ingest import Place, run_ingest
-from engine.cli.stack_client import StackClient
 from engine.config import PACKAGED_SCHEMA
 from engine.deployment import clients
 from engine.deployment.schema_file import SchemaFile
 from engine.errors import MillpondError
-from engine.identity import ingestion_digits
-from tests.builders.samples import PRODUCTS, PRODUCTS_TOML
 from tests.e2e.conftest import VISIBILITY_SECONDS, LocalStack
 
 
@@ -105,10 +99,9 @@ def domain() -> str:
 
 def test_rows_and_rejects_of_a_file(local_stack: LocalStack, tmp_path: Path, asked: list[str]) -> None:
     code, shown = ingest(local_stack, csv_file(tmp_path, 1_100, domain(), bad=3))
-    assert code == 0, shown
+    assert code == 3, shown
     assert "1,100 rows in table" in shown
-    assert "Scan" not in asked
-    assert asked.count("BatchGetItem") < 100
+    assert not {"Scan", "BatchGetItem", "GetItem"} & set(asked)
 
 
 def test_files_of_the_same_second_are_counted_separately(local_stack: LocalStack, tmp_path: Path) -> None:
@@ -139,7 +132,7 @@ def test_rows_refused_by_the_table_are_rejects(local_stack: LocalStack, tmp_path
 
     change_producer(local_stack, MAX_MESSAGE_BYTES="1000000")
     code, shown = ingest(local_stack, path)
-    assert code == 0, shown
+    assert code == 3, shown
     assert "Item size" in shown
 
 
@@ -156,8 +149,8 @@ def test_missing_rows_are_reported(local_stack: LocalStack, tmp_path: Path) -> N
         code, shown = ingest(local_stack, csv_file(tmp_path, 30, domain()), timeout=4)
     assert code == 1
     assert "of 30 rows 0 in the table, 0 rejected, 30 missing" in shown
-    assert "The producer has sent all rows, in 1 message." in shown
-    assert re.search("In the record queue: [1-9][0-9]* messages?, of this file or of others.", shown)
+    assert "The producer has sent all rows." in shown
+    assert re.search("In the record queue: [1-9][0-9]* messages?, which no worker has completed", shown)
     assert f"ingest s3://{local_stack.outputs.bucket}/uploads/" in shown
     assert json.dumps("u1@") not in shown
 
@@ -171,47 +164,8 @@ def test_refusal_by_producer_ends_following_at_once(local_stack: LocalStack, tmp
     began = time.monotonic()
     code, shown = ingest(local_stack, path, timeout=60, schema=lenient)
     assert code == 1
-    assert "has ended it as failed: the header lacks the required column name" in shown
+    assert "has ended as failed: the header lacks the required column name" in shown
     assert time.monotonic() - began < 20
-
-
-def test_schema_other_than_the_stacks_is_refused(local_stack: LocalStack, tmp_path: Path) -> None:
-    path = tmp_path / "products.csv"
-    path.write_text("article,price\nA,1\n")
-    with pytest.raises(CliError, match=r"not that of schema .*products.toml \(sku\): name .* with --schema"):
-        ingest(local_stack, path, schema=PRODUCTS_TOML)
-
-
-@pytest.mark.parametrize(("rows", "note"), [(3, 1), (90, 110_000)], ids=["small", "several ranges"])
-def test_object_of_another_schema_is_counted_by_its_key(
-    local_stack: LocalStack, tmp_path: Path, rows: int, note: int
-) -> None:
-    """The table has the first row, for the second one that of an older file, and nothing else."""
-    path = tmp_path / "products.csv"
-    path.write_text("article,price,note\n" + "".join(f"A{n},{n},{'x' * note}\n" for n in range(rows)))
-    table = f"products-{domain()}"
-
-    async def count() -> Outcome:
-        async with local_stack.client("dynamodb") as dynamodb:
-            await dynamodb.create_table(
-                TableName=table,
-                BillingMode="PAY_PER_REQUEST",
-                AttributeDefinitions=[{"AttributeName": "sku", "AttributeType": "S"}],
-                KeySchema=[{"AttributeName": "sku", "KeyType": "HASH"}],
-            )
-            stack = replace(local_stack.outputs, table=table)
-            async with StackClient(stack, PRODUCTS, endpoint_url=local_stack.endpoint_url, patience=2) as client:
-                await client.upload(path, f"elsewhere/{table}.csv")
-                upload = await client.existing(stack.bucket, f"elsewhere/{table}.csv")
-                older = upload.source._replace(modified=upload.source.modified - 1)
-                for row, source in ((1, upload.source), (2, older)):
-                    version = f"{source.modified}.{row:012d}{ingestion_digits(source.ingestion)}"
-                    item = {"sku": {"S": f"A{row - 1}"}, "changed": {"N": version}}
-                    await dynamodb.put_item(TableName=table, Item=item)
-                return await client.follow(upload, rows, lambda _: None)
-
-    outcome = asyncio.run(count())
-    assert (outcome.written, outcome.missing, outcome.is_certain) == (1, rows - 1, True)
 
 
 def test_missing_stack_is_named_with_its_region(local_stack: LocalStack, tmp_path: Path) -> None:
@@ -238,14 +192,14 @@ def test_rejects_of_an_earlier_ingestion_are_not_counted(local_stack: LocalStack
     address = f"s3://{local_stack.outputs.bucket}/uploads/{path.name}"
     change_producer(local_stack, MAX_MESSAGE_BYTES="60000")
     code, shown = ingest(local_stack, path)
-    assert code == 0, shown
+    assert code == 3, shown
     assert "20 rows in table" in shown
     change_producer(local_stack, MAX_MESSAGE_BYTES="1000000")
     time.sleep(1.1)  # LastModified has whole seconds
     with worker_disabled(local_stack):
         code, shown = ingest(local_stack, address, timeout=2)
     assert code == 1
-    assert "of 21 rows 20 in the table, 0 rejected, 1 missing" in shown
+    assert "of 21 rows 0 in the table, 0 rejected, 21 missing" in shown
     code, shown = ingest(local_stack, address)
     assert code == 0, shown
     assert "21 rows in table" in shown

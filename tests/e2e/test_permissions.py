@@ -133,6 +133,7 @@ async def lists_users(stack: LocalStack) -> bool:
 
 
 WORK = {
+    # An object without rows: the producer notes all of its account, and ends it.
     ("producer", "s3:GetObject"): reads_an_object,
     ("producer", "s3:GetObjectVersion"): reads_a_version,
     ("producer", "s3:PutObject"): keeps_the_rejects_of_a_file,

@@ -287,3 +287,21 @@ def test_file_that_no_run_gets_through_fails(results: list[Json]) -> None:
     assert account.entry["status"] == "failed"
     counts = account.counts()
     assert counts["read"] == counts["written"] + counts["rejected"] > 0
+
+
+def test_rest_that_is_delivered_again_after_the_end_leaves_the_account_closed(results: list[Json], whole: Long) -> None:
+    stack = Stack(CONTENT)
+
+    async def twice() -> tuple[Account, Account]:
+        end = now() + TIMEOUT
+        await produce(stack.producer(), stack.notification, Deadline(end - RESERVE), Deadline(end - ANSWER))
+        (rest,) = stack.spans.receive(1, now())
+        late = event_of(rest.lambda_record())
+        await produce(stack.producer(), late, NEVER)
+        closed = await stack.settle(results[-1]["ingestion"])
+        await produce(stack.producer(), late, NEVER)
+        return closed, await stack.accounting().ledger.account(results[-1]["ingestion"], NEVER)
+
+    closed, after = run(twice())
+    assert closed.entry["status"] == after.entry["status"] == "done_with_rejects"
+    assert closed.counts() == after.counts()

@@ -171,3 +171,31 @@ def test_depth_of_the_tree_of_tallies() -> None:
     count = FAN_OUT * FAN_OUT + 1
     assert (account.entry["written"], account.entry["rejected"]) == (count * 499, count + 7)
     assert account.entry["status"] == "done_with_rejects"
+
+
+def test_object_that_is_ingested_again_after_the_end_is_accounted_for_anew() -> None:
+    """A file that failed is read again, with a schema that fits; more of its rows are in messages of other sizes."""
+    pond = Pond(Table({"email": "S", "createdAt": "N"}), ledger=ledger())
+
+    async def scenario() -> list[Account]:
+        accounting = pond.accounting()
+        await accounting.ledger.opened(UPLOAD, 1_000, "hash", 1, NEVER)
+        counts = SpanCounts(read=30, rejected=1, messages=2, status="failed", reason="not UTF-8", ended=True)
+        await accounting.settle(UPLOAD.ingestion, 0, {0: Counts(10), 1: Counts(19)}, NEVER)
+        await accounting.end_span(UPLOAD.ingestion, 0, counts, NEVER)
+        accounts = [await read(pond)]
+        await asyncio.sleep(60)
+        await accounting.ledger.opened(UPLOAD, 1_000, "other", 1, NEVER)
+        accounts.append(await read(pond))
+        await accounting.end_span(UPLOAD.ingestion, 0, SpanCounts(read=40, rejected=0, messages=1, ended=True), NEVER)
+        accounts.append(await read(pond))
+        await accounting.settle(UPLOAD.ingestion, 0, {0: Counts(40)}, NEVER)
+        return [*accounts, await read(pond)]
+
+    first, again, waiting, done = run(scenario())
+    assert (first.entry["status"], first.counts()["read"]) == ("failed", 30)
+    assert "ended" not in again.entry
+    assert again.counts() == dict.fromkeys(again.counts(), 0)
+    assert waiting.counts()["inFlight"] == 40
+    assert (done.entry["status"], done.counts()["written"]) == ("done", 40)
+    assert done.entry["schema"] == "other"

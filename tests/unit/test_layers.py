@@ -37,7 +37,7 @@ PURE: dict[str, set[str]] = {
     "throttling": set(),
     "outcome": set(),
     "http_events": {"errors", "text"},
-    "queries": {"decimal_text", "errors", "http_events", "identity", "schema"},
+    "queries": {"accounts", "decimal_text", "errors", "http_events", "identity", "schema"},
     "pages": {"errors", "queries", "schema"},
     "flow.backoff": set(),
     "flow.window": set(),

@@ -5,7 +5,6 @@ import io
 import json
 import os
 import re
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote_plus
@@ -17,10 +16,10 @@ from engine.cli.command import main
 from engine.cli.demo import run_demo
 from engine.cli.display import Display
 from engine.cli.errors import CliError
-from engine.cli.follow import Outcome, Snapshot, Upload
+from engine.cli.follow import Outcome, Upload
 from engine.cli.generate import HEADER, people
 from engine.cli.ingest import Place, notification, rows_of, run_ingest, s3_address
-from engine.cli.observe import Said
+from engine.cli.queues import Queues
 from engine.cli.stack_client import count_rows
 from engine.cli.target import is_endpoint, is_loopback, local_defaults
 from engine.cli.words import command_as_called, counted, shortened
@@ -314,14 +313,53 @@ def test_nothing_goes_past_the_edge(width: int) -> None:
 def test_the_bar_keeps_its_width(width: int, cells: int) -> None:
     file = io.StringIO()
     console = Console(file=file, width=width, force_terminal=True, color_system=None)
-    with Display(console).progress(50_000) as report:
-        report(Snapshot(50_000, 31_975, 0, 49, 0.0))
+    with Display(console).bars() as report:
+        report([{**DOCUMENT, "read": 50_000, "inFlight": 18_025, "isRead": True, "status": "writing"}])
     shown = [
         line for line in file.getvalue().replace("\r", "\n").replace("\x1b[2K", "").splitlines() if "31,975" in line
     ]
     assert shown
-    assert shown[-1].index("31,975") == len("  ⠋ ") + cells + len(" ")
-    assert "31,975 of 50,000 rows · 49 messages" in shown[-1]
+    assert shown[-1].index("x.csv") == len("  ") + cells + len(" ")
+    assert "x.csv · 31,975 of 50,000 rows" in shown[-1]
+    assert len(shown[-1]) <= width
+
+
+def test_progress_is_a_line_now_and_then_where_there_is_no_terminal() -> None:
+    file = io.StringIO()
+    with Display(Console(file=file, width=200)).bars() as report:
+        for read in range(500):
+            report([{**DOCUMENT, "read": 1_000 + read, "isRead": False, "status": "reading"}])
+        report([{**DOCUMENT, "rejected": 40, "ended": "2026-04-04T00:00:01.000Z"}])
+    assert file.getvalue().splitlines() == [
+        "  … x.csv · 940 of 1,000 rows read so far · 40 rejected · reading",
+        "  … x.csv · 1,240 of 1,300 rows · 40 rejected · writing",
+    ]
+
+
+DOCUMENT = {
+    "ingestion": "i1",
+    "key": "uploads/x.csv",
+    "status": "writing",
+    "reason": "",
+    "isRead": True,
+    "read": 1_300,
+    "written": 1_200,
+    "rejected": 40,
+    "superseded": 0,
+    "inFlight": 60,
+    "ended": None,
+    "ignoredColumns": [],
+    "absentColumns": [],
+    "replaced": 0,
+    "replacedExact": True,
+}
+OUTCOME = Outcome(
+    Upload(ObjectVersion("b", "x.csv", None, "e", 1), 0.0, 0.0, 1),
+    rows=1_300,
+    document=DOCUMENT,
+    seconds=1.0,
+    queues=Queues(2, 1, 0),
+)
 
 
 def shown(outcome: Outcome, again: str | None = "millpond ingest s3://b/x.csv") -> str:
@@ -330,78 +368,50 @@ def shown(outcome: Outcome, again: str | None = "millpond ingest s3://b/x.csv") 
     return file.getvalue()
 
 
-async def nothing() -> AsyncIterator[bytes]:
-    yield b""
-
-
-OUTCOME = Outcome(
-    Upload(ObjectVersion("b", "x.csv", None, "e", 1), 0.0, 1, nothing),
-    rows=1_300,
-    written=1_200,
-    rejected=40,
-    seconds=1.0,
-    is_certain=True,
-    is_settled=True,
-)
-
-
 def test_what_is_known_of_missing_rows_and_what_is_not() -> None:
-    text = shown(replace(OUTCOME, said=Said("complete", "", 3), queued=2, dead_letters=1))
+    text = shown(OUTCOME)
     assert "x.csv: of 1,300 rows 1,200 in the table, 40 rejected, 60 missing" in text
-    assert "The producer has sent all rows, in 3 messages." in text
-    assert "In the record queue: 2 messages, of this file or of others." in text
-    assert "In the dead-letter queue: 1 message, of this file or of others." in text
+    assert "The producer has sent all rows." in text
+    assert "In the record queue: 2 messages" in text
+    assert "In the dead-letter queue: 1 message," in text
     assert "failure queue" not in text
+    assert "Queues do not tell which file a message is of." in text
     assert "millpond ingest s3://b/x.csv" in text
 
 
 def test_producer_that_gave_up_is_quoted_and_nothing_is_suggested() -> None:
-    text = shown(replace(OUTCOME, said=Said("failed", "the header lacks the column mail", 0)))
-    assert "The producer has ended it as failed: the header lacks the column mail" in text
+    document = {**DOCUMENT, "status": "failed", "reason": "the header lacks the column mail", "ended": "2026"}
+    text = shown(replace(OUTCOME, document=document))
+    assert "The ingestion has ended as failed: the header lacks the column mail" in text
     assert "millpond ingest" not in text
 
 
-@pytest.mark.parametrize(
-    ("said", "text"),
-    [
-        (
-            Said("error", "SQS does not answer", 0),
-            "has not finished it; its last attempt was: error: SQS does not answer",
-        ),
-        (None, "The producer has logged nothing about this file"),
-    ],
-)
-def test_producer_that_is_not_done(said: Said | None, text: str) -> None:
-    assert text in shown(replace(OUTCOME, said=said))
+def test_producer_that_is_not_done() -> None:
+    assert "The producer has not read the file to its end." in shown(
+        replace(OUTCOME, document={**DOCUMENT, "isRead": False})
+    )
+    assert "The producer has not begun to read the file" in shown(replace(OUTCOME, document=None))
 
 
-def test_items_that_may_be_of_an_earlier_file_are_not_called_complete() -> None:
-    assert replace(OUTCOME, written=1_260).complete
-    unsettled = replace(OUTCOME, written=1_260, is_settled=False)
-    assert not unsettled.complete
-    assert "The table has an item with the key of each row" in shown(unsettled)
-
-
-def remarks(outcome: Outcome) -> str:
+def remarks(**facts: object) -> str:
     file = io.StringIO()
-    Display(Console(file=file, width=200)).remarks(outcome)
+    Display(Console(file=file, width=200)).remarks({**DOCUMENT, **facts})
     return " ".join(file.getvalue().split())
 
 
 @pytest.mark.parametrize(
-    ("replaced", "is_exact", "text"),
+    ("is_exact", "text"),
     [
-        (1_234, True, "Rows replaced by a later row of the file with the same key: 1,234"),
-        (1_234, False, "Rows replaced by a later row of the file with the same key: at least 1,234"),
+        (True, "Rows replaced by a later row of the file with the same key: 1,234"),
+        (False, "Rows replaced by a later row of the file with the same key: at least 1,234"),
     ],
 )
-def test_replaced_rows_are_told(replaced: int, is_exact: bool, text: str) -> None:
-    assert remarks(replace(OUTCOME, replaced=replaced, replaced_is_exact=is_exact)) == text
+def test_replaced_rows_are_told(is_exact: bool, text: str) -> None:
+    assert remarks(replaced=1_234, replacedExact=is_exact) == text
 
 
 def test_ignored_and_absent_columns_are_told_and_a_near_miss_is_asked_about() -> None:
-    outcome = replace(OUTCOME, ignored=("telephone", "fa\x1bx", 7), absent=("phone", "note"))
-    assert remarks(outcome) == (
+    assert remarks(ignoredColumns=["telephone", "fa\x1bx", "column 7"], absentColumns=["phone", "note"]) == (
         "Ignored, since the schema has no such column: telephone, fa·x, column 7 "
         "Absent from the file, so no row has a value of its own: phone, note "
         "telephone is ignored, phone is absent: is it the same column? If so, add an alias to the schema, "
@@ -410,23 +420,13 @@ def test_ignored_and_absent_columns_are_told_and_a_near_miss_is_asked_about() ->
 
 
 def test_only_some_of_many_columns_are_listed() -> None:
-    text = remarks(replace(OUTCOME, ignored=tuple(f"{'x' * 99}{number}" for number in range(5_000))))
+    text = remarks(ignoredColumns=[f"{'x' * 99}{number}" for number in range(5_000)])
     assert text.endswith(" and 4,980 more")
     assert len(text) < 20 * 65 + 80
 
 
 def test_nothing_is_remarked_where_there_is_nothing_to_say() -> None:
-    assert remarks(OUTCOME) == ""
-
-
-def test_progress_says_when_no_row_comes() -> None:
-    file = io.StringIO()
-    with Display(Console(file=file, width=200)).progress(1_300) as report:
-        report(Snapshot(1_300, 1_200, 40, 2, 75.0))
-    assert (
-        "1,200 of 1,300 rows · 40 rejected · 60 missing, none arrived for 75 s · 2 messages in the queue"
-        in file.getvalue()
-    )
+    assert remarks() == ""
 
 
 def test_name_that_is_not_utf_8_is_refused_in_one_line(tmp_path: Path) -> None:

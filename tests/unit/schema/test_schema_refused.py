@@ -29,6 +29,7 @@ WRONG = [
     ("version = 1", "version = 1\ntabel = 5", "tabel", "is not known; known here: collection, columns,"),
     ('collection = "things"', "", "collection", "is missing"),
     ('"things"', "5", "collection", "must be a text, not 5"),
+    ('"things"', '"ingestions"', "collection", "/ingestions is the path of the ledger: choose another name"),
     ('"things"', '""', "collection", "must be a text, not ''"),
     ('"things"', '"Things"', "collection", "must be lower-case letters, digits, - and _, not 'Things'"),
     ('"things"', '"a/b"', "collection", "must be lower-case letters"),

@@ -1,0 +1,165 @@
+"""The ledger through the query function."""
+
+import asyncio
+import json
+import time
+from typing import Any
+
+import pytest
+
+from engine.accounts import Account, Counts, SpanCounts, attribute, listing_key
+from engine.aws.ledger import LedgerReader
+from engine.flow.backoff import NEVER, Deadline
+from engine.handlers import query
+from engine.http_events import HttpRequest
+from engine.jobs.answer import Query, answer
+from tests.builders.invocations import Context, Json, api_event
+from tests.builders.samples import USERS
+from tests.fakeaws.dynamodb import Table
+from tests.fakeaws.fault_server import FaultServer
+from tests.fakeaws.plans import Silent, always
+from tests.fakeaws.virtual_time import now, run
+
+NOW = int(time.time() * 1000)
+MONTH = 31 * 24 * 3_600_000
+
+
+class Held:
+    """A ledger that a test fills."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def put(self, ingestion: str, part: str, **facts: Any) -> None:
+        item = {name: attribute(value) for name, value in {"ingestion": ingestion, "part": part, **facts}.items()}
+        self._table.items[self._table.key_of(item)] = item
+
+    def enter(
+        self, number: int, *, ago: int = 0, status: str = "done", key: str = "uploads/a.csv", **facts: Any
+    ) -> str:
+        """Enter an ingestion that began `ago` ms ago; return its id."""
+        ingestion = f"{number:020x}"
+        month, listed = listing_key(NOW - ago, ingestion)
+        times = {"started": NOW - ago, "changed": NOW - ago, "month": month, "listed": listed}
+        ended = {"ended": NOW - ago, "status": status, "read": 5, "written": 5} if status else {}
+        self.put(ingestion, "entry", bucket="b", key=key, spans=1, **times, **ended)
+        return ingestion
+
+
+@pytest.fixture
+def ledger(env: pytest.MonkeyPatch, fault_server: FaultServer) -> Held:
+    env.setenv("LEDGER_TABLE", "ledger")
+    env.setenv("STUCK_SECONDS", "60")
+    table = Table({"ingestion": "S", "part": "S"}, indexes={"by-time": {"month": "S", "listed": "S"}})
+    fault_server.tables["ledger"] = table
+    return Held(table)
+
+
+def get(path: str, **parameters: str) -> tuple[int, Json]:
+    response = query.handler(api_event(path, **parameters), Context(1.0))
+    return response["statusCode"], json.loads(response["body"])
+
+
+def listed(**parameters: str) -> list[str]:
+    """The ids of all pages."""
+    found: list[str] = []
+    while True:
+        status, page = get("/ingestions", **parameters)
+        assert status == 200
+        assert page["count"] == len(page["items"]) <= int(parameters.get("limit", "10"))
+        found += [each["ingestion"] for each in page["items"]]
+        if page["nextToken"] is None:
+            return found
+        parameters["nextToken"] = page["nextToken"]
+
+
+@pytest.mark.parametrize("limit", ["1", "2", "16", "17", "1000"])
+def test_pages_lead_through_all_months(ledger: Held, limit: str) -> None:
+    ids = [ledger.enter(number, ago=number * MONTH // 5) for number in range(40)]
+    assert listed(limit=limit) == ids
+
+
+def test_filters(ledger: Held) -> None:
+    ids = [
+        ledger.enter(
+            number, ago=number, status="failed" if number % 7 == 0 else "done", key=f"uploads/{number:02d}.csv"
+        )
+        for number in range(40)
+    ]
+    assert listed(status="failed", limit="2") == ids[::7]
+    assert listed(prefix="uploads/1", limit="4") == ids[10:20]
+    assert listed(prefix="nothing") == []
+
+
+def test_one_ingestion_in_flight_and_stuck(ledger: Held) -> None:
+    for ago, status in ((0, "writing"), (120_000, "stuck")):
+        ingestion = ledger.enter(ago, ago=ago, status="")
+        facts = SpanCounts(read=20, rejected=1, messages=2, ended=True).facts
+        ledger.put(ingestion, "span 000000000000000", changed=NOW - ago, **facts)
+        ledger.put(ingestion, "tally 000000000000000 0 0000000000", changed=NOW - ago, c0=Counts(7).text, expected=2)
+        code, document = get(f"/ingestions/{ingestion}")
+        assert code == 200
+        assert (document["status"], document["read"], document["written"], document["inFlight"]) == (status, 20, 7, 12)
+    assert listed(status="stuck") == [f"{120_000:020x}"]
+
+
+def test_unknown_ingestion_is_404(ledger: Held) -> None:
+    assert get(f"/ingestions/{'0' * 20}") == (404, {"error": "no such ingestion"})
+
+
+def test_entry_that_has_just_expired_is_left_out(ledger: Held, fault_server: FaultServer) -> None:
+    kept = ledger.enter(1)
+    table = fault_server.tables["ledger"]
+    ledger.enter(2, ago=5)
+    entry = next(item for key, item in table.items.items() if key[0] == f"{2:020x}")
+    entry["part"] = {"S": "other"}  # in the index still, but not an entry any more
+    assert listed() == [kept]
+
+
+def test_without_a_ledger_there_is_no_such_route(env: pytest.MonkeyPatch) -> None:
+    status, document = get("/ingestions")
+    assert (status, document["error"]) == (404, "no such route; there are /users and /users/{key}")
+
+
+def test_silent_ledger_is_500_before_the_timeout(ledger: Held, fault_server: FaultServer) -> None:
+    fault_server.plan = always(Silent())
+    assert get("/ingestions")[0] == 500
+    fault_server.plan = []
+    assert get("/users")[0] == 200
+
+
+class SlowLedger(LedgerReader):
+    """A ledger of 100 ingestions whose every answer takes a second."""
+
+    def __init__(self) -> None:
+        self.places = [listing_key(NOW - number, f"{number:020x}")[1] for number in range(100)]
+
+    async def listed(
+        self, month: str, deadline: Deadline, *, limit: int, after: str | None = None
+    ) -> tuple[list[str], bool]:
+        await asyncio.sleep(1.0)
+        start = self.places.index(after) + 1 if after else 0
+        return self.places[start : start + limit], False
+
+    async def account(self, ingestion: str, deadline: Deadline, *, tallies: bool = True) -> Account:
+        await asyncio.sleep(1.0)
+        return Account(entry={"ingestion": ingestion, "key": "a.csv", "status": "done", "ended": NOW})
+
+
+def test_list_is_cut_when_time_is_up() -> None:
+    ledger = SlowLedger()
+    job = Query(USERS, "", None, ledger, 60)  # type: ignore[arg-type]
+
+    async def page(deadline: float, **parameters: str) -> Json:
+        request = HttpRequest("GET", ("ingestions",), tuple(parameters.items()))
+        found: Json = json.loads(await answer(job, request, NOW // 1000, Deadline(now() + deadline), NEVER))
+        return found
+
+    first = run(page(3.0, limit="1000"))
+    assert [each["ingestion"] for each in first["items"]] == [f"{number:020x}" for number in range(32)]
+    second = run(page(0.0, startKey=first["nextToken"]))
+    assert second["items"][0]["ingestion"] == f"{32:020x}"
+    # Nothing that is wanted has come, but the next page begins later than this one.
+    third = run(page(0.0, startKey=second["nextToken"], status="failed"))
+    assert third["items"] == []
+    assert third["nextToken"] not in (None, second["nextToken"])
