@@ -75,6 +75,9 @@ class _ConditionalPut:
     def body(self, part: Sequence[int]) -> bytes:
         return put_body(self._table, self._items, part[0], reports_units=self._reports_units)
 
+    def units(self, part: Sequence[int]) -> int:
+        return self._items.units(part)
+
     def left(self, reply: bytes, part: Sequence[int]) -> Sequence[int]:
         if reply == _NEWER_THERE:
             self._outcome.superseded.add(part[0])

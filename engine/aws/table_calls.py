@@ -47,6 +47,9 @@ class Put(Protocol):
     def body(self, part: Sequence[int]) -> bytes:
         """Return the request for these items. Raises `ServiceError` if the service would refuse it."""
 
+    def units(self, part: Sequence[int]) -> int:
+        """Return how many write units these items cost at least."""
+
     def left(self, reply: bytes, part: Sequence[int]) -> Sequence[int]:
         """Return which of the items a reply leaves for another call. Raises `ServiceError` for no such reply."""
 
@@ -58,11 +61,11 @@ class Rate(Protocol):
     def call_items(self) -> int:
         """Items in one call at the most."""
 
-    async def turn(self, items: int, deadline: Deadline) -> float:
-        """Wait until a call with so many items may be sent; return how many units are reserved for it."""
+    async def turn(self, estimate: int, deadline: Deadline) -> float:
+        """Wait until a call that costs about so many units may be sent; return how many are reserved for it."""
 
-    def settle(self, items: int, reserved: float, units: float) -> None:
-        """Note how many units a call has cost."""
+    def settle(self, estimate: int, reserved: float, units: float) -> None:
+        """Note how many units a call has cost; `estimate` is that of the items it has written."""
 
 
 class TableCalls(ABC):
@@ -192,8 +195,9 @@ class TableCalls(ABC):
 
     async def _call(self, body: bytes, put: Put, part: Sequence[int], deadline: Deadline) -> Sequence[int]:
         """Send one call; return the indexes that were left unprocessed."""
-        gate = self._gate
-        reserved = await self._rate.turn(len(part), deadline) if self._rate else 0.0
+        gate, rate = self._gate, self._rate
+        estimate = put.units(part) if rate else 0
+        reserved = await rate.turn(estimate, deadline) if rate else 0.0
         sent = await gate.turn(len(part), deadline)
         try:
             reply = await self._send(body, deadline, gate.patience)
@@ -203,9 +207,8 @@ class TableCalls(ABC):
         finally:
             gate.ended()
         left = put.left(reply, part)
-        units = _units_of(reply) if self._rate else None
-        if self._rate and units is not None:
-            self._rate.settle(len(part) - len(left), reserved, units)
+        if rate and (units := _units_of(reply)) is not None:
+            rate.settle(estimate - put.units(left), reserved, units)
         gate.answered(sent, len(part) - len(left), len(left))
         return left
 

@@ -49,6 +49,9 @@ class _BatchPut:
             raise ServiceError("BatchWriteItem", "RequestEntityTooLarge", 413)  # as the service would say
         return body
 
+    def units(self, part: Sequence[int]) -> int:
+        return self._items.units(part)
+
     def left(self, reply: bytes, part: Sequence[int]) -> Sequence[int]:
         """Find the unprocessed items of a reply among those sent, by their keys."""
         if reply == _ALL_PROCESSED:

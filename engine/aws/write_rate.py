@@ -49,7 +49,7 @@ _MICRO = 1_000_000
 class _Call:
     """A call that waits for its moment on the event loop's clock; `at` is None until it has one."""
 
-    items: int
+    estimate: int
     at: float | None = None
     units: float = 0.0
 
@@ -70,13 +70,13 @@ class WriteRate:
         self._used_up = float("-inf")  # the moment of the last call that has one
         self._given_up: Deadline | None = None
 
-    async def turn(self, items: int, deadline: Deadline) -> float:
-        """Wait for the moment of a call with so many items; return how many units are reserved for it.
+    async def turn(self, estimate: int, deadline: Deadline) -> float:
+        """Wait for the moment of a call that costs about so many units; return how many are reserved for it.
 
         Raises `DeadlineExceeded` if it would come too late, and `ServiceError` with a fatal verdict if the ledger
         cannot be written to.
         """
-        call = _Call(items)
+        call = _Call(estimate)
         self._waiting.append(call)
         try:
             # Those that wait take turns: the first one reserves a slot for all of them, as far as it goes.
@@ -94,9 +94,9 @@ class WriteRate:
             await asyncio.sleep(wait)
         return call.units
 
-    def settle(self, items: int, reserved: float, units: float) -> None:
-        """Note what a call has cost in the end."""
-        self._rate.settle(items, reserved, units)
+    def settle(self, estimate: int, reserved: float, units: float) -> None:
+        """Note what a call has cost in the end; `estimate` is that of the items it has written."""
+        self._rate.settle(estimate, reserved, units)
 
     async def _reserve(self, deadline: Deadline) -> None:
         """Reserve a slot for the calls that wait, once the last one is nearly used up: by then there are many."""
@@ -116,7 +116,7 @@ class WriteRate:
             raise
 
     async def _try(self, attempts: Attempts, deadline: Deadline) -> bool:
-        slot = self._rate.slot([call.items for call in self._waiting], deadline.remaining(now()))
+        slot = self._rate.slot([call.estimate for call in self._waiting], deadline.remaining(now()))
         calls = self._waiting[: len(slot.units)]
         try:
             begins = await self._add(slot.seconds, deadline)

@@ -22,19 +22,19 @@ class Slot:
 
 
 class Rate:
-    """Sizes slots, and learns what an item costs from what the service reports.
+    """Sizes slots from estimates of what calls cost, and learns from the service by how much they cost more.
 
     Indexes and replaced items count too, which no arithmetic on the new items could know. What a call has cost beyond
-    its reservation is paid by the next slot, so the sum is exact whatever the sizes of items are.
+    its reservation is paid by the next slot, so the sum is exact whatever estimates are worth.
     """
 
-    __slots__ = ("_debt", "_known", "_mean", "call_items", "per_second")
+    __slots__ = ("_debt", "_factor", "_known", "call_items", "per_second")
 
     SLOT_SECONDS = 1.0
     """A slot's length, unless one call alone takes longer. At most this is lost with a worker that is killed. Longer
     slots cost fewer calls for reserving them; with ten workers each one's turn comes every ten slots."""
 
-    WEIGHT = 0.05  # of one call in the running mean of units an item, once there are enough of them
+    WEIGHT = 0.05  # of one call in the running mean of units an estimated unit, once there are enough of them
     CALLS_PER_SECOND = 20
     """Where the rate is low, calls are smaller than they could be: one that takes seconds of the rate is a burst."""
 
@@ -45,20 +45,20 @@ class Rate:
         self.per_second = per_second
         self.call_items = max(1, int(per_second / self.CALLS_PER_SECOND))
         """Items in one call at the most, as far as the rate is concerned."""
-        self._mean = 1.0
-        self._known = 0  # calls that the mean is of
+        self._factor = 1.0
+        self._known = 0  # calls that the factor is the mean of
         self._debt = 0.0
 
-    def slot(self, calls: Sequence[int], time_left: float) -> Slot:
-        """Return a slot for the first of these calls, at least one; each is given by its number of items.
+    def slot(self, estimates: Sequence[int], time_left: float) -> Slot:
+        """Return a slot for the first of these calls, at least one; each is given by the units it is estimated at.
 
         Slots get shorter towards the end of the time that is left, so that little of it remains unused.
         """
         most = min(self.SLOT_SECONDS, time_left / 2) * self.per_second
         units: list[float] = []
         total = 0.0
-        for items in calls:
-            cost = items * self._mean
+        for estimate in estimates:
+            cost = estimate * self._factor
             if units and total + cost > most:
                 break
             units.append(cost)
@@ -74,9 +74,12 @@ class Rate:
         """Note that the slot is reserved, and with it what it pays for."""
         self._debt -= slot.debt
 
-    def settle(self, items: int, reserved: float, units: float) -> None:
-        """Note that a call with so many items, for which `reserved` units were set aside, has cost `units`."""
+    def settle(self, estimate: int, reserved: float, units: float) -> None:
+        """Note that a call for which `reserved` units were set aside has cost `units`.
+
+        `estimate` is that of the items it has written, of which some may be left over.
+        """
         self._debt = max(self._debt + units - reserved, -self.MAX_CREDIT_SECONDS * self.per_second)
-        if items:
+        if estimate:
             self._known += 1
-            self._mean += max(self.WEIGHT, 1 / self._known) * (units / items - self._mean)
+            self._factor += max(self.WEIGHT, 1 / self._known) * (units / estimate - self._factor)

@@ -11,7 +11,8 @@ from engine.config import TRANSPORTS
 from engine.errors import ServiceError
 from engine.handlers import worker
 from tests.builders.invocations import Context, Json, event_of, failures, metrics_in, sqs_record
-from tests.builders.messages import packed, users
+from tests.builders.messages import UPLOAD, packed, users
+from tests.fakeaws.dynamodb import Table
 from tests.fakeaws.fault_objects import S3_DENIED, S3_EXPIRED, ObjectServer
 from tests.fakeaws.fault_server import FaultServer
 from tests.fakeaws.plans import (
@@ -78,6 +79,17 @@ def test_success_without_faults(fault_server: FaultServer, object_server: Object
     assert len(emails(fault_server)) == 500
     assert set(fault_server.tables["users"].writes.values()) == {1}
     assert not object_server.requests
+
+
+def test_stated_rate_is_shared_by_the_ledger(fault_server: FaultServer, env: pytest.MonkeyPatch) -> None:
+    env.setenv("LEDGER_TABLE", "ledger")
+    env.setenv("WRITE_RATE", "5000")
+    fault_server.tables["ledger"] = ledger = Table({"ingestion": "S", "part": "S"})
+    fault_server.plan = Sometimes(0.2, [THROTTLED, SERVER_ERROR, Garbage()])
+    assert work(*batch()) == []
+    assert len(emails(fault_server)) == 500
+    assert abs(int(ledger.items["rate", "writes"]["until"]["N"]) / 1_000_000 - time.time()) < 60
+    assert {key[0] for key in ledger.items} == {"rate", UPLOAD.ingestion}
 
 
 def test_empty_batch_makes_no_call(fault_server: FaultServer) -> None:

@@ -246,6 +246,15 @@ def test_limits_are_those_of_batchwriteitem() -> None:
     assert 15_000_000 < MAX_BATCH_BYTES < 16 * 1_048_576
 
 
+def test_units_of_items_follow_from_their_sizes() -> None:
+    between = '}},{"PutRequest":{"Item":'
+    names = [between * 10, "x" * 1_500, "é" * 1_750]
+    items = items_of(received([[row, name, "a@b.c", None] for row, name in enumerate(names, 1)]))
+    assert [items.units([index]) for index in range(3)] == [1, 2, 4]
+    assert items.units(range(3)) == 7
+    assert items.units(()) == 0
+
+
 @pytest.mark.parametrize("table", ["users", "arn:aws:dynamodb:eu-west-1:1:table/users", 'ta"ble'])
 def test_body_of_batchwriteitem(table: str) -> None:
     items = items_of(received([[1, "é", "b", None], [2, "c", "d", "e"]]))
