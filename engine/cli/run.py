@@ -10,10 +10,12 @@ from engine.cli.demo import run_demo
 from engine.cli.deploy import run_deploy
 from engine.cli.destroy import run_destroy
 from engine.cli.display import Display
+from engine.cli.dlq import run_list, run_redrive, run_show
 from engine.cli.errors import EXPECTED, explain
 from engine.cli.images import run_base_image, run_images
 from engine.cli.ingest import Place, run_ingest
 from engine.cli.local import run_local
+from engine.cli.logs import run_logs
 from engine.cli.prepare import Wishes
 from engine.cli.propose import run_schema
 from engine.cli.target import local_defaults
@@ -68,21 +70,42 @@ def _dispatch(options: argparse.Namespace, poll_seconds: float | None) -> int:
         return run_local(display, port=options.port, schema=_schema(options) or SchemaFile.packaged())
     # A local AWS has one user with public credentials, so none need to be configured.
     with local_defaults(options.endpoint_url):
-        if options.command == "demo":
-            return run_demo(
-                display,
-                schema=_schema(options),
-                rows=options.rows,
-                seed=options.seed,
-                endpoint_url=options.endpoint_url,
-                stack_name=options.stack,
-                region=options.region,
-            )
-        return run_ingest(
+        return _at_stack(display, options)
+
+
+def _at_stack(display: Display, options: argparse.Namespace) -> int:
+    """Run a command that works with a deployed stack."""
+    if options.command == "demo":
+        return run_demo(
             display,
-            options.source,
-            Place(options.stack, options.endpoint_url, options.region, options.timeout, _schema(options)),
+            schema=_schema(options),
+            rows=options.rows,
+            seed=options.seed,
+            endpoint_url=options.endpoint_url,
+            stack_name=options.stack,
+            region=options.region,
         )
+    if options.command == "dlq":
+        return _dlq(display, options)
+    if options.command == "logs":
+        target = _target(options, None)
+        return run_logs(
+            display, target, text=options.text, hours=options.hours, follow=options.follow, as_json=options.json
+        )
+    return run_ingest(
+        display,
+        options.source,
+        Place(options.stack, options.endpoint_url, options.region, options.timeout, _schema(options)),
+    )
+
+
+def _dlq(display: Display, options: argparse.Namespace) -> int:
+    place = Place(options.stack, options.endpoint_url, options.region, schema=_schema(options))
+    if options.action == "list":
+        return run_list(display, place, limit=options.limit, as_json=options.json)
+    if options.action == "show":
+        return run_show(display, place, options.id, body=options.body, as_json=options.json)
+    return run_redrive(display, place, options.ids, rate=options.rate, as_json=options.json)
 
 
 def _schema(options: argparse.Namespace) -> SchemaFile | None:

@@ -41,6 +41,9 @@ class Stack:
     rejects_bucket: str
     ledger: str | None = None
     """The ledger's table; None: the stack is of a version that had none."""
+    span_queue_url: str | None = None
+    span_dead_letter_queue_url: str | None = None
+    """The queues of spans; None: the stack is of a version that had none."""
 
     @property
     def uploads_url(self) -> str:
@@ -106,6 +109,8 @@ async def _stack(stacks: Stacks, name: str, endpoint_url: str | None) -> Stack:
             uploads_prefix=outputs.get("UploadsUrl", "s3://bucket/uploads/").split("/", 3)[3],
             rejects_bucket=outputs.get("RejectsBucket", outputs["BucketName"]),
             ledger=outputs.get("LedgerTable"),
+            span_queue_url=outputs.get("SpanQueueUrl"),
+            span_dead_letter_queue_url=outputs.get("SpanDeadLetterQueueUrl"),
         )
     except KeyError as missing:
         status = await stacks.status(name)
