@@ -95,6 +95,7 @@ def user() -> dict[str, Any]:
 
 CONTENTS = Contents(
     tables={data.TABLE: {"email": "S", "createdAt": "N"}, data.NEWEST_TABLE: {"email": "S"}},
+    kept={data.LEDGER_TABLE: {"ingestion": "S", "part": "S"}},
     queues=(data.QUEUE,),
     generated=generated,
     records=records_of,

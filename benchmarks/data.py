@@ -16,6 +16,7 @@ QUEUE = "bench-queue"
 TABLE = "bench-users"
 NEWEST_TABLE = "bench-newest"
 """Has one item for each mail address, see `newest.toml`."""
+LEDGER_TABLE = "bench-ledger"
 ACCOUNT = "000000000000"
 
 HEADER = b"name,mail,phone\n"

@@ -61,7 +61,9 @@ def _interrupted(options: argparse.Namespace) -> str:
         return "Interrupted: not all images are built."
     if options.command == "base-image":
         return "Interrupted: the base image is unchanged."
-    if options.command == "status":
+    if options.command == "dlq":
+        return "Interrupted: messages that were not sent back are in their queues."
+    if options.command in ("logs", "status"):
         return "Interrupted."
     return "Interrupted: following has stopped; the ingestion of an uploaded file continues."
 
@@ -157,6 +159,21 @@ def parser() -> argparse.ArgumentParser:
         "--no-header", dest="header", action="store_false", help="the first line of a CSV file is data, not a header"
     )
 
+    _dlq(commands.add_parser("dlq", help="look at messages that failed every attempt, and send them back"))
+
+    logs = commands.add_parser(
+        "logs",
+        help="show the log lines of all functions, by time",
+        description="Show what producer, worker and query function have logged, merged by time.",
+    )
+    logs.add_argument(
+        "text", nargs="?", metavar="ID", help="only lines with this text, such as an ingestion's id or an object's key"
+    )
+    logs.add_argument("--follow", action="store_true", help="go on with new lines until Ctrl-C")
+    logs.add_argument("--hours", type=_count, default=1, metavar="N", help="how far to look back (default: 1)")
+    _json(logs, "each line as the JSON that the function logged, with `time`, `function` and `level` added")
+    _target(logs, "where the stack is (default: AWS)")
+
     images = commands.add_parser(
         "images",
         help="build the three container images",
@@ -216,6 +233,40 @@ def parser() -> argparse.ArgumentParser:
     destroy.add_argument("--yes", action="store_true", help="do not ask")
     _target(ingest, "where the stack is, such as the endpoint that `millpond local` prints (default: AWS)")
     return root
+
+
+def _dlq(dlq: argparse.ArgumentParser) -> None:
+    actions = dlq.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listing = actions.add_parser(
+        "list",
+        help="list the messages",
+        description="List the messages of the dead-letter queue and the failure queue: why each is there as far as can "
+        "be told, and which rows wait for it. They stay where they are.",
+    )
+    listing.add_argument(
+        "--limit", type=_count, default=1_000, metavar="N", help="messages of each queue at most (default: 1,000)"
+    )
+    show = actions.add_parser("show", help="show one message", description="Show what is known of one message.")
+    show.add_argument("id", metavar="ID", help="a message's id, as `list` prints it")
+    show.add_argument("--body", action="store_true", help="show the body too, which holds rows")
+    redrive = actions.add_parser(
+        "redrive",
+        help="send messages back to where they came from",
+        description="Send messages back to where they came from: to the queue of the worker, or to the producer. "
+        "Each is deleted here after it was accepted there.",
+    )
+    which = redrive.add_mutually_exclusive_group(required=True)
+    which.add_argument("ids", nargs="*", default=[], metavar="ID", help="messages by their ids")
+    which.add_argument("--all", action="store_true", help="all messages")
+    redrive.add_argument("--rate", type=_count, metavar="N", help="messages a second at most (default: without limit)")
+    for action in (listing, show, redrive):
+        _json(action, "as JSON")
+        _schema(action, "the stack's schema file (default: the stack is asked)")
+        _target(action, "where the stack is (default: AWS)")
+
+
+def _json(parser: argparse.ArgumentParser, help_: str) -> None:
+    parser.add_argument("--json", action="store_true", help=help_)
 
 
 def _target(parser: argparse.ArgumentParser, endpoint_help: str, name: Callable[[str], str] = str) -> None:

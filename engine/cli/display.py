@@ -18,6 +18,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from engine.cli.follow import Outcome
+from engine.cli.letters import Letter
 from engine.cli.near_misses import near_misses
 from engine.cli.queues import Queues
 from engine.cli.reasons import Reason
@@ -64,6 +65,22 @@ class Display:
     def line(self, text: str = "", *, style: str = "") -> None:
         """Print one line, never wrapped or truncated, so that it can be copied."""
         self._console.print(Text(f"{_INDENT}{text}", style=style) if text else "", soft_wrap=True)
+
+    def data(self, text: str, *, style: str = "") -> None:
+        """Print text from elsewhere on one line, without escape sequences."""
+        self.line(_printable(text), style=style)
+
+    def letter(self, letter: Letter) -> None:
+        """Print what is known of a message that failed every attempt, on up to three lines."""
+        self.data(f"{letter.id}  {letter.queue}, sent {letter.sent}, received {counted(letter.received, 'time')}")
+        self.data(f"  {letter.reason}", style="red")
+        parts = (
+            f"s3://{letter.bucket}/{letter.key}" if letter.bucket else None,
+            f"ingestion {letter.ingestion}" if letter.ingestion else None,
+            counted(letter.rows, "row") if letter.rows is not None else None,
+        )
+        if any(parts):
+            self.data(f"  {', '.join(filter(None, parts))}", style="dim")
 
     def resource(self, name: str, status: str) -> None:
         """Print the status of a CloudFormation resource."""

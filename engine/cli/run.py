@@ -10,10 +10,12 @@ from engine.cli.demo import run_demo
 from engine.cli.deploy import run_deploy
 from engine.cli.destroy import run_destroy
 from engine.cli.display import Display
+from engine.cli.dlq import run_list, run_redrive, run_show
 from engine.cli.errors import EXPECTED, explain
 from engine.cli.images import run_base_image, run_images
 from engine.cli.ingest import Place, run_ingest
 from engine.cli.local import run_local
+from engine.cli.logs import run_logs
 from engine.cli.prepare import Wishes
 from engine.cli.propose import run_schema
 from engine.cli.status import run_status
@@ -89,11 +91,26 @@ def _run_on_stack(options: argparse.Namespace, display: Display, target: Target)
         return run_status(display, target, options.name, limit=options.limit, as_json=options.json)
     if options.command == "watch":
         return run_watch(display, target, options.name, as_json=options.json)
+    if options.command == "dlq":
+        return _dlq(display, options)
+    if options.command == "logs":
+        return run_logs(
+            display, target, text=options.text, hours=options.hours, follow=options.follow, as_json=options.json
+        )
     return run_ingest(
         display,
         options.source,
         Place(options.stack, options.endpoint_url, options.region, options.timeout, _schema(options)),
     )
+
+
+def _dlq(display: Display, options: argparse.Namespace) -> int:
+    place = Place(options.stack, options.endpoint_url, options.region, schema=_schema(options))
+    if options.action == "list":
+        return run_list(display, place, limit=options.limit, as_json=options.json)
+    if options.action == "show":
+        return run_show(display, place, options.id, body=options.body, as_json=options.json)
+    return run_redrive(display, place, options.ids, rate=options.rate, as_json=options.json)
 
 
 def _schema(options: argparse.Namespace) -> SchemaFile | None:

@@ -219,3 +219,28 @@ def loaded_by(module: str) -> set[str]:
     return set(
         subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.split()
     )
+
+
+def test_ledger_is_kept_and_its_write_units_are_counted(stand: Stand) -> None:
+    key = {"ingestion": {"S": "abc"}, "part": {"S": "entry"}}
+    update = {
+        "TableName": data.LEDGER_TABLE,
+        "Key": key,
+        "UpdateExpression": "SET #0 = :0",
+        "ExpressionAttributeNames": {"#0": "read"},
+        "ReturnValues": "ALL_NEW",
+    }
+    for size in (1, 2_000):
+        reply = stand.dynamodb.update_item(**update, ExpressionAttributeValues={":0": {"S": "x" * size}})
+    assert reply["Attributes"] == {**key, "read": {"S": "x" * 2_000}}
+    with pytest.raises(ClientError, match="ConditionalCheckFailedException"):
+        stand.dynamodb.update_item(
+            **update,
+            ConditionExpression="attribute_not_exists(#0)",
+            ExpressionAttributeValues={":0": {"S": "y"}},
+        )
+    stand.dynamodb.delete_item(TableName=data.LEDGER_TABLE, Key=key)
+    stand.client("events").put_events(Entries=[{"Source": "millpond", "DetailType": "x", "Detail": "{}"}])
+    counts = stand.counts()
+    assert (counts["update_units"], counts["violations"]) == (1 + 2 + 1, 0)
+    assert counts["calls"] == {"UpdateItem": 3, "DeleteItem": 1, "PutEvents": 1}

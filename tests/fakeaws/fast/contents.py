@@ -24,5 +24,7 @@ class Contents:
     """How many requests SQS bills for a call with so many bytes of payload."""
     sent: float = 0.0
     """What every message says of when it was sent, in seconds since 1970."""
+    kept: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Tables like `tables` that keep what is written to them, until the next reset: without a limit of capacity."""
     items: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
     """Items that reads find, by table."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 
+from tests.fakeaws.backend import Backend
 from tests.fakeaws.capacity import TokenBucket
 from tests.fakeaws.dynamodb import EXCEEDED, MAX_WRITES, DynamoDB, Table, Write
 from tests.fakeaws.errors import Refusal
@@ -20,6 +21,9 @@ BATCH_WRITE_ITEM = "DynamoDB_20120810.BatchWriteItem"
 ALL_WRITTEN = json_bytes(BATCH_WRITE_ITEM, json_reply(BATCH_WRITE_ITEM, 200, {"UnprocessedItems": {}}))
 PUT_ITEM = "DynamoDB_20120810.PutItem"
 WRITTEN = json_bytes(PUT_ITEM, json_reply(PUT_ITEM, 200, {}))
+
+
+_CONDITION_FAILED = b"ConditionalCheckFailedException"
 
 
 class PassingTable(Table):
@@ -43,6 +47,7 @@ class Tables:
                 name: PassingTable(key, self._bucket, settings.exception_share, draw)
                 for name, key in contents.tables.items()
             }
+            | {name: Table(key) for name, key in contents.kept.items()}
         )
         for name, items in contents.items.items():
             table = self.model.tables[name]
@@ -79,6 +84,16 @@ class Tables:
                 self._counts.keys.add(self.model.table(request["TableName"]).key_of(request["Item"]))
         self._accept(1, access_key, now)
         return WRITTEN
+
+    def call(self, target: str, body: bytes, now: float) -> JsonReply:
+        """Answer any other call, by the model."""
+        operation = target.partition(".")[2]
+        reply = Backend(self.model).answer(target, body, now)
+        if reply.status != 200 and _CONDITION_FAILED not in reply.body:
+            self._counts.violation(f"{operation}: {reply.body.decode()}")
+        self._counts.update_units = sum(table.units for table in self.model.tables.values())
+        self._counts.update_units += self._counts.calls["DeleteItem"]
+        return reply
 
     def _accept(self, count: int, access_key: str, now: float) -> None:
         self._counts.rows_written += count

@@ -15,7 +15,6 @@ from typing import cast
 import orjson
 
 from tests.fakeaws import signatures
-from tests.fakeaws.backend import Backend
 from tests.fakeaws.errors import Refusal
 from tests.fakeaws.fast.contents import Contents
 from tests.fakeaws.fast.dynamodb import BATCH_WRITE_ITEM, PUT_ITEM, Tables
@@ -34,7 +33,16 @@ _CONTROL = {"/_stats", "/_reset", "/_config"}
 _TARGETS = {
     f"{prefix}.{name}".lower(): f"{prefix}.{name}"
     for prefix, names in {
-        "DynamoDB_20120810": ("BatchWriteItem", "PutItem", "Query", "Scan", "DescribeTable"),
+        "DynamoDB_20120810": (
+            "BatchWriteItem",
+            "PutItem",
+            "UpdateItem",
+            "DeleteItem",
+            "Query",
+            "Scan",
+            "DescribeTable",
+        ),
+        "AWSEvents": ("PutEvents",),
         "AmazonSQS": (
             "SendMessageBatch",
             "SendMessage",
@@ -135,10 +143,7 @@ class StandIn:
         self.counts.calls[operation] += 1
         if service == "AmazonSQS":
             return self.queues.answer(target, body, time.time(), check=check)
-        reply = Backend(self.tables.model).answer(target, body, time.monotonic())
-        if reply.status != 200:
-            self.counts.violation(f"{operation}: {reply.body.decode()}")
-        return json_bytes(target, reply)
+        return json_bytes(target, self.tables.call(target, body, time.monotonic()))
 
     def _object(self, head: bytes, body: bytes) -> bytes | Body:
         request_line, _, rest = head.decode("latin-1").partition("\r\n")

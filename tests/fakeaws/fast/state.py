@@ -67,6 +67,8 @@ class Counts:
     """Items that BatchWriteItem or PutItem has taken."""
     rows_refused: int = 0
     """Items that were sent and came back unprocessed or with an exception for throughput."""
+    update_units: int = 0
+    """Write units of UpdateItem and DeleteItem."""
     messages: int = 0
     records: int = 0
     """Records in the messages, by their attribute `records`; a message without it holds one."""
