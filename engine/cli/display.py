@@ -104,7 +104,8 @@ class Display:
         if document is None:
             self.note("The producer has not begun to read the file: it is not announced, or the producer is failing.")
         elif outcome.has_ended:
-            self.note(f"The ingestion has ended as {document['status']}: {_printable(document['reason'])}")
+            reason = document["reason"] or f"{counted(document['read'], 'row')} read"
+            self.note(f"The ingestion has ended as {document['status']}: {_printable(reason)}")
         else:
             is_read = "has sent all rows" if document["isRead"] else "has not read the file to its end"
             self.note(f"The producer {is_read}. Nothing has changed for a while, so following has stopped.")

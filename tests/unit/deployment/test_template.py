@@ -68,7 +68,7 @@ GRANTS = {
     "QueryRole": {
         "ReadItems": ({"dynamodb:Query", "dynamodb:Scan"}, [arn_of("Table")]),
         "ReadAccounts": (
-            {"dynamodb:Query", "dynamodb:BatchGetItem"},
+            {"dynamodb:Query"},
             [arn_of("Ledger"), {"Fn::Sub": "${Ledger.Arn}/index/by-time"}],
         ),
         "Log": ({"logs:CreateLogStream", "logs:PutLogEvents"}, [arn_of("QueryLogs")]),
