@@ -78,7 +78,7 @@ def running() -> Iterator[Running]:
     ("key", "body", "status"),
     [
         ("uploads/clean.csv", b"name,mail\nA,a@clean.test\n", "complete"),
-        ("uploads/rejects.csv", b"name,mail\n,a@rejects.test\n", "complete"),
+        ("uploads/rejects.csv", b"name,mail\n,a@rejects.test\nB,b@rejects.test\nC,c@rejects.test\n", "complete"),
         ("uploads/refused.csv", b"a,b\n1,2\n", "failed"),
         ("uploads/damaged.csv.gz", b"\x1f\x8b", "failed"),
         ("uploads/users.jsonl", b'{"name": "J", "mail": "j@lines.test"}', "complete"),
