@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from typing import Any, TypeVar
 
 import orjson
 
@@ -39,6 +39,8 @@ from engine.errors import ServiceError
 from engine.flow.attempts import Attempts
 from engine.flow.backoff import Deadline
 from engine.identity import ObjectRef, ObjectVersion
+
+T = TypeVar("T")
 
 MAX_ATTEMPTS = 6
 """In a row for one write: then the rows are held back, which is better than waiting until the time is up."""
@@ -144,10 +146,8 @@ class Ledger(LedgerReader):
         }
         if version.version:
             facts["versionId"] = version.version
-        async with asyncio.TaskGroup() as tasks:
-            begin = self._begin if from_start else self._enter
-            tasks.create_task(begin(version.ingestion, facts, deadline))
-            tasks.create_task(self._forget(arrival_id(version.ref), ENTRY, deadline))
+        begin = self._begin if from_start else self._enter
+        await _all(begin(version.ingestion, facts, deadline), self._forget(arrival_id(version.ref), ENTRY, deadline))
 
     async def arrived(self, ref: ObjectRef, deadline: Deadline) -> None:
         """Note an object that is not open yet; `opened` removes that entry again."""
@@ -183,12 +183,7 @@ class Ledger(LedgerReader):
     async def settled(self, ingestion: str, span: int, messages: Mapping[int, Counts], deadline: Deadline) -> bool:
         """Note what became of messages; return whether that completes the ingestion."""
         nodes = by_node(span, messages)
-        done = await asyncio.gather(
-            *(self._note(ingestion, node, facts, deadline) for node, facts in nodes.items()), return_exceptions=True
-        )
-        for each in done:
-            if isinstance(each, BaseException):
-                raise each
+        done = await _all(*(self._note(ingestion, node, facts, deadline) for node, facts in nodes.items()))
         return any(done)
 
     async def close(self, ingestion: str, outcome: Mapping[str, Any], deadline: Deadline) -> None:
@@ -202,9 +197,8 @@ class Ledger(LedgerReader):
         parts = [item["part"]["S"] async for item in self._items(ingestion, deadline)]
         parts.remove(ENTRY)
         for start in range(0, len(parts), FORGOTTEN_TOGETHER):
-            async with asyncio.TaskGroup() as tasks:
-                for part in parts[start : start + FORGOTTEN_TOGETHER]:
-                    tasks.create_task(self._forget(ingestion, part, deadline))
+            some = parts[start : start + FORGOTTEN_TOGETHER]
+            await _all(*(self._forget(ingestion, part, deadline) for part in some))
         await self._forget(ingestion, ENTRY, deadline)
         await self._enter(ingestion, facts, deadline)
 
@@ -275,6 +269,16 @@ class Ledger(LedgerReader):
         reply = await self._call(self._update_lane, request, deadline)
         item: Item = reply["Attributes"]
         return item
+
+
+async def _all(*calls: Awaitable[T]) -> list[T]:
+    """Return what the calls return, when all have ended; raise the fault of one of them as it is, not in a group."""
+    found: list[T] = []
+    for result in await asyncio.gather(*calls, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
+        found.append(result)
+    return found
 
 
 def _facts(ref: ObjectRef) -> dict[str, Any]:

@@ -74,8 +74,6 @@ class Operation:
 
 BATCH_WRITE_ITEM = Operation("dynamodb", "BatchWriteItem", "DynamoDB_20120810.BatchWriteItem")
 
-BATCH_GET_ITEM = Operation("dynamodb", "BatchGetItem", "DynamoDB_20120810.BatchGetItem")
-
 DELETE_ITEM = Operation("dynamodb", "DeleteItem", "DynamoDB_20120810.DeleteItem")
 
 UPDATE_ITEM = Operation("dynamodb", "UpdateItem", "DynamoDB_20120810.UpdateItem")

@@ -121,7 +121,8 @@ class Display:
         if document is None:
             self.note("The producer has not begun to read the file: it is not announced, or the producer is failing.")
         elif outcome.has_ended:
-            self.note(f"The ingestion has ended as {document['status']}: {_printable(document['reason'])}")
+            reason = document["reason"] or f"{counted(document['read'], 'row')} read"
+            self.note(f"The ingestion has ended as {document['status']}: {_printable(reason)}")
         else:
             is_read = "has sent all rows" if document["isRead"] else "has not read the file to its end"
             self.note(f"The producer {is_read}. Nothing has changed for a while, so following has stopped.")
@@ -207,7 +208,7 @@ class Display:
         for name, outcome in outcomes:
             rate = outcome.written / outcome.seconds if outcome.seconds else 0.0
             table.add_row(
-                name,
+                Text(name),
                 f"{outcome.rows:,}",
                 Text(f"{outcome.written:,}", style="green" if outcome.complete else "red"),
                 f"{outcome.rejected:,}",
@@ -248,7 +249,7 @@ class Display:
             table.add_column(name, justify="right", no_wrap=True)
         for document in documents:
             table.add_row(
-                _printable(str(document["key"]).rpartition("/")[2]),
+                Text(_printable(str(document["key"]).rpartition("/")[2])),
                 *((document["ingestion"],) if is_wide else ()),
                 str(document["started"] or "")[0 if is_wide else 5 : 16].replace("T", " "),
                 Text(document["status"], style=_STATUS_STYLES.get(document["status"], "red")),
@@ -284,7 +285,7 @@ class Display:
         table.add_column(title)
         table.add_column("rows", justify="right", no_wrap=True)
         for text, count in sorted(counts.items(), key=lambda each: (-each[1], each[0])):
-            table.add_row(_printable(text), f"{count:,}")
+            table.add_row(Text(_printable(text)), f"{count:,}")
         self._print_table(table)
 
     def reasons(self, reasons: list[Reason]) -> None:
@@ -302,7 +303,7 @@ class Display:
             cells = [reason.text, f"{reason.rows:,}"]
             if room >= _EXAMPLE_CHARACTERS:
                 cells.append(shortened(_printable(f"row {reason.first.row}: {reason.first.record}"), room))
-            table.add_row(*cells)
+            table.add_row(*map(Text, cells))
         self._print_table(table)
 
     def json(self, text: str) -> None:

@@ -19,6 +19,9 @@ from engine.reading.block import Reject
 _LONGEST_PAUSE = 5.0
 """Seconds; a person waits for what comes next."""
 
+_IDLE = 9
+"""Times that a look takes: so much is waited until the next one. The account of a huge object has some MB."""
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:
@@ -140,7 +143,8 @@ async def follow(view: View, upload: Upload, rows: int, timing: Timing, report: 
         quiet = looked - changed
         if (document and document["ended"]) or quiet > timing.patience:
             break
-        await asyncio.sleep(min(max(timing.interval, quiet / 8), _LONGEST_PAUSE))
+        took = clock() - looked
+        await asyncio.sleep(min(max(timing.interval, quiet / 8, _IDLE * took), _LONGEST_PAUSE))
     outcome = Outcome(upload, rows, document, _seconds(upload, document, before, looked))
     if outcome.rejected:
         outcome.reject_keys = await view.reject_files(upload.source, upload.since)

@@ -199,3 +199,11 @@ def test_object_that_is_ingested_again_after_the_end_is_accounted_for_anew() -> 
     assert waiting.counts()["inFlight"] == 40
     assert (done.entry["status"], done.counts()["written"]) == ("done", 40)
     assert done.entry["schema"] == "other"
+
+
+def test_fault_of_the_ledger_is_raised_as_it_is() -> None:
+    """Whether clients are opened anew depends on the error's type."""
+    FaultyLedger.share, FaultyLedger.draw = 1.0, random.Random(1)
+    pond = Pond(Table({"email": "S", "createdAt": "N"}), service=FaultyLedger, ledger=ledger())
+    with pytest.raises(ServiceError):
+        run(pond.accounting().ledger.opened(UPLOAD, 1_000, "hash", 1, NEVER))

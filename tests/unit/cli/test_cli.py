@@ -20,6 +20,7 @@ from engine.cli.follow import Outcome, Upload
 from engine.cli.generate import HEADER, people
 from engine.cli.ingest import Place, notification, rows_of, run_ingest, s3_address
 from engine.cli.queues import Queues
+from engine.cli.reasons import Reason
 from engine.cli.stack_client import count_rows
 from engine.cli.target import is_endpoint, is_loopback, local_defaults
 from engine.cli.words import command_as_called, counted, shortened
@@ -31,6 +32,7 @@ from engine.events import Arrival, Notice, read_event
 from engine.identity import ObjectVersion
 from engine.local.packaging import run_from_source
 from engine.local.server import local_credentials
+from engine.reading.block import Reject
 from tests.builders.samples import PRODUCTS_TOML
 
 LOCAL = "http://127.0.0.1:4566"
@@ -440,3 +442,14 @@ def test_demo_refuses_a_stack_that_it_would_not_use() -> None:
     display = Display(Console(file=io.StringIO()))
     with pytest.raises(CliError, match="need --endpoint-url"):
         run_demo(display, rows=5, seed=1, endpoint_url=None, stack_name="nope", region=None)
+
+
+def test_brackets_in_names_and_reasons_are_shown_as_they_are() -> None:
+    file = io.StringIO()
+    display = Display(Console(file=file, width=200))
+    display.reasons([Reason("set encoding in [format]", 1, Reject(1, 0, "", "[red]a"))])
+    display.counts("rejected because", {"set encoding in [file]": 1})
+    display.ingestions([{**DOCUMENT, "key": "uploads/[b]x.csv", "started": None}])
+    display.summary([("[a]x.csv", OUTCOME)])
+    shown = file.getvalue()
+    assert all(text in shown for text in ("[format]", "[red]a", "[file]", "[b]x.csv", "[a]x.csv"))

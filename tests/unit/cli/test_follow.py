@@ -1,5 +1,6 @@
 """When following an object ends, and what it says then. Under virtual time: hours of waiting take milliseconds."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,11 +41,13 @@ class FakeStack:
 
     account: Callable[[float], Json | None]
     reject_log: dict[str, list[Reject]] = field(default_factory=dict)
+    seconds: float = 0.0
     looks: int = 0
 
     async def document(self, source: ObjectVersion, since: int) -> Json | None:
         assert (source, since) == (SOURCE, 7)
         self.looks += 1
+        await asyncio.sleep(self.seconds)
         return self.account(now())
 
     async def reject_files(self, source: ObjectVersion, since: int) -> list[str]:
@@ -128,3 +131,11 @@ def test_object_that_is_not_read_to_its_end_is_not_complete(status: str) -> None
 def test_other_rows_than_the_file_has_are_not_complete() -> None:
     outcome, _, _ = FakeStack(lambda _: document("done", ROWS - 1, ended=0)).follow()
     assert (outcome.complete, outcome.missing) == (False, 1)
+
+
+def test_ledger_is_asked_less_often_where_an_answer_takes_long() -> None:
+    """The tallies of a hundred million rows are some MB."""
+    stack = FakeStack(lambda at: document("done", ROWS, ended=at) if at > 100 else document("writing", int(at)))
+    stack.seconds = 0.4
+    assert stack.follow()[0].complete
+    assert stack.looks < 30

@@ -15,9 +15,10 @@ from engine.cli import status, watch
 from engine.cli.account import Target
 from engine.cli.display import Display
 from engine.cli.errors import CliError
-from engine.cli.ledger import LedgerView
+from engine.cli.ledger import LedgerView, open_ledger
 from engine.cli.queues import Queues
 from engine.cli.standing import exit_code, whereabouts
+from engine.deployment.stack import Stack
 
 TARGET = Target("millpond", "us-east-1", "http://127.0.0.1:1", poll_seconds=0.001)
 STARTED = 1_775_260_800_000
@@ -257,3 +258,14 @@ def test_ledger_is_listed_back_to_months_without_files() -> None:
 
     assert asyncio.run(ids()) == ["old"]
     assert len(dynamodb.months) == 3 + 13
+
+
+def test_stack_without_a_ledger_is_to_be_deployed_again() -> None:
+    old = Stack("s", "b", "rejects/", "q", "dlq", "fq", "t", "p", "w", "q", "a", "u", "uploads/", "b")
+
+    async def opened() -> None:
+        async with open_ledger(old, endpoint_url=None, region=None):
+            pass
+
+    with pytest.raises(CliError, match="Stack s was deployed by a version without a ledger: deploy it again"):
+        asyncio.run(opened())
