@@ -88,7 +88,7 @@ STACK = Stack(
 
 
 def office(sqs: Queues) -> Office:
-    return Office(STACK, USERS, sqs, None, None)
+    return Office(STACK, sqs, None, None)
 
 
 async def redriven(sqs: Queues, ids: frozenset[str] = frozenset(), rate: int | None = None) -> Redriven:
@@ -103,13 +103,13 @@ async def redriven(sqs: Queues, ids: frozenset[str] = frozenset(), rate: int | N
 async def test_each_message_of_a_long_queue_is_listed_once_and_is_visible_again() -> None:
     sqs = Queues(dead=[json.dumps(packed(users(n, n))) for n in range(1, 36)], failed=["{}"])
     at = office(sqs)
-    ids = [letter.id async for letter, _ in at.letters(1_000)]
+    ids = [letter.id async for letter, _ in at.letters(USERS, 1_000)]
     assert ids == [f"dead-{n}" for n in range(35)] + ["failed-0"]
     assert len(sqs.held) == 36
     for mailbox in at.mailboxes:
         await mailbox.release()
     assert sqs.held == set()
-    assert [letter.id async for letter, _ in office(sqs).letters(13)] == [*ids[:13], "failed-0"]
+    assert [letter.id async for letter, _ in office(sqs).letters(USERS, 13)] == [*ids[:13], "failed-0"]
 
 
 async def test_messages_that_come_round_again_end_the_look() -> None:
