@@ -197,6 +197,8 @@ class Office:
             )
             return str(reply["ResponseMetadata"].get("RequestId"))
         url = self.stack.queue_url if queue == RECORDS else self.stack.span_queue_url
+        if url is None:
+            raise CliError("the stack's outputs do not name the queue of spans: deploy it again")
         attributes = as_sent(message.get("MessageAttributes", {}))
         reply = await self._sqs.send_message(QueueUrl=url, MessageBody=message["Body"], MessageAttributes=attributes)
         return str(reply["MessageId"])
