@@ -259,9 +259,10 @@ def _dlq(dlq: argparse.ArgumentParser) -> None:
     which.add_argument("ids", nargs="*", default=[], metavar="ID", help="messages by their ids")
     which.add_argument("--all", action="store_true", help="all messages")
     redrive.add_argument("--rate", type=_count, metavar="N", help="messages a second at most (default: without limit)")
+    for action in (listing, show):
+        _schema(action, "the stack's schema file (default: the stack is asked)")
     for action in (listing, show, redrive):
         _json(action, "as JSON")
-        _schema(action, "the stack's schema file (default: the stack is asked)")
         _target(action, "where the stack is (default: AWS)")
 
 

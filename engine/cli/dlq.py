@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 from engine.accounts import ENTRY
 from engine.cli.account import Target, missing_access
 from engine.cli.display import Display
-from engine.cli.errors import CliError, explain
+from engine.cli.errors import EXPECTED, CliError, explain
 from engine.cli.ingest import Place
 from engine.cli.letters import FAILURES, RECORDS, SPANS, Json, Letter, as_sent, describe, event_of, origin_of
 from engine.cli.schema import schema_of_stack
@@ -139,7 +139,7 @@ class Mailbox:
         del self._held[message_id]
 
     async def release(self) -> None:
-        """Make the messages that are still held visible again."""
+        """Make the messages that are still held visible again; those for which that fails are so after a while."""
         handles = list(self._held.values())
         self._held.clear()
         for start in range(0, len(handles), _BATCH):
@@ -147,14 +147,15 @@ class Mailbox:
                 {"Id": str(number), "ReceiptHandle": handle, "VisibilityTimeout": 0}
                 for number, handle in enumerate(handles[start : start + _BATCH])
             ]
-            await self._sqs.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)
+            with suppress(ClientError):
+                await self._sqs.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)
 
 
 class Office:
     """The queues of a stack, with open clients."""
 
-    def __init__(self, stack: stacks.Stack, schema: Schema, sqs: Any, functions: Any, dynamodb: Any) -> None:
-        self._stack, self._schema = stack, schema
+    def __init__(self, stack: stacks.Stack, sqs: Any, functions: Any, dynamodb: Any) -> None:
+        self.stack = stack
         self._sqs, self._functions, self._dynamodb = sqs, functions, dynamodb
         urls = {
             RECORDS: stack.dead_letter_queue_url,
@@ -164,16 +165,15 @@ class Office:
         self.mailboxes = [Mailbox(sqs, queue, url) for queue, url in urls.items() if url]
         self._objects: dict[str, tuple[str | None, str | None]] = {}
 
-    async def letters(self, limit: int) -> AsyncIterator[tuple[Letter, Json]]:
+    async def letters(self, schema: Schema, limit: int) -> AsyncIterator[tuple[Letter, Json]]:
         """Yield each message of all queues, up to `limit` of each, and what is known of it."""
         for mailbox in self.mailboxes:
             async for batch in mailbox.batches(limit):
                 for message in batch:
-                    yield await self._described(message, mailbox.queue), message
+                    yield await self._with_object(describe(message, mailbox.queue, schema)), message
 
-    async def _described(self, message: Json, queue: str) -> Letter:
-        letter = describe(message, queue, self._schema)
-        if letter.ingestion is None or letter.bucket is not None or self._stack.ledger is None:
+    async def _with_object(self, letter: Letter) -> Letter:
+        if letter.ingestion is None or letter.bucket is not None or self.stack.ledger is None:
             return letter
         if letter.ingestion not in self._objects:
             self._objects[letter.ingestion] = await self._object_of(letter.ingestion)
@@ -183,7 +183,7 @@ class Office:
         """Return bucket and key as the ledger has them; reading it is optional, so it may be denied."""
         key = {"ingestion": {"S": ingestion}, "part": {"S": ENTRY}}
         try:
-            item = (await self._dynamodb.get_item(TableName=self._stack.ledger, Key=key)).get("Item", {})
+            item = (await self._dynamodb.get_item(TableName=self.stack.ledger, Key=key)).get("Item", {})
         except ClientError:
             return None, None
         return item.get("bucket", {}).get("S"), item.get("key", {}).get("S")
@@ -193,10 +193,12 @@ class Office:
         if queue == FAILURES:
             payload = orjson.dumps(event_of(message["Body"]))
             reply = await self._functions.invoke(
-                FunctionName=self._stack.producer, InvocationType="Event", Payload=payload
+                FunctionName=self.stack.producer, InvocationType="Event", Payload=payload
             )
             return str(reply["ResponseMetadata"].get("RequestId"))
-        url = self._stack.queue_url if queue == RECORDS else self._stack.span_queue_url
+        url = self.stack.queue_url if queue == RECORDS else self.stack.span_queue_url
+        if url is None:
+            raise CliError("the stack's outputs do not name the queue of spans: deploy it again")
         attributes = as_sent(message.get("MessageAttributes", {}))
         reply = await self._sqs.send_message(QueueUrl=url, MessageBody=message["Body"], MessageAttributes=attributes)
         return str(reply["MessageId"])
@@ -205,7 +207,6 @@ class Office:
 @asynccontextmanager
 async def _office(place: Place) -> AsyncIterator[Office]:
     stack = await stacks.find(place.stack, endpoint_url=place.endpoint_url, region=place.region)
-    file = place.schema or await schema_of_stack(stack.query, endpoint_url=place.endpoint_url, region=place.region)
     async with AsyncExitStack() as exits:
         sqs, functions, dynamodb = [
             await exits.enter_async_context(
@@ -213,7 +214,7 @@ async def _office(place: Place) -> AsyncIterator[Office]:
             )
             for service in ("sqs", "lambda", "dynamodb")
         ]
-        office = Office(stack, file.schema, sqs, functions, dynamodb)
+        office = Office(stack, sqs, functions, dynamodb)
         try:
             yield office
         finally:
@@ -232,14 +233,20 @@ def _write(document: Any) -> None:
     print(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
 
 
+async def _schema(office: Office, place: Place) -> Schema:
+    function = office.stack.query
+    file = place.schema or await schema_of_stack(function, endpoint_url=place.endpoint_url, region=place.region)
+    return file.schema
+
+
 async def _list(place: Place, limit: int) -> list[Letter]:
     async with _office(place) as office:
-        return [letter async for letter, _ in office.letters(limit)]
+        return [letter async for letter, _ in office.letters(await _schema(office, place), limit)]
 
 
 async def _show(place: Place, wanted: str) -> tuple[Letter, str] | None:
     async with _office(place) as office:
-        async for letter, message in office.letters(_MAX_LETTERS):
+        async for letter, message in office.letters(await _schema(office, place), _MAX_LETTERS):
             if letter.id == wanted:
                 return letter, str(message["Body"])
     return None
@@ -266,11 +273,11 @@ class Redrive:
         self.done = Redriven()
 
     async def empty(self, mailbox: Mailbox) -> None:
-        """Send back what is wanted of one queue; end when nothing of a batch could be sent, as for a permission."""
+        """Send back what is wanted of one queue; end when the calls for all of a batch fail, as without permission."""
         async for batch in mailbox.batches(_MAX_LETTERS):
             wanted = [each for each in batch if self._is_wanted(each, mailbox.queue)]
-            sent = await asyncio.gather(*(self._send_back(each, mailbox) for each in wanted))
-            if wanted and not any(sent):
+            answered = await asyncio.gather(*(self._send_back(each, mailbox) for each in wanted))
+            if wanted and not any(answered):
                 return
             if self._ids and not self._ids - {*self.done.sent, *self.done.failed}:
                 return
@@ -282,15 +289,16 @@ class Redrive:
         return origin_of(message, queue) not in self._new_ids
 
     async def _send_back(self, message: Json, mailbox: Mailbox) -> bool:
+        """Send one message back; return whether the calls for it were answered well."""
         message_id = message["MessageId"]
         if mailbox.queue == FAILURES and event_of(message["Body"]) is None:
             self.done.failed[message_id] = "it holds no event for the producer"
-            return False
+            return True
         await self._slot()
         try:
             self._new_ids.add(await self._office.send_back(message, mailbox.queue))
             await mailbox.delete(message_id)
-        except ClientError as error:
+        except EXPECTED as error:
             self.done.failed[message_id] = explain(error)
             return False
         self.done.sent.append(message_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 
 from engine.cli.account import Target
 from engine.cli.demo import run_demo
@@ -105,12 +106,13 @@ def _run_on_stack(options: argparse.Namespace, display: Display, target: Target)
 
 
 def _dlq(display: Display, options: argparse.Namespace) -> int:
-    place = Place(options.stack, options.endpoint_url, options.region, schema=_schema(options))
+    place = Place(options.stack, options.endpoint_url, options.region)
+    if options.action == "redrive":
+        return run_redrive(display, place, options.ids, rate=options.rate, as_json=options.json)
+    place = replace(place, schema=_schema(options))
     if options.action == "list":
         return run_list(display, place, limit=options.limit, as_json=options.json)
-    if options.action == "show":
-        return run_show(display, place, options.id, body=options.body, as_json=options.json)
-    return run_redrive(display, place, options.ids, rate=options.rate, as_json=options.json)
+    return run_show(display, place, options.id, body=options.body, as_json=options.json)
 
 
 def _schema(options: argparse.Namespace) -> SchemaFile | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -88,7 +89,7 @@ STACK = Stack(
 
 
 def office(sqs: Queues) -> Office:
-    return Office(STACK, USERS, sqs, None, None)
+    return Office(STACK, sqs, None, None)
 
 
 async def redriven(sqs: Queues, ids: frozenset[str] = frozenset(), rate: int | None = None) -> Redriven:
@@ -103,13 +104,13 @@ async def redriven(sqs: Queues, ids: frozenset[str] = frozenset(), rate: int | N
 async def test_each_message_of_a_long_queue_is_listed_once_and_is_visible_again() -> None:
     sqs = Queues(dead=[json.dumps(packed(users(n, n))) for n in range(1, 36)], failed=["{}"])
     at = office(sqs)
-    ids = [letter.id async for letter, _ in at.letters(1_000)]
+    ids = [letter.id async for letter, _ in at.letters(USERS, 1_000)]
     assert ids == [f"dead-{n}" for n in range(35)] + ["failed-0"]
     assert len(sqs.held) == 36
     for mailbox in at.mailboxes:
         await mailbox.release()
     assert sqs.held == set()
-    assert [letter.id async for letter, _ in office(sqs).letters(13)] == [*ids[:13], "failed-0"]
+    assert [letter.id async for letter, _ in office(sqs).letters(USERS, 13)] == [*ids[:13], "failed-0"]
 
 
 async def test_messages_that_come_round_again_end_the_look() -> None:
@@ -164,6 +165,39 @@ async def test_message_that_fails_again_meanwhile_is_left_alone() -> None:
     sqs.ids["again"] = "new-1"  # SQS moves a message with its id
     await redrive.empty(at.mailboxes[0])
     assert redrive.done.sent == ["dead-0"]
+
+
+async def test_event_is_handed_to_the_producer_again_and_what_holds_none_stays() -> None:
+    invoked: list[Json] = []
+
+    class Functions:
+        async def invoke(self, **request: Any) -> Json:
+            invoked.append(request)
+            return {"StatusCode": 202, "ResponseMetadata": {"RequestId": "new-request"}}
+
+    event = {"Records": [{"s3": {"object": {"key": "a+b.csv", "size": 2**53 + 1}}}]}
+    failure = {"requestContext": {"requestId": "old"}, "requestPayload": event}
+    again = {"requestContext": {"requestId": "new-request"}, "requestPayload": event}
+    sqs = Queues(failed=["nothing", *[json.dumps(failure)] * 10, json.dumps(again)])
+    at = Office(STACK, sqs, Functions(), None)
+    redrive = Redrive(at, frozenset(), None)
+    await redrive.empty(at.mailboxes[1])
+    assert [request["InvocationType"] for request in invoked] == ["Event"] * 10
+    assert json.loads(invoked[0]["Payload"]) == event
+    assert redrive.done.failed == {"failed-0": "it holds no event for the producer"}
+    assert list(sqs.messages["failed"]) == ["0", "11"]
+
+
+@pytest.mark.parametrize("url", ["spans", None])
+async def test_span_goes_back_to_its_queue_if_the_stack_names_it(url: str | None) -> None:
+    sqs = Queues(dead=[], failed=[], dead_spans=["span"])
+    at = Office(replace(STACK, span_queue_url=url, span_dead_letter_queue_url="dead_spans"), sqs, None, None)
+    redrive = Redrive(at, frozenset(), None)
+    for mailbox in at.mailboxes:
+        await redrive.empty(mailbox)
+    assert [each["url"] for each in sqs.sent] == ([url] if url else [])
+    assert len(redrive.done.failed) == (0 if url else 1)
+    assert len(sqs.messages["dead_spans"]) == (0 if url else 1)
 
 
 async def test_rate_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
