@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from engine import __version__
 from engine.deployment import STACK_NAME
@@ -61,6 +62,8 @@ def _interrupted(options: argparse.Namespace) -> str:
         return "Interrupted: not all images are built."
     if options.command == "base-image":
         return "Interrupted: the base image is unchanged."
+    if options.command in ("verify", "rejects"):
+        return "Interrupted; nothing has changed."
     return "Interrupted: following has stopped; the ingestion of an uploaded file continues."
 
 
@@ -116,6 +119,18 @@ def parser() -> argparse.ArgumentParser:
         help="stop following when no row of the file has arrived for this long (default: 300; with --endpoint-url 60)",
     )
     _schema(ingest, "the stack's schema file (default: the stack is asked)")
+
+    verify = _about_one(
+        commands,
+        "verify",
+        help_="compare the table with the object of an ingestion, row by row",
+        description="Read the object of an ingestion again, make the items that its rows become, and look each of them "
+        "up by its key: is it in the table, with the same attributes? Nothing is scanned and nothing is changed.",
+    )
+    verify.add_argument(
+        "--sample", type=_count, metavar="N", help="compare only N rows, evenly spread over the file (default: all)"
+    )
+
     schema = commands.add_parser(
         "schema",
         help="propose a schema for a file",
@@ -201,6 +216,16 @@ def _target(parser: argparse.ArgumentParser, endpoint_help: str, name: Callable[
     )
     parser.add_argument("--endpoint-url", type=_url, metavar="URL", help=endpoint_help)
     parser.add_argument("--region", metavar="NAME", help="AWS region (default: the configured one)")
+
+
+def _about_one(commands: Any, name: str, *, help_: str, description: str) -> argparse.ArgumentParser:
+    """Add a command about one ingestion."""
+    command: argparse.ArgumentParser = commands.add_parser(name, help=help_, description=description)
+    command.add_argument("ingestion", metavar="ID|KEY", help="an ingestion's id, or its object's key or file name")
+    command.add_argument("--json", action="store_true", help="print JSON, and everything else on standard error")
+    _schema(command, "the schema file that the object was read by (default: the stack is asked)")
+    _target(command, "where the stack is, such as the endpoint that `millpond local` prints (default: AWS)")
+    return command
 
 
 def _schema(parser: argparse.ArgumentParser, help_: str) -> None:

@@ -15,7 +15,7 @@ from engine.convert import Converter
 from engine.identity import ObjectVersion, ingestion_digits, row_digits
 from engine.items import Items, canonical_key
 from engine.messages.message import Message
-from engine.messages.parse import parse_message
+from engine.replay import replay
 from engine.schema.model import Schema
 
 ROWS = 500
@@ -48,7 +48,7 @@ def proof_attribute(schema: Schema) -> str | None:
 
 
 def converter_of(version: ObjectVersion, schema: Schema) -> Converter:
-    """Return what reads an object as the producer does, for `expected`."""
+    """Return what reads an object as the producer does, for `expected` and `replay`."""
     # The largest messages: a row that the stack's own limit rejects is found in a reject file.
     return Converter(version, schema, records_per_message=ROWS, max_message_bytes=SQS_MAX_BYTES)
 
@@ -58,18 +58,12 @@ async def expected(chunks: AsyncIterator[bytes], converter: Converter, schema: S
 
     Raises `BadFile` for an object that the producer refuses.
     """
-    async for chunk in chunks:
-        for converted in converter.feed(chunk, ""):
-            for outgoing in converted.messages:
-                yield _group(outgoing.body, schema)
-    for converted in converter.finish(""):
-        for outgoing in converted.messages:
-            yield _group(outgoing.body, schema)
+    async for replayed in replay(chunks, converter, schema):
+        for message in replayed.messages:
+            yield _group(message, schema)
 
 
-def _group(body: bytes, schema: Schema) -> Group:
-    message = parse_message(body.decode(), {}, "", 0, schema)
-    assert isinstance(message, Message)  # noqa: S101 - packed messages are never refused
+def _group(message: Message, schema: Schema) -> Group:
     items = Items(schema)
     items.add(message)
     keys = [_canonical(items.key(index), schema) for index in range(len(items))]

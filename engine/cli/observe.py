@@ -23,6 +23,9 @@ _THROTTLED = ("ProvisionedThroughputExceededException", "ThrottlingException", "
 _NO_LOGS = ("ResourceNotFoundException", "AccessDeniedException")
 """A function that never ran has no log group; and reading logs is optional, so it may be denied."""
 
+_LONGEST_PAUSE = 4.0
+"""Seconds between two reads that the table throttles: from one interval on, each is twice as long as the last one."""
+
 _LOG_LINES = 3
 _MAX_LOG_EVENTS = 1_000
 
@@ -64,26 +67,33 @@ class StackView:
         """
         wanted = dict.fromkeys(filter(None, (*self._schema.keys, proof_attribute(self._schema))))
         names = {f"#{i}": name for i, name in enumerate(wanted)}
-        request: dict[str, Any] = {
-            "Keys": [wire_key(key, self._schema) for key in keys],
-            "ConsistentRead": True,
-            "ProjectionExpression": ", ".join(names),
-            "ExpressionAttributeNames": names,
-        }
+        return await self._read(keys, ProjectionExpression=", ".join(names), ExpressionAttributeNames=names)
+
+    async def whole_items(self, keys: list[Key]) -> list[dict[str, Any]]:
+        """Return the items with these keys, at most 100 of them, with all attributes. Raises as `items`."""
+        return await self._read(keys)
+
+    async def _read(self, keys: list[Key], **projection: Any) -> list[dict[str, Any]]:
+        request = {"Keys": [wire_key(key, self._schema) for key in keys], "ConsistentRead": True, **projection}
         found: list[dict[str, Any]] = []
-        began = asyncio.get_running_loop().time()
+        clock = asyncio.get_running_loop().time
+        progressed, pause = clock(), 0.0
         async with self._reads:
             while request["Keys"]:
+                asked = len(request["Keys"])
                 reply = await self._batch(request)
                 found += reply["Responses"].get(self._stack.table, [])
                 request = reply.get("UnprocessedKeys", {}).get(self._stack.table, {"Keys": []})
-                if request["Keys"]:
-                    if asyncio.get_running_loop().time() - began > self._patience:
+                if len(request["Keys"]) < asked:  # a reply has at most 16 MB; the rest can be had at once
+                    progressed, pause = clock(), 0.0
+                elif request["Keys"]:
+                    if clock() - progressed > self._patience:
                         raise CliError(
                             f"Table {self._stack.table} has throttled reads for {self._patience:,.0f} s, so rows "
                             "cannot be looked up. Raise its read capacity; the ingestion itself continues."
                         )
-                    await asyncio.sleep(self._interval)
+                    pause = min(max(self._interval, 2 * pause), _LONGEST_PAUSE)
+                    await asyncio.sleep(pause)
         return found
 
     async def _batch(self, request: dict[str, Any]) -> dict[str, Any]:

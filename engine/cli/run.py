@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+from rich.console import Console
+
 from engine.cli.account import Target
 from engine.cli.demo import run_demo
 from engine.cli.deploy import run_deploy
@@ -18,6 +20,7 @@ from engine.cli.prepare import Wishes
 from engine.cli.propose import run_schema
 from engine.cli.target import local_defaults
 from engine.cli.template import run_template
+from engine.cli.verify import run_verify
 from engine.deployment.checkout import CHECKOUT
 from engine.deployment.images import own_architecture
 from engine.deployment.schema_file import SchemaFile
@@ -78,15 +81,25 @@ def _dispatch(options: argparse.Namespace, poll_seconds: float | None) -> int:
                 stack_name=options.stack,
                 region=options.region,
             )
-        return run_ingest(
-            display,
-            options.source,
-            Place(options.stack, options.endpoint_url, options.region, options.timeout, _schema(options)),
-        )
+        if options.command == "ingest":
+            return run_ingest(display, options.source, _place(options, options.timeout))
+        return _about_ingestion(options, display)
+
+
+def _about_ingestion(options: argparse.Namespace, display: Display) -> int:
+    """Run a command about an ingestion that the ledger knows."""
+    place, name = _place(options), options.ingestion
+    if options.json:
+        display = Display(Console(highlight=False, stderr=True))
+    return run_verify(display, name, place, sample=options.sample, as_json=options.json)
 
 
 def _schema(options: argparse.Namespace) -> SchemaFile | None:
     return None if options.schema is None else SchemaFile.read(options.schema)
+
+
+def _place(options: argparse.Namespace, timeout: float | None = None) -> Place:
+    return Place(options.stack, options.endpoint_url, options.region, timeout, _schema(options))
 
 
 def _target(options: argparse.Namespace, poll_seconds: float | None) -> Target:

@@ -31,6 +31,7 @@ PURE: dict[str, set[str]] = {
     "accounts": {"identity"},
     "convert": {"identity", "messages", "reading", "repeats", "schema"},
     "items": {"decimal_text", "identity", "messages", "reading.format", "schema"},
+    "replay": {"convert", "errors", "messages", "reading", "schema"},
     "table_key": {"schema"},
     "metrics": set(),
     "outcome": set(),

@@ -1,0 +1,143 @@
+"""`millpond verify`, `rejects` and `undo` on a deployed stack: what they find, and what they leave alone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.cli.command import main
+from tests.e2e.conftest import LocalStack
+from tests.e2e.table import scan
+
+
+class Commands:
+    """The command line, as a person calls it for one stack."""
+
+    def __init__(self, stack: LocalStack, capsys: pytest.CaptureFixture[str]) -> None:
+        self._stack, self._capsys = stack, capsys
+
+    def __call__(self, *words: str) -> tuple[int, str, str]:
+        code = main([*words, "--endpoint-url", self._stack.endpoint_url, "--stack", self._stack.outputs.name])
+        said = self._capsys.readouterr()
+        return code, said.out, said.err
+
+    def verify(self, name: str, *options: str) -> tuple[int, dict[str, Any]]:
+        """Return the exit code, and the counts that are not 0."""
+        code, out, err = self("verify", name, "--json", *options)
+        assert out, err
+        found = json.loads(out)
+        verdicts = ("match", "replaced", "rejected", "undone", "expired", "missing", "different")
+        return code, {verdict: found[verdict] for verdict in verdicts if found[verdict]} | {
+            name: found[name] for name in ("differentAttributes",) if found[name]
+        }
+
+
+@pytest.fixture
+def millpond(local_stack: LocalStack, capsys: pytest.CaptureFixture[str]) -> Commands:
+    return Commands(local_stack, capsys)
+
+
+def csv_file(folder: Path, rows: int, domain: str, *, bad: int = 0, name: str = "N") -> Path:
+    path = folder / f"{uuid.uuid4().hex[:8]}.csv"
+    lines = [f"{name}{n},u{n}@{domain}\n" for n in range(rows)] + [f",x{n}@{domain}\n" for n in range(bad)]
+    path.write_text("name,mail\n" + "".join(lines))
+    return path
+
+
+def ended(millpond: Commands, path: Path) -> None:
+    """Ingest a file and wait until the ledger has closed it."""
+    code, out, err = millpond("ingest", str(path))
+    assert code == 0, out + err
+    end = time.monotonic() + 20
+    while "ended" not in ledger_entry(millpond, path):
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
+def ledger_entry(millpond: Commands, path: Path) -> dict[str, Any]:
+    stack = millpond._stack
+
+    async def read() -> dict[str, Any]:
+        async with stack.client("dynamodb") as dynamodb:
+            page = await dynamodb.scan(TableName=stack.outputs.ledger, ConsistentRead=True)
+            (entry,) = [
+                item
+                for item in page["Items"]
+                if item["part"]["S"] == "entry" and item["key"]["S"] == f"uploads/{path.name}"
+            ]
+            return dict(entry)
+
+    return asyncio.run(read())
+
+
+def items_of(stack: LocalStack, domain: str) -> dict[tuple[str, str], dict[str, Any]]:
+    async def read() -> dict[tuple[str, str], dict[str, Any]]:
+        async with stack.client("dynamodb") as dynamodb:
+            return await scan(dynamodb, stack.outputs.table, domain)
+
+    return asyncio.run(read())
+
+
+def change_table(stack: LocalStack, operation: str, **arguments: Any) -> None:
+    async def change() -> None:
+        async with stack.client("dynamodb") as dynamodb:
+            await getattr(dynamodb, operation)(TableName=stack.outputs.table, **arguments)
+
+    asyncio.run(change())
+
+
+def key_of(item: dict[str, Any]) -> dict[str, Any]:
+    return {name: item[name] for name in ("email", "createdAt")}
+
+
+def domain() -> str:
+    return f"{uuid.uuid4().hex[:8]}.example"
+
+
+def test_verify_finds_what_is_not_as_written(millpond: Commands, local_stack: LocalStack, tmp_path: Path) -> None:
+    path = csv_file(tmp_path, 1_100, own := domain(), bad=3)
+    ended(millpond, path)
+    code, shown, _ = millpond("verify", path.name)
+    assert code == 0
+    assert "every row that was compared is in the table, replaced or rejected" in shown
+    assert millpond.verify(path.name) == (0, {"match": 1_100, "rejected": 3})
+    assert millpond.verify(path.name, "--sample", "100")[0] == 0
+
+    first, second, *_ = sorted(items_of(local_stack, own).values(), key=lambda item: float(item["createdAt"]["N"]))
+    change_table(local_stack, "delete_item", Key=key_of(first))
+    change_table(local_stack, "put_item", Item={**second, "name": {"S": "Somebody"}})
+    found = {"match": 1_098, "rejected": 3, "missing": 1, "different": 1, "differentAttributes": {"name": 1}}
+    assert millpond.verify(path.name) == (1, found)
+    ingestion = ledger_entry(millpond, path)["ingestion"]["S"]
+    code, shown, _ = millpond("verify", ingestion)
+    assert code == 1
+    assert "Somebody" not in shown
+    assert "First missing: row" in shown
+
+
+def test_mistakes_are_one_line(millpond: Commands, local_stack: LocalStack, tmp_path: Path) -> None:
+    code, _, err = millpond("verify", "no-such-file.csv")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "has no ingestion no-such-file.csv" in err
+    path = csv_file(tmp_path, 3, domain())
+    ended(millpond, path)
+
+    async def delete() -> None:
+        async with local_stack.client("s3") as s3:
+            where = {"Bucket": local_stack.outputs.bucket, "Key": f"uploads/{path.name}"}
+            await s3.delete_object(**where, **({"VersionId": version["S"]} if version else {}))
+
+    version = None
+    asyncio.run(delete())
+    if version := ledger_entry(millpond, path).get("versionId"):
+        assert millpond.verify(path.name)[0] == 0  # an older version can still be read
+        asyncio.run(delete())
+    code, _, err = millpond("verify", path.name)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "is no longer the object that was ingested" in err
