@@ -20,6 +20,8 @@ class RowSet:
         self._rows = rows
         self._bits = bytearray(rows // 8 + 1)
         self._count = 0
+        self.last = 0
+        """The highest row in it."""
 
     def __len__(self) -> int:
         return self._count
@@ -33,6 +35,7 @@ class RowSet:
             return False
         self._bits[row >> 3] |= 1 << (row & 7)
         self._count += 1
+        self.last = max(self.last, row)
         return True
 
 
@@ -58,6 +61,11 @@ class Accounts:
     def missing(self) -> int:
         """Rows that are neither written nor rejected, as far as is known."""
         return self.rows - self.written - self.rejected
+
+    @property
+    def last_rejected(self) -> int:
+        """The highest row in a reject file."""
+        return self._refused.last
 
     def is_written(self, row: int) -> bool:
         """Return whether the row was found in the table."""

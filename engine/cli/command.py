@@ -131,6 +131,15 @@ def parser() -> argparse.ArgumentParser:
         "--sample", type=_count, metavar="N", help="compare only N rows, evenly spread over the file (default: all)"
     )
 
+    rejects = _about_one(
+        commands,
+        "rejects",
+        help_="show why rows were rejected, and write them to a file to correct",
+        description="Show the reasons for which rows of an ingestion were rejected, with the first row of each. With "
+        "--out, write all of them to a file as they are in the object, under its header: correct it and ingest it.",
+    )
+    rejects.add_argument("--out", type=Path, metavar="FILE", help="a new file for the rejected rows")
+
     schema = commands.add_parser(
         "schema",
         help="propose a schema for a file",

@@ -26,6 +26,8 @@ _LOG_LINE_CHARACTERS = 400
 _EXAMPLE_CHARACTERS = 40
 """Columns; an example row that would be narrower is left out."""
 
+_RECORD_CHARACTERS = 300
+
 _WIDE = 80
 """Columns of an ordinary terminal; narrower ones get a compact layout."""
 
@@ -226,6 +228,14 @@ class Display:
                 cells.append(shortened(_printable(f"row {reason.first.row}: {reason.first.record}"), room))
             table.add_row(*cells)
         self._print_table(table)
+
+    def examples(self, reasons: list[Reason]) -> None:
+        """Print each reason for rejects on a line, and below it the first row, however narrow the terminal is."""
+        digits = max(len(f"{reason.rows:,}") for reason in reasons)
+        for reason in reasons:
+            self.line(f"{reason.rows:>{digits},}  {reason.text}")
+            record = shortened(_printable(reason.first.record), _RECORD_CHARACTERS)
+            self.line(f"{'':{digits}}  row {reason.first.row}: {record}", style="dim")
 
     def json(self, text: str) -> None:
         """Print a JSON document as the API sent it."""

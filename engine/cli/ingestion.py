@@ -10,7 +10,7 @@ from typing import Any
 
 from engine.accounts import Account
 from engine.cli.account import Target, missing_access
-from engine.cli.accounts import Accounts, Reasons
+from engine.cli.accounts import Accounts, Reasons, RowSet
 from engine.cli.errors import CliError
 from engine.cli.expected import converter_of
 from engine.cli.ingest import Place
@@ -61,8 +61,16 @@ class Ingestion:
         """Return the keys of its reject files."""
         return list(await self.view.reject_files(self.source, 0))
 
+    async def refused(self) -> RowSet:
+        """Return which of its rows are in reject files. One bit a row."""
+        rows = RowSet(self.document()["read"])
+        for key in await self.reject_files():
+            for reject in await self.view.rejects(key):
+                rows.add(reject.row)
+        return rows
+
     async def rejects(self) -> tuple[Accounts, Reasons]:
-        """Return which of its rows are in reject files, and why. Two bits a row."""
+        """Return which of its rows are in reject files, and why. Three bits a row."""
         accounts = Accounts(self.document()["read"])
         reasons = Reasons(accounts)
         for key in await self.reject_files():

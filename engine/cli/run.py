@@ -18,6 +18,7 @@ from engine.cli.ingest import Place, run_ingest
 from engine.cli.local import run_local
 from engine.cli.prepare import Wishes
 from engine.cli.propose import run_schema
+from engine.cli.rejects import run_rejects
 from engine.cli.target import local_defaults
 from engine.cli.template import run_template
 from engine.cli.verify import run_verify
@@ -91,6 +92,8 @@ def _about_ingestion(options: argparse.Namespace, display: Display) -> int:
     place, name = _place(options), options.ingestion
     if options.json:
         display = Display(Console(highlight=False, stderr=True))
+    if options.command == "rejects":
+        return run_rejects(display, name, place, out=options.out, as_json=options.json)
     return run_verify(display, name, place, sample=options.sample, as_json=options.json)
 
 

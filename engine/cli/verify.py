@@ -54,12 +54,12 @@ async def _verification(ingestion: Ingestion, sample: int | None) -> Verificatio
         account = await ingestion.ledger.account(other)
         return account.entry.get("modified") if account else None
 
-    accounts, _ = await ingestion.rejects()
+    refused = await ingestion.refused()
     verification = Verification(
         ingestion.source,
         ingestion.schema,
         ttl_days=ingestion.ttl_days,
-        is_rejected=accounts.is_rejected,
+        is_rejected=refused.__contains__,
         moment=int(time.time()),
         modified_of=modified_of,
     )

@@ -14,6 +14,7 @@ import pytest
 from engine.cli.command import main
 from tests.e2e.conftest import LocalStack
 from tests.e2e.table import scan
+from tests.e2e.test_ingest_command import change_producer
 
 
 class Commands:
@@ -141,3 +142,39 @@ def test_mistakes_are_one_line(millpond: Commands, local_stack: LocalStack, tmp_
     code, _, err = millpond("verify", path.name)
     assert (code, err.count("\n")) == (2, 1)
     assert "is no longer the object that was ingested" in err
+
+
+def test_rejects_can_be_corrected_and_loaded(millpond: Commands, local_stack: LocalStack, tmp_path: Path) -> None:
+    path = csv_file(tmp_path, 5, own := domain(), bad=2)
+    path.write_text(path.read_text() + f"N6,u6@{own}\nN7\n")
+    ended(millpond, path)
+    code, shown, _ = millpond("rejects", path.name)
+    assert code == 0
+    assert f"row 6: ,x0@{own}" in shown
+    out = tmp_path / f"{uuid.uuid4().hex[:8]}.csv"
+    code, shown, err = millpond("rejects", path.name, "--out", str(out), "--json")
+    assert code == 0, err
+    assert own not in shown
+    told = json.loads(shown)
+    assert (told["rejected"], told["rowsWritten"], sum(each["rows"] for each in told["reasons"])) == (3, 3, 3)
+    assert out.read_text() == f"name,mail\n,x0@{own}\n,x1@{own}\nN7\n"
+    assert millpond("rejects", path.name, "--out", str(out))[0] == 2
+
+    out.write_text(out.read_text().replace("\n,", "\nX,").replace("N7", f"N7,u7@{own}"))
+    ended(millpond, out)
+    assert len(items_of(local_stack, own)) == 9
+    assert millpond("rejects", out.name, "--json")[0] == 0
+    assert millpond.verify(out.name) == (0, {"match": 3})
+
+
+def test_row_that_the_table_refused_is_taken_from_the_object(
+    millpond: Commands, local_stack: LocalStack, tmp_path: Path
+) -> None:
+    path = csv_file(tmp_path, 3, own := domain())
+    path.write_text(path.read_text() + f" {'x' * 420_000},Long@{own}\n")
+    change_producer(local_stack, MAX_MESSAGE_BYTES="1000000")
+    ended(millpond, path)
+    assert millpond.verify(path.name) == (0, {"match": 3, "rejected": 1})
+    out = tmp_path / "long.csv"
+    assert millpond("rejects", path.name, "--out", str(out))[0] == 0
+    assert out.read_text() == f"name,mail\n {'x' * 420_000},Long@{own}\n"
