@@ -64,6 +64,8 @@ def _interrupted(options: argparse.Namespace) -> str:
         return "Interrupted: the base image is unchanged."
     if options.command in ("verify", "rejects"):
         return "Interrupted; nothing has changed."
+    if options.command == "undo":
+        return "Interrupted: run the same command again to go on; what is deleted is noted."
     return "Interrupted: following has stopped; the ingestion of an uploaded file continues."
 
 
@@ -139,6 +141,15 @@ def parser() -> argparse.ArgumentParser:
         "--out, write all of them to a file as they are in the object, under its header: correct it and ingest it.",
     )
     rejects.add_argument("--out", type=Path, metavar="FILE", help="a new file for the rejected rows")
+
+    undo = _about_one(
+        commands,
+        "undo",
+        help_="delete the items that an ingestion wrote",
+        description="Delete exactly the items that an ingestion wrote and nothing has replaced since, each on that "
+        "condition. The object is read again to know them; it stays where it is.",
+    )
+    undo.add_argument("--yes", action="store_true", help="do not count the items first, and do not ask")
 
     schema = commands.add_parser(
         "schema",

@@ -6,12 +6,13 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 from engine.config import SQS_MAX_BYTES
 from engine.convert import Converter
+from engine.decimal_text import canonical_number
 from engine.identity import ObjectVersion, ingestion_digits, row_digits
 from engine.items import Items, canonical_key
 from engine.messages.message import Message
@@ -96,20 +97,45 @@ def rows_found(wanted: Mapping[int, Wanted], items: Iterable[Mapping[str, Any]],
     An item with the row's key but an older version has yet to be replaced by the row. A newer version has replaced the
     row, which then counts as written: whether it was ever there can no longer be known.
     """
-    attribute = proof_attribute(schema) or ""
-    type_ = schema.types.get(attribute, "S")
     keys = {key for key, _ in wanted.values()}
-    proofs: dict[Key, str] = {}
-    for item in items:
-        key = tuple(str(item[name][schema.types[name]]) for name in schema.keys)
-        # DynamoDB writes numbers in canonical form; other implementations return them as they came.
-        proofs[key if key in keys else _canonical(key, schema)] = str(item.get(attribute, {}).get(type_, ""))
-    is_proof = _is_at_least if schema.generated.get(attribute) == "version" else str.__eq__
+    # DynamoDB writes numbers in canonical form; other implementations return them as they came.
+    proofs = {key if key in keys else _canonical(key, schema): proof for key, proof in _proven(items, schema)}
+    attribute = proof_attribute(schema)
+    is_proof = _is_at_least if attribute and schema.generated[attribute] == "version" else str.__eq__
     return [
         row
         for row, (key, proof) in wanted.items()
         if (found := proofs.get(key)) is not None and (not proof or is_proof(found, proof))
     ]
+
+
+def own_keys(wanted: Mapping[int, Wanted], items: Iterable[Mapping[str, Any]], schema: Schema) -> dict[Key, str]:
+    """Return which of `items` are still as the rows wrote them: key -> proof, empty if the key is the proof.
+
+    Only for schemas with a proof attribute. An item that a later row or another object has replaced has another proof.
+    """
+    own = {(want.key, _number(want.proof)): want.proof for want in wanted.values()}
+    is_in_key = proof_attribute(schema) in schema.keys
+    found: dict[Key, str] = {}
+    for key, proof in _proven(items, schema):
+        place = _canonical(key, schema), "" if is_in_key else _number(proof)
+        if place in own:
+            found[place[0]] = own[place]
+    return found
+
+
+def _number(proof: str) -> str:
+    """Return a proof so that two ways to write one version are equal; an ingestion's id is never changed."""
+    return (canonical_number(proof) or proof) if "." in proof else proof
+
+
+def _proven(items: Iterable[Mapping[str, Any]], schema: Schema) -> Iterator[tuple[Key, str]]:
+    """Yield key and proof of each item as they are there."""
+    attribute = proof_attribute(schema) or ""
+    type_ = schema.types.get(attribute, "S")
+    for item in items:
+        key = tuple(str(item[name][schema.types[name]]) for name in schema.keys)
+        yield key, str(item.get(attribute, {}).get(type_, ""))
 
 
 def _is_at_least(version: str, wanted: str) -> bool:

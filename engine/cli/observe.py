@@ -19,7 +19,7 @@ from engine.schema.model import Schema
 
 _READS_AT_ONCE = 8
 
-_THROTTLED = ("ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded")
+THROTTLED = ("ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded")
 _NO_LOGS = ("ResourceNotFoundException", "AccessDeniedException")
 """A function that never ran has no log group; and reading logs is optional, so it may be denied."""
 
@@ -101,7 +101,7 @@ class StackView:
             reply: dict[str, Any] = await self._dynamodb.batch_get_item(RequestItems={self._stack.table: request})
         except ClientError as error:
             code = error.response["Error"].get("Code")
-            if code in _THROTTLED:
+            if code in THROTTLED:
                 return {"Responses": {}, "UnprocessedKeys": {self._stack.table: request}}
             if code == "ValidationException":
                 raise CliError(

@@ -21,6 +21,7 @@ from engine.cli.propose import run_schema
 from engine.cli.rejects import run_rejects
 from engine.cli.target import local_defaults
 from engine.cli.template import run_template
+from engine.cli.undo import run_undo
 from engine.cli.verify import run_verify
 from engine.deployment.checkout import CHECKOUT
 from engine.deployment.images import own_architecture
@@ -94,6 +95,8 @@ def _about_ingestion(options: argparse.Namespace, display: Display) -> int:
         display = Display(Console(highlight=False, stderr=True))
     if options.command == "rejects":
         return run_rejects(display, name, place, out=options.out, as_json=options.json)
+    if options.command == "undo":
+        return run_undo(display, name, place, agreed=options.yes, as_json=options.json)
     return run_verify(display, name, place, sample=options.sample, as_json=options.json)
 
 

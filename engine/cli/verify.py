@@ -62,6 +62,7 @@ async def _verification(ingestion: Ingestion, sample: int | None) -> Verificatio
         is_rejected=refused.__contains__,
         moment=int(time.time()),
         modified_of=modified_of,
+        is_undone=ingestion.account.undone is not None,
     )
     chosen = spread(sample, ingestion.document()["read"])
     await verification.run(ingestion.replay(), ingestion.view.whole_items, chosen)

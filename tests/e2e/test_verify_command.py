@@ -53,7 +53,8 @@ def csv_file(folder: Path, rows: int, domain: str, *, bad: int = 0, name: str = 
 
 def ended(millpond: Commands, path: Path) -> None:
     """Ingest a file and wait until the ledger has closed it."""
-    code, out, err = millpond("ingest", str(path))
+    source = str(path).replace("s3:/", "s3://")
+    code, out, err = millpond("ingest", source)
     assert code == 0, out + err
     end = time.monotonic() + 20
     while "ended" not in ledger_entry(millpond, path):
@@ -178,3 +179,46 @@ def test_row_that_the_table_refused_is_taken_from_the_object(
     out = tmp_path / "long.csv"
     assert millpond("rejects", path.name, "--out", str(out))[0] == 0
     assert out.read_text() == f"name,mail\n {'x' * 420_000},Long@{own}\n"
+
+
+def test_undo_of_the_middle_one_of_three_files_leaves_the_others(
+    millpond: Commands, local_stack: LocalStack, tmp_path: Path
+) -> None:
+    own = domain()
+    first, middle, last = (csv_file(tmp_path, 600, own, name=name) for name in ("A", "B", "C"))
+    for path in (first, middle, last):
+        ended(millpond, path)
+    before = items_of(local_stack, own)
+    assert len(before) == 1_800
+    code, shown, err = millpond("undo", middle.name, "--yes", "--json")
+    assert code == 0, err
+    assert json.loads(shown)["deleted"] == 600
+    kept = {key: item for key, item in before.items() if not item["name"]["S"].startswith("B")}
+    assert items_of(local_stack, own) == kept
+    assert millpond.verify(middle.name) == (1, {"undone": 600})
+    for path in (first, last):
+        assert millpond.verify(path.name) == (0, {"match": 600})
+
+    assert json.loads(millpond("undo", middle.name, "--yes", "--json")[1])["deleted"] == 0
+    assert items_of(local_stack, own) == kept
+    assert millpond.verify(middle.name) == (1, {"undone": 600})
+
+    ended(millpond, Path(f"s3://{local_stack.outputs.bucket}/uploads/{middle.name}"))
+    assert items_of(local_stack, own).keys() == before.keys()
+    assert millpond.verify(middle.name) == (0, {"match": 600})
+
+
+def test_undo_asks_first(
+    millpond: Commands, local_stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = csv_file(tmp_path, 5, own := domain(), bad=1)
+    ended(millpond, path)
+    monkeypatch.setattr("builtins.input", lambda _: "no")
+    code, shown, _ = millpond("undo", path.name)
+    assert code == 2
+    assert "5 items of this ingestion in table" in shown
+    assert len(items_of(local_stack, own)) == 5
+    monkeypatch.setattr("builtins.input", lambda _: local_stack.outputs.name)
+    assert millpond("undo", path.name)[0] == 0
+    assert not items_of(local_stack, own)
+    assert millpond.verify(path.name) == (1, {"rejected": 1, "undone": 5})
