@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 
 from engine.cli.command import main
+from engine.local.server import LocalServer
+from engine.local.stack import deploy_local
+from tests.builders.samples import PRODUCTS_TOML
 from tests.e2e.conftest import LocalStack
 from tests.e2e.table import scan
 from tests.e2e.test_ingest_command import change_producer
@@ -222,3 +225,42 @@ def test_undo_asks_first(
     assert millpond("undo", path.name)[0] == 0
     assert not items_of(local_stack, own)
     assert millpond.verify(path.name) == (1, {"rejected": 1, "undone": 5})
+
+
+@pytest.fixture(scope="module")
+def products(empty_aws: LocalServer) -> LocalStack:
+    """A stack whose key does not tell files apart: later rows replace earlier ones."""
+    return LocalStack(
+        empty_aws, asyncio.run(deploy_local(empty_aws.endpoint_url, name="products", schema=PRODUCTS_TOML))
+    )
+
+
+def test_rows_that_a_later_file_has_replaced(
+    products: LocalStack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def file(name: str, skus: range) -> Path:
+        path = tmp_path / f"{name}.csv"
+        path.write_text("article,price\n" + "".join(f"P{n},{n}.50\n" for n in [*skus, skus[0]]))
+        return path
+
+    async def table() -> dict[str, Any]:
+        async with products.client("dynamodb") as dynamodb:
+            return {item["sku"]["S"]: item for item in (await dynamodb.scan(TableName=products.outputs.table))["Items"]}
+
+    millpond = Commands(products, capsys)
+    first, middle, last = file("first", range(40)), file("middle", range(20, 60)), file("last", range(50, 70))
+    for path in (first, middle, last):
+        ended(millpond, path)
+        time.sleep(1.1)  # LastModified has whole seconds
+    assert millpond.verify(first.name) == (0, {"match": 20, "replaced": 21})
+    assert millpond.verify(middle.name) == (0, {"match": 30, "replaced": 11})
+    assert millpond.verify(last.name) == (0, {"match": 20, "replaced": 1})
+
+    before = asyncio.run(table())
+    code, shown, err = millpond("undo", middle.name, "--yes", "--json")
+    assert code == 0, err
+    assert json.loads(shown)["deleted"] == 30
+    gone = {f"P{n}" for n in range(20, 50)}
+    assert asyncio.run(table()) == {sku: item for sku, item in before.items() if sku not in gone}
+    assert millpond.verify(middle.name) == (1, {"replaced": 10, "undone": 31})
+    assert millpond.verify(last.name) == (0, {"match": 20, "replaced": 1})
