@@ -45,7 +45,11 @@ async def _undo(display: Display, name: str, place: Place, agreed: bool, as_json
         if not agreed:
             with display.step("counting", "counted"):
                 count = sum([len(own) async for own in _own(ingestion)])
-            display.note(f"{counted(count, 'item')} of this ingestion in table {table}, to be deleted permanently.")
+            # Rows of one key share an item that only the ingestion marks as its own.
+            most = "" if _is_one_row(ingestion.schema) else "at most "
+            display.note(
+                f"{most}{counted(count, 'item')} of this ingestion in table {table}, to be deleted permanently."
+            )
             if count and not asked_for(ingestion.stack.name):
                 display.failed("nothing was deleted")
                 return 2
@@ -84,6 +88,11 @@ def _check(display: Display, ingestion: Ingestion) -> None:
             f"The ingestion is not complete ({document['status']}, {counted(document['inFlight'], 'row')} in flight): "
             "wait until it is, or rows that are written later would stay."
         )
+
+
+def _is_one_row(schema: Schema) -> bool:
+    """Return whether an item shows which row of a file it is from."""
+    return schema.tells_rows_apart or schema.generated[proof_attribute(schema) or ""] == "version"
 
 
 async def _own(ingestion: Ingestion) -> AsyncIterator[dict[Key, str]]:

@@ -16,7 +16,7 @@ from engine.jobs.verify import BAD, GOOD, Verification, spread
 _MEANINGS = {
     "match": "as the file has them",
     "replaced": "replaced by later rows with the same key",
-    "rejected": "rejected",
+    "rejected": "millpond rejects shows why",
     "undone": "deleted by millpond undo",
     "expired": "not in the table, and their time is over",
     "missing": "not in the table",

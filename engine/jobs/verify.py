@@ -149,8 +149,11 @@ class Verification:
         kinds = schema.generated.items()
         self._ignored = {name for name, kind in kinds if kind == "processed_at"}
         self._named = {kind: name for name, kind in kinds}
+        # Row numbers of two files say nothing about each other.
+        self._ordered_by = ["version", "modified", "ingestion", *(["row_number"] if "ingestion" in self._named else [])]
         # Rows of one key that no attribute orders: a later one of the file may have replaced an earlier one.
-        self._may_be_open = not (schema.tells_rows_apart or "version" in self._named)
+        is_ordered = "version" in self._named or {"ingestion", "row_number"} <= self._named.keys()
+        self._may_be_open = not (schema.tells_rows_apart or is_ordered)
         self._open: dict[Key, list[tuple[int, list[str]]]] = {}
         self._open_rows = 0
         self._modified: dict[str, int | None] = {}
@@ -243,7 +246,7 @@ class Verification:
 
         None: it was not written by any ingestion that is known.
         """
-        for kind in ("version", "modified", "ingestion", "row_number"):
+        for kind in self._ordered_by:
             name = self._named.get(kind)
             if name is None:
                 continue

@@ -117,3 +117,24 @@ def test_failure_is_raised_after_what_was_deleted_is_noted() -> None:
 @pytest.mark.parametrize("code", ["ThrottlingException", "RequestLimitExceeded"])
 def test_what_counts_as_throttling(code: str) -> None:
     assert deleted(FakeDynamoDB(A=[error(code)]), [{("A",): "1.5"}]) == (1, [0, 1], None)
+
+
+def test_interrupted_run_notes_what_it_has_deleted() -> None:
+    noted: list[int] = []
+
+    async def note(count: int) -> None:
+        noted.append(count)
+
+    async def groups() -> AsyncIterator[dict[Key, str]]:
+        for number in range(100):
+            yield {(f"K{number}",): "1.5"}
+
+    async def interrupt() -> None:
+        deleting = asyncio.create_task(Deletion(FakeDynamoDB(), "things", PRODUCTS, note).run(groups()))
+        await asyncio.sleep(0.055)
+        deleting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await deleting
+
+    run(interrupt())
+    assert noted == [0, 5]

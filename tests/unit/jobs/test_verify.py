@@ -182,6 +182,19 @@ def test_later_row_of_the_file_replaces_an_earlier_one_without_a_version(schema:
     assert found.first["different"] == [3]
 
 
+def test_row_number_orders_rows_of_one_file_alone() -> None:
+    numbered = schema_of(KEY_ALONE + '[generated]\nn = "row_number"\n')
+    table = written(PAIRS, numbered)
+    assert counts(verified(PAIRS, numbered, table)) == {"replaced": 2, "match": 3}
+    table[("C",)]["n"] = {"N": "900"}  # of another file, nobody knows which
+    assert counts(verified(PAIRS, numbered, table)) == {"replaced": 2, "match": 2, "different": 1}
+
+    both = schema_of(KEY_ALONE + '[generated]\nn = "row_number"\nrun = "ingestion"\n')
+    table = written(PAIRS, both)
+    table[("A",)]["n"] = {"N": "1"}
+    assert counts(verified(PAIRS, both, table)) == {"different": 1, "replaced": 1, "match": 2, "missing": 1}
+
+
 def test_open_rows_are_bounded() -> None:
     data = b"id,a\n" + b"".join(b"K%d,old\n" % n for n in range(20)) + b"".join(b"K%d,new\n" % n for n in range(20))
     table = written(data, WITH_NOTHING)
