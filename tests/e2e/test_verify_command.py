@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from engine.cli.command import main
+from engine.config import PACKAGED_SCHEMA
 from engine.local.server import LocalServer
 from engine.local.stack import deploy_local
 from tests.builders.samples import PRODUCTS_TOML
@@ -124,6 +125,17 @@ def test_verify_finds_what_is_not_as_written(millpond: Commands, local_stack: Lo
     assert code == 1
     assert "Somebody" not in shown
     assert "First missing: row" in shown
+
+
+def test_object_that_the_producer_refused(millpond: Commands, tmp_path: Path) -> None:
+    path = tmp_path / f"{uuid.uuid4().hex[:8]}.csv"
+    lenient = tmp_path / "lenient.toml"
+    lenient.write_text(PACKAGED_SCHEMA.read_text().replace("[columns.name]\nrequired = true", "[columns.name]"))
+    path.write_text("mail\na@x.org\n")
+    assert millpond("ingest", str(path), "--schema", str(lenient))[0] == 1
+    code, out, _ = millpond("verify", path.name, "--json")
+    assert code == 1
+    assert "lacks the required column name" in json.loads(out)["fault"]
 
 
 def test_mistakes_are_one_line(millpond: Commands, local_stack: LocalStack, tmp_path: Path) -> None:
@@ -257,6 +269,16 @@ def test_rows_that_a_later_file_has_replaced(
     assert millpond.verify(last.name) == (0, {"match": 20, "replaced": 1})
 
     before = asyncio.run(table())
+    text = PRODUCTS_TOML.read_text()
+    for name, other, reason in (
+        ("other", f"{text}# changed\n", "was read by another schema"),
+        ("unproven", text.replace('changed = "version"', "").replace('run = "ingestion"', ""), "neither a version nor"),
+    ):
+        (tmp_path / f"{name}.toml").write_text(other)
+        code, _, err = millpond("undo", middle.name, "--yes", "--schema", str(tmp_path / f"{name}.toml"))
+        assert (code, err.count("\n")) == (2, 1)
+        assert reason in err
+    assert asyncio.run(table()) == before
     code, shown, err = millpond("undo", middle.name, "--yes", "--json")
     assert code == 0, err
     assert json.loads(shown)["deleted"] == 30
