@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from engine.identity import ObjectRef
+from engine.undone import undone_of
 
 FAN_OUT = 100
 """Messages in a tally. DynamoDB bills each KB of an item that is written, and 100 of 500 rows take 0.9 KB."""
@@ -315,13 +316,6 @@ class Account:
             "superseded": root.superseded,
         }
 
-    @property
-    def undone(self) -> Undone | None:
-        """What was deleted of its items since its object was last read; None if nothing was."""
-        runs = {int(name[1:]): value.split() for name, value in self.entry.items() if _is_undone(name)}
-        valid = {at: int(items) for at, (items, changed) in runs.items() if int(changed) == self.entry.get("changed")}
-        return Undone(max(valid), sum(valid.values())) if valid else None
-
     def document(self, moment: int, patience: int) -> dict[str, Any]:
         """Return what people and programs are told of the ingestion."""
         entry, counts, spans = self.entry, self.counts(), [self.spans[start] for start in sorted(self.spans)]
@@ -333,7 +327,7 @@ class Account:
         by_workers = counts["rejected"] - sum(span["rejected"] for span in spans)
         if by_workers > 0:
             reasons["refused by the table"] = by_workers
-        started, ended, undone = entry.get("started"), entry.get("ended"), self.undone
+        started, ended, undone = entry.get("started"), entry.get("ended"), undone_of(entry)
         seconds = ((ended or moment) - started) / 1000 if started else 0
         done = counts["read"] - counts["inFlight"]
         return {
@@ -359,26 +353,6 @@ class Account:
             "undone": {"at": iso(undone.at), "items": undone.items} if undone else None,
             "rowsPerSecond": round(done / seconds) if seconds > 0 else 0,
         }
-
-
-class Undone(NamedTuple):
-    """What undoing an ingestion has deleted: the last time, in ms, and items in all."""
-
-    at: int
-    items: int
-
-
-def undone_fact(began: int, items: int, changed: int) -> tuple[str, str]:
-    """Return the attribute of the entry that notes a run that undid an ingestion: setting it again changes nothing.
-
-    `changed` is when the entry had changed before, all in ms: once it has changed again, the object was read again, and
-    what was deleted may be there again.
-    """
-    return f"u{began}", f"{items} {changed}"
-
-
-def _is_undone(name: str) -> bool:
-    return name[0] == "u" and name[1:].isdigit()
 
 
 def _is_span_total(name: str) -> bool:

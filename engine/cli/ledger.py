@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from engine.accounts import ENTRY, TIME_INDEX, Account, month_before, undone_fact
+from engine.accounts import ENTRY, TIME_INDEX, Account, month_before
 from engine.cli.errors import CliError
 from engine.deployment import clients
 from engine.deployment.stack import Stack
+from engine.undone import undone_fact
 
 
 class LedgerView:

@@ -12,6 +12,7 @@ from engine.cli.ingest import Place
 from engine.cli.ingestion import Ingestion, open_ingestion
 from engine.cli.words import counted
 from engine.jobs.verify import BAD, GOOD, Verification, spread
+from engine.undone import undone_of
 
 _MEANINGS = {
     "match": "as the file has them",
@@ -62,7 +63,7 @@ async def _verification(ingestion: Ingestion, sample: int | None) -> Verificatio
         is_rejected=refused.__contains__,
         moment=int(time.time()),
         modified_of=modified_of,
-        is_undone=ingestion.account.undone is not None,
+        is_undone=undone_of(ingestion.account.entry) is not None,
     )
     chosen = spread(sample, ingestion.document()["read"])
     await verification.run(ingestion.replay(), ingestion.view.whole_items, chosen)
