@@ -14,11 +14,11 @@ from engine.rejects import MAX_REASONS, OTHER_REASONS
 
 
 class RowSet:
-    """A set of row numbers, from 1 to `rows`."""
+    """A set of row numbers, from 1 to `rows`; it takes a bit for each up to the highest one in it."""
 
     def __init__(self, rows: int) -> None:
         self._rows = rows
-        self._bits = bytearray(rows // 8 + 1)
+        self._bits = bytearray()
         self._count = 0
         self.last = 0
         """The highest row in it."""
@@ -27,15 +27,17 @@ class RowSet:
         return self._count
 
     def __contains__(self, row: int) -> bool:
-        return 1 <= row <= self._rows and bool(self._bits[row >> 3] & 1 << (row & 7))
+        return 1 <= row <= self.last and bool(self._bits[row >> 3] & 1 << (row & 7))
 
     def add(self, row: int) -> bool:
         """Add a row; return whether it is new. A number that no row of the object has is ignored."""
         if row in self or not 1 <= row <= self._rows:
             return False
+        if row > self.last:
+            self._bits.extend(bytes((row >> 3) + 1 - len(self._bits)))
+            self.last = row
         self._bits[row >> 3] |= 1 << (row & 7)
         self._count += 1
-        self.last = max(self.last, row)
         return True
 
 

@@ -61,9 +61,14 @@ class Ingestion:
         """Return the keys of its reject files."""
         return list(await self.view.reject_files(self.source, 0))
 
+    @property
+    def _most_rows(self) -> int:
+        # Of an ingestion that failed, not all rows need be counted; a row has a byte at least.
+        return max(self.document()["read"], self.account.entry["size"])
+
     async def refused(self) -> RowSet:
         """Return which of its rows are in reject files. One bit a row."""
-        rows = RowSet(self.document()["read"])
+        rows = RowSet(self._most_rows)
         for key in await self.reject_files():
             for reject in await self.view.rejects(key):
                 rows.add(reject.row)
@@ -71,7 +76,7 @@ class Ingestion:
 
     async def rejects(self) -> tuple[Accounts, Reasons]:
         """Return which of its rows are in reject files, and why. Three bits a row."""
-        accounts = Accounts(self.document()["read"])
+        accounts = Accounts(self._most_rows)
         reasons = Reasons(accounts)
         for key in await self.reject_files():
             rejects = await self.view.rejects(key)
