@@ -64,7 +64,7 @@ class Ingestion:
     @property
     def _most_rows(self) -> int:
         # Of an ingestion that failed, not all rows need be counted; a row has a byte at least.
-        return max(self.document()["read"], self.account.entry["size"])
+        return max(int(self.document()["read"]), int(self.account.entry["size"]))
 
     async def refused(self) -> RowSet:
         """Return which of its rows are in reject files. One bit a row."""
