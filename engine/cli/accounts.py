@@ -14,28 +14,23 @@ from engine.rejects import MAX_REASONS, OTHER_REASONS
 
 
 class RowSet:
-    """A set of row numbers, from 1 to `rows`; it takes a bit for each up to the highest one in it."""
+    """A set of row numbers, from 1 to `rows`."""
 
     def __init__(self, rows: int) -> None:
         self._rows = rows
-        self._bits = bytearray()
+        self._bits = bytearray(rows // 8 + 1)
         self._count = 0
-        self.last = 0
-        """The highest row in it."""
 
     def __len__(self) -> int:
         return self._count
 
     def __contains__(self, row: int) -> bool:
-        return 1 <= row <= self.last and bool(self._bits[row >> 3] & 1 << (row & 7))
+        return 1 <= row <= self._rows and bool(self._bits[row >> 3] & 1 << (row & 7))
 
     def add(self, row: int) -> bool:
         """Add a row; return whether it is new. A number that no row of the object has is ignored."""
         if row in self or not 1 <= row <= self._rows:
             return False
-        if row > self.last:
-            self._bits.extend(bytes((row >> 3) + 1 - len(self._bits)))
-            self.last = row
         self._bits[row >> 3] |= 1 << (row & 7)
         self._count += 1
         return True
@@ -63,11 +58,6 @@ class Accounts:
     def missing(self) -> int:
         """Rows that are neither written nor rejected, as far as is known."""
         return self.rows - self.written - self.rejected
-
-    @property
-    def last_rejected(self) -> int:
-        """The highest row in a reject file."""
-        return self._refused.last
 
     def is_written(self, row: int) -> bool:
         """Return whether the row was found in the table."""

@@ -229,13 +229,15 @@ class Display:
             table.add_row(*cells)
         self._print_table(table)
 
-    def examples(self, reasons: list[Reason]) -> None:
-        """Print each reason for rejects on a line, and below it the first row, however narrow the terminal is."""
-        digits = max(len(f"{reason.rows:,}") for reason in reasons)
-        for reason in reasons:
-            self.line(f"{reason.rows:>{digits},}  {reason.text}")
-            record = shortened(_printable(reason.first.record), _RECORD_CHARACTERS)
-            self.line(f"{'':{digits}}  row {reason.first.row}: {record}", style="dim")
+    def examples(self, reasons: Sequence[tuple[int, str, int, str]]) -> None:
+        """Print reasons for rejects, each with an example below it, however narrow the terminal is.
+
+        Each is the number of rows, the reason, and number and text of the first row.
+        """
+        digits = max(len(f"{rows:,}") for rows, _, _, _ in reasons)
+        for rows, reason, first, record in reasons:
+            self.line(f"{rows:>{digits},}  {reason}")
+            self.line(f"{'':{digits}}  row {first}: {shortened(_printable(record), _RECORD_CHARACTERS)}", style="dim")
 
     def json(self, text: str) -> None:
         """Print a JSON document as the API sent it."""

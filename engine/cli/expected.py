@@ -6,17 +6,16 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 from engine.config import SQS_MAX_BYTES
 from engine.convert import Converter
-from engine.decimal_text import canonical_number
 from engine.identity import ObjectVersion, ingestion_digits, row_digits
 from engine.items import Items, canonical_key
 from engine.messages.message import Message
-from engine.replay import replay
+from engine.messages.parse import parse_message
 from engine.schema.model import Schema
 
 ROWS = 500
@@ -49,7 +48,7 @@ def proof_attribute(schema: Schema) -> str | None:
 
 
 def converter_of(version: ObjectVersion, schema: Schema) -> Converter:
-    """Return what reads an object as the producer does, for `expected` and `replay`."""
+    """Return what reads an object as the producer does, for `expected`."""
     # The largest messages: a row that the stack's own limit rejects is found in a reject file.
     return Converter(version, schema, records_per_message=ROWS, max_message_bytes=SQS_MAX_BYTES)
 
@@ -59,12 +58,18 @@ async def expected(chunks: AsyncIterator[bytes], converter: Converter, schema: S
 
     Raises `BadFile` for an object that the producer refuses.
     """
-    async for replayed in replay(chunks, converter, schema):
-        for message in replayed.messages:
-            yield _group(message, schema)
+    async for chunk in chunks:
+        for converted in converter.feed(chunk, ""):
+            for outgoing in converted.messages:
+                yield _group(outgoing.body, schema)
+    for converted in converter.finish(""):
+        for outgoing in converted.messages:
+            yield _group(outgoing.body, schema)
 
 
-def _group(message: Message, schema: Schema) -> Group:
+def _group(body: bytes, schema: Schema) -> Group:
+    message = parse_message(body.decode(), {}, "", 0, schema)
+    assert isinstance(message, Message)  # noqa: S101 - packed messages are never refused
     items = Items(schema)
     items.add(message)
     keys = [_canonical(items.key(index), schema) for index in range(len(items))]
@@ -97,45 +102,20 @@ def rows_found(wanted: Mapping[int, Wanted], items: Iterable[Mapping[str, Any]],
     An item with the row's key but an older version has yet to be replaced by the row. A newer version has replaced the
     row, which then counts as written: whether it was ever there can no longer be known.
     """
+    attribute = proof_attribute(schema) or ""
+    type_ = schema.types.get(attribute, "S")
     keys = {key for key, _ in wanted.values()}
-    # DynamoDB writes numbers in canonical form; other implementations return them as they came.
-    proofs = {key if key in keys else _canonical(key, schema): proof for key, proof in _proven(items, schema)}
-    attribute = proof_attribute(schema)
-    is_proof = _is_at_least if attribute and schema.generated[attribute] == "version" else str.__eq__
+    proofs: dict[Key, str] = {}
+    for item in items:
+        key = tuple(str(item[name][schema.types[name]]) for name in schema.keys)
+        # DynamoDB writes numbers in canonical form; other implementations return them as they came.
+        proofs[key if key in keys else _canonical(key, schema)] = str(item.get(attribute, {}).get(type_, ""))
+    is_proof = _is_at_least if schema.generated.get(attribute) == "version" else str.__eq__
     return [
         row
         for row, (key, proof) in wanted.items()
         if (found := proofs.get(key)) is not None and (not proof or is_proof(found, proof))
     ]
-
-
-def own_keys(wanted: Mapping[int, Wanted], items: Iterable[Mapping[str, Any]], schema: Schema) -> dict[Key, str]:
-    """Return which of `items` are still as the rows wrote them: key -> proof, empty if the key is the proof.
-
-    Only for schemas with a proof attribute. An item that a later row or another object has replaced has another proof.
-    """
-    own = {(want.key, _number(want.proof)): want.proof for want in wanted.values()}
-    is_in_key = proof_attribute(schema) in schema.keys
-    found: dict[Key, str] = {}
-    for key, proof in _proven(items, schema):
-        place = _canonical(key, schema), "" if is_in_key else _number(proof)
-        if place in own:
-            found[place[0]] = own[place]
-    return found
-
-
-def _number(proof: str) -> str:
-    """Return a proof so that two ways to write one version are equal; an ingestion's id is never changed."""
-    return (canonical_number(proof) or proof) if "." in proof else proof
-
-
-def _proven(items: Iterable[Mapping[str, Any]], schema: Schema) -> Iterator[tuple[Key, str]]:
-    """Yield key and proof of each item as they are there."""
-    attribute = proof_attribute(schema) or ""
-    type_ = schema.types.get(attribute, "S")
-    for item in items:
-        key = tuple(str(item[name][schema.types[name]]) for name in schema.keys)
-        yield key, str(item.get(attribute, {}).get(type_, ""))
 
 
 def _is_at_least(version: str, wanted: str) -> bool:

@@ -10,14 +10,14 @@ from typing import Any
 
 from engine.accounts import Account
 from engine.cli.account import Target, missing_access
-from engine.cli.accounts import Accounts, Reasons, RowSet
 from engine.cli.errors import CliError
-from engine.cli.expected import converter_of
 from engine.cli.ingest import Place
 from engine.cli.ledger import LedgerView, open_ledger
-from engine.cli.observe import StackView
+from engine.cli.proof import converter_of
+from engine.cli.reasons import Reasons
 from engine.cli.schema import schema_of_stack
-from engine.cli.stack_client import StackClient
+from engine.cli.source import Source
+from engine.cli.table_items import TableItems
 from engine.cli.words import listed
 from engine.deployment import clients
 from engine.deployment import stack as stacks
@@ -37,52 +37,26 @@ class Ingestion:
     ttl_days: int | None
     ledger: LedgerView
     account: Account
-    source: ObjectVersion
-    client: StackClient
-
-    @property
-    def view(self) -> StackView:
-        """What is seen of the stack."""
-        return self.client.view
+    version: ObjectVersion
+    source: Source
+    dynamodb: Any
+    items: TableItems
 
     def document(self) -> dict[str, Any]:
         """Return what the ledger tells of it now."""
         return self.ledger.document(self.account)
 
-    def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the bytes of its object. Raises `CliError` if that is gone."""
-        return self.client.chunks(self.source, self.account.entry["size"])
-
     def replay(self) -> AsyncIterator[Replayed]:
         """Yield what its object became; see `engine.replay`."""
-        return replay(self.chunks(), converter_of(self.source, self.schema), self.schema)
+        return replay(self.source.chunks(), converter_of(self.version, self.schema), self.schema)
 
-    async def reject_files(self) -> list[str]:
-        """Return the keys of its reject files."""
-        return list(await self.view.reject_files(self.source, 0))
-
-    @property
-    def _most_rows(self) -> int:
+    async def reasons(self) -> Reasons:
+        """Return which of its rows are in reject files, and why."""
         # Of an ingestion that failed, not all rows need be counted; a row has a byte at least.
-        return max(int(self.document()["read"]), int(self.account.entry["size"]))
-
-    async def refused(self) -> RowSet:
-        """Return which of its rows are in reject files. One bit a row."""
-        rows = RowSet(self._most_rows)
-        for key in await self.reject_files():
-            for reject in await self.view.rejects(key):
-                rows.add(reject.row)
-        return rows
-
-    async def rejects(self) -> tuple[Accounts, Reasons]:
-        """Return which of its rows are in reject files, and why. Three bits a row."""
-        accounts = Accounts(self._most_rows)
-        reasons = Reasons(accounts)
-        for key in await self.reject_files():
-            rejects = await self.view.rejects(key)
-            accounts.reject(reject.row for reject in rejects)
-            reasons.add(rejects)
-        return accounts, reasons
+        reasons = Reasons(max(int(self.document()["read"]), int(self.account.entry["size"])))
+        for key in await self.source.reject_files():
+            reasons.add(await self.source.rejects(key))
+        return reasons
 
 
 @asynccontextmanager
@@ -93,30 +67,35 @@ async def open_ingestion(name: str, place: Place) -> AsyncIterator[Ingestion]:
     """
     if missing := missing_access(Target(place.stack, place.region, place.endpoint_url)):
         raise CliError(listed(missing))
-    where = {"endpoint_url": place.endpoint_url, "region": place.region}
-    stack = await stacks.find(place.stack, **where)
-    async with open_ledger(stack, **where) as ledger:
+    url, region = place.endpoint_url, place.region
+    stack = await stacks.find(place.stack, endpoint_url=url, region=region)
+    async with (
+        open_ledger(stack, endpoint_url=url, region=region) as ledger,
+        clients.client("s3", endpoint_url=url, region=region) as s3,
+        clients.client("dynamodb", endpoint_url=url, region=region) as dynamodb,
+    ):
         account = await ledger.find(name)
         if account is None:
             raise CliError(f"The ledger of stack {stack.name} has no ingestion {name}: give an id, or an object's key.")
         entry = account.entry
         if "modified" not in entry:
             said = ledger.document(account)
-            why = f"{said['status']}: {said['reason']}" if said.get("reason") else said["status"]
+            why = f"{said['status']}: {said['reason']}" if said["reason"] else said["status"]
             raise CliError(f"Nothing was read of s3://{entry['bucket']}/{entry['key']} ({why}).")
-        source = ObjectVersion(entry["bucket"], entry["key"], entry.get("versionId"), entry["etag"], entry["modified"])
-        file = place.schema or await schema_of_stack(stack.query, **where)
-        async with StackClient(stack, file.schema, patience=place.timeout, **where) as client:
-            yield Ingestion(
-                stack,
-                file.schema,
-                hashlib.sha256(file.text.encode()).hexdigest()[:20] == entry["schema"],
-                await _ttl_days(place),
-                ledger,
-                account,
-                source,
-                client,
-            )
+        version = ObjectVersion(entry["bucket"], entry["key"], entry.get("versionId"), entry["etag"], entry["modified"])
+        file = place.schema or await schema_of_stack(stack.query, endpoint_url=url, region=region)
+        yield Ingestion(
+            stack,
+            file.schema,
+            hashlib.sha256(file.text.encode()).hexdigest()[:20] == entry["schema"],
+            await _ttl_days(place),
+            ledger,
+            account,
+            version,
+            Source(s3, stack, version, entry["size"]),
+            dynamodb,
+            TableItems(dynamodb, stack.table, file.schema),
+        )
 
 
 async def _ttl_days(place: Place) -> int | None:

@@ -7,11 +7,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from engine.accounts import ENTRY, TIME_INDEX, Account, month_before
+from engine.accounts import TIME_INDEX, Account, month_before
 from engine.cli.errors import CliError
 from engine.deployment import clients
 from engine.deployment.stack import Stack
-from engine.undone import undone_fact
 
 
 class LedgerView:
@@ -64,18 +63,6 @@ class LedgerView:
             if name in (key, key.rpartition("/")[2], f"s3://{account.entry.get('bucket')}/{key}"):
                 return account
         return None
-
-    async def note_undone(self, account: Account, began: int, items: int) -> None:
-        """Note in an ingestion's entry that a run that `began` then, in ms, has deleted so many of its items."""
-        name, value = undone_fact(began, items, account.entry["changed"])
-        await self._dynamodb.update_item(
-            TableName=self._table,
-            Key={"ingestion": {"S": account.entry["ingestion"]}, "part": {"S": ENTRY}},
-            UpdateExpression="SET #u = :u",
-            ConditionExpression="attribute_exists(ingestion)",
-            ExpressionAttributeNames={"#u": name},
-            ExpressionAttributeValues={":u": {"S": value}},
-        )
 
     def document(self, account: Account) -> dict[str, Any]:
         """Return what is told of an ingestion now; see `Account.document`."""

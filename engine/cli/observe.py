@@ -19,12 +19,9 @@ from engine.schema.model import Schema
 
 _READS_AT_ONCE = 8
 
-THROTTLED = ("ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded")
+_THROTTLED = ("ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded")
 _NO_LOGS = ("ResourceNotFoundException", "AccessDeniedException")
 """A function that never ran has no log group; and reading logs is optional, so it may be denied."""
-
-_LONGEST_PAUSE = 4.0
-"""Seconds between two reads that the table throttles: from one interval on, each is twice as long as the last one."""
 
 _LOG_LINES = 3
 _MAX_LOG_EVENTS = 1_000
@@ -67,33 +64,26 @@ class StackView:
         """
         wanted = dict.fromkeys(filter(None, (*self._schema.keys, proof_attribute(self._schema))))
         names = {f"#{i}": name for i, name in enumerate(wanted)}
-        return await self._read(keys, ProjectionExpression=", ".join(names), ExpressionAttributeNames=names)
-
-    async def whole_items(self, keys: list[Key]) -> list[dict[str, Any]]:
-        """Return the items with these keys, at most 100 of them, with all attributes. Raises as `items`."""
-        return await self._read(keys)
-
-    async def _read(self, keys: list[Key], **projection: Any) -> list[dict[str, Any]]:
-        request = {"Keys": [wire_key(key, self._schema) for key in keys], "ConsistentRead": True, **projection}
+        request: dict[str, Any] = {
+            "Keys": [wire_key(key, self._schema) for key in keys],
+            "ConsistentRead": True,
+            "ProjectionExpression": ", ".join(names),
+            "ExpressionAttributeNames": names,
+        }
         found: list[dict[str, Any]] = []
-        clock = asyncio.get_running_loop().time
-        progressed, pause = clock(), 0.0
+        began = asyncio.get_running_loop().time()
         async with self._reads:
             while request["Keys"]:
-                asked = len(request["Keys"])
                 reply = await self._batch(request)
                 found += reply["Responses"].get(self._stack.table, [])
                 request = reply.get("UnprocessedKeys", {}).get(self._stack.table, {"Keys": []})
-                if len(request["Keys"]) < asked:  # a reply has at most 16 MB; the rest can be had at once
-                    progressed, pause = clock(), 0.0
-                elif request["Keys"]:
-                    if clock() - progressed > self._patience:
+                if request["Keys"]:
+                    if asyncio.get_running_loop().time() - began > self._patience:
                         raise CliError(
                             f"Table {self._stack.table} has throttled reads for {self._patience:,.0f} s, so rows "
                             "cannot be looked up. Raise its read capacity; the ingestion itself continues."
                         )
-                    pause = min(max(self._interval, 2 * pause), _LONGEST_PAUSE)
-                    await asyncio.sleep(pause)
+                    await asyncio.sleep(self._interval)
         return found
 
     async def _batch(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -101,7 +91,7 @@ class StackView:
             reply: dict[str, Any] = await self._dynamodb.batch_get_item(RequestItems={self._stack.table: request})
         except ClientError as error:
             code = error.response["Error"].get("Code")
-            if code in THROTTLED:
+            if code in _THROTTLED:
                 return {"Responses": {}, "UnprocessedKeys": {self._stack.table: request}}
             if code == "ValidationException":
                 raise CliError(

@@ -7,12 +7,12 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from engine.cli.accounts import Accounts
 from engine.cli.display import Display
 from engine.cli.errors import CliError
 from engine.cli.ingest import Place
 from engine.cli.ingestion import Ingestion, open_ingestion
 from engine.cli.originals import Originals
+from engine.cli.reasons import RowSet
 from engine.cli.words import counted
 from engine.errors import BadFile
 from engine.events import NO_DATA_FILE, is_data_file
@@ -29,18 +29,18 @@ def run_rejects(display: Display, name: str, place: Place, *, out: Path | None, 
 
 async def _rejects(display: Display, name: str, place: Place, out: Path | None, as_json: bool) -> int:
     async with open_ingestion(name, place) as ingestion:
-        source = ingestion.source
+        source = ingestion.version
         display.heading(f"rejects of s3://{source.bucket}/{source.key}")
-        accounts, reasons = await ingestion.rejects()
-        found = reasons.by_count()
-        files = await ingestion.reject_files()
-        written = await _write(display, ingestion, accounts, out) if out and accounts.rejected else 0
+        reasons = await ingestion.reasons()
+        found, rows = reasons.by_count(), reasons.rows
+        files = await ingestion.source.reject_files()
+        written = await _write(display, ingestion, rows, out) if out and len(rows) else 0
         if as_json:
             about = {
                 "ingestion": source.ingestion,
                 "bucket": source.bucket,
                 "key": source.key,
-                "rejected": accounts.rejected,
+                "rejected": len(rows),
                 "reasons": [{"reason": each.text, "rows": each.rows, "firstRow": each.first.row} for each in found],
                 "rejectsBucket": ingestion.stack.rejects_bucket,
                 "rejectFiles": files,
@@ -51,20 +51,20 @@ async def _rejects(display: Display, name: str, place: Place, out: Path | None, 
         if not found:
             display.done("no row was rejected")
             return 0
-        display.examples(found)
+        display.examples([(each.rows, each.text, each.first.row, each.first.record) for each in found])
         display.line()
         for key in files:
             display.line(f"s3://{ingestion.stack.rejects_bucket}/{key}", style="cyan")
     return 0
 
 
-async def _write(display: Display, ingestion: Ingestion, accounts: Accounts, out: Path) -> int:
+async def _write(display: Display, ingestion: Ingestion, rows: RowSet, out: Path) -> int:
     """Write the rejected rows to a new file; return how many."""
-    originals = Originals(ingestion.schema, accounts.is_rejected, accounts.last_rejected)
+    originals = Originals(ingestion.schema, rows.__contains__, rows.last)
     fault = ""
     with display.step("looking for the rows in the object", f"{out} is written"):
         try:
-            await _save(out, originals.read(ingestion.chunks()))
+            await _save(out, originals.read(ingestion.source.chunks()))
         except BadFile as error:
             fault = str(error)
     if fault:

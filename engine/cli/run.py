@@ -31,6 +31,8 @@ from engine.deployment.schema_file import SchemaFile
 def run(options: argparse.Namespace, poll_seconds: float | None = None) -> int:
     """Run the command of `options`; return the exit code. `poll_seconds`: see `Target`."""
     try:
+        if "ingestion" in options:
+            return _about_ingestion(options)
         return _dispatch(options, poll_seconds)
     except EXPECTED as error:
         print(f"millpond: {explain(error)}", file=sys.stderr)
@@ -83,29 +85,28 @@ def _dispatch(options: argparse.Namespace, poll_seconds: float | None) -> int:
                 stack_name=options.stack,
                 region=options.region,
             )
-        if options.command == "ingest":
-            return run_ingest(display, options.source, _place(options, options.timeout))
-        return _about_ingestion(options, display)
+        return run_ingest(
+            display,
+            options.source,
+            Place(options.stack, options.endpoint_url, options.region, options.timeout, _schema(options)),
+        )
 
 
-def _about_ingestion(options: argparse.Namespace, display: Display) -> int:
-    """Run a command about an ingestion that the ledger knows."""
-    place, name = _place(options), options.ingestion
-    if options.json:
-        display = Display(Console(highlight=False, stderr=True))
-    if options.command == "rejects":
-        return run_rejects(display, name, place, out=options.out, as_json=options.json)
-    if options.command == "undo":
-        return run_undo(display, name, place, agreed=options.yes, as_json=options.json)
-    return run_verify(display, name, place, sample=options.sample, as_json=options.json)
+def _about_ingestion(options: argparse.Namespace) -> int:
+    """Run a command about one ingestion."""
+    display = Display(Console(highlight=False, stderr=True) if options.json else None)
+    place = Place(options.stack, options.endpoint_url, options.region, schema=_schema(options))
+    name, as_json = options.ingestion, options.json
+    with local_defaults(options.endpoint_url):
+        if options.command == "verify":
+            return run_verify(display, name, place, sample=options.sample, as_json=as_json)
+        if options.command == "rejects":
+            return run_rejects(display, name, place, out=options.out, as_json=as_json)
+        return run_undo(display, name, place, agreed=options.yes, as_json=as_json)
 
 
 def _schema(options: argparse.Namespace) -> SchemaFile | None:
     return None if options.schema is None else SchemaFile.read(options.schema)
-
-
-def _place(options: argparse.Namespace, timeout: float | None = None) -> Place:
-    return Place(options.stack, options.endpoint_url, options.region, timeout, _schema(options))
 
 
 def _target(options: argparse.Namespace, poll_seconds: float | None) -> Target:

@@ -26,8 +26,6 @@ _FILE_BYTES = 1 << 20
 _RANGE_BYTES = 8 << 20
 """An object is read in ranges: S3 closes a connection that is idle while the command waits for rows."""
 
-_GONE = ("PreconditionFailed", "412", "NoSuchKey", "NoSuchVersion", "NoSuchBucket", "MethodNotAllowed", "404")
-
 
 def count_rows(path: Path, schema: Schema) -> int:
     """Return the data rows of a file, counted by the engine's own reader.
@@ -96,11 +94,11 @@ class StackClient:
             client = clients.client(service, endpoint_url=self._endpoint_url, region=self._region)
             opened[service] = await self._exits.enter_async_context(client)
         self._s3 = opened["s3"]
-        self.view = StackView(
+        self._view = StackView(
             self._stack, self._schema, opened, interval=self._timing.interval, patience=self._timing.patience
         )
         try:
-            await self.view.check_key()
+            await self._view.check_key()
         except BaseException:
             await self._exits.aclose()
             raise
@@ -127,11 +125,11 @@ class StackClient:
             if error.response["Error"].get("Code") in ("404", "NoSuchKey", "NoSuchBucket", "NotFound"):
                 raise CliError(f"There is no object s3://{bucket}/{key}.") from None
             raise
-        return Upload(version, asyncio.get_running_loop().time(), now, lambda: self.chunks(version, size))
+        return Upload(version, asyncio.get_running_loop().time(), now, lambda: self._chunks(version, size))
 
     async def follow(self, upload: Upload, rows: int, report: Callable[[Snapshot], None]) -> Outcome:
         """Follow an object with this many data rows; `report` gets a snapshot after each look."""
-        return await Following(self.view, self._schema, upload, rows, self._timing).run(report)
+        return await Following(self._view, self._schema, upload, rows, self._timing).run(report)
 
     async def _version(self, bucket: str, key: str) -> tuple[ObjectVersion, int, int]:
         """Return the object's version, its size in bytes, and the time by S3's clock."""
@@ -143,20 +141,11 @@ class StackClient:
         now = parsedate_to_datetime(head["ResponseMetadata"]["HTTPHeaders"]["date"])
         return source, head["ContentLength"], int(now.timestamp())
 
-    async def chunks(self, version: ObjectVersion, size: int) -> AsyncIterator[bytes]:
-        """Yield the bytes of this very version, which has `size` of them. Raises `CliError` if it is gone."""
+    async def _chunks(self, version: ObjectVersion, size: int) -> AsyncIterator[bytes]:
         wanted: dict[str, str] = {"Bucket": version.bucket, "Key": version.key, "IfMatch": f'"{version.etag}"'}
         if version.version:
             wanted["VersionId"] = version.version
         for start in range(0, size, _RANGE_BYTES):
             last = min(start + _RANGE_BYTES, size) - 1
-            try:
-                reply = await self._s3.get_object(**wanted, Range=f"bytes={start}-{last}")
-            except ClientError as error:
-                if error.response["Error"].get("Code") in _GONE:
-                    raise CliError(
-                        f"s3://{version.bucket}/{version.key} is no longer the object that was ingested: it was "
-                        "replaced or deleted."
-                    ) from None
-                raise
+            reply = await self._s3.get_object(**wanted, Range=f"bytes={start}-{last}")
             yield await reply["Body"].read()

@@ -12,19 +12,19 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from engine.accounts import ENTRY
 from engine.cli.account import asked_for
 from engine.cli.display import Display
 from engine.cli.errors import CliError
-from engine.cli.expected import Key, converter_of, expected, own_keys, proof_attribute, wire_key
 from engine.cli.ingest import Place
 from engine.cli.ingestion import Ingestion, open_ingestion
-from engine.cli.observe import THROTTLED
-from engine.cli.search import MAX_KEYS
+from engine.cli.proof import Key, own_keys, proof_attribute, proofs_of, wire_key
+from engine.cli.table_items import MAX_KEYS, THROTTLED
 from engine.cli.words import counted
-from engine.deployment import clients
 from engine.errors import BadFile
 from engine.flow.backoff import Backoff
 from engine.schema.model import Schema
+from engine.undone import undone_fact
 
 _DELETES_AT_ONCE = 32
 
@@ -39,9 +39,9 @@ def run_undo(display: Display, name: str, place: Place, *, agreed: bool, as_json
 
 async def _undo(display: Display, name: str, place: Place, agreed: bool, as_json: bool) -> int:
     async with open_ingestion(name, place) as ingestion:
-        source, table = ingestion.source, ingestion.stack.table
+        version, table = ingestion.version, ingestion.stack.table
         _check(display, ingestion)
-        display.heading(f"undo s3://{source.bucket}/{source.key}")
+        display.heading(f"undo s3://{version.bucket}/{version.key}")
         if not agreed:
             with display.step("counting", "counted"):
                 count = sum([len(own) async for own in _own(ingestion)])
@@ -53,15 +53,13 @@ async def _undo(display: Display, name: str, place: Place, agreed: bool, as_json
             if count and not asked_for(ingestion.stack.name):
                 display.failed("nothing was deleted")
                 return 2
-        async with clients.client("dynamodb", endpoint_url=place.endpoint_url, region=place.region) as dynamodb:
-            began = int(time.time() * 1000)
-            note = partial(ingestion.ledger.note_undone, ingestion.account, began)
-            deletion = Deletion(dynamodb, table, ingestion.schema, note)
-            with display.step(f"deleting from {table}", "all of them are deleted"):
-                await deletion.run(_own(ingestion))
+        note = partial(_note, ingestion, int(time.time() * 1000))
+        deletion = Deletion(ingestion.dynamodb, table, ingestion.schema, note)
+        with display.step(f"deleting from {table}", "all of them are deleted"):
+            await deletion.run(_own(ingestion))
         display.done(f"{counted(deletion.count, 'item')} deleted")
         if as_json:
-            about = {"ingestion": source.ingestion, "bucket": source.bucket, "key": source.key}
+            about = {"ingestion": version.ingestion, "bucket": version.bucket, "key": version.key}
             print(json.dumps({**about, "deleted": deletion.count}))
     return 0
 
@@ -97,16 +95,31 @@ def _is_one_row(schema: Schema) -> bool:
 
 async def _own(ingestion: Ingestion) -> AsyncIterator[dict[Key, str]]:
     """Yield the items that the ingestion has in the table, some hundred at a time: key -> proof."""
-    view, schema = ingestion.view, ingestion.schema
-    groups = expected(ingestion.chunks(), converter_of(ingestion.source, schema), schema)
+    schema = ingestion.schema
     try:
-        async for group in groups:
-            keys = list(dict.fromkeys(want.key for want in group.values()))
-            parts = [keys[start : start + MAX_KEYS] for start in range(0, len(keys), MAX_KEYS)]
-            found = await asyncio.gather(*map(view.items, parts))
-            yield own_keys(group, (item for part in found for item in part), schema)
+        async for part in ingestion.replay():
+            for message in part.messages:
+                wanted = proofs_of(message, schema)
+                keys = list(dict.fromkeys(key for key, _ in wanted))
+                parts = [keys[start : start + MAX_KEYS] for start in range(0, len(keys), MAX_KEYS)]
+                found = await asyncio.gather(*map(ingestion.items.proofs, parts))
+                yield own_keys(wanted, (item for items in found for item in items), schema)
     except BadFile:
         return  # nothing after the damage was ever written
+
+
+async def _note(ingestion: Ingestion, began: int, items: int) -> None:
+    """Note in the ledger that a run that `began` then, in ms, has deleted so many items."""
+    entry = ingestion.account.entry
+    name, value = undone_fact(began, items, entry["changed"])
+    await ingestion.dynamodb.update_item(
+        TableName=ingestion.stack.ledger,
+        Key={"ingestion": {"S": entry["ingestion"]}, "part": {"S": ENTRY}},
+        UpdateExpression="SET #u = :u",
+        ConditionExpression="attribute_exists(ingestion)",
+        ExpressionAttributeNames={"#u": name},
+        ExpressionAttributeValues={":u": {"S": value}},
+    )
 
 
 class Deletion:

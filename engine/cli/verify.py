@@ -32,7 +32,7 @@ def run_verify(display: Display, name: str, place: Place, *, sample: int | None,
 
 async def _verify(display: Display, name: str, place: Place, sample: int | None, as_json: bool) -> int:
     async with open_ingestion(name, place) as ingestion:
-        source = ingestion.source
+        source = ingestion.version
         display.heading(f"s3://{source.bucket}/{source.key} and table {ingestion.stack.table}")
         with display.step("comparing", "compared"):
             verification = await _verification(ingestion, sample)
@@ -55,18 +55,18 @@ async def _verification(ingestion: Ingestion, sample: int | None) -> Verificatio
         account = await ingestion.ledger.account(other)
         return account.entry.get("modified") if account else None
 
-    refused = await ingestion.refused()
+    rejected = (await ingestion.reasons()).rows
     verification = Verification(
-        ingestion.source,
+        ingestion.version,
         ingestion.schema,
         ttl_days=ingestion.ttl_days,
-        is_rejected=refused.__contains__,
+        is_rejected=rejected.__contains__,
         moment=int(time.time()),
         modified_of=modified_of,
         is_undone=undone_of(ingestion.account.entry) is not None,
     )
     chosen = spread(sample, ingestion.document()["read"])
-    await verification.run(ingestion.replay(), ingestion.view.whole_items, chosen)
+    await verification.run(ingestion.replay(), ingestion.items.whole, chosen)
     return verification
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine.cli.expected import Group, converter_of, expected, own_keys, proof_attribute, rows_found, wire_key
+from engine.cli.expected import Group, converter_of, expected, proof_attribute, rows_found, wire_key
 from engine.convert import Converter
 from engine.items import Items, canonical_key
 from engine.messages.message import Message
@@ -120,25 +120,3 @@ def test_without_proof_the_key_alone_counts() -> None:
     schema = schema_of(KEY_ALONE)
     (group,) = all_expected(b"id\nA\nB\n", schema)
     assert rows_found(group, [{"id": {"S": "B"}}], schema) == [2]
-
-
-def test_items_that_are_still_the_rows_own() -> None:
-    group, *_ = all_expected(USERS_CSV, USERS)
-    items = written(USERS_CSV, USERS)
-    assert list(own_keys(group, items[:3], USERS)) == [group[row].key for row in (1, 2, 3)]
-    assert set(own_keys(group, items[:3], USERS).values()) == {""}
-
-    (group,) = all_expected(PRODUCTS_CSV, PRODUCTS)
-    newest = {item["sku"]["S"]: item for item in written(PRODUCTS_CSV, PRODUCTS)}
-    canonical = {**newest["A"], "changed": {"N": newest["A"]["changed"]["N"].rstrip("0")}}
-    assert own_keys(group, [canonical, newest["B"]], PRODUCTS) == {
-        ("A",): newest["A"]["changed"]["N"],  # row 3 has replaced row 1
-        ("B",): newest["B"]["changed"]["N"],
-    }
-    later, foreign = {**newest["A"], "changed": {"N": "1999999999.5"}}, {"sku": {"S": "B"}}
-    assert own_keys(group, [later, foreign], PRODUCTS) == {}
-
-    schema = schema_of(KEY_ALONE + '[generated]\nrun = "ingestion"\n')
-    (group,) = all_expected(b"id\nA\nB\nA\n", schema)
-    found = [{"id": {"S": "A"}, "run": {"S": SOURCE.ingestion}}, {"id": {"S": "B"}, "run": {"S": "another"}}]
-    assert own_keys(group, found, schema) == {("A",): SOURCE.ingestion}

@@ -93,16 +93,6 @@ def test_throttled_reads_are_repeated_until_each_key_was_read(code: str) -> None
     assert sorted(item["email"]["S"] for item in found) == sorted(mail for mail, _ in KEYS)
 
 
-def test_what_is_too_large_for_one_reply_is_asked_for_at_once() -> None:
-    async def read() -> float:
-        assert len(await view(dynamodb=table).whole_items(KEYS)) == 100
-        return now()
-
-    table = FakeDynamoDB(80, 60, 40, 20)
-    assert run(read()) == 0
-    assert "ProjectionExpression" not in table.requests[0]
-
-
 def test_reads_that_are_throttled_without_end_are_given_up() -> None:
     async def read() -> float:
         with pytest.raises(CliError, match="Table users has throttled reads for 60 s"):

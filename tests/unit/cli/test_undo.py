@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from engine.cli.errors import CliError
-from engine.cli.expected import Key
+from engine.cli.proof import Key
 from engine.cli.undo import Deletion
 from engine.schema.model import Schema
 from tests.builders.samples import PRODUCTS, USERS

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine.cli.expected import converter_of
+from engine.cli.proof import converter_of
 from engine.decimal_text import canonical_number
 from engine.identity import ObjectVersion
 from engine.items import Items
