@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from engine.identity import ObjectRef
+from engine.undone import undone_of
 
 FAN_OUT = 100
 """Messages in a tally. DynamoDB bills each KB of an item that is written, and 100 of 500 rows take 0.9 KB."""
@@ -347,7 +348,7 @@ class Account:
         by_workers = counts["rejected"] - sum(span["rejected"] for span in spans)
         if by_workers > 0:
             reasons["refused by the table"] = by_workers
-        started, ended = entry.get("started"), entry.get("ended")
+        started, ended, undone = entry.get("started"), entry.get("ended"), undone_of(entry)
         seconds = ((ended or moment) - started) / 1000 if started else 0
         done = counts["read"] - counts["inFlight"]
         return {
@@ -371,6 +372,7 @@ class Account:
             "started": iso(started) if started else None,
             "changed": iso(self.changed) if self.changed else None,
             "ended": iso(ended) if ended else None,
+            "undone": {"at": iso(undone.at), "items": undone.items} if undone else None,
             "rowsPerSecond": round(done / seconds) if seconds > 0 else 0,
         }
 

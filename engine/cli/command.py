@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from engine import __version__
 from engine.deployment import STACK_NAME
@@ -57,6 +58,10 @@ def _interrupted(options: argparse.Namespace) -> str:
         return "Interrupted; everything is shut down."
     if options.command in ("deploy", "destroy"):
         return "Interrupted: CloudFormation continues what it has begun; run the same command again to see the result."
+    if options.command in ("verify", "rejects"):
+        return "Interrupted; nothing has changed."
+    if options.command == "undo":
+        return "Interrupted: run the same command again to go on; what is deleted is noted."
     if options.command == "images":
         return "Interrupted: not all images are built."
     if options.command == "base-image":
@@ -213,6 +218,8 @@ def parser() -> argparse.ArgumentParser:
         "--tag", action="append", default=[], type=_setting, metavar="NAME=VALUE", help="a tag for all resources"
     )
 
+    _about_one(commands)
+
     template = commands.add_parser(
         "template",
         help="write out the CloudFormation template",
@@ -300,6 +307,38 @@ def _building(parser: argparse.ArgumentParser) -> None:
         "--base-image", metavar="NAME", help="Python 3.13 to build on (default: that of deploy/image/base.txt)"
     )
     parser.add_argument("options", nargs="*", metavar="OPTION", help="more options for the builder, after --")
+
+
+def _about_one(commands: Any) -> None:
+    """Add the commands about one ingestion."""
+    verify = commands.add_parser(
+        "verify",
+        help="compare the table with the object of an ingestion, row by row",
+        description="Read the object of an ingestion again, make the items that its rows become, and look each of them "
+        "up by its key: is it in the table, with the same attributes? Nothing is scanned and nothing is changed.",
+    )
+    verify.add_argument(
+        "--sample", type=_count, metavar="N", help="compare only N rows, evenly spread over the file (default: all)"
+    )
+    rejects = commands.add_parser(
+        "rejects",
+        help="show why rows were rejected, and write them to a file to correct",
+        description="Show the reasons for which rows of an ingestion were rejected, with the first row of each. With "
+        "--out, write all of them to a file as they are in the object, under its header: correct it and ingest it.",
+    )
+    rejects.add_argument("--out", type=Path, metavar="FILE", help="a new file for the rejected rows")
+    undo = commands.add_parser(
+        "undo",
+        help="delete the items that an ingestion wrote",
+        description="Delete exactly the items that an ingestion wrote and nothing has replaced since, each on that "
+        "condition. The object is read again to know them; it stays where it is.",
+    )
+    undo.add_argument("--yes", action="store_true", help="do not count the items first, and do not ask")
+    for each in (verify, rejects, undo):
+        each.add_argument("ingestion", metavar="ID|KEY", help="an ingestion's id, or its object's key or file name")
+        each.add_argument("--json", action="store_true", help="print JSON, and everything else on standard error")
+        _schema(each, "the schema file that the object was read by (default: the stack is asked)")
+        _target(each, "where the stack is, such as the endpoint that `millpond local` prints (default: AWS)")
 
 
 def _stack_name(text: str) -> str:

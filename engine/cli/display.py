@@ -30,6 +30,8 @@ _LOG_LINE_CHARACTERS = 400
 _EXAMPLE_CHARACTERS = 40
 """Columns; an example row that would be narrower is left out."""
 
+_RECORD_CHARACTERS = 300
+
 _WIDE = 80
 """Columns of an ordinary terminal; narrower ones get a compact layout."""
 
@@ -305,6 +307,16 @@ class Display:
                 cells.append(shortened(_printable(f"row {reason.first.row}: {reason.first.record}"), room))
             table.add_row(*map(Text, cells))
         self._print_table(table)
+
+    def examples(self, reasons: Sequence[tuple[int, str, int, str]]) -> None:
+        """Print reasons for rejects, each with an example below it, however narrow the terminal is.
+
+        Each is the number of rows, the reason, and number and text of the first row.
+        """
+        digits = max(len(f"{rows:,}") for rows, _, _, _ in reasons)
+        for rows, reason, first, record in reasons:
+            self.line(f"{rows:>{digits},}  {reason}")
+            self.line(f"{'':{digits}}  row {first}: {shortened(_printable(record), _RECORD_CHARACTERS)}", style="dim")
 
     def json(self, text: str) -> None:
         """Print a JSON document as the API sent it."""

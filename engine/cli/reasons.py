@@ -10,23 +10,28 @@ from engine.rejects import MAX_REASONS, OTHER_REASONS
 
 
 class RowSet:
-    """A set of row numbers, from 1 to `rows`."""
+    """A set of row numbers, from 1 to `rows`; it takes a bit for each up to the highest one in it."""
 
     def __init__(self, rows: int) -> None:
         self._rows = rows
-        self._bits = bytearray(rows // 8 + 1)
+        self._bits = bytearray()
         self._count = 0
+        self.last = 0
+        """The highest row in it."""
 
     def __len__(self) -> int:
         return self._count
 
     def __contains__(self, row: int) -> bool:
-        return 1 <= row <= self._rows and bool(self._bits[row >> 3] & 1 << (row & 7))
+        return 1 <= row <= self.last and bool(self._bits[row >> 3] & 1 << (row & 7))
 
     def add(self, row: int) -> bool:
         """Add a row; return whether it is new. A number that no row of the object has is ignored."""
         if row in self or not 1 <= row <= self._rows:
             return False
+        if row > self.last:
+            self._bits.extend(bytes((row >> 3) + 1 - len(self._bits)))
+            self.last = row
         self._bits[row >> 3] |= 1 << (row & 7)
         self._count += 1
         return True
@@ -48,13 +53,14 @@ class Reasons:
     """
 
     def __init__(self, rows: int) -> None:
-        self._counted = RowSet(rows)
+        self.rows = RowSet(rows)
+        """The rows that were rejected."""
         self._reasons: dict[str, Reason] = {}
 
     def add(self, rejects: Iterable[Reject]) -> None:
         """Take the rejects of one file."""
         for reject in rejects:
-            if not self._counted.add(reject.row):
+            if not self.rows.add(reject.row):
                 continue
             known = reject.reason in self._reasons or len(self._reasons) < MAX_REASONS
             text = reject.reason if known else OTHER_REASONS

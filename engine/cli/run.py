@@ -6,6 +6,8 @@ import argparse
 import sys
 from dataclasses import replace
 
+from rich.console import Console
+
 from engine.cli.account import Target
 from engine.cli.demo import run_demo
 from engine.cli.deploy import run_deploy
@@ -19,9 +21,12 @@ from engine.cli.local import run_local
 from engine.cli.logs import run_logs
 from engine.cli.prepare import Wishes
 from engine.cli.propose import run_schema
+from engine.cli.rejects import run_rejects
 from engine.cli.status import run_status
 from engine.cli.target import local_defaults
 from engine.cli.template import run_template
+from engine.cli.undo import run_undo
+from engine.cli.verify import run_verify
 from engine.cli.watch import run_watch
 from engine.deployment.checkout import CHECKOUT
 from engine.deployment.images import own_architecture
@@ -31,6 +36,8 @@ from engine.deployment.schema_file import SchemaFile
 def run(options: argparse.Namespace, poll_seconds: float | None = None) -> int:
     """Run the command of `options`; return the exit code. `poll_seconds`: see `Target`."""
     try:
+        if "ingestion" in options:
+            return _about_ingestion(options)
         return _dispatch(options, poll_seconds)
     except EXPECTED as error:
         print(f"millpond: {explain(error)}", file=sys.stderr)
@@ -113,6 +120,19 @@ def _dlq(display: Display, options: argparse.Namespace) -> int:
     if options.action == "list":
         return run_list(display, place, limit=options.limit, as_json=options.json)
     return run_show(display, place, options.id, body=options.body, as_json=options.json)
+
+
+def _about_ingestion(options: argparse.Namespace) -> int:
+    """Run a command about one ingestion."""
+    display = Display(Console(highlight=False, stderr=True) if options.json else None)
+    place = Place(options.stack, options.endpoint_url, options.region, schema=_schema(options))
+    name, as_json = options.ingestion, options.json
+    with local_defaults(options.endpoint_url):
+        if options.command == "verify":
+            return run_verify(display, name, place, sample=options.sample, as_json=as_json)
+        if options.command == "rejects":
+            return run_rejects(display, name, place, out=options.out, as_json=as_json)
+        return run_undo(display, name, place, agreed=options.yes, as_json=as_json)
 
 
 def _schema(options: argparse.Namespace) -> SchemaFile | None:

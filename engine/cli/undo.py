@@ -1,0 +1,193 @@
+"""`millpond undo`: delete exactly the items that one ingestion wrote and nothing has replaced since."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from engine.accounts import ENTRY
+from engine.cli.account import asked_for
+from engine.cli.display import Display
+from engine.cli.errors import CliError
+from engine.cli.ingest import Place
+from engine.cli.ingestion import Ingestion, open_ingestion
+from engine.cli.proof import Key, own_keys, proof_attribute, proofs_of, wire_key
+from engine.cli.table_items import MAX_KEYS, THROTTLED
+from engine.cli.words import counted
+from engine.errors import BadFile
+from engine.flow.backoff import Backoff
+from engine.schema.model import Schema
+from engine.undone import undone_fact
+
+_DELETES_AT_ONCE = 32
+
+_MOST_ATTEMPTS = 30
+"""At one item while the table throttles: about a minute, besides the attempts of the client itself."""
+
+
+def run_undo(display: Display, name: str, place: Place, *, agreed: bool, as_json: bool) -> int:
+    """Delete the items of an ingestion, after asking; return 0, or 2 if that was not agreed to."""
+    return asyncio.run(_undo(display, name, place, agreed, as_json))
+
+
+async def _undo(display: Display, name: str, place: Place, agreed: bool, as_json: bool) -> int:
+    async with open_ingestion(name, place) as ingestion:
+        version, table = ingestion.version, ingestion.stack.table
+        _check(display, ingestion)
+        display.heading(f"undo s3://{version.bucket}/{version.key}")
+        if not agreed:
+            with display.step("counting", "counted"):
+                count = sum([len(own) async for own in _own(ingestion)])
+            # Rows of one key share an item that only the ingestion marks as its own.
+            most = "" if _is_one_row(ingestion.schema) else "at most "
+            display.note(
+                f"{most}{counted(count, 'item')} of this ingestion in table {table}, to be deleted permanently."
+            )
+            if count and not asked_for(ingestion.stack.name):
+                display.failed("nothing was deleted")
+                return 2
+        note = partial(_note, ingestion, int(time.time() * 1000))
+        deletion = Deletion(ingestion.dynamodb, table, ingestion.schema, note)
+        with display.step(f"deleting from {table}", "all of them are deleted"):
+            await deletion.run(_own(ingestion))
+        display.done(f"{counted(deletion.count, 'item')} deleted")
+        if as_json:
+            about = {"ingestion": version.ingestion, "bucket": version.bucket, "key": version.key}
+            print(json.dumps({**about, "deleted": deletion.count}))
+    return 0
+
+
+def _check(display: Display, ingestion: Ingestion) -> None:
+    """Raise `CliError` if it cannot be known which items are the ingestion's own, or more of them are on their way."""
+    if proof_attribute(ingestion.schema) is None:
+        raise CliError(
+            "The schema generates neither a version nor an ingestion, so items do not show which file they are from, "
+            "and none can be deleted safely."
+        )
+    if not ingestion.has_same_schema:
+        raise CliError(
+            "The file was read by another schema than the stack has now, by which its items would not be found: name "
+            "the one it was read by with --schema."
+        )
+    document = ingestion.document()
+    if document["status"] == "stuck":
+        display.note(
+            f"{counted(document['inFlight'], 'row')} in flight: if they are written later, undo the ingestion again."
+        )
+    elif document["inFlight"] or document["status"] in ("reading", "writing"):
+        raise CliError(
+            f"The ingestion is not complete ({document['status']}, {counted(document['inFlight'], 'row')} in flight): "
+            "wait until it is, or rows that are written later would stay."
+        )
+
+
+def _is_one_row(schema: Schema) -> bool:
+    """Return whether an item shows which row of a file it is from."""
+    return schema.tells_rows_apart or schema.generated[proof_attribute(schema) or ""] == "version"
+
+
+async def _own(ingestion: Ingestion) -> AsyncIterator[dict[Key, str]]:
+    """Yield the items that the ingestion has in the table, some hundred at a time: key -> proof."""
+    schema = ingestion.schema
+    try:
+        async for part in ingestion.replay():
+            for message in part.messages:
+                wanted = proofs_of(message, schema)
+                keys = list(dict.fromkeys(key for key, _ in wanted))
+                parts = [keys[start : start + MAX_KEYS] for start in range(0, len(keys), MAX_KEYS)]
+                found = await asyncio.gather(*map(ingestion.items.proofs, parts))
+                yield own_keys(wanted, (item for items in found for item in items), schema)
+    except BadFile:
+        return  # nothing after the damage was ever written
+
+
+async def _note(ingestion: Ingestion, began: int, items: int) -> None:
+    """Note in the ledger that a run that `began` then, in ms, has deleted so many items."""
+    entry = ingestion.account.entry
+    name, value = undone_fact(began, items, entry["changed"])
+    await ingestion.dynamodb.update_item(
+        TableName=ingestion.stack.ledger,
+        Key={"ingestion": {"S": entry["ingestion"]}, "part": {"S": ENTRY}},
+        UpdateExpression="SET #u = :u",
+        ConditionExpression="attribute_exists(ingestion)",
+        ExpressionAttributeNames={"#u": name},
+        ExpressionAttributeValues={":u": {"S": value}},
+    )
+
+
+class Deletion:
+    """Deletes items, each on the condition that it is still the ingestion's own. `count`: how many it has deleted.
+
+    `note` notes a count in the ledger: before the first item is deleted, and at the end, even if that is a failure.
+    """
+
+    def __init__(self, dynamodb: Any, table: str, schema: Schema, note: Callable[[int], Awaitable[None]]) -> None:
+        self._dynamodb, self._table, self._schema, self._note = dynamodb, table, schema, note
+        self._places = asyncio.Semaphore(_DELETES_AT_ONCE)
+        self.count = 0
+
+    async def run(self, groups: AsyncIterator[dict[Key, str]]) -> None:
+        """Delete all of them."""
+        is_noted = False
+        try:
+            async for group in groups:
+                if group and not is_noted:
+                    await self._note(0)
+                    is_noted = True
+                await _all([self._delete(key, proof) for key, proof in group.items()])
+        finally:
+            if is_noted:
+                await self._note(self.count)
+
+    async def _delete(self, key: Key, proof: str) -> None:
+        name = proof_attribute(self._schema) or ""
+        condition: dict[str, Any] = {"ConditionExpression": "attribute_exists(#p)"}
+        if proof:
+            value = {self._schema.types[name]: proof}
+            condition = {"ConditionExpression": "#p = :p", "ExpressionAttributeValues": {":p": value}}
+        async with self._places:
+            is_deleted = await _with_patience(
+                lambda: self._dynamodb.delete_item(
+                    TableName=self._table,
+                    Key=wire_key(key, self._schema),
+                    ExpressionAttributeNames={"#p": name},
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                    **condition,
+                ),
+                self._table,
+            )
+        self.count += is_deleted  # not in one statement with the await, which would lose what others add meanwhile
+
+
+async def _all(deletes: list[Awaitable[None]]) -> None:
+    """Wait for all of them, even if one fails, so that each item that is deleted is counted."""
+    for result in await asyncio.gather(*deletes, return_exceptions=True):
+        if result is not None:
+            raise result
+
+
+async def _with_patience(call: Callable[[], Awaitable[Any]], table: str) -> bool:
+    """Return whether an item is deleted; False: something else has replaced it meanwhile."""
+    backoff = Backoff()
+    for attempt in range(_MOST_ATTEMPTS):
+        try:
+            await call()
+            return True
+        except ClientError as error:
+            code = error.response["Error"].get("Code")
+            if code == "ConditionalCheckFailedException":
+                # The client tries again by itself: without an item, an attempt whose answer was lost has deleted it.
+                return "Item" not in error.response
+            if code not in THROTTLED:
+                raise
+        await asyncio.sleep(backoff.delay(attempt, random.random()))  # noqa: S311 - jitter, not a secret
+    raise CliError(
+        f"Table {table} throttles writes: raise its write capacity, and run the same command again to go on."
+    )
