@@ -75,8 +75,6 @@ async def open_ingestion(name: str, place: Place) -> AsyncIterator[Ingestion]:
         clients.client("dynamodb", endpoint_url=url, region=region) as dynamodb,
     ):
         account = await ledger.find(name)
-        if account is None:
-            raise CliError(f"The ledger of stack {stack.name} has no ingestion {name}: give an id, or an object's key.")
         entry = account.entry
         if "modified" not in entry:
             said = ledger.document(account)
