@@ -7,18 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from engine.config import SQS_MAX_BYTES
-from engine.convert import Converted, Converter
 from engine.deployment.checkout import CHECKOUT
 from engine.errors import BadFile
 from engine.identity import ObjectVersion
 from engine.items import Items
-from engine.messages.message import Message
-from engine.messages.parse import parse_message
+from engine.jobs.replay import replay
 from engine.schema.model import Schema
-
-_ROWS = 500
-"""Rows in a message: any number will do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +50,15 @@ def item_path(schema: Schema, example: Example | None) -> str:
 
 async def _keys(path: Path, schema: Schema) -> AsyncIterator[str]:
     """Yield the partition key of each row that the schema accepts, as the producer and the worker make it."""
-    source = ObjectVersion("", "", None, "", 0)
-    converter = Converter(source, schema, records_per_message=_ROWS, max_message_bytes=SQS_MAX_BYTES)
+    async for part in replay(_chunks(path), ObjectVersion("", "", None, "", 0), schema):
+        items = Items(schema)
+        for message in part.messages:
+            items.add(message)
+        for index in range(len(items)):
+            yield items.key(index)[0]
+
+
+async def _chunks(path: Path) -> AsyncIterator[bytes]:
     with path.open("rb") as file:
         while data := file.read(1 << 18):
-            for converted in converter.feed(data, ""):
-                for key in _keys_of(converted, schema):
-                    yield key
-    for converted in converter.finish(""):
-        for key in _keys_of(converted, schema):
-            yield key
-
-
-def _keys_of(converted: Converted, schema: Schema) -> list[str]:
-    items = Items(schema)
-    for outgoing in converted.messages:
-        message = parse_message(outgoing.body.decode(), {}, "", 0, schema)
-        assert isinstance(message, Message)  # noqa: S101 - packed messages are never refused
-        items.add(message)
-    return [items.key(index)[0] for index in range(len(items))]
+            yield data

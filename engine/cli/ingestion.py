@@ -13,17 +13,17 @@ from engine.cli.account import Target, missing_access
 from engine.cli.errors import CliError
 from engine.cli.ingest import Place
 from engine.cli.ledger import LedgerView, open_ledger
-from engine.cli.proof import converter_of
+from engine.cli.object_bytes import chunks_of
+from engine.cli.observe import RejectsView
 from engine.cli.reasons import Reasons
 from engine.cli.schema import schema_of_stack
-from engine.cli.source import Source
 from engine.cli.table_items import TableItems
 from engine.cli.words import listed
 from engine.deployment import clients
 from engine.deployment import stack as stacks
 from engine.deployment.stacks import Stacks
 from engine.identity import ObjectVersion
-from engine.replay import Replayed, replay
+from engine.jobs.replay import Replayed, replay
 from engine.schema.model import Schema
 
 
@@ -37,8 +37,8 @@ class Ingestion:
     ttl_days: int | None
     ledger: LedgerView
     account: Account
-    version: ObjectVersion
-    source: Source
+    source: ObjectVersion
+    s3: Any
     dynamodb: Any
     items: TableItems
 
@@ -47,15 +47,25 @@ class Ingestion:
         return self.ledger.document(self.account)
 
     def replay(self) -> AsyncIterator[Replayed]:
-        """Yield what its object became; see `engine.replay`."""
-        return replay(self.source.chunks(), converter_of(self.version, self.schema), self.schema)
+        """Yield what its object became; see `engine.jobs.replay`."""
+        return replay(self.chunks(), self.source, self.schema)
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the bytes of its object. Raises `CliError` if that is gone."""
+        return chunks_of(self.s3, self.source, self.account.entry["size"])
+
+    async def reject_files(self) -> list[str]:
+        """Return the keys of its reject files, without those of an earlier ingestion of the same object."""
+        since = self.account.entry["started"] // 1000  # S3 tells whole seconds
+        return await RejectsView(self.stack, self.s3).reject_files(self.source, since)
 
     async def reasons(self) -> Reasons:
         """Return which of its rows are in reject files, and why."""
         # Of an ingestion that failed, not all rows need be counted; a row has a byte at least.
         reasons = Reasons(max(int(self.document()["read"]), int(self.account.entry["size"])))
-        for key in await self.source.reject_files():
-            reasons.add(await self.source.rejects(key))
+        view = RejectsView(self.stack, self.s3)
+        for key in await self.reject_files():
+            reasons.add(await view.rejects(key))
         return reasons
 
 
@@ -80,7 +90,7 @@ async def open_ingestion(name: str, place: Place) -> AsyncIterator[Ingestion]:
             said = ledger.document(account)
             why = f"{said['status']}: {said['reason']}" if said["reason"] else said["status"]
             raise CliError(f"Nothing was read of s3://{entry['bucket']}/{entry['key']} ({why}).")
-        version = ObjectVersion(entry["bucket"], entry["key"], entry.get("versionId"), entry["etag"], entry["modified"])
+        source = ObjectVersion(entry["bucket"], entry["key"], entry.get("versionId"), entry["etag"], entry["modified"])
         file = place.schema or await schema_of_stack(stack.query, endpoint_url=url, region=region)
         yield Ingestion(
             stack,
@@ -89,8 +99,8 @@ async def open_ingestion(name: str, place: Place) -> AsyncIterator[Ingestion]:
             await _ttl_days(place),
             ledger,
             account,
-            version,
-            Source(s3, stack, version, entry["size"]),
+            source,
+            s3,
             dynamodb,
             TableItems(dynamodb, stack.table, file.schema),
         )

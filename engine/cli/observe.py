@@ -21,23 +21,11 @@ _LOG_LINES = 3
 _MAX_LOG_EVENTS = 1_000
 
 
-class StackView:
-    """Reads from one stack with clients that the caller opens and closes."""
+class RejectsView:
+    """Reads the reject files of a stack with a client of S3 that the caller opens and closes."""
 
-    def __init__(self, stack: Stack, ledger: LedgerView, s3: Any, logs: Any) -> None:
-        self._stack, self._ledger, self._s3, self._logs = stack, ledger, s3, logs
-
-    async def document(self, source: ObjectVersion, since: int) -> dict[str, Any] | None:
-        """Return what the ledger knows of an object, noted at `since` (Unix time) or later; None if nothing yet.
-
-        An object that was never opened has an entry of its own.
-        """
-        for ingestion in (source.ingestion, arrival_id(source.ref)):
-            account = await self._ledger.account(ingestion)
-            # `since` has whole seconds, of another clock.
-            if account and account.changed >= (since - 1) * 1000:
-                return self._ledger.document(account)
-        return None
+    def __init__(self, stack: Stack, s3: Any) -> None:
+        self._stack, self._s3 = stack, s3
 
     async def reject_files(self, source: ObjectVersion, since: int) -> list[str]:
         """Return the keys of the reject files of an object, written at `since` (Unix time) or later."""
@@ -54,6 +42,26 @@ class StackView:
         """Return the rejects in one file. Raises `BadFile` if it is not one that the functions wrote."""
         reply = await self._s3.get_object(Bucket=self._stack.rejects_bucket, Key=key)
         return rejects.read_rejects(await reply["Body"].read())
+
+
+class StackView(RejectsView):
+    """Reads from one stack with clients that the caller opens and closes."""
+
+    def __init__(self, stack: Stack, ledger: LedgerView, s3: Any, logs: Any) -> None:
+        super().__init__(stack, s3)
+        self._ledger, self._logs = ledger, logs
+
+    async def document(self, source: ObjectVersion, since: int) -> dict[str, Any] | None:
+        """Return what the ledger knows of an object, noted at `since` (Unix time) or later; None if nothing yet.
+
+        An object that was never opened has an entry of its own.
+        """
+        for ingestion in (source.ingestion, arrival_id(source.ref)):
+            account = await self._ledger.account(ingestion)
+            # `since` has whole seconds, of another clock.
+            if account and account.changed >= (since - 1) * 1000:
+                return self._ledger.document(account)
+        return None
 
     async def queues(self) -> Queues:
         """Return how many messages are in the stack's queues, from any ingestion."""

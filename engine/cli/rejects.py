@@ -29,11 +29,11 @@ def run_rejects(display: Display, name: str, place: Place, *, out: Path | None, 
 
 async def _rejects(display: Display, name: str, place: Place, out: Path | None, as_json: bool) -> int:
     async with open_ingestion(name, place) as ingestion:
-        source = ingestion.version
+        source = ingestion.source
         display.heading(f"rejects of s3://{source.bucket}/{source.key}")
         reasons = await ingestion.reasons()
         found, rows = reasons.by_count(), reasons.rows
-        files = await ingestion.source.reject_files()
+        files = await ingestion.reject_files()
         written = await _write(display, ingestion, rows, out) if out and len(rows) else 0
         if as_json:
             about = {
@@ -64,7 +64,7 @@ async def _write(display: Display, ingestion: Ingestion, rows: RowSet, out: Path
     fault = ""
     with display.step("looking for the rows in the object", f"{out} is written"):
         try:
-            await _save(out, originals.read(ingestion.source.chunks()))
+            await _save(out, originals.read(ingestion.chunks()))
         except BadFile as error:
             fault = str(error)
     if fault:

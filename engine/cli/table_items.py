@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from engine.cli.errors import CliError
-from engine.cli.proof import Key, proof_attribute, wire_key
+from engine.cli.proof import proof_attribute
+from engine.item_keys import Key, wire_key
 from engine.schema.model import Schema
 
 THROTTLED = ("ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded")
 
-MAX_KEYS = 100
+_MAX_KEYS = 100
 """BatchGetItem quota: at most 100 keys in one call."""
 
 _READS_AT_ONCE = 8
@@ -32,21 +34,28 @@ class TableItems:
         self._dynamodb, self._table, self._schema = dynamodb, table, schema
         self._reads = asyncio.Semaphore(_READS_AT_ONCE)
 
-    async def whole(self, keys: list[Key]) -> list[dict[str, Any]]:
-        """Return the items with these keys, at most `MAX_KEYS` of them.
+    async def whole(self, keys: Iterable[Key]) -> list[dict[str, Any]]:
+        """Return the items with these keys, each once.
 
         Raises `CliError` if the table's key is not that of the schema, or reads are throttled without end.
         """
         return await self._read(keys)
 
-    async def proofs(self, keys: list[Key]) -> list[dict[str, Any]]:
+    async def proofs(self, keys: Iterable[Key]) -> list[dict[str, Any]]:
         """Return the items with these keys, but of each only the key and the proof attribute. Raises as `whole`."""
         wanted = dict.fromkeys(filter(None, (*self._schema.keys, proof_attribute(self._schema))))
         names = {f"#{i}": name for i, name in enumerate(wanted)}
         return await self._read(keys, ProjectionExpression=", ".join(names), ExpressionAttributeNames=names)
 
-    async def _read(self, keys: list[Key], **projection: Any) -> list[dict[str, Any]]:
-        request = {"Keys": [wire_key(key, self._schema) for key in keys], "ConsistentRead": True, **projection}
+    async def _read(self, keys: Iterable[Key], **projection: Any) -> list[dict[str, Any]]:
+        wire = [wire_key(key, self._schema) for key in dict.fromkeys(keys)]
+        requests = [
+            {"Keys": wire[start : start + _MAX_KEYS], "ConsistentRead": True, **projection}
+            for start in range(0, len(wire), _MAX_KEYS)
+        ]
+        return [item for found in await asyncio.gather(*map(self._answers, requests)) for item in found]
+
+    async def _answers(self, request: dict[str, Any]) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         clock = asyncio.get_running_loop().time
         progressed, pause = clock(), 0.0

@@ -18,11 +18,12 @@ from engine.cli.display import Display
 from engine.cli.errors import CliError
 from engine.cli.ingest import Place
 from engine.cli.ingestion import Ingestion, open_ingestion
-from engine.cli.proof import Key, own_keys, proof_attribute, proofs_of, wire_key
-from engine.cli.table_items import MAX_KEYS, THROTTLED
+from engine.cli.proof import own_keys, proof_attribute, proofs_of
+from engine.cli.table_items import THROTTLED
 from engine.cli.words import counted
 from engine.errors import BadFile
 from engine.flow.backoff import Backoff
+from engine.item_keys import Key, wire_key
 from engine.schema.model import Schema
 from engine.undone import undone_fact
 
@@ -39,9 +40,9 @@ def run_undo(display: Display, name: str, place: Place, *, agreed: bool, as_json
 
 async def _undo(display: Display, name: str, place: Place, agreed: bool, as_json: bool) -> int:
     async with open_ingestion(name, place) as ingestion:
-        version, table = ingestion.version, ingestion.stack.table
+        source, table = ingestion.source, ingestion.stack.table
         _check(display, ingestion)
-        display.heading(f"undo s3://{version.bucket}/{version.key}")
+        display.heading(f"undo s3://{source.bucket}/{source.key}")
         if not agreed:
             with display.step("counting", "counted"):
                 count = sum([len(own) async for own in _own(ingestion)])
@@ -59,7 +60,7 @@ async def _undo(display: Display, name: str, place: Place, agreed: bool, as_json
             await deletion.run(_own(ingestion))
         display.done(f"{counted(deletion.count, 'item')} deleted")
         if as_json:
-            about = {"ingestion": version.ingestion, "bucket": version.bucket, "key": version.key}
+            about = {"ingestion": source.ingestion, "bucket": source.bucket, "key": source.key}
             print(json.dumps({**about, "deleted": deletion.count}))
     return 0
 
@@ -100,10 +101,7 @@ async def _own(ingestion: Ingestion) -> AsyncIterator[dict[Key, str]]:
         async for part in ingestion.replay():
             for message in part.messages:
                 wanted = proofs_of(message, schema)
-                keys = list(dict.fromkeys(key for key, _ in wanted))
-                parts = [keys[start : start + MAX_KEYS] for start in range(0, len(keys), MAX_KEYS)]
-                found = await asyncio.gather(*map(ingestion.items.proofs, parts))
-                yield own_keys(wanted, (item for items in found for item in items), schema)
+                yield own_keys(wanted, await ingestion.items.proofs(key for key, _ in wanted), schema)
     except BadFile:
         return  # nothing after the damage was ever written
 

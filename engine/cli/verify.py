@@ -32,7 +32,7 @@ def run_verify(display: Display, name: str, place: Place, *, sample: int | None,
 
 async def _verify(display: Display, name: str, place: Place, sample: int | None, as_json: bool) -> int:
     async with open_ingestion(name, place) as ingestion:
-        source = ingestion.version
+        source = ingestion.source
         display.heading(f"s3://{source.bucket}/{source.key} and table {ingestion.stack.table}")
         with display.step("comparing", "compared"):
             verification = await _verification(ingestion, sample)
@@ -57,7 +57,7 @@ async def _verification(ingestion: Ingestion, sample: int | None) -> Verificatio
 
     rejected = (await ingestion.reasons()).rows
     verification = Verification(
-        ingestion.version,
+        ingestion.source,
         ingestion.schema,
         ttl_days=ingestion.ttl_days,
         is_rejected=rejected.__contains__,

@@ -6,7 +6,6 @@ and up to `MAX_OPEN` that a later row of the file may have replaced.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
@@ -19,22 +18,14 @@ import orjson
 from engine.decimal_text import canonical_number
 from engine.errors import BadFile
 from engine.identity import ObjectVersion
-from engine.items import Items, canonical_key
+from engine.item_keys import Item, Key, key_of
+from engine.items import Items
+from engine.jobs.replay import Replayed
 from engine.messages.message import Message
-from engine.replay import Replayed
 from engine.schema.model import Schema
 
-Key = tuple[str, ...]
-"""Key values in the order of the schema's keys; numbers in canonical form."""
-
-Item = Mapping[str, Mapping[str, Any]]
-"""Attributes by name, as DynamoDB's JSON has them; binary values may be bytes."""
-
-Lookup = Callable[[list[Key]], Awaitable[list[dict[str, Any]]]]
-"""Returns the items with these keys that are in the table, at most `MAX_KEYS` of them."""
-
-MAX_KEYS = 100
-"""BatchGetItem quota: at most 100 keys in one call."""
+Lookup = Callable[[Iterable[Key]], Awaitable[list[dict[str, Any]]]]
+"""Returns the items with these keys that are in the table."""
 
 MAX_OPEN = 100_000
 """Rows that are neither in the table nor known to be replaced by a later row of the file: about 50 MB."""
@@ -67,19 +58,6 @@ def rows_of(message: Message, schema: Schema, ttl_days: int | None, chosen: Call
     puts = orjson.loads(f"[{items.text(places)}]")
     made = [put["PutRequest"]["Item"] for put in puts]
     return [Row(message.numbers[i], key_of(item, schema), item) for i, item in zip(places, made, strict=True)]
-
-
-def key_of(item: Item, schema: Schema) -> Key:
-    """Return an item's key."""
-    types = [schema.types[name] for name in schema.keys]
-    return canonical_key((type_, str(item[name][type_])) for name, type_ in zip(schema.keys, types, strict=True))
-
-
-async def look_up(rows: Iterable[Row], lookup: Lookup, schema: Schema) -> dict[Key, dict[str, Any]]:
-    """Return the items that the table has for the keys of rows, by key."""
-    keys = list(dict.fromkeys(row.key for row in rows))
-    parts = [keys[start : start + MAX_KEYS] for start in range(0, len(keys), MAX_KEYS)]
-    return {key_of(item, schema): item for part in await asyncio.gather(*map(lookup, parts)) for item in part}
 
 
 def spread(sample: int | None, rows: int) -> Callable[[int], bool]:
@@ -191,8 +169,8 @@ class Verification:
     async def _message(self, message: Message, lookup: Lookup, chosen: Callable[[int], bool]) -> None:
         # Rows that are not chosen may replace chosen ones.
         rows = rows_of(message, self._schema, self._ttl_days, _each if self._may_be_open else chosen)
-        own = [row for row in rows if chosen(row.number)]
-        found = await look_up(own, lookup, self._schema)
+        keys = dict.fromkeys(row.key for row in rows if chosen(row.number))
+        found = {key_of(item, self._schema): item for item in await lookup(keys)}
         await self._learn(found.values())
         for row in rows:
             for _ in self._open.pop(row.key, ()):

@@ -6,8 +6,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from engine.cli.errors import CliError
-from engine.cli.proof import Key
 from engine.cli.table_items import TableItems
+from engine.item_keys import Key
 from tests.builders.samples import USERS
 from tests.fakeaws.virtual_time import now, run
 
@@ -45,6 +45,14 @@ def test_reads_are_consistent_and_proofs_have_no_other_attributes() -> None:
     assert proofs["ConsistentRead"] is whole["ConsistentRead"] is True
     assert set(proofs["ExpressionAttributeNames"].values()) == {"email", "createdAt"}
     assert "ProjectionExpression" not in whole
+
+
+def test_each_key_is_asked_for_once_in_calls_of_100() -> None:
+    table = FakeDynamoDB()
+    keys: list[Key] = [(f"u{n}@x.org", "1.5") for n in range(250)]
+    assert len(run(TableItems(table, "users", USERS).whole([*keys, *keys]))) == 250
+    assert [len(request["Keys"]) for request in table.requests] == [100, 100, 50]
+    assert run(TableItems(table, "users", USERS).whole([])) == []
 
 
 @pytest.mark.parametrize("code", ["ProvisionedThroughputExceededException", "ThrottlingException"])

@@ -8,8 +8,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from engine.cli.errors import CliError
-from engine.cli.proof import Key
 from engine.cli.undo import Deletion
+from engine.item_keys import Key
 from engine.schema.model import Schema
 from tests.builders.samples import PRODUCTS, USERS
 from tests.fakeaws.virtual_time import run

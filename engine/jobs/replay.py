@@ -1,4 +1,4 @@
-"""What the functions made of an object, made again from its bytes by their own code, without sending anything. Pure.
+"""What the functions made of an object, made again from its bytes by their own code, without sending anything.
 
 Messages and rejects follow from the object and the schema alone. Only how rows are split into messages depends on the
 stack's settings, and that changes no item.
@@ -9,12 +9,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
+from engine.config import SQS_MAX_BYTES
 from engine.convert import Converter
 from engine.errors import BadFile
+from engine.identity import ObjectVersion
 from engine.messages.message import Message, Outgoing
 from engine.messages.parse import parse_message
 from engine.reading.block import Reject
 from engine.schema.model import Schema
+
+ROWS = 500
+"""Rows in a message."""
 
 
 class Replayed(NamedTuple):
@@ -24,11 +29,13 @@ class Replayed(NamedTuple):
     rejects: Sequence[Reject] = ()
 
 
-async def replay(chunks: AsyncIterator[bytes], converter: Converter, schema: Schema) -> AsyncIterator[Replayed]:
-    """Yield what each part of an object became, in row order.
+async def replay(chunks: AsyncIterator[bytes], source: ObjectVersion, schema: Schema) -> AsyncIterator[Replayed]:
+    """Yield what each part of an object became, in row order; `chunks` are its bytes.
 
     Raises `BadFile` for an object that the producer refuses, after the rows that it sends before that.
     """
+    # The largest messages: a row that the stack's own limit rejects is found in a reject file.
+    converter = Converter(source, schema, records_per_message=ROWS, max_message_bytes=SQS_MAX_BYTES)
     try:
         async for chunk in chunks:
             for converted in converter.feed(chunk, ""):
