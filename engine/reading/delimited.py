@@ -69,6 +69,13 @@ class CsvReader:
         """How many bytes are held back, because the record in them may not be complete."""
         return len(self._held)
 
+    @property
+    def position(self) -> Position:
+        """Where another reader can continue: the first byte that is held back."""
+        return Position(
+            self._offset, self._row, self._layout.header, self._waste.bytes, self._in_long_record, self.dialect
+        )
+
     def feed(self, data: bytes) -> Iterator[Block]:
         """Take the next bytes and yield the blocks that they complete. Raises `BadFile` if they are not CSV text."""
         size = self._limits.slice_bytes
@@ -183,7 +190,7 @@ class CsvReader:
         self._advance(records.size)
         # Faults have been removed above.
         rows = cast("list[list[str]]", entries if len(places) == len(entries) else [entries[i] for i in places])
-        return Block(numbers, rows, rejects, self._position(), source, places)
+        return Block(numbers, rows, rejects, self.position, source, places)
 
     def _reject_beginning(self) -> Block:
         """Reject a line that is too long already, although its end has not arrived, and skip the rest of it."""
@@ -193,12 +200,7 @@ class CsvReader:
         # A CR at the end may be the line's end, which _skip must see.
         self._advance(len(self._held) - self._held.endswith(b"\r"))
         self._in_long_record = True
-        return Block((), [], [reject], self._position(), source, ())
-
-    def _position(self) -> Position:
-        return Position(
-            self._offset, self._row, self._layout.header, self._waste.bytes, self._in_long_record, self.dialect
-        )
+        return Block((), [], [reject], self.position, source, ())
 
     def _skip(self) -> bool:
         """Drop the rest of a line whose beginning was rejected; return whether its end was found."""

@@ -53,6 +53,11 @@ class JsonLinesReader:
         """How many bytes are held back, because the line in them may not be complete."""
         return len(self._held)
 
+    @property
+    def position(self) -> Position:
+        """Where another reader can continue: the first byte that is held back."""
+        return Position(self._offset, self._row, self.header, 0, self._in_long_record)
+
     def feed(self, data: bytes) -> Iterator[Block]:
         """Take the next bytes and yield the blocks that they complete. Raises `BadFile` if they are not JSON Lines."""
         size = self._limits.slice_bytes
@@ -137,7 +142,7 @@ class JsonLinesReader:
             good = [i for i in range(len(lines)) if i not in bad]
             rows, numbers, places = [rows[i] for i in good], [numbers[i] for i in good], [places[i] for i in good]
         self._advance(len(data))
-        return Block(numbers, cast("list[list[str]]", rows), rejects, self._position(), source, places)
+        return Block(numbers, cast("list[list[str]]", rows), rejects, self.position, source, places)
 
     def _rows(self, data: bytes, lines: list[bytes]) -> tuple[list[Any], dict[int, str]]:
         """Return a row for each line, and why some are rejected, by index. The row of such a line may be anything."""
@@ -172,10 +177,7 @@ class JsonLinesReader:
         self._row += 1
         self._advance(len(self._held))
         self._in_long_record = True
-        return Block((), [], [reject], self._position(), SourceBytes(b"", self._offset), ())
-
-    def _position(self) -> Position:
-        return Position(self._offset, self._row, self.header, 0, self._in_long_record)
+        return Block((), [], [reject], self.position, SourceBytes(b"", self._offset), ())
 
     def _skip(self) -> bool:
         """Drop the rest of a line whose beginning was rejected; return whether its end was found."""
