@@ -53,11 +53,15 @@ class RecordCounter:
 
     def _count_lines(self, text: bytes) -> int:
         """Count the lines that are records: neither empty nor comments."""
+        end = b"\n"
         if b"\r" in text:
-            text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            if text.count(b"\r\n") == text.count(b"\r") == text.count(b"\n"):
+                end = b"\r\n"
+            else:
+                text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         count = text.count(b"\n")
-        if b"\n\n" in text or text.startswith(b"\n"):
-            count -= text.split(b"\n").count(b"") - 1  # after the last line end there is nothing
+        if b"\n" + end[:1] in text or text.startswith(end):
+            count -= text.split(end).count(b"") - 1  # after the last line end there is nothing
         if self._comment and self._comment in text:
             count -= text.count(b"\n" + self._comment) + text.startswith(self._comment)
         return count
@@ -67,35 +71,39 @@ class RecordCounter:
         parts = lines.split(quote)
         if len(parts) % 2 == 0:
             _cut_open(parts)
-        if not parts:
-            return 0, 0
+            if not parts:
+                return 0, 0
+            lines = quote.join(parts)
         outside = parts[::2]
-        last = outside.pop()
-        doubled = b"" in outside[1:]
-        if doubled and self._backslash:
+        if quote * 2 in lines and b"" in outside[1:]:
+            if self._backslash:
+                return None
+            outside[1:] = filter(None, outside[1:])
+        text = quote.join(outside)
+        if not self._has_edges(text) or not self._believes(lines, parts, text):
             return None
-        text = quote.join([*outside[:1], *(filter(None, outside[1:]) if doubled else outside[1:]), last])
-        if not self._has_edges(text) or not self._believes(parts, text):
-            return None
-        return self._count_lines(text), sum(map(len, parts)) + len(quote) * (len(parts) - 1)
+        return self._count_lines(text), len(lines)
 
     def _has_edges(self, text: bytes) -> bool:
         """Return whether each quote is between delimiters or line ends; the first may begin the text."""
-        quote = self._quote
-        edges = [self._delimiter, b"\n", b"\r"] if b"\r" in text else [self._delimiter, b"\n"]
-        count = text.count(quote)
-        before = sum(text.count(edge + quote) for edge in edges) + text.startswith(quote)
-        return before == count and sum(text.count(quote + edge) for edge in edges) == count
+        quote, edges = self._quote, (self._delimiter, b"\n", b"\r")
+        after = text.count(quote)
+        before = after - text.startswith(quote)
+        for edge in edges:
+            before -= before and text.count(edge + quote)
+            after -= after and text.count(quote + edge)
+        return not before and not after
 
-    def _believes(self, parts: list[bytes], text: bytes) -> bool:
+    def _believes(self, lines: bytes, parts: list[bytes], text: bytes) -> bool:
         """Return whether line breaks in quoted fields are certainly believed. `text` is what is outside of quotes."""
-        inside = parts[1::2]
-        joined = b"".join(inside)
-        if self._believes_all or (b"\n" not in joined and b"\r" not in joined):
+        if self._believes_all or all(text.count(end) == lines.count(end) for end in (b"\n", b"\r") if end in lines):
             return True
-        most = self._width - 1
-        if self._believes_none or max(map(bytes.count, text.splitlines(), repeat(self._delimiter))) > most:
+        most, delimiters = self._width - 1, repeat(self._delimiter)
+        if self._believes_none or max(map(bytes.count, text.splitlines(), delimiters)) > most:
             return False
+        inside = parts[1::2]
+        if b"" not in parts[2::2] and max(map(bytes.count, inside, delimiters)) < most:
+            return True
         return all(
             _delimiters(parts, 2 * i + 1, self._delimiter) < most
             for i, part in enumerate(inside)

@@ -196,10 +196,10 @@ class RangeScan:
 
     def _closing(self, start: int) -> int | None:
         """Return the end of the first line from `start` on that closes a quoted field, if one is open there."""
-        stop = min(self._known, start + self._limits.record_bytes) - self._base
-        while (found := self._held.find(self._quote, start - self._base, stop)) >= 0:
+        most = start + self._limits.record_bytes
+        while (found := self._held.find(self._quote, start - self._base, most - self._base)) >= 0:
             end = self._line_end(self._base + found)
-            if end is None:
+            if end is None or end > most:
                 return None
             if self._has_odd_quotes(start, end):
                 return end
@@ -311,6 +311,7 @@ class RangeScan:
             if other is not track and other.ahead is None and not (other.reader or track.reader):
                 if other.place == track.place:
                     track.ahead = other, other.rows, other.rescanned
+                    other.looked = max(other.looked, track.looked)
                     return
 
     def _drop_before(self, place: int) -> None:
