@@ -75,7 +75,7 @@ class RecordCounter:
                 return 0, 0
             lines = quote.join(parts)
         outside = parts[::2]
-        if quote * 2 in lines and b"" in outside[1:]:
+        if b"" in outside[1:]:
             if self._backslash:
                 return None
             outside[1:] = filter(None, outside[1:])

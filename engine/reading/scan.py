@@ -308,11 +308,11 @@ class RangeScan:
     def _join(self, track: _Track) -> None:
         """Note if another track is at the same place: from there on they are the same."""
         for other in self._tracks or ():
-            if other is not track and other.ahead is None and not (other.reader or track.reader):
-                if other.place == track.place:
-                    track.ahead = other, other.rows, other.rescanned
-                    other.looked = max(other.looked, track.looked)
-                    return
+            apart = other is track or other.ahead or other.reader or track.reader
+            if not apart and other.place == track.place:
+                track.ahead = other, other.rows, other.rescanned
+                other.looked = max(other.looked, track.looked)
+                return
 
     def _drop_before(self, place: int) -> None:
         self._held = self._held[place - self._base :]

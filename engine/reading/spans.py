@@ -1,7 +1,7 @@
 """A huge object -> spans that readers can read at once, with the position of the first record of each. Pure.
 
-Only UTF-8 text that is not compressed can be split: see `can_split`. The object's first bytes are read as usual, up to a
-first position after the header (`first_position`). Then the object is cut into ranges of equal size, and each one is
+Only UTF-8 text that is not compressed can be split: see `can_split`. The object's first bytes are read as usual, up to
+a first position after the header (`first_position`). Then the object is cut into ranges of equal size, and each one is
 scanned by itself, in any order (`engine.reading.scan`). `join` follows the runs from one range to the next. Where a
 reader arrives at the start of a run of the next range, its row number is known, and a span can begin there.
 
@@ -28,9 +28,9 @@ from engine.reading.scan import Run, ScannedRange
 
 
 class Missing(NamedTuple):
-    """A range to be scanned again: its index, and where a reader arrives in it."""
+    """A range to be scanned again: its place among the ranges, and where a reader arrives in it."""
 
-    index: int
+    place: int
     reached: Position
 
 
@@ -63,7 +63,7 @@ def first_position(reader: ObjectReader, head: bytes) -> Position | None:
 
 
 def ranges(first: Position, head: int, size: int, span_bytes: int) -> list[tuple[int, int]]:
-    """Return the ranges of an object of `size` bytes: they begin at multiples of `span_bytes`, the first one at `first`.
+    """Return the ranges of an object of `size` bytes: they begin at `first` and at multiples of `span_bytes`.
 
     `head`: how many bytes were read to come to `first`. They are in the first range, since what is read of them may
     depend on all of them.

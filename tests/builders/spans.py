@@ -1,7 +1,6 @@
 """Objects read in spans: scanned, joined, scanned again where something is missing, and read span by span."""
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 
 from engine.reading.block import Block, Position
 from engine.reading.format import NOTHING_WANTED, Format, Wanted
@@ -56,9 +55,10 @@ def read_spans(
 ) -> Reading:
     """Read each span with a reader of its own that is fed the bytes of the span alone."""
     reading = Reading()
-    for start, stop in pairwise([*spans, None]):
+    stops = [*(span.offset for span in spans[1:]), len(data)]
+    for start, stop in zip(spans, stops, strict=True):
         reader = ObjectReader(form, wanted, start, limits)
-        for block in _blocks(reader, data[start.offset : None if stop is None else stop.offset], sizes):
+        for block in _blocks(reader, data[start.offset : stop], sizes):
             add_block(reading, block)
     return reading
 
