@@ -249,9 +249,9 @@ def test_converted_spans_make_the_same_rows_and_rejects() -> None:
     schema = parse_schema(f'version = 1\ncollection = "c"\n[key]\npartition = "id"\n{columns}', "c")
     rows = [f'{i},"a ""note"" of\nrow {i}"\n' if i % 3 else f"x,{i}\n" for i in range(40_000)]
     data = "".join(["id,note\n", *rows]).encode()
-    first = first_position(ObjectReader(schema.format), data[:50_000])
+    first = first_position(ObjectReader(schema.format), data[:70_000])
     assert first is not None
-    found, _ = plan(data, first, 50_000, 100_000, schema.format, USUAL_LIMITS, [50_000])
+    found, _ = plan(data, first, 70_000, 100_000, schema.format, USUAL_LIMITS, [50_000])
     assert len(found.spans) == len(data) // 100_000 + 1
 
     def convert(start: Position, part: bytes) -> tuple[list[int], list[Reject]]:
