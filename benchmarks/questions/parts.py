@@ -31,7 +31,7 @@ LABELS = {
         "scan.one_quoted": "users, CSV, one field in quotes",
         "scan.all_quoted": "users, CSV, all fields in quotes",
         "scan.line_breaks": "users, CSV, a line break in each row",
-        "scan.stray": "users, CSV, stray quotes in nearly all rows",
+        "scan.stray": "users, CSV, a quote in an unquoted field of each tenth row",
         "scan.jsonl": "users, JSON Lines",
     },
     "pack": {
