@@ -12,6 +12,7 @@ from benchmarks.questions import (
     parse,
     produce,
     query,
+    scan,
     share,
     sign,
     slow_table,
@@ -33,6 +34,7 @@ QUESTIONS = (
     sign.QUESTION,
     parse.QUESTION,
     formats.QUESTION,
+    scan.QUESTION,
     pack.QUESTION,
     encode.QUESTION,
 )
