@@ -28,7 +28,9 @@ from engine.accounts import (
     is_complete,
     listing_key,
     marks,
+    plain,
     read_tally,
+    scans_part_key,
     span_part_key,
     span_total_name,
 )
@@ -54,8 +56,10 @@ class Ledger:
         self._table, self._days = table, days
         self._update_lane, self._delete_lane, self._query_lane = update, delete, query
 
-    async def opened(self, version: ObjectVersion, size: int, schema: str, spans: int, deadline: Deadline) -> None:
-        """Note that an object is being read, in so many spans; `schema` is the hash of the schema's text."""
+    async def opened(
+        self, version: ObjectVersion, size: int, schema: str, spans: int | None, deadline: Deadline
+    ) -> None:
+        """Note that an object is being read, in so many spans (None: not known yet); `schema` is its text's hash."""
         facts: dict[str, Any] = {
             "bucket": version.bucket,
             "key": version.key,
@@ -63,8 +67,9 @@ class Ledger:
             "modified": version.modified,
             "size": size,
             "schema": schema,
-            "spans": spans,
         }
+        if spans is not None:
+            facts["spans"] = spans
         if version.version:
             facts["versionId"] = version.version
         async with asyncio.TaskGroup() as tasks:
@@ -101,6 +106,16 @@ class Ledger:
             return await self._end_span(ingestion, span, Counts(), deadline)
         done = [await self._mark(ingestion, mark, deadline) for mark in marks(span, counts.messages)]
         return any(done)
+
+    async def scanned(
+        self, ingestion: str, span_bytes: int, facts: Mapping[str, str | bool], deadline: Deadline
+    ) -> dict[str, Any]:
+        """Note results of scans by name, and return all that are known of ranges of `span_bytes`."""
+        return plain(await self._set(ingestion, scans_part_key(span_bytes), facts, deadline))
+
+    async def not_split(self, ingestion: str, deadline: Deadline) -> None:
+        """Note that an object of which no spans are known will have none but one."""
+        await self._set(ingestion, ENTRY, {}, deadline, once={"spans": 1})
 
     async def settled(self, ingestion: str, span: int, messages: Mapping[int, Counts], deadline: Deadline) -> bool:
         """Note what became of messages; return whether that completes the ingestion."""
