@@ -74,7 +74,7 @@ class Ledger:
             facts["versionId"] = version.version
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._enter(version.ingestion, facts, deadline))
-            tasks.create_task(self._forget(arrival_id(version.ref), deadline))
+            tasks.create_task(self._forget(arrival_id(version.ref), ENTRY, deadline))
 
     async def arrived(self, ref: ObjectRef, deadline: Deadline) -> None:
         """Note an object that is not open yet; `opened` removes that entry again."""
@@ -112,6 +112,10 @@ class Ledger:
     ) -> dict[str, Any]:
         """Note results of scans by name, and return all that are known of ranges of `span_bytes`."""
         return plain(await self._set(ingestion, scans_part_key(span_bytes), facts, deadline))
+
+    async def scans_begin(self, ingestion: str, span_bytes: int, deadline: Deadline) -> None:
+        """Forget results of scans: all ranges of `span_bytes` are scanned, or scanned again."""
+        await self._forget(ingestion, scans_part_key(span_bytes), deadline)
 
     async def not_split(self, ingestion: str, deadline: Deadline) -> None:
         """Note that an object of which no spans are known will have none but one."""
@@ -154,8 +158,8 @@ class Ledger:
         month, listed = listing_key(started, ingestion)
         await self._set(ingestion, ENTRY, facts, deadline, once={"started": started, "month": month, "listed": listed})
 
-    async def _forget(self, ingestion: str, deadline: Deadline) -> None:
-        key = {"ingestion": {"S": ingestion}, "part": {"S": ENTRY}}
+    async def _forget(self, ingestion: str, part: str, deadline: Deadline) -> None:
+        key = {"ingestion": {"S": ingestion}, "part": {"S": part}}
         await self._call(self._delete_lane, {"TableName": self._table, "Key": key}, deadline)
 
     async def _mark(self, ingestion: str, mark: Mark, deadline: Deadline) -> bool:

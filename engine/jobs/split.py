@@ -58,8 +58,10 @@ class Splitter:
 
     async def begin(self, opened: OpenObject, first: Position, span_bytes: int, deadline: Deadline) -> None:
         """Ask for the scans of an object's ranges."""
-        version, span_bytes = opened.version, span_bytes_for(opened.size, span_bytes)
-        await self.accounting.ledger.opened(version, opened.size, self.schema_hash, None, deadline)
+        version, span_bytes, ledger = opened.version, span_bytes_for(opened.size, span_bytes), self.accounting.ledger
+        await ledger.opened(version, opened.size, self.schema_hash, None, deadline)
+        # An event that comes again loads the object again, as one that is not split.
+        await ledger.scans_begin(version.ingestion, span_bytes, deadline)
         count = len(ranges_of(first, opened.size, span_bytes))
         tasks = [ScanTask(place, span_bytes, version.modified) for place in range(count)]
         await self._send((scan_body(version.ref, task) for task in tasks), deadline)

@@ -18,7 +18,7 @@ from tests.simulation.producers import Stack, csv_of, results
 __all__ = ["results"]
 
 SPAN_BYTES = 262_144
-SEEDS = 25
+SEEDS = 24
 """Of the moments when runs are killed."""
 
 
@@ -191,3 +191,13 @@ def test_span_that_takes_too_long_is_handed_on(results: list[Json]) -> None:
     check(stack, "usual", results)
     handed_on = [each["span"] for each in results if each["status"] == "handed on"]
     assert len(set(handed_on)) == 2
+
+
+def test_event_that_comes_again_loads_the_file_again(results: list[Json]) -> None:
+    one_run("usual")
+    results.clear()
+    stack = stack_of("usual")
+    run(stack.in_many_runs(pollers=4))
+    run(stack.in_many_runs(pollers=4))
+    check(stack, "usual", results)
+    assert all(len(bodies) == 2 for bodies in stack.messages.values())
