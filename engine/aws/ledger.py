@@ -110,8 +110,11 @@ class Ledger:
     async def scanned(
         self, ingestion: str, span_bytes: int, facts: Mapping[str, str | bool], deadline: Deadline
     ) -> dict[str, Any]:
-        """Note results of scans by name, and return all that are known of ranges of `span_bytes`."""
-        return plain(await self._set(ingestion, scans_part_key(span_bytes), facts, deadline))
+        """Note results of scans by name, unless they are known, and return all of ranges of `span_bytes`.
+
+        The first result stays: a scan that is repeated may have had more time.
+        """
+        return plain(await self._set(ingestion, scans_part_key(span_bytes), {}, deadline, once=facts))
 
     async def scans_begin(self, ingestion: str, span_bytes: int, deadline: Deadline) -> None:
         """Forget results of scans: all ranges of `span_bytes` are scanned, or scanned again."""

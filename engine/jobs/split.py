@@ -6,13 +6,13 @@ of its own, so that a scan done twice changes nothing. Whoever notes the last on
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 
 from engine.aws.objects import OpenObject
 from engine.aws.queues import QueueSender
-from engine.errors import BadFile
+from engine.errors import BadFile, DeadlineExceeded
 from engine.flow.backoff import Deadline
 from engine.jobs.account import Accounting
 from engine.messages.message import Outgoing
@@ -67,18 +67,24 @@ class Splitter:
         await self._send((scan_body(version.ref, task) for task in tasks), deadline)
 
     async def scan(self, opened: OpenObject, head: bytes, task: ScanTask, read: Deadline, last: Deadline) -> None:
-        """Scan one range, by the deadline `read`, and note the result. If it is the last one, ask for the spans."""
+        """Scan one range, and note the result. If it is the last one, ask for the spans.
+
+        Where the scan is not done by the deadline `read`, no span begins in the range.
+        """
         first = self.first_row(head)
         places = [] if first is None else ranges_of(first, opened.size, task.span_bytes)
         if first is None or task.place >= len(places):
             raise BadFile("the schema has changed while the file was being split; upload it again")
-        scanned = await self._scan_range(opened, first, places[task.place], task, read)
+        try:
+            scanned = await self._scan_range(opened, first, places[task.place], task, read)
+        except DeadlineExceeded:
+            scanned = ScannedRange(*places[task.place], ())
         facts = {result_name(task): result_text(scanned)}
         ledger, ingestion = self.accounting.ledger, opened.version.ingestion
         noted = await ledger.scanned(ingestion, task.span_bytes, facts, last)
         results = results_of(noted, places)
         if results is not None and _PLANNED not in noted:
-            await self._join(opened, first, results, task.span_bytes, last)
+            await self._join(opened, first, results, task.span_bytes, noted.keys(), last)
 
     async def _scan_range(
         self, opened: OpenObject, first: Position, place: tuple[int, int], task: ScanTask, deadline: Deadline
@@ -98,14 +104,22 @@ class Splitter:
         return scan.result
 
     async def _join(
-        self, opened: OpenObject, first: Position, results: list[ScannedRange], span_bytes: int, deadline: Deadline
+        self,
+        opened: OpenObject,
+        first: Position,
+        results: list[ScannedRange],
+        span_bytes: int,
+        noted: Container[str],
+        deadline: Deadline,
     ) -> None:
         version, ledger = opened.version, self.accounting.ledger
         plan = join(first, results)
         if plan.missing is not None:
             task = ScanTask(plan.missing.place, span_bytes, version.modified, plan.missing.reached)
-            await self._send([scan_body(version.ref, task)], deadline)
-            return
+            if result_name(task) not in noted:
+                await self._send([scan_body(version.ref, task)], deadline)
+                return
+            # That scan was not done in time: the last span goes on to the end of the object.
         rests = rests_of(plan.spans, version.modified)
         await ledger.opened(version, opened.size, self.schema_hash, len(rests), deadline)
         await self._send((span_body(version.ref, rest) for rest in rests), deadline)

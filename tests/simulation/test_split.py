@@ -201,3 +201,19 @@ def test_event_that_comes_again_loads_the_file_again(results: list[Json]) -> Non
     run(stack.in_many_runs(pollers=4))
     check(stack, "usual", results)
     assert all(len(bodies) == 2 for bodies in stack.messages.values())
+
+
+@pytest.mark.parametrize(("chunk_seconds", "count"), [(0.3, 7), (0.45, 1)])
+def test_range_that_is_not_scanned_in_time_is_read_by_the_span_before(
+    chunk_seconds: float, count: int, results: list[Json]
+) -> None:
+    one_run("broken")
+    results.clear()
+    stack = Stack(FILES["broken"], chunk_seconds=chunk_seconds, span_bytes=SPAN_BYTES)
+    run(stack.in_many_runs(pollers=4))
+    rows, rejects, _ = one_run("broken")
+    assert (rows_of(stack), stack.rejects) == (rows, rejects)
+    # The second scan, which guesses nothing, may still be in time.
+    assert len({span for span, _ in stack.messages}) == count
+    account = run(stack.settle(results[0]["ingestion"]))
+    assert account.entry["status"] == "done_with_rejects"
