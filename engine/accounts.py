@@ -4,6 +4,7 @@ An ingestion is one partition of the ledger:
 
 - ``entry``: the object, when it arrived, and, once all is accounted for, the outcome and the final counts.
 - ``span <start>``: what the producer counted in one span: rows read and rejected, messages sent.
+- ``scan <size>``: where records begin in ranges of a huge object, while it is being split; see `engine.scans`.
 - ``tally <start> <level> <index>``: what became of up to `FAN_OUT` messages (level 0), or the sums of up to `FAN_OUT`
   tallies of the level below.
 
@@ -160,6 +161,11 @@ def marks(span: int, messages: int) -> list[Mark]:
 def span_part_key(span: int) -> str:
     """Return the sort key of the producer's counts of a span."""
     return f"span {span:015d}"
+
+
+def scans_part_key(span_bytes: int) -> str:
+    """Return the sort key of the results of scans, by which an object is split into spans of this size."""
+    return f"scan {span_bytes:015d}"
 
 
 def arrival_id(ref: ObjectRef) -> str:

@@ -26,6 +26,15 @@ DEFAULT_MESSAGE_BYTES = 61_440
 MIN_MESSAGE_BYTES = 4_096
 """With less, the envelope of a packed message (object key up to 1,024 bytes, columns) leaves no room for rows."""
 
+DEFAULT_SPAN_BYTES = 1_073_741_824
+"""A producer reads it in about 15 s, of which opening the object and reading its first bytes again is 1%."""
+
+MIN_SPAN_BYTES = 262_144
+"""The first bytes, from which each reader of a span finds what the object is like, are in the first span."""
+
+MAX_SPAN_BYTES = 17_179_869_184
+"""One invocation (Lambda quota: 900 s) must be able to scan that much."""
+
 TRANSPORTS = ("lean", "aiohttp")
 """How frequent calls are sent: by the project's own transport, or by a general one that also supports proxies."""
 
@@ -75,6 +84,7 @@ class ProducerSettings:
     max_message_bytes: int
     max_batch_bytes: int
     max_rejects: RejectLimit
+    span_bytes: int
     ledger: LedgerSettings | None
     schema_hash: str
     transport: str
@@ -103,6 +113,7 @@ class ProducerSettings:
             records_per_message=_integer(env, "RECORDS_PER_MESSAGE", 500, 1, 10_000),
             max_message_bytes=max_message_bytes,
             max_rejects=_reject_limit(env),
+            span_bytes=_integer(env, "SPAN_BYTES", DEFAULT_SPAN_BYTES, MIN_SPAN_BYTES, MAX_SPAN_BYTES),
             ledger=LedgerSettings.from_env(env),
             # A batch must hold at least one message.
             max_batch_bytes=_integer(env, "MAX_BATCH_BYTES", SQS_MAX_BYTES, max_message_bytes, SQS_MAX_BYTES),

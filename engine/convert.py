@@ -45,7 +45,7 @@ class Converter:
 
     Either way it takes the object from its first byte, but see `jump`. From a resume point it makes the messages, and
     finds the rejects, that a converter of the whole object makes from there. It counts the rows from the point's
-    position, also those in messages before the point.
+    position, also those in messages before the point. `span` is the first byte of the span that the point is in.
     """
 
     def __init__(
@@ -56,11 +56,13 @@ class Converter:
         records_per_message: int,
         max_message_bytes: int,
         start: ResumePoint = SPAN_START,
+        span: int = 0,
         limits: Limits = USUAL_LIMITS,
     ) -> None:
         self._source, self._schema = source, schema
         self._records_per_message, self._max_message_bytes = records_per_message, max_message_bytes
         self._start, self._next_row, self._message = start, start.row, start.message
+        self._span = span
         self._reader = ObjectReader(schema.format, schema.wanted, start.position, limits)
         self.plan: RowPlan | None = None
         """How rows are cleaned, once there is a header."""
@@ -136,6 +138,7 @@ class Converter:
                     self._source,
                     self._schema,
                     attributes,
+                    span=self._span,
                     number=self._start.message,
                     first_row=self._start.row,
                     max_bytes=self._max_message_bytes,
@@ -144,6 +147,7 @@ class Converter:
                 else Packer(
                     self._source,
                     attributes,
+                    span=self._span,
                     number=self._start.message,
                     first_row=self._start.row,
                     max_records=self._records_per_message,

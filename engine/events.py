@@ -3,8 +3,8 @@
 S3 notifications may have several records and encode keys like form fields (``+`` for a blank). EventBridge sends one
 object per event, its key unencoded. Both may come as they are, in an SNS message, in an SQS message, or in an SNS
 message (its envelope, or raw delivery) in an SQS message. EventBridge Pipes passes a batch of SQS messages as a list,
-or what its input transformer takes from each of them. So may the producer's own message about the rest of an object,
-see `engine.spans`.
+or what its input transformer takes from each of them. So may the producer's own messages about the rest of an object
+or the scan of a range, see `engine.spans` and `engine.scans`.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
 https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html
@@ -23,9 +23,11 @@ from urllib.parse import unquote_plus
 
 import orjson
 
+from engine import scans, spans
 from engine.errors import UnknownEvent
 from engine.identity import ObjectRef
-from engine.spans import KIND, Rest, read_rest
+from engine.scans import ScanTask, read_task
+from engine.spans import Rest, read_rest
 from engine.text import is_text
 
 MAX_WRAPPINGS = 4
@@ -51,12 +53,14 @@ NO_DATA_FILE = (
 class Arrival:
     """An object that an event announces; `skip` is the reason if there is nothing to do about it.
 
-    `rest`: an earlier invocation ingested the object up to there (None: it is new).
+    `rest`: an earlier invocation ingested the object up to there (None: it is new). `scan`: only a range of it is to be
+    scanned.
     """
 
     ref: ObjectRef
     skip: str | None = None
     rest: Rest | None = None
+    scan: ScanTask | None = None
 
 
 class Notice(NamedTuple):
@@ -113,8 +117,8 @@ def _read_document(document: Any, where: str, wrappings: int = 0) -> Iterator[Ar
             yield from _read_record(record, f"{where}, record {number}", wrappings)
     elif document.get("source") == "aws.s3":
         yield _read_object(_from_eventbridge, document, where)
-    elif document.get("kind") == KIND:
-        yield _read_object(_from_span, document, where)
+    elif document.get("kind") in (spans.KIND, scans.KIND):
+        yield _read_object(_from_producer, document, where)
     elif document.get("Type") == "Notification" and "TopicArn" in document:
         yield from _read_text(document.get("Message"), f"{where}, SNS message", wrappings)
     elif document.get("Type") == "SubscriptionConfirmation":
@@ -206,7 +210,7 @@ def _from_eventbridge(event: dict[str, Any]) -> Arrival:
     )
 
 
-def _from_span(document: dict[str, Any]) -> Arrival:
+def _from_producer(document: dict[str, Any]) -> Arrival:
     about = _part(document, "object")
     arrival = _arrival(
         bucket=about.get("bucket"),
@@ -216,6 +220,8 @@ def _from_span(document: dict[str, Any]) -> Arrival:
         etag=about.get("etag"),
         skip=None,
     )
+    if document["kind"] == scans.KIND:
+        return replace(arrival, scan=read_task(document))
     return replace(arrival, rest=read_rest(document))
 
 

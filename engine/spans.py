@@ -10,7 +10,7 @@ may have 1 MiB, and reading the first bytes again always finds the same.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -59,8 +59,23 @@ class ResumePoint(NamedTuple):
 SPAN_START = ResumePoint()
 
 
+class Span(NamedTuple):
+    """A part of an object with messages of its own: the first byte, the number of the first row, the byte after it.
+
+    `stop` is None for the last one. `spans`: how many the object has.
+    """
+
+    first: int = 0
+    row: int = 1
+    stop: int | None = None
+    spans: int = 1
+
+
+WHOLE = Span()
+
+
 class Rest(NamedTuple):
-    """The rest of an object, as a message says it.
+    """The rest of an object, or of one span of it, as a message says it.
 
     `modified`: LastModified in whole seconds; None if no run has opened the object yet. `stalls`: the runs in a row
     that got no further than `point`.
@@ -69,6 +84,20 @@ class Rest(NamedTuple):
     point: ResumePoint
     modified: int | None
     stalls: int = 0
+    span: Span = WHOLE
+
+
+def rests_of(starts: Sequence[Position], modified: int) -> list[Rest]:
+    """Return the spans of an object that begin at these positions, each as a rest of which nothing is read."""
+    stops = [*(start.offset for start in starts[1:]), None]
+    return [
+        Rest(
+            ResumePoint(start._replace(header=None, dialect=None), start.row),
+            modified,
+            span=Span(start.offset, start.row, stop, len(starts)),
+        )
+        for start, stop in zip(starts, stops, strict=True)
+    ]
 
 
 class Progress:
@@ -124,6 +153,12 @@ def span_body(ref: ObjectRef, rest: Rest) -> bytes:
             "rejected": point.rejected,
             "rejectReasons": reasons,
             "stalls": rest.stalls,
+            "span": {
+                "first": rest.span.first,
+                "row": rest.span.row,
+                "stop": rest.span.stop,
+                "spans": rest.span.spans,
+            },
         }
     )
 
@@ -146,12 +181,20 @@ def read_rest(document: Mapping[str, Any]) -> Rest:
         position, _whole(document, "row", 1), _whole(document, "message"), _whole(document, "rejected"), reasons
     )
     modified = None if about.get("modified") is None else _whole(about, "modified")
-    begun = position.offset > 0
-    if point.row < position.row or point.rejected >= position.row or begun != (position.row > 1 or point.rejected > 0):
+    span = _span(document["span"]) if "span" in document else WHOLE
+    read, begun = position.row - span.row, position.offset > span.first
+    if position.offset < span.first or point.row < position.row or point.rejected > read or begun != (read > 0):
         raise UnknownEvent("the message about the rest of an object contradicts itself")
-    if begun and modified is None:
+    if (begun or span != WHOLE) and modified is None:
         raise UnknownEvent("the message about the rest of an object lacks modified")
-    return Rest(point, modified, _whole(document, "stalls"))
+    return Rest(point, modified, _whole(document, "stalls"), span)
+
+
+def _span(about: Any) -> Span:
+    if not isinstance(about, dict):
+        raise UnknownEvent("the message about the rest of an object has an unknown span")
+    stop = None if about.get("stop") is None else _whole(about, "stop", _whole(about, "first") + 1)
+    return Span(_whole(about, "first"), _whole(about, "row", 1), stop, _whole(about, "spans", 1))
 
 
 def _object(fields: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -211,6 +211,13 @@ def convert_format(spec: Spec) -> Call:
     return converting(spec["way"].removeprefix("formats."))
 
 
+def scan_range(spec: Spec) -> Call:
+    """A range of one kind of file to the places of its records."""
+    from benchmarks.contenders.scans import scanning
+
+    return scanning(spec["way"].removeprefix("scan."))
+
+
 WAYS = {
     "sign.millpond": sign_millpond,
     "sign.botocore": sign_botocore,
@@ -230,7 +237,8 @@ def main() -> None:
     settle_collector()
     spec = read_spec()
     way = spec["way"]
-    measure(spec, convert_format(spec) if way.startswith("formats.") else WAYS[way](spec))
+    kinds = {"formats": convert_format, "scan": scan_range}
+    measure(spec, (kinds.get(way.partition(".")[0]) or WAYS[way])(spec))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from benchmarks.questions import (
     parse,
     produce,
     query,
+    scan,
     share,
     sign,
     slow_table,
@@ -35,6 +36,7 @@ QUESTIONS = (
     sign.QUESTION,
     parse.QUESTION,
     formats.QUESTION,
+    scan.QUESTION,
     pack.QUESTION,
     encode.QUESTION,
 )

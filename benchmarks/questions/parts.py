@@ -25,6 +25,15 @@ LABELS = {
         **{f"formats.{name}": kind.label for name, kind in KINDS.items() if name != "users"},
         "formats.jsonl_json": "users, JSON Lines by json.loads alone",
     },
+    "scan": {
+        "scan.users": "users, CSV",
+        "scan.crlf": "users, CSV with CRLF",
+        "scan.one_quoted": "users, CSV, one field in quotes",
+        "scan.all_quoted": "users, CSV, all fields in quotes",
+        "scan.line_breaks": "users, CSV, a line break in each row",
+        "scan.stray": "users, CSV, a quote in an unquoted field of each tenth row",
+        "scan.jsonl": "users, JSON Lines",
+    },
     "pack": {
         "pack.millpond": "Millpond, 500 rows a message",
         "pack.millpond_plain": "Millpond, one message a row",

@@ -30,7 +30,9 @@ from engine.accounts import (
     listed_ingestion,
     listing_key,
     marks,
+    plain,
     read_tally,
+    scans_part_key,
     span_part_key,
     span_total_name,
 )
@@ -129,9 +131,16 @@ class Ledger(LedgerReader):
         self._days, self._update_lane, self._delete_lane = days, update, delete
 
     async def opened(
-        self, version: ObjectVersion, size: int, schema: str, spans: int, deadline: Deadline, *, from_start: bool = True
+        self,
+        version: ObjectVersion,
+        size: int,
+        schema: str,
+        spans: int | None,
+        deadline: Deadline,
+        *,
+        from_start: bool = True,
     ) -> None:
-        """Note that an object is being read, in so many spans; `schema` is the hash of the schema's text.
+        """Note that an object is being read, in so many spans (None: not known yet); `schema` is its text's hash.
 
         An ingestion that had ended begins anew if it is read from its start: the schema or settings may be others now.
         """
@@ -142,8 +151,9 @@ class Ledger(LedgerReader):
             "modified": version.modified,
             "size": size,
             "schema": schema,
-            "spans": spans,
         }
+        if spans is not None:
+            facts["spans"] = spans
         if version.version:
             facts["versionId"] = version.version
         begin = self._begin if from_start else self._enter
@@ -179,6 +189,23 @@ class Ledger(LedgerReader):
             return await self._end_span(ingestion, span, Counts(), deadline)
         done = [await self._mark(ingestion, mark, deadline) for mark in marks(span, counts.messages)]
         return any(done)
+
+    async def scanned(
+        self, ingestion: str, span_bytes: int, facts: Mapping[str, str | bool], deadline: Deadline
+    ) -> dict[str, Any]:
+        """Note results of scans by name, unless they are known, and return all of ranges of `span_bytes`.
+
+        The first result stays: a scan that is repeated may have had more time.
+        """
+        return plain(await self._set(ingestion, scans_part_key(span_bytes), {}, deadline, once=facts))
+
+    async def scans_begin(self, ingestion: str, span_bytes: int, deadline: Deadline) -> None:
+        """Forget results of scans: all ranges of `span_bytes` are scanned, or scanned again."""
+        await self._forget(ingestion, scans_part_key(span_bytes), deadline)
+
+    async def not_split(self, ingestion: str, deadline: Deadline) -> None:
+        """Note that an object of which no spans are known will have none but one."""
+        await self._set(ingestion, ENTRY, {}, deadline, once={"spans": 1})
 
     async def settled(self, ingestion: str, span: int, messages: Mapping[int, Counts], deadline: Deadline) -> bool:
         """Note what became of messages; return whether that completes the ingestion."""

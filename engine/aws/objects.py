@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import re
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -76,29 +76,31 @@ class Objects:
 
 
 class OpenObject:
-    """An object being read: its `version`, its `size` in bytes, and its `chunks`."""
+    """An object being read: its `version`, its `size` in bytes, and its `chunks`, to the end or before byte `stop`."""
 
     def __init__(self, objects: Objects, version: ObjectVersion, size: int, reply: Exchange) -> None:
         self.version, self.size = version, size
+        self._stop = size
         self._objects, self._body = objects, reply
         self._open = True
         self._checksum = _checksum_of(reply.headers)
         self._offset = 0
+        self._summed = 0
 
-    async def chunks(self, deadline: Deadline = NEVER) -> AsyncIterator[bytes]:
+    async def chunks(self, deadline: Deadline = NEVER) -> AsyncGenerator[bytes, None]:
         """Yield the bytes in order, in chunks of up to `CHUNK_BYTES`.
 
         Raises `ObjectGone` or `ObjectSuperseded` if the object is deleted or replaced meanwhile, `ServiceError` if too
-        many attempts in a row fail or the bytes do not match S3's checksum, and `DeadlineExceeded`.
+        many attempts in a row fail or the bytes do not match S3's checksum, and `DeadlineExceeded`. Where one call
+        stopped early, the next one goes on.
         """
-        checksum = 0
         attempts = self._objects.attempts(deadline)
-        while self._offset < self.size:
+        while self._offset < self._stop:
             try:
                 if not self._open:
                     self._body = await self._objects.resume(self.version, self.size, self._offset, deadline)
                     self._open = True
-                chunk = await _read(self._body, min(CHUNK_BYTES, self.size - self._offset), deadline)
+                chunk = await _read(self._body, min(CHUNK_BYTES, self._stop - self._offset), deadline)
             except ServiceError as error:
                 attempts.failed(error)
                 self.close()
@@ -107,15 +109,19 @@ class OpenObject:
             attempts.progressed()
             self._offset += len(chunk)
             if self._checksum is not None:
-                checksum = zlib.crc32(chunk, checksum)
+                self._summed = zlib.crc32(chunk, self._summed)
             yield chunk
-        if self._checksum not in (None, checksum):
+        if self._checksum not in (None, self._summed):
             raise ServiceError("GetObject", "CRC32CheckFailed", 0, "the object was damaged on its way")
 
     def seek(self, offset: int) -> None:
         """Go on at byte `offset`, where the next chunk begins; the bytes are compared with no checksum then."""
         self.close()
         self._offset, self._checksum = offset, None
+
+    def end_before(self, stop: int) -> None:
+        """Let the chunks end before byte `stop`; the bytes are compared with no checksum then."""
+        self._stop, self._checksum = stop, None
 
     def close(self) -> None:
         """Close the connection, even if the object was not read to its end."""

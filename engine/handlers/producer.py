@@ -18,7 +18,7 @@ from engine.config import ProducerSettings
 from engine.handlers.accounting import accounting_of
 from engine.handlers.runtime import Context, Process, deadline_of
 from engine.jobs.ingest import produce
-from engine.jobs.object_run import Producer
+from engine.jobs.producer import Producer
 
 RESERVE_SECONDS = 5.0
 """Kept back of the function's time, in which what was read is sent and the rest is handed on."""

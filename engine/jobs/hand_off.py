@@ -5,9 +5,9 @@ from __future__ import annotations
 from engine.aws.queues import QueueSender
 from engine.errors import NoProgress
 from engine.flow.backoff import Deadline
-from engine.identity import ObjectRef, ObjectVersion
+from engine.identity import ObjectVersion
 from engine.messages.message import Outgoing
-from engine.spans import MAX_STALLS, Rest, ResumePoint, span_body
+from engine.spans import MAX_STALLS, Rest, ResumePoint
 
 
 def rest_of(version: ObjectVersion, before: Rest, point: ResumePoint) -> Rest:
@@ -21,10 +21,10 @@ def rest_of(version: ObjectVersion, before: Rest, point: ResumePoint) -> Rest:
             f"{stalls} invocations in a row did not get beyond row {point.row:,}: give the function more time (900 s "
             "at most) or memory, or split the object"
         )
-    return Rest(point, version.modified, stalls)
+    return before._replace(point=point, modified=version.modified, stalls=stalls)
 
 
-async def hand_off(spans: QueueSender, ref: ObjectRef, rest: Rest, deadline: Deadline) -> None:
-    """Send the rest of an object to the span queue; returns when SQS has accepted it."""
-    request = spans.request([Outgoing(span_body(ref, rest), 0, {})])
+async def hand_off(spans: QueueSender, body: bytes, deadline: Deadline) -> None:
+    """Send the text of a message to the span queue; returns when SQS has accepted it."""
+    request = spans.request([Outgoing(body, 0, {})])
     await spans.send(request, 1, deadline)

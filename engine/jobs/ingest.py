@@ -13,7 +13,8 @@ from engine.errors import (
 )
 from engine.events import NO_DATA_FILE, Notice, read_event
 from engine.flow.backoff import Deadline
-from engine.jobs.object_run import ObjectRun, Producer, Time
+from engine.jobs.object_run import ObjectRun
+from engine.jobs.producer import Producer, Time
 from engine.logs import log, measure
 from engine.schema.model import Schema
 
@@ -77,7 +78,8 @@ def _counts(results: list[dict[str, Any]], schema: Schema) -> dict[str, int]:
     """Return the metrics of an event. Objects with a passing fault come again, and are counted then."""
     ended = [result for result in results if result["status"] in ("complete", "failed")]
     counts = {
-        "ObjectsCompleted": sum(result["status"] == "complete" for result in ended),
+        # Of an object in several spans the first one counts.
+        "ObjectsCompleted": sum(result["status"] == "complete" and not result["span"] for result in ended),
         "ObjectsFailed": sum(result["status"] == "failed" for result in ended),
         # Folder markers and the like are meant for nobody.
         "ObjectsSkipped": sum(result["reason"] == NO_DATA_FILE for result in results),

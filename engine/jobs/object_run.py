@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from engine.accounts import SpanCounts
-from engine.aws.objects import Objects, OpenObject
-from engine.aws.queues import QueueSender, Sending
-from engine.aws.reject_store import RejectStore
-from engine.config import ProducerSettings
+from engine.aws.objects import OpenObject
+from engine.aws.queues import Sending
 from engine.convert import Converted, Converter
 from engine.errors import (
+    BadFile,
+    ConfigError,
     DeadlineExceeded,
     NoProgress,
     ObjectError,
@@ -24,13 +23,15 @@ from engine.errors import (
 )
 from engine.events import Arrival
 from engine.flow.attempts import now
-from engine.flow.backoff import Deadline
 from engine.identity import ObjectVersion
-from engine.jobs.account import Accounting
 from engine.jobs.hand_off import hand_off, rest_of
+from engine.jobs.producer import Producer, Time
+from engine.jobs.split import Splitter, read_head
 from engine.messages.message import Outgoing
+from engine.reading.block import Position
 from engine.rejects import RejectFile, RejectFiles, folder_of, span_part
-from engine.spans import SPAN_START, Progress, Rest
+from engine.scans import scan_body
+from engine.spans import SPAN_START, WHOLE, Progress, Rest, span_body
 
 MAX_NAMES, MAX_NAME = 50, 100
 """Names of ignored or absent columns in a result, and their characters: a header may have 200,000 columns, CloudWatch
@@ -45,46 +46,26 @@ OPEN_SECONDS = 0.5
 HANDED_ON = "handed on"
 """Status of an object whose rest another invocation takes up."""
 
+SPLIT, SCANNED = "split", "scanned"
+"""Status of an object whose spans other invocations read, and of a range that was scanned for that."""
+
 
 class _TimeUp(DeadlineExceeded):
     """Reading ended because the time did."""
 
 
-@dataclass(frozen=True, slots=True)
-class Producer:
-    """What an invocation works with: settings and open clients.
-
-    `accounting` is None where there is no ledger, `spans` where there is no span queue.
-    """
-
-    settings: ProducerSettings
-    objects: Objects
-    sender: QueueSender
-    store: RejectStore
-    accounting: Accounting | None = None
-    spans: QueueSender | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Time:
-    """When reading stops, and when everything does."""
-
-    read: Deadline
-    last: Deadline
-
-
 class ObjectRun:
-    """The ingestion of one object."""
+    """The ingestion of one object, or a part of it."""
 
     def __init__(self, producer: Producer, arrival: Arrival, time: Time) -> None:
         self._producer, self._arrival, self._time = producer, arrival, time
-        self._rest = arrival.rest or Rest(SPAN_START, None)
-        self._start = self._rest.point
+        self._rest = arrival.rest or Rest(SPAN_START, arrival.scan.modified if arrival.scan else None)
+        self._start, self._span = self._rest.point, self._rest.span
         self._progress = Progress(self._start)
         self._began = now()
         self.status, self._reason = "started", ""
         self._ingestion: str | None = None
-        self._total = self._start.position.row - 1
+        self._total = self._start.position.row - self._span.row
         self._valid = self._total - self._start.rejected
         self._messages = self._start.message
         self._noted = now()
@@ -99,7 +80,7 @@ class ObjectRun:
     @property
     def level(self) -> int:
         """The level of the log line about it."""
-        if self.status not in ("complete", "skipped", HANDED_ON):
+        if self.status not in ("complete", "skipped", HANDED_ON, SPLIT, SCANNED):
             return logging.ERROR
         return logging.WARNING if self._rejects.count or self._replaced[0] else logging.INFO
 
@@ -107,8 +88,9 @@ class ObjectRun:
     def _replaced(self) -> tuple[int, bool]:
         """How many rows later ones of the object replace, and whether that is all of them."""
         repeated = self._converter.repeated if self._converter else None
-        # A run that continues another one does not know the keys before it.
-        return (repeated.count, repeated.is_exact and self._start == SPAN_START) if repeated else (0, True)
+        # A run that reads a part of an object does not know the keys of the others.
+        alone = self._start == SPAN_START and self._span == WHOLE
+        return (repeated.count, repeated.is_exact and alone) if repeated else (0, True)
 
     def result(self) -> dict[str, Any]:
         """Return what is logged and answered of the object."""
@@ -121,6 +103,7 @@ class ObjectRun:
             "status": self.status,
             "reason": self._reason,
             "ingestion": self._ingestion,
+            "span": self._span.first,
             "found": found.result() if found else None,
             "totalRows": self._total,
             "validRows": self._valid,
@@ -150,7 +133,7 @@ class ObjectRun:
             await self._end_unread(error)
             return
         try:
-            await self._stream(opened)
+            await self._work(opened)
         finally:
             opened.close()
 
@@ -162,17 +145,66 @@ class ObjectRun:
     async def hand_on_whole(self) -> None:
         """Hand on the object as it came."""
         assert self._producer.spans is not None  # noqa: S101 - `may_not_begin`
-        if accounting := self._producer.accounting:
-            await accounting.ledger.arrived(self._arrival.ref, self._time.last)
-        await hand_off(self._producer.spans, self._arrival.ref, self._rest, self._time.last)
+        ref, scan, accounting = self._arrival.ref, self._arrival.scan, self._producer.accounting
+        if accounting and self._rest.modified is None:
+            await accounting.ledger.arrived(ref, self._time.last)
+        body = scan_body(ref, scan) if scan else span_body(ref, self._rest)
+        await hand_off(self._producer.spans, body, self._time.last)
         self.close(HANDED_ON)
+
+    async def _work(self, opened: OpenObject) -> None:
+        """Read the object, or see to it that others do."""
+        if self._arrival.scan:
+            await self._scan(opened)
+            return
+        head, splitter = b"", self._producer.splitter
+        if splitter and self._rest.modified is None and opened.size > self._producer.settings.span_bytes:
+            head, first = await self._look_at(opened, splitter)
+            if first is not None:
+                self._ingestion = opened.version.ingestion
+                await splitter.begin(opened, first, self._producer.settings.span_bytes, self._time.last)
+                self.close(SPLIT)
+                return
+        await self._stream(opened, head)
+
+    async def _look_at(self, opened: OpenObject, splitter: Splitter) -> tuple[bytes, Position | None]:
+        """Return the first bytes of an object, and a position after its header if it can be split.
+
+        What is wrong with it, or with reading it, is found again when all of it is read.
+        """
+        try:
+            head = await read_head(opened, self._time.read)
+        except (ObjectError, DeadlineExceeded):
+            opened.seek(0)
+            return b"", None
+        try:
+            return head, splitter.first_row(head)
+        except BadFile:
+            return head, None
+
+    async def _scan(self, opened: OpenObject) -> None:
+        """Scan a range of the object."""
+        task, splitter = self._arrival.scan, self._producer.splitter
+        assert task is not None  # noqa: S101 - `_work`
+        if splitter is None:
+            raise ConfigError("a range of a file cannot be scanned without LEDGER_TABLE and SPAN_QUEUE_URL")
+        self._ingestion = opened.version.ingestion
+        try:
+            head = await read_head(opened, self._time.read)
+            await splitter.scan(opened, head, task, self._time.read, self._time.last)
+        except ObjectError as error:
+            self.close(error.status, str(error))
+            await self._end_unread(error)
+            return
+        self.close(SCANNED)
 
     async def _open(self) -> OpenObject:
         """Open the object; if that takes long, the ledger has an entry for it meanwhile."""
         ref, accounting = self._arrival.ref, self._producer.accounting
         opening = asyncio.create_task(self._producer.objects.open(ref, self._time.last))
         try:
-            done, _ = await asyncio.wait([opening], timeout=OPEN_SECONDS if accounting else None)
+            is_new = self._rest.modified is None
+            done, _ = await asyncio.wait([opening], timeout=OPEN_SECONDS if accounting and is_new else None)
             if accounting and not done:
                 await accounting.ledger.arrived(ref, self._time.last)
             opened = await opening
@@ -196,14 +228,17 @@ class ObjectRun:
             await self._turn_away()
         elif accounting:
             begun = ObjectVersion(ref.bucket, ref.key, ref.version, ref.etag or "", modified).ingestion
-            await accounting.end_span(begun, 0, self._span_counts(error), self._time.last)
+            if self._arrival.scan:
+                await accounting.ledger.not_split(begun, self._time.last)
+            await accounting.end_span(begun, self._span.first, self._span_counts(error), self._time.last)
 
-    async def _stream(self, opened: OpenObject) -> None:
+    async def _stream(self, opened: OpenObject, head: bytes) -> None:
+        """Read the object, of which `head` is read already, or a span of it."""
         source, settings = opened.version, self._producer.settings
         self._ingestion = source.ingestion
         self._rejects = RejectFiles(
             folder_of(settings.rejects_prefix, source),
-            span_part(0),
+            span_part(self._span.first),
             first_row=self._start.row,
             count=self._start.rejected,
             reasons=self._start.reasons,
@@ -214,16 +249,25 @@ class ObjectRun:
             records_per_message=settings.records_per_message,
             max_message_bytes=settings.max_message_bytes,
             start=self._start,
+            span=self._span.first,
         )
+        if self._span.stop is not None:
+            opened.end_before(self._span.stop)
         accounting = self._producer.accounting
         if accounting:
+            # What is taken up again belongs to the account that another run began.
             await accounting.ledger.opened(
-                source, opened.size, settings.schema_hash, 1, self._time.last, from_start=self._start == SPAN_START
+                source,
+                opened.size,
+                settings.schema_hash,
+                self._span.spans,
+                self._time.last,
+                from_start=self._rest.modified is None,
             )
         rest = None
         async with self._producer.sender.sending(self._time.last) as sending:
             self._sending = sending
-            fault: ObjectError | _TimeUp | None = await self._convert(opened, converter, sending)
+            fault: ObjectError | _TimeUp | None = await self._convert(opened, head, converter, sending)
             if isinstance(fault, _TimeUp) and self._producer.spans:
                 try:
                     rest = rest_of(source, self._rest, self._progress.point)
@@ -235,13 +279,13 @@ class ObjectRun:
             # What was read before a fault is true all the same.
             await self._put(self._rejects.flush())
         if rest and self._producer.spans:
-            await hand_off(self._producer.spans, source.ref, rest, self._time.last)
+            await hand_off(self._producer.spans, span_body(source.ref, rest), self._time.last)
             self.close(HANDED_ON)
             return
         if isinstance(fault, _TimeUp):
             raise fault
         if accounting:
-            await accounting.end_span(source.ingestion, 0, self._span_counts(fault), self._time.last)
+            await accounting.end_span(source.ingestion, self._span.first, self._span_counts(fault), self._time.last)
         if fault:
             raise fault
         self.close("complete")
@@ -250,7 +294,7 @@ class ObjectRun:
         """Return what the ledger is told of a span at its end."""
         result = self.result()
         return SpanCounts(
-            read=max(self._total, self._start.position.row - 1),
+            read=max(self._total, self._start.position.row - self._span.row),
             rejected=self._rejects.count,
             messages=self._messages,
             replaced=result["replacedRows"],
@@ -269,19 +313,19 @@ class ObjectRun:
         accounting = self._producer.accounting
         if accounting is None or self._ingestion is None or now() < self._noted + PROGRESS_SECONDS:
             return
-        if self._total < self._start.row - 1:
+        if self._total < self._start.row - self._span.row:
             return  # an earlier run has sent more than this one has read again
         self._noted = now()
         read = self._total - converter.waiting
         counts = SpanCounts(read=read, rejected=self._rejects.count, messages=self._messages)
-        await accounting.ledger.progressed(self._ingestion, 0, counts, self._time.last)
+        await accounting.ledger.progressed(self._ingestion, self._span.first, counts, self._time.last)
 
     async def _convert(
-        self, opened: OpenObject, converter: Converter, sending: Sending
+        self, opened: OpenObject, head: bytes, converter: Converter, sending: Sending
     ) -> ObjectError | _TimeUp | None:
         """Move what is read of the object; return why it cannot be read to its end."""
         try:
-            async for chunk in self._chunks(opened):
+            async for chunk in self._chunks(opened, head):
                 for converted in converter.feed(chunk, _timestamp()):
                     await self._move(converted, sending)
                 await self._note_progress(converter)
@@ -290,7 +334,7 @@ class ObjectRun:
                     opened.seek(place)
             for converted in converter.finish(_timestamp()):
                 await self._move(converted, sending)
-            self._check_rejects(at_end=True)
+            self._check_rejects(at_end=self._span.stop is None)
         except _TimeUp as time_up:
             return time_up
         except ObjectError as error:
@@ -299,13 +343,17 @@ class ObjectRun:
 
     def _check_rejects(self, *, at_end: bool) -> None:
         """Raise `TooManyRejects` if the object has more of them than are allowed."""
-        limit = self._producer.settings.max_rejects
-        if problem := limit.problem(self._total, self._rejects.count, at_end=at_end):
+        # Of the rows before this span only the number is known: they may have no reject.
+        limit, rows = self._producer.settings.max_rejects, self._span.row - 1 + self._total
+        if problem := limit.problem(rows, self._rejects.count, at_end=at_end):
             raise TooManyRejects(problem)
 
-    async def _chunks(self, opened: OpenObject) -> AsyncIterator[bytes]:
-        """Yield the object's bytes until the time for reading is up."""
+    async def _chunks(self, opened: OpenObject, head: bytes) -> AsyncIterator[bytes]:
+        """Yield the object's bytes, after `head`, until the time for reading is up."""
         try:
+            if head:
+                yield head
+                self._check_time()
             async for chunk in opened.chunks(self._time.read):
                 yield chunk
                 self._check_time()  # also where no row comes of a chunk, such as before the place to continue at

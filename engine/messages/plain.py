@@ -47,11 +47,13 @@ class PlainPacker:
         schema: Schema,
         columns: Sequence[str],
         *,
+        span: int = 0,
         number: int = 0,
         first_row: int = 0,
         max_bytes: int,
     ) -> None:
-        self._max_bytes, self._number, self._first_row = max_bytes, number, first_row
+        self._max_bytes, self._first_row = max_bytes, first_row
+        self._span, self._number = span, number
         names = {column.attribute: column.name for column in schema.columns}
         # Computed attributes are left out: the worker computes them again.
         computed = {each.attribute.attribute for each in schema.computed}
@@ -89,7 +91,7 @@ class PlainPacker:
                 if value is not None and value != self._left_out.get(name)
             }
             body = legal_json(orjson.dumps({**fields, "processedAt": processed_at, "rowNumber": number}))
-            attributes = {**self._attributes, PLACE: text_attribute(f"0-{self._number}")}
+            attributes = {**self._attributes, PLACE: text_attribute(f"{self._span}-{self._number}")}
             if self._key is not None:
                 attributes[self._key_name] = text_attribute(str(values[self._key]))
             message = Outgoing(body, 1, attributes)

@@ -85,9 +85,10 @@ class CsvReader(LineReader):
             return False
         while self._to_skip:
             end = find_line_end(self._held)
-            if not final and (end is None or end == len(self._held)):
+            half = end == len(self._held) and self._held.endswith(b"\r")
+            if not final and (end is None or half):
                 # The rest of the line is still to come, or the second half of a CRLF.
-                self._advance(len(self._held) - self._held.endswith(b"\r"))
+                self._advance(len(self._held) - half)
                 return False
             self._advance(end or len(self._held))
             self._to_skip -= 1

@@ -3,7 +3,7 @@
 import base64
 import zlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import aclosing, asynccontextmanager, closing
 
 import pytest
 
@@ -241,6 +241,28 @@ async def test_html_page_of_proxy_is_not_an_object(stored: ObjectServer) -> None
     async with objects_in(stored) as objects:
         with pytest.raises(ServiceError, match="UnreadableReply"):
             await objects.open(REF)
+
+
+async def test_chunks_go_on_where_an_earlier_call_stopped(stored: ObjectServer) -> None:
+    stored.headers = {"x-amz-checksum-crc32": checksum(BODY)}
+    async with objects_in(stored) as objects:
+        opened = await objects.open(REF)
+        async with aclosing(opened.chunks()) as chunks:
+            first = await anext(chunks)
+        assert first + await content(opened) == BODY
+    assert len(stored.requests) == 1
+
+
+async def test_chunks_end_before_a_stop(stored: ObjectServer) -> None:
+    stored.headers = {"x-amz-checksum-crc32": checksum(BODY)}
+    async with objects_in(stored) as objects:
+        with closing(await objects.open(REF)) as opened:
+            opened.end_before(700_001)
+            assert await content(opened) == BODY[:700_001]
+        with closing(await objects.open(REF)) as opened:
+            opened.end_before(700_001)
+            opened.seek(300_000)
+            assert await content(opened) == BODY[300_000:700_001]
 
 
 def checksum(body: bytes) -> str:

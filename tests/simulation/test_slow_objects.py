@@ -21,7 +21,7 @@ from engine.errors import DeadlineExceeded, MillpondError, ServiceError, Verdict
 from engine.flow.attempts import now
 from engine.flow.backoff import Deadline
 from engine.jobs.ingest import produce
-from engine.jobs.object_run import Producer
+from engine.jobs.producer import Producer
 from tests.builders.invocations import event_of, s3_record
 from tests.fakeaws.backend import Backend
 from tests.fakeaws.fault_objects import (

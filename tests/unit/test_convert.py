@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from engine.convert import Converted, Converter
 from engine.errors import BadFile
 from engine.messages.message import HAND_ON_BYTES, Outgoing
-from engine.reading.block import Reject
+from engine.reading.block import Position, Reject
 from engine.reading.format import Format
 from engine.reading.limits import USUAL_LIMITS, Limits
 from engine.rejects import RejectFiles
@@ -183,6 +183,20 @@ def test_one_record_per_message_uses_the_plain_format() -> None:
         b'{"name":"c","mail":"c@x","phone":"N/A","processedAt":"2026-04-04T00:00:01.234Z","rowNumber":3}',
     ]
     assert [message.attributes["email"]["StringValue"] for message in outcome.messages] == ["a@x", "c@x"]
+
+
+def test_messages_of_a_span_are_named_by_its_first_byte() -> None:
+    data, start = b"name,mail,phone\nAnn,ann@x,1\nBob,bob@x,2\n", ResumePoint(Position(28, 2), 2)
+    messages: list[Outgoing] = []
+    for per_message in (500, 1):
+        converter = Converter(
+            SOURCE, USERS, records_per_message=per_message, max_message_bytes=ROOM, start=start, span=28
+        )
+        parts = [*converter.feed(data, PROCESSED_AT), *converter.finish(PROCESSED_AT)]
+        messages += [message for part in parts for message in part.messages]
+    packed, plain = messages
+    assert (orjson.loads(packed.body)["span"], orjson.loads(packed.body)["message"]) == (28, 0)
+    assert plain.attributes["place"]["StringValue"] == "28-0"
 
 
 @pytest.mark.parametrize("per_message", [1, 500])

@@ -11,7 +11,18 @@ from engine.identity import ObjectRef
 from engine.jobs.hand_off import rest_of
 from engine.reading.block import FILE_START, Position
 from engine.rejects import MAX_REASONS
-from engine.spans import MAX_PLACES, MAX_STALLS, SPAN_START, Progress, Rest, ResumePoint, read_rest, span_body
+from engine.spans import (
+    MAX_PLACES,
+    MAX_STALLS,
+    SPAN_START,
+    Progress,
+    Rest,
+    ResumePoint,
+    Span,
+    read_rest,
+    rests_of,
+    span_body,
+)
 from tests.builders.invocations import event_of, sqs_record
 from tests.builders.samples import SOURCE
 
@@ -26,10 +37,29 @@ def arrivals_of(body: str) -> list[Arrival]:
     return notice.arrivals
 
 
-@pytest.mark.parametrize("rest", [Rest(POINT, 1_775_260_800, 2), Rest(SPAN_START, None)])
+@pytest.mark.parametrize(
+    "rest",
+    [
+        Rest(POINT, 1_775_260_800, 2),
+        Rest(SPAN_START, None),
+        Rest(POINT, 1_775_260_800, 2, Span(900, 15, 5_000, 3)),
+        *rests_of([FILE_START, Position(900, 15, rescanned=3)], 1_775_260_800),
+    ],
+)
 @pytest.mark.parametrize("ref", [REF, ObjectRef("b", "uploads/a.csv")])
 def test_message_carries_the_rest_of_an_object(ref: ObjectRef, rest: Rest) -> None:
     assert arrivals_of(span_body(ref, rest).decode()) == [Arrival(ref, rest=rest)]
+
+
+def test_message_without_a_span_is_about_the_whole_object() -> None:
+    document = json.loads(span_body(REF, Rest(POINT, 1)))
+    del document["span"]
+    assert arrivals_of(json.dumps(document)) == [Arrival(REF, rest=Rest(POINT, 1))]
+
+
+def test_spans_end_where_the_next_one_begins() -> None:
+    spans = [rest.span for rest in rests_of([FILE_START, Position(900, 15), Position(2_000, 40)], 1)]
+    assert spans == [Span(0, 1, 900, 3), Span(900, 15, 2_000, 3), Span(2_000, 40, None, 3)]
 
 
 def test_message_is_small_whatever_the_reasons() -> None:
@@ -58,12 +88,18 @@ CHANGES: list[tuple[str, Any]] = [
     ("rejectReasons", {"a": "b"}),
     ("rejectReasons", {"\ud800": 1}),
     ("stalls", None),
+    ("span", None),
+    ("span.first", 1_001),
+    ("span.row", 21),
+    ("span.row", 19),
+    ("span.stop", 800),
+    ("span.spans", 0),
 ]
 
 
 @pytest.mark.parametrize(("name", "value"), CHANGES)
 def test_message_that_makes_no_sense_is_a_fault(name: str, value: Any) -> None:
-    document = json.loads(span_body(REF, Rest(POINT, 1)))
+    document = json.loads(span_body(REF, Rest(POINT, 1, span=Span(900, 15, 5_000, 3))))
     folder, _, last = name.rpartition(".")
     (document[folder] if folder else document)[last] = value
     with pytest.raises(UnknownEvent, match="SQS message m-1"):

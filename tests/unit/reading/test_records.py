@@ -185,6 +185,14 @@ def test_ordinary_file(line_end: bytes, sizes: list[int]) -> None:
     assert [(reject.row, reject.reason) for reject in reading.rejects] == [(1, BAD_QUOTES)]
 
 
+@pytest.mark.parametrize("sizes", [[1], [2], [3], [7], [8], [9], [14], [100]])
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
+def test_lines_before_the_header_are_skipped_wherever_chunks_end(line_end: bytes, sizes: list[int]) -> None:
+    data = line_end.join([b"Export", b"", b"of May", b"a,b", b"1,2", b""])
+    reading = read(cut(data, sizes), skip_lines=3)
+    assert (reading.header, reading.fields) == (["a", "b"], [["1", "2"]])
+
+
 def test_offset_counts_the_byte_order_mark_and_every_byte() -> None:
     head = "\ufeffnäme,mail\r\n€,😀\r\n".encode()
     reading = read([head + b"a\xffb,c\n"])
