@@ -221,8 +221,7 @@ class Ledger(LedgerReader):
         if "ended" not in await self._enter(ingestion, facts, deadline):
             return
         # The entry last: if this breaks off, the next attempt finds it, and removes the rest.
-        parts = [item["part"]["S"] async for item in self._items(ingestion, deadline)]
-        parts.remove(ENTRY)
+        parts = [part async for item in self._items(ingestion, deadline) if (part := item["part"]["S"]) != ENTRY]
         for start in range(0, len(parts), FORGOTTEN_TOGETHER):
             some = parts[start : start + FORGOTTEN_TOGETHER]
             await _all(*(self._forget(ingestion, part, deadline) for part in some))
