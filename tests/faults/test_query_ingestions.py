@@ -55,7 +55,7 @@ def ledger(env: pytest.MonkeyPatch, fault_server: FaultServer) -> Held:
     return Held(table)
 
 
-def get(path: str, *, seconds: float = 20.0, **parameters: str) -> tuple[int, Json]:
+def get(path: str, seconds: float = 20.0, /, **parameters: str) -> tuple[int, Json]:
     response = query.handler(api_event(path, **parameters), Context(seconds))
     return response["statusCode"], json.loads(response["body"])
 
@@ -123,7 +123,7 @@ def test_without_a_ledger_there_is_no_such_route(env: pytest.MonkeyPatch) -> Non
 
 def test_silent_ledger_is_500_before_the_timeout(ledger: Held, fault_server: FaultServer) -> None:
     fault_server.plan = always(Silent())
-    assert get("/ingestions", seconds=1.0)[0] == 500
+    assert get("/ingestions", 1.0)[0] == 500
     fault_server.plan = []
     assert get("/users")[0] == 200
 
