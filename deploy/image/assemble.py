@@ -28,7 +28,7 @@ LEFT_OUT = (*SOURCES, "**/tests", "bin", "boto3/data", "boto3/examples")
 TOOLS = ("cli", "deployment", "local")
 """Packages of the engine that only run on a developer's machine."""
 
-HANDLER_PARTS = ("__init__.py", "runtime.py")
+HANDLER_PARTS = ("__init__.py", "accounting.py", "runtime.py")
 
 
 def install(requirements: str, services: list[str]) -> None:

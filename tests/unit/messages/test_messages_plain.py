@@ -345,7 +345,9 @@ def test_values_nested_too_deeply_are_refused_or_malformed() -> None:
         else:
             assert isinstance(refused, Refused)
             reasons.add(refused.reason)
-    assert len(reasons) == 2
+    # Which depth is too much for the parser itself depends on the version of Python.
+    assert reasons
+    assert all(reason.startswith(("any is not JSON", "the body is nested too deeply")) for reason in reasons)
 
 
 def test_name_that_occurs_twice_is_malformed_where_values_are_read_exactly() -> None:
