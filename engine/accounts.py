@@ -10,8 +10,8 @@ An ingestion is one partition of the ledger:
 
 A message is noted under its number, so noting it twice changes nothing. A full tally is noted in the tally above it,
 and the topmost tally of a span in the entry. Which tallies the last messages fill is known when the producer has read
-the span: it marks them with the number that completes them. Each of these writes returns the whole item. So whoever
-comes last, a worker or the producer, sees that nothing is missing.
+the span: it marks them with the number that completes them. Each of these writes returns the whole item. So the last
+writer, a worker or the producer, sees that nothing is missing.
 """
 
 from __future__ import annotations
@@ -54,10 +54,6 @@ class Counts(NamedTuple):
     def rows(self) -> int:
         """All rows that are accounted for."""
         return sum(self)
-
-    def plus(self, other: Counts) -> Counts:
-        """Return the sum."""
-        return Counts(*map(sum, zip(self, other, strict=True)))
 
     @property
     def text(self) -> str:
@@ -274,11 +270,6 @@ class Account:
             self.spans[int(numbers[0])] = plain(item)
         elif kind == "tally" and numbers[1] == "0":
             self.tallies[Node(*map(int, numbers))] = read_tally(item)
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether each span is read to its end and each of its messages is accounted for."""
-        return is_complete(self.entry)
 
     def counts(self) -> dict[str, int]:
         """Return rows read, written, rejected, superseded and in flight. They always add up.

@@ -23,6 +23,16 @@ class ObjectRef:
     version: str | None = None
     etag: str | None = None
 
+    def fields(self, modified: int | None) -> dict[str, str | int | None]:
+        """Return the object as messages of the span queue name it; `modified`: LastModified in whole seconds."""
+        return {
+            "bucket": self.bucket,
+            "key": self.key,
+            "version": self.version,
+            "etag": self.etag,
+            "modified": modified,
+        }
+
 
 ROW_DIGITS, INGESTION_DIGITS = 12, 10
 

@@ -1,6 +1,6 @@
 """The scan of one range of a huge object: as the text of a message, and its result as text of the ledger. Pure.
 
-Each range is a task of its own. Whoever notes the result of the last one joins them to spans; see
+Each range is a task of its own. The producer that notes the last result joins them to spans; see
 `engine.reading.spans`. What a task needs besides its range follows from the object's first `HEAD_BYTES`.
 """
 
@@ -58,13 +58,7 @@ def scan_body(ref: ObjectRef, task: ScanTask) -> bytes:
         {
             "v": VERSION,
             "kind": KIND,
-            "object": {
-                "bucket": ref.bucket,
-                "key": ref.key,
-                "version": ref.version,
-                "etag": ref.etag,
-                "modified": task.modified,
-            },
+            "object": ref.fields(task.modified),
             "place": task.place,
             "spanBytes": task.span_bytes,
             "reached": reached and {"offset": reached.offset, "row": reached.row, "rescanned": reached.rescanned},

@@ -135,13 +135,7 @@ def span_body(ref: ObjectRef, rest: Rest) -> bytes:
         {
             "v": VERSION,
             "kind": KIND,
-            "object": {
-                "bucket": ref.bucket,
-                "key": ref.key,
-                "version": ref.version,
-                "etag": ref.etag,
-                "modified": rest.modified,
-            },
+            "object": ref.fields(rest.modified),
             "position": {
                 "offset": point.position.offset,
                 "row": point.position.row,

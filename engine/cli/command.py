@@ -140,7 +140,7 @@ def parser() -> argparse.ArgumentParser:
     watch = commands.add_parser(
         "watch",
         help="show the progress of running ingestions until they end",
-        description="Show the progress of all running ingestions, whoever started them, or of one, until none is "
+        description="Show the progress of all running ingestions, no matter who started them, or of one, until none is "
         "running any more.",
     )
     watch.add_argument("name", nargs="?", metavar="ID|KEY", help="an ingestion's id, or the key or name of a file")

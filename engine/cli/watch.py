@@ -1,4 +1,4 @@
-"""`millpond watch`: the progress of ingestions until they end, whoever started them."""
+"""`millpond watch`: follow ingestions until they end, no matter who started them."""
 
 from __future__ import annotations
 

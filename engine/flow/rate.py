@@ -1,6 +1,6 @@
 """A stated rate of write units, as slots of time on one line that all workers share: arithmetic only.
 
-A slot of N units takes N divided by the rate seconds. Slots never overlap, so whoever writes within its own slot
+A slot of N units takes N divided by the rate seconds. Slots never overlap, so a worker that writes within its own slot
 obeys the rate, whatever the number of workers. Where slots come from is `engine.aws.write_rate`'s business.
 """
 

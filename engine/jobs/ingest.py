@@ -5,12 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from engine.errors import (
-    MillpondError,
-    ObjectError,
-    ServiceError,
-    Verdict,
-)
+from engine.errors import MillpondError, ObjectError, ServiceError, Verdict
 from engine.events import NO_DATA_FILE, Notice, read_event
 from engine.flow.backoff import Deadline
 from engine.jobs.object_run import ObjectRun

@@ -1,7 +1,7 @@
 """Split a huge object into spans that producers read at once: its ranges are scanned, and the results joined.
 
 Both the scans and the spans are messages of the span queue. Results of scans are noted in the ledger, each under a name
-of its own, so that a scan done twice changes nothing. Whoever notes the last one joins them.
+of its own, so that a scan done twice changes nothing. The producer that notes the last one joins them.
 """
 
 from __future__ import annotations

@@ -137,7 +137,7 @@ def test_status_of_what_is_not_closed(facts: dict[str, Any], moment: int, expect
 def test_outcome_that_does_not_add_up_is_a_failure() -> None:
     found = account(noted={}, ended=True)
     found.entry[span_total_name(0)] = Counts(29, 1).text
-    assert found.is_complete
+    assert is_complete(found.entry)
     assert found.outcome()["status"] == "done_with_rejects"
     found.entry[span_total_name(0)] = Counts(28, 1).text
     assert found.outcome()["status"] == "failed"
