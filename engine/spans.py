@@ -63,12 +63,13 @@ class Rest(NamedTuple):
     """The rest of an object, as a message says it.
 
     `modified`: LastModified in whole seconds; None if no run has opened the object yet. `stalls`: the runs in a row
-    that got no further than `point`.
+    that got no further than `point`. `run`: the run of the ingestion, see `engine.accounts`.
     """
 
     point: ResumePoint
     modified: int | None
     stalls: int = 0
+    run: int = 0
 
 
 class Progress:
@@ -124,6 +125,7 @@ def span_body(ref: ObjectRef, rest: Rest) -> bytes:
             "rejected": point.rejected,
             "rejectReasons": reasons,
             "stalls": rest.stalls,
+            "run": rest.run,
         }
     )
 
@@ -151,7 +153,8 @@ def read_rest(document: Mapping[str, Any]) -> Rest:
         raise UnknownEvent("the message about the rest of an object contradicts itself")
     if begun and modified is None:
         raise UnknownEvent("the message about the rest of an object lacks modified")
-    return Rest(point, modified, _whole(document, "stalls"))
+    run = _whole(document, "run") if "run" in document else 0
+    return Rest(point, modified, _whole(document, "stalls"), run)
 
 
 def _object(fields: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -17,20 +17,14 @@ from engine.accounts import (
     ENTRY,
     TIME_INDEX,
     Account,
-    Counts,
-    Item,
-    Mark,
-    Node,
     SpanCounts,
     arrival_id,
     attribute,
-    by_node,
-    child_name,
     is_complete,
     listed_ingestion,
     listing_key,
-    marks,
-    read_tally,
+    run_of,
+    run_of_part,
     span_part_key,
     span_total_name,
 )
@@ -39,6 +33,7 @@ from engine.errors import ServiceError
 from engine.flow.attempts import Attempts
 from engine.flow.backoff import Deadline
 from engine.identity import ObjectRef, ObjectVersion
+from engine.tallies import Counts, Item, Mark, Node, by_node, child_name, marks, read_tally
 
 MAX_ATTEMPTS = 6
 """In a row for one write: then the rows are held back, which is better than waiting until the time is up."""
@@ -47,6 +42,14 @@ FORGOTTEN_TOGETHER = 32
 """Items of an ingestion that are deleted at a time."""
 
 _CONDITION_FAILED = "ConditionalCheckFailedException"
+
+_Condition = tuple[str, Mapping[str, str], Mapping[str, Any]]
+"""A condition with its names and values."""
+
+_NOT_ENDED: _Condition = ("attribute_not_exists(#ended)", {"#ended": "ended"}, {})
+
+_OF_THE_END = ("ended", "status", "reason", "read", "written", "rejected", "superseded")
+"""What `close` notes in the entry."""
 
 
 class LedgerReader:
@@ -127,11 +130,12 @@ class Ledger(LedgerReader):
         self._days, self._update_lane, self._delete_lane = days, update, delete
 
     async def opened(
-        self, version: ObjectVersion, size: int, schema: str, spans: int, deadline: Deadline, *, from_start: bool = True
-    ) -> None:
+        self, version: ObjectVersion, size: int, schema: str, spans: int, deadline: Deadline, *, run: int | None = None
+    ) -> int:
         """Note that an object is being read, in so many spans; `schema` is the hash of the schema's text.
 
-        An ingestion that had ended begins anew if it is read from its start: the schema or settings may be others now.
+        `run`: the number of the run that goes on (None: it is read from its start). Returns it. What is read from its
+        start after the ingestion has ended, or with another schema, is a new run.
         """
         facts: dict[str, Any] = {
             "bucket": version.bucket,
@@ -139,15 +143,17 @@ class Ledger(LedgerReader):
             "etag": version.etag,
             "modified": version.modified,
             "size": size,
-            "schema": schema,
             "spans": spans,
         }
         if version.version:
             facts["versionId"] = version.version
-        async with asyncio.TaskGroup() as tasks:
-            begin = self._begin if from_start else self._enter
-            tasks.create_task(begin(version.ingestion, facts, deadline))
-            tasks.create_task(self._forget(arrival_id(version.ref), ENTRY, deadline))
+        if run is None:
+            run = await self._begin(version.ingestion, facts, schema, deadline)
+        else:
+            once = {"schema": schema, **({"run": run} if run else {})}
+            await self._enter(version.ingestion, facts, deadline, once=once)
+        await self._forget(arrival_id(version.ref), ENTRY, deadline)
+        return run
 
     async def arrived(self, ref: ObjectRef, deadline: Deadline) -> None:
         """Note an object that is not open yet; `opened` removes that entry again."""
@@ -158,61 +164,73 @@ class Ledger(LedgerReader):
         facts = {**_facts(ref), "status": status, "reason": reason, "spans": 0, "ended": _now()}
         await self._enter(arrival_id(ref), facts, deadline)
 
-    async def progressed(self, ingestion: str, span: int, counts: SpanCounts, deadline: Deadline) -> None:
-        """Note how far the producer has come; a run that is behind another one changes nothing."""
-        try:
-            await self._set(
-                ingestion,
-                span_part_key(span),
-                counts.facts,
-                deadline,
-                condition=("attribute_not_exists(#read) OR #read < :read", {"#read": "read"}, {":read": counts.read}),
-            )
-        except ServiceError as error:
-            if error.code != _CONDITION_FAILED:
-                raise
+    async def progressed(
+        self, ingestion: str, span: int, counts: SpanCounts, deadline: Deadline, *, run: int = 0
+    ) -> None:
+        """Note how far the producer has come; an attempt that is behind another one changes nothing."""
+        condition = ("attribute_not_exists(#read) OR #read < :read", {"#read": "read"}, {":read": counts.read})
+        await self._set_if(ingestion, span_part_key(span, run), counts.facts, deadline, condition)
 
-    async def span_ended(self, ingestion: str, span: int, counts: SpanCounts, deadline: Deadline) -> bool:
-        """Note what a span had in all; return whether that completes the ingestion."""
-        await self._set(ingestion, span_part_key(span), counts.facts, deadline)
-        if not counts.messages:
-            return await self._end_span(ingestion, span, Counts(), deadline)
-        done = [await self._mark(ingestion, mark, deadline) for mark in marks(span, counts.messages)]
+    async def span_ended(
+        self, ingestion: str, span: int, counts: SpanCounts, deadline: Deadline, *, run: int = 0
+    ) -> bool:
+        """Note what a span had in all; return whether that completes the ingestion.
+
+        An attempt that could not read the span to its end changes nothing of what another one noted at the end.
+        """
+        part, messages = span_part_key(span, run), counts.messages
+        if not counts.status:
+            await self._set(ingestion, part, counts.facts, deadline)
+        elif not await self._set_if(ingestion, part, counts.facts, deadline, _NOT_ENDED):
+            # That other attempt may have been killed before it marked the tallies.
+            messages = (await self.account(ingestion, deadline, tallies=False)).spans.get(span, {}).get("messages", 0)
+        if not messages:
+            return await self._end_span(ingestion, span, run, Counts(), deadline)
+        done = [await self._mark(ingestion, mark, deadline) for mark in marks(span, messages, run)]
         return any(done)
 
-    async def settled(self, ingestion: str, span: int, messages: Mapping[int, Counts], deadline: Deadline) -> bool:
+    async def settled(
+        self, ingestion: str, span: int, messages: Mapping[int, Counts], deadline: Deadline, *, run: int = 0
+    ) -> bool:
         """Note what became of messages; return whether that completes the ingestion."""
-        nodes = by_node(span, messages)
+        nodes = by_node(span, messages, run)
         done = await asyncio.gather(
             *(self._note(ingestion, node, facts, deadline) for node, facts in nodes.items()), return_exceptions=True
         )
-        for each in done:
-            if isinstance(each, BaseException):
-                raise each
+        _raise_first(done)
         return any(done)
 
-    async def close(self, ingestion: str, outcome: Mapping[str, Any], deadline: Deadline) -> None:
-        """Note how an ingestion ended."""
-        await self._set(ingestion, ENTRY, {**outcome, "ended": _now()}, deadline)
+    async def close(self, ingestion: str, outcome: Mapping[str, Any], deadline: Deadline, *, run: int = 0) -> None:
+        """Note how a run of an ingestion ended; nothing changes if another run has begun."""
+        await self._set_if(ingestion, ENTRY, {**outcome, "ended": _now()}, deadline, _in_run(run))
 
-    async def _begin(self, ingestion: str, facts: Mapping[str, Any], deadline: Deadline) -> None:
-        if "ended" not in await self._enter(ingestion, facts, deadline):
-            return
-        # The entry last: if this breaks off, the next attempt finds it, and removes the rest.
+    async def _begin(self, ingestion: str, facts: Mapping[str, Any], schema: str, deadline: Deadline) -> int:
+        """Note that an object is read from its start; return the number of the run."""
+        while True:
+            entry = await self._enter(ingestion, facts, deadline, once={"schema": schema})
+            run = run_of(entry)
+            if "ended" not in entry and entry["schema"]["S"] == schema:
+                return run
+            anew = {**facts, **_beginning(ingestion), "schema": schema, "run": run + 1}
+            # One of several attempts begins the run, and the others join it.
+            await self._set_if(ingestion, ENTRY, anew, deadline, _in_run(run), remove=_OF_THE_END)
+            await self._forget_runs_to(ingestion, run, deadline)
+
+    async def _forget_runs_to(self, ingestion: str, last: int, deadline: Deadline) -> None:
+        """Delete what is noted of earlier runs. What is left if this breaks off expires."""
         parts = [item["part"]["S"] async for item in self._items(ingestion, deadline)]
-        parts.remove(ENTRY)
-        for start in range(0, len(parts), FORGOTTEN_TOGETHER):
-            async with asyncio.TaskGroup() as tasks:
-                for part in parts[start : start + FORGOTTEN_TOGETHER]:
-                    tasks.create_task(self._forget(ingestion, part, deadline))
-        await self._forget(ingestion, ENTRY, deadline)
-        await self._enter(ingestion, facts, deadline)
+        old = [part for part in parts if (run := run_of_part(part)) is not None and run <= last]
+        for start in range(0, len(old), FORGOTTEN_TOGETHER):
+            some = old[start : start + FORGOTTEN_TOGETHER]
+            done = await asyncio.gather(
+                *(self._forget(ingestion, part, deadline) for part in some), return_exceptions=True
+            )
+            _raise_first(done)
 
-    async def _enter(self, ingestion: str, facts: Mapping[str, Any], deadline: Deadline) -> Item:
-        started = _now()
-        month, listed = listing_key(started, ingestion)
-        once = {"started": started, "month": month, "listed": listed}
-        return await self._set(ingestion, ENTRY, facts, deadline, once=once)
+    async def _enter(
+        self, ingestion: str, facts: Mapping[str, Any], deadline: Deadline, once: Mapping[str, Any] | None = None
+    ) -> Item:
+        return await self._set(ingestion, ENTRY, facts, deadline, once={**_beginning(ingestion), **(once or {})})
 
     async def _forget(self, ingestion: str, part: str, deadline: Deadline) -> None:
         key = {"ingestion": {"S": ingestion}, "part": {"S": part}}
@@ -231,13 +249,31 @@ class Ledger(LedgerReader):
             if not tally.is_full:
                 return False
             if tally.is_root:
-                return await self._end_span(ingestion, node.span, tally.total, deadline)
+                return await self._end_span(ingestion, node.span, node.run, tally.total, deadline)
             facts = {child_name(node.number): tally.total.text}
             node = node.parent
 
-    async def _end_span(self, ingestion: str, span: int, counts: Counts, deadline: Deadline) -> bool:
-        entry = await self._set(ingestion, ENTRY, {span_total_name(span): counts.text}, deadline)
-        return is_complete(entry) and "ended" not in entry
+    async def _end_span(self, ingestion: str, span: int, run: int, counts: Counts, deadline: Deadline) -> bool:
+        entry = await self._set(ingestion, ENTRY, {span_total_name(span, run): counts.text}, deadline)
+        return run_of(entry) == run and is_complete(entry) and "ended" not in entry
+
+    async def _set_if(
+        self,
+        ingestion: str,
+        part: str,
+        facts: Mapping[str, Any],
+        deadline: Deadline,
+        condition: _Condition,
+        remove: Sequence[str] = (),
+    ) -> bool:
+        """Set and remove attributes of an item if it meets a condition; return whether it does."""
+        try:
+            await self._set(ingestion, part, facts, deadline, condition=condition, remove=remove)
+        except ServiceError as error:
+            if error.code != _CONDITION_FAILED:
+                raise
+            return False
+        return True
 
     async def _set(
         self,
@@ -247,9 +283,10 @@ class Ledger(LedgerReader):
         deadline: Deadline,
         *,
         once: Mapping[str, Any] | None = None,
-        condition: tuple[str, Mapping[str, str], Mapping[str, Any]] | None = None,
+        condition: _Condition | None = None,
+        remove: Sequence[str] = (),
     ) -> Item:
-        """Set attributes of an item, those of `once` unless it has them; return the item."""
+        """Set attributes of an item, those of `once` unless it has them, and remove others; return the item."""
         now = _now()
         changed = {**facts, "changed": now, "expires": now // 1000 + self._days * 86_400}
         names: dict[str, str] = {}
@@ -259,10 +296,12 @@ class Ledger(LedgerReader):
             names[f"#{number}"], values[f":{number}"] = name, attribute(value)
             kept = once is not None and name in once
             terms.append(f"#{number} = if_not_exists(#{number}, :{number})" if kept else f"#{number} = :{number}")
+        removed = {f"#r{number}": name for number, name in enumerate(remove)}
+        names |= removed
         request: dict[str, Any] = {
             "TableName": self._table,
             "Key": {"ingestion": {"S": ingestion}, "part": {"S": part}},
-            "UpdateExpression": "SET " + ", ".join(terms),
+            "UpdateExpression": "SET " + ", ".join(terms) + (" REMOVE " + ", ".join(removed) if removed else ""),
             "ExpressionAttributeNames": names,
             "ExpressionAttributeValues": values,
             "ReturnValues": "ALL_NEW",
@@ -275,6 +314,25 @@ class Ledger(LedgerReader):
         reply = await self._call(self._update_lane, request, deadline)
         item: Item = reply["Attributes"]
         return item
+
+
+def _beginning(ingestion: str) -> dict[str, Any]:
+    started = _now()
+    month, listed = listing_key(started, ingestion)
+    return {"started": started, "month": month, "listed": listed}
+
+
+def _in_run(run: int) -> _Condition:
+    """Return the condition that the entry is still that of a run."""
+    return (
+        ("#run = :run", {"#run": "run"}, {":run": run}) if run else ("attribute_not_exists(#run)", {"#run": "run"}, {})
+    )
+
+
+def _raise_first(results: Sequence[Any]) -> None:
+    for each in results:
+        if isinstance(each, BaseException):
+            raise each
 
 
 def _facts(ref: ObjectRef) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def rest_of(version: ObjectVersion, before: Rest, point: ResumePoint) -> Rest:
             f"{stalls} invocations in a row did not get beyond row {point.row:,}: give the function more time (900 s "
             "at most) or memory, or split the object"
         )
-    return Rest(point, version.modified, stalls)
+    return Rest(point, version.modified, stalls, before.run)
 
 
 async def hand_off(spans: QueueSender, ref: ObjectRef, rest: Rest, deadline: Deadline) -> None:

@@ -196,7 +196,7 @@ class ObjectRun:
             await self._turn_away()
         elif accounting:
             begun = ObjectVersion(ref.bucket, ref.key, ref.version, ref.etag or "", modified).ingestion
-            await accounting.end_span(begun, 0, self._span_counts(error), self._time.last)
+            await accounting.end_span(begun, 0, self._span_counts(error), self._time.last, run=self._rest.run)
 
     async def _stream(self, opened: OpenObject) -> None:
         source, settings = opened.version, self._producer.settings
@@ -208,18 +208,21 @@ class ObjectRun:
             count=self._start.rejected,
             reasons=self._start.reasons,
         )
+        accounting = self._producer.accounting
+        if accounting:
+            continued = None if self._start == SPAN_START else self._rest.run
+            run = await accounting.ledger.opened(
+                source, opened.size, settings.schema_hash, 1, self._time.last, run=continued
+            )
+            self._rest = self._rest._replace(run=run)
         converter = self._converter = Converter(
             source,
             settings.schema,
             records_per_message=settings.records_per_message,
             max_message_bytes=settings.max_message_bytes,
             start=self._start,
+            run=self._rest.run,
         )
-        accounting = self._producer.accounting
-        if accounting:
-            await accounting.ledger.opened(
-                source, opened.size, settings.schema_hash, 1, self._time.last, from_start=self._start == SPAN_START
-            )
         rest = None
         async with self._producer.sender.sending(self._time.last) as sending:
             self._sending = sending
@@ -241,7 +244,8 @@ class ObjectRun:
         if isinstance(fault, _TimeUp):
             raise fault
         if accounting:
-            await accounting.end_span(source.ingestion, 0, self._span_counts(fault), self._time.last)
+            counts = self._span_counts(fault)
+            await accounting.end_span(source.ingestion, 0, counts, self._time.last, run=self._rest.run)
         if fault:
             raise fault
         self.close("complete")
@@ -250,7 +254,7 @@ class ObjectRun:
         """Return what the ledger is told of a span at its end."""
         result = self.result()
         return SpanCounts(
-            read=max(self._total, self._start.position.row - 1),
+            read=max(self._total, self._start.row - 1),
             rejected=self._rejects.count,
             messages=self._messages,
             replaced=result["replacedRows"],
@@ -274,7 +278,7 @@ class ObjectRun:
         self._noted = now()
         read = self._total - converter.waiting
         counts = SpanCounts(read=read, rejected=self._rejects.count, messages=self._messages)
-        await accounting.ledger.progressed(self._ingestion, 0, counts, self._time.last)
+        await accounting.ledger.progressed(self._ingestion, 0, counts, self._time.last, run=self._rest.run)
 
     async def _convert(
         self, opened: OpenObject, converter: Converter, sending: Sending

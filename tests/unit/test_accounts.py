@@ -7,26 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.accounts import (
-    FAN_OUT,
     Account,
-    Counts,
-    Node,
     SpanCounts,
     arrival_id,
     attribute,
-    by_node,
-    child_name,
     is_complete,
     iso,
     listing_key,
-    marks,
     month_before,
-    read_tally,
     span_part_key,
     span_total_name,
-    total,
 )
 from engine.identity import ObjectRef
+from engine.tallies import FAN_OUT, Counts, Node, by_node, child_name, marks, read_tally, total
 
 COUNTS = st.builds(Counts, st.integers(0, 10_000), st.integers(0, 10), st.integers(0, 10))
 
