@@ -210,7 +210,7 @@ def made(seed: int, body: bytes, records: int = 0) -> Whole:
         body,
         seed=seed,
         capacity=draw.choice([300, 3_000, 100_000]),
-        records_per_message=records or draw.choice([20, 50, 400]),
+        records_per_message=records or draw.choice([20, 50, 100]),
         killed=draw.choice([0.0, 0.3]),
         repeated=draw.choice([0.0, 0.2]),
         chunk_seconds=draw.choice([0.05, 0.2]),

@@ -294,3 +294,10 @@ def test_attempt_that_fails_early_counts_what_an_earlier_one_has_sent() -> None:
 
     account = run(scenario())
     assert (account.entry["status"], account.counts()["written"]) == ("failed", 50)
+
+
+def test_ledger_that_fails_when_an_object_is_opened_is_a_passing_fault() -> None:
+    FaultyLedger.share, FaultyLedger.draw = 1.0, random.Random(1)
+    pond = Pond(Table({"email": "S", "createdAt": "N"}), service=FaultyLedger, ledger=ledger())
+    with pytest.raises(ServiceError, match="InternalServerError"):
+        run(pond.accounting().ledger.opened(UPLOAD, 1_000, "hash", 1, NEVER))
