@@ -13,7 +13,6 @@ from engine.aws.objects import OpenObject
 from engine.aws.queues import Sending
 from engine.convert import Converted, Converter
 from engine.errors import (
-    BadFile,
     ConfigError,
     DeadlineExceeded,
     NoProgress,
@@ -26,9 +25,8 @@ from engine.flow.attempts import now
 from engine.identity import ObjectVersion
 from engine.jobs.hand_off import hand_off, rest_of
 from engine.jobs.producer import Producer, Time
-from engine.jobs.split import Splitter, read_head
+from engine.jobs.split import read_head
 from engine.messages.message import Outgoing
-from engine.reading.block import Position
 from engine.rejects import RejectFile, RejectFiles, folder_of, span_part
 from engine.scans import scan_body
 from engine.spans import SPAN_START, WHOLE, Progress, Rest, span_body
@@ -59,7 +57,8 @@ class ObjectRun:
 
     def __init__(self, producer: Producer, arrival: Arrival, time: Time) -> None:
         self._producer, self._arrival, self._time = producer, arrival, time
-        self._rest = arrival.rest or Rest(SPAN_START, arrival.scan.modified if arrival.scan else None)
+        scan = arrival.scan
+        self._rest = arrival.rest or Rest(SPAN_START, scan.modified if scan else None, run=scan.run if scan else 0)
         self._start, self._span = self._rest.point, self._rest.span
         self._progress = Progress(self._start)
         self._began = now()
@@ -159,28 +158,15 @@ class ObjectRun:
             return
         head, splitter = b"", self._producer.splitter
         if splitter and self._rest.modified is None and opened.size > self._producer.settings.span_bytes:
-            head, first = await self._look_at(opened, splitter)
+            head, first = await splitter.look_at(opened, self._time.read)
             if first is not None:
                 self._ingestion = opened.version.ingestion
-                await splitter.begin(opened, first, self._producer.settings.span_bytes, self._time.last)
+                await splitter.begin(
+                    self._arrival.ref, opened, first, self._producer.settings.span_bytes, self._time.last
+                )
                 self.close(SPLIT)
                 return
         await self._stream(opened, head)
-
-    async def _look_at(self, opened: OpenObject, splitter: Splitter) -> tuple[bytes, Position | None]:
-        """Return the first bytes of an object, and a position after its header if it can be split.
-
-        What is wrong with it, or with reading it, is found again when all of it is read.
-        """
-        try:
-            head = await read_head(opened, self._time.read)
-        except (ObjectError, DeadlineExceeded):
-            opened.seek(0)
-            return b"", None
-        try:
-            return head, splitter.first_row(head)
-        except BadFile:
-            return head, None
 
     async def _scan(self, opened: OpenObject) -> None:
         """Scan a range of the object."""
@@ -222,15 +208,23 @@ class ObjectRun:
             await accounting.ledger.turned_away(self._arrival.ref, status, self._reason, self._time.last)
 
     async def _end_unread(self, error: ObjectError) -> None:
-        """Note an object that cannot be opened: the first time, or when a run was to go on with the rest of it."""
-        ref, accounting, modified = self._arrival.ref, self._producer.accounting, self._rest.modified
-        if modified is None:
-            await self._turn_away()
-        elif accounting:
-            begun = ObjectVersion(ref.bucket, ref.key, ref.version, ref.etag or "", modified).ingestion
-            if self._arrival.scan:
-                await accounting.ledger.not_split(begun, self._time.last)
-            await accounting.end_span(begun, self._span.first, self._span_counts(error), self._time.last)
+        """Note an object that cannot be opened, or not be read up to where an earlier attempt has come."""
+        ref, accounting, rest, last = self._arrival.ref, self._producer.accounting, self._rest, self._time.last
+        if accounting is None:
+            return
+        if rest.modified is None:
+            unfinished = await accounting.ledger.unfinished(ref, last)
+            if unfinished is None:
+                await self._turn_away()
+                return
+            ingestion, run = unfinished
+        else:
+            ingestion = ObjectVersion(ref.bucket, ref.key, ref.version, ref.etag or "", rest.modified).ingestion
+            run = rest.run
+        # Each span of an object ends by itself.
+        is_part = self._arrival.rest is not None and rest.modified is not None
+        if is_part or await accounting.ledger.not_split(ingestion, last, run=run):
+            await accounting.end_span(ingestion, self._span.first, self._span_counts(error), last, run=run)
 
     async def _stream(self, opened: OpenObject, head: bytes) -> None:
         """Read the object, of which `head` is read already, or a span of it."""
@@ -243,6 +237,12 @@ class ObjectRun:
             count=self._start.rejected,
             reasons=self._start.reasons,
         )
+        accounting = self._producer.accounting
+        if accounting and self._rest.modified is None:  # what is taken up again belongs to the run that began it
+            run = await accounting.ledger.opened(
+                self._arrival.ref, source, opened.size, settings.schema_hash, self._time.last
+            )
+            self._rest = self._rest._replace(run=run)
         converter = self._converter = Converter(
             source,
             settings.schema,
@@ -250,20 +250,10 @@ class ObjectRun:
             max_message_bytes=settings.max_message_bytes,
             start=self._start,
             span=self._span.first,
+            run=self._rest.run,
         )
         if self._span.stop is not None:
             opened.end_before(self._span.stop)
-        accounting = self._producer.accounting
-        if accounting:
-            # What is taken up again belongs to the account that another run began.
-            await accounting.ledger.opened(
-                source,
-                opened.size,
-                settings.schema_hash,
-                self._span.spans,
-                self._time.last,
-                from_start=self._rest.modified is None,
-            )
         rest = None
         async with self._producer.sender.sending(self._time.last) as sending:
             self._sending = sending
@@ -285,7 +275,8 @@ class ObjectRun:
         if isinstance(fault, _TimeUp):
             raise fault
         if accounting:
-            await accounting.end_span(source.ingestion, self._span.first, self._span_counts(fault), self._time.last)
+            counts = self._span_counts(fault)
+            await accounting.end_span(source.ingestion, self._span.first, counts, self._time.last, run=self._rest.run)
         if fault:
             raise fault
         self.close("complete")
@@ -294,7 +285,7 @@ class ObjectRun:
         """Return what the ledger is told of a span at its end."""
         result = self.result()
         return SpanCounts(
-            read=max(self._total, self._start.position.row - self._span.row),
+            read=max(self._total, self._start.row - self._span.row),
             rejected=self._rejects.count,
             messages=self._messages,
             replaced=result["replacedRows"],
@@ -318,7 +309,9 @@ class ObjectRun:
         self._noted = now()
         read = self._total - converter.waiting
         counts = SpanCounts(read=read, rejected=self._rejects.count, messages=self._messages)
-        await accounting.ledger.progressed(self._ingestion, self._span.first, counts, self._time.last)
+        await accounting.ledger.progressed(
+            self._ingestion, self._span.first, counts, self._time.last, run=self._rest.run
+        )
 
     async def _convert(
         self, opened: OpenObject, head: bytes, converter: Converter, sending: Sending

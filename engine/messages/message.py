@@ -13,7 +13,16 @@ MAX_ROWS = 10**ROW_DIGITS  # the fraction digits of a version hold any number be
 
 
 HAND_ON_BYTES = 110
-"""Room that is left in a message for the attributes that `engine.messages.rest` adds: names, type and digits."""
+"""Room left in a message for `RUN` and the attributes that `engine.messages.rest` adds: names, type and digits."""
+
+
+RUN = "run"
+"""Message attribute: the run of the ingestion that the message is of, see `engine.accounts`; left out of the first."""
+
+
+def run_attribute(run: int) -> dict[str, dict[str, str]]:
+    """Return the attribute that names a run."""
+    return {RUN: {"DataType": "Number", "StringValue": str(run)}} if run else {}
 
 
 class Outgoing(NamedTuple):

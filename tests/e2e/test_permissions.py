@@ -16,10 +16,11 @@ from typing import Any
 
 import pytest
 
-from engine.accounts import ENTRY, SpanCounts, attribute, marks, span_part_key
+from engine.accounts import ENTRY, SpanCounts, attribute, span_part_key
 from engine.deployment.checkout import TEMPLATE
 from engine.deployment.template import read_template
 from engine.identity import ObjectVersion
+from engine.tallies import marks
 from tests.builders.invocations import Json, api_event, event_of, s3_record, sqs_record
 from tests.builders.messages import MODIFIED, packed, users
 from tests.e2e.conftest import LocalStack
