@@ -183,7 +183,7 @@ def test_span_that_takes_too_long_is_handed_on(results: list[Json]) -> None:
         while stack.spans.held:
             (message,) = stack.spans.receive(1, now())
             is_span = json.loads(message.body)["kind"] == "span"
-            read = Deadline(now() + 0.45) if is_span else NEVER
+            read = Deadline(now() + 0.41) if is_span else NEVER
             await produce(stack.producer(), event_of(message.lambda_record()), read, NEVER)
             stack.spans.delete(message.receipt)
 
