@@ -28,7 +28,7 @@ from typing import Any
 
 import orjson
 
-from engine.identity import ObjectRef
+from engine.identity import ObjectRef, ObjectVersion
 from engine.tallies import FAN_OUT, Counts, Item, Node, Tally, read_tally, run_suffix, total
 from engine.undone import undone_of
 
@@ -178,6 +178,19 @@ class Account:
     def run(self) -> int:
         """The number of its last run."""
         return run_of(self.entry)
+
+    @property
+    def source(self) -> ObjectVersion | None:
+        """Its object; None if that was never open."""
+        entry = self.entry
+        if "modified" not in entry:
+            return None
+        return ObjectVersion(entry["bucket"], entry["key"], entry.get("versionId"), entry["etag"], entry["modified"])
+
+    @property
+    def rejects_since(self) -> int:
+        """When its reject files are from, in whole seconds, as S3 tells it: older ones are of an earlier run."""
+        return int(self.entry["started"]) // 1000
 
     def counts(self) -> dict[str, int]:
         """Return rows read, written, rejected, superseded and in flight. They always add up.

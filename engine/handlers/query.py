@@ -6,21 +6,25 @@ import logging
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import orjson
 
 from engine.aws.lane import lane_for
 from engine.aws.ledger import LedgerReader
+from engine.aws.reject_store import RejectReader
+from engine.aws.s3 import S3
 from engine.aws.session import Session
 from engine.aws.table_reader import TableReader
-from engine.aws.transports import open_transport
+from engine.aws.transports import open_fetch, open_transport
 from engine.aws.types import QUERY, SCAN
 from engine.config import QuerySettings
 from engine.errors import BadRequest, MillpondError
 from engine.handlers.runtime import Context, Process, deadline_of
 from engine.http_events import front_end_of, method_of, read_request
 from engine.jobs.answer import Query, answer
+from engine.jobs.answer_rejects import RejectFolders
 from engine.logs import log
 from engine.queries import ALLOW, SCHEMA_EVENT
 
@@ -36,7 +40,11 @@ async def open_query(env: Mapping[str, str]) -> AsyncIterator[Query]:
     """Read the settings and open the client."""
     settings = QuerySettings.from_env(env)
     session = Session()
-    async with open_transport(settings.transport, session) as transport:
+    async with (
+        open_transport(settings.transport, session) as transport,
+        open_fetch(settings.transport, session) as fetch,
+    ):
+        s3 = S3(session, fetch)
         query, scan = (lane_for(operation, transport, session) for operation in (QUERY, SCAN))
         reader = TableReader(settings.table, settings.schema, query, scan)
         ledger = settings.ledger
@@ -47,6 +55,7 @@ async def open_query(env: Mapping[str, str]) -> AsyncIterator[Query]:
             # A lane of its own: what a throttled table teaches does not concern the ledger.
             LedgerReader(ledger.table, lane_for(QUERY, transport, session)) if ledger else None,
             ledger.patience if ledger else 0,
+            RejectFolders(settings.rejects_prefix, settings.rejects_bucket, partial(RejectReader, s3)),
         )
 
 

@@ -16,7 +16,8 @@ from engine.errors import BadRequest
 from engine.flow.attempts import now
 from engine.flow.backoff import Deadline
 from engine.http_events import HttpRequest
-from engine.pages import Conditions, HistoryPage, IngestionsPage, ListPage, latest
+from engine.jobs.answer_rejects import RejectFolders, rejects_page
+from engine.pages import Conditions, HistoryPage, IngestionsPage, ListPage, RejectsPage, latest
 from engine.queries import (
     Attributes,
     History,
@@ -25,6 +26,7 @@ from engine.queries import (
     Latest,
     Listing,
     Options,
+    Rejects,
     parse_ingestions,
     parse_request,
 )
@@ -45,7 +47,8 @@ INGESTIONS_TOGETHER = 16
 class Query:
     """What an invocation works with: the schema, as text too, and open readers of the table and the ledger.
 
-    `patience`: seconds without a change after which the rows of an ingestion are stuck.
+    `patience`: seconds without a change after which the rows of an ingestion are stuck. `rejects`: where reject files
+    are, if there is a ledger.
     """
 
     schema: Schema
@@ -53,6 +56,7 @@ class Query:
     reader: TableReader
     ledger: LedgerReader | None = None
     patience: int = 0
+    rejects: RejectFolders | None = None
 
 
 async def answer(query: Query, request: HttpRequest, moment: int, deadline: Deadline, last: Deadline) -> bytes:
@@ -98,6 +102,12 @@ async def _answer_ingestions(
             page = IngestionsPage(wanted, request.front_end.max_bytes)
             await _fill_ingestions(page, ledger, document, wanted.start or iso(moment * 1000), deadline, last)
             return _document(page)
+        case Rejects() as wanted:
+            account = await ledger.account(wanted.ingestion, last, tallies=False)
+            if not account.entry or query.rejects is None:
+                raise BadRequest(404, "no such ingestion")
+            max_bytes = request.front_end.max_bytes
+            return _document(await rejects_page(query.rejects, account, wanted, max_bytes, deadline, last))
 
 
 async def _fill_ingestions(
@@ -192,6 +202,6 @@ async def _fill(
             return
 
 
-def _document(page: HistoryPage | ListPage | IngestionsPage) -> bytes:
+def _document(page: HistoryPage | ListPage | IngestionsPage | RejectsPage) -> bytes:
     items: list[Any] = list(map(orjson.Fragment, page.items))
     return orjson.dumps({"items": items, "count": len(items), "nextToken": page.cursor})
