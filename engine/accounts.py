@@ -29,6 +29,7 @@ from typing import Any
 import orjson
 
 from engine.identity import ObjectRef, ObjectVersion
+from engine.reject_limit import RejectLimit
 from engine.tallies import FAN_OUT, Counts, Item, Node, Tally, read_tally, run_suffix, total
 from engine.undone import undone_of
 
@@ -245,6 +246,11 @@ class Account:
         failed = next(((span["status"], span["reason"]) for span in self.spans.values() if span.get("status")), None)
         status, reason = failed or ("done_with_rejects" if rejected else "done", "")
         accounted = rejected + root.written + root.superseded
+        if not failed and "maxRejects" in self.entry:
+            # No span knows the rejects of all others.
+            limit, by_producers = RejectLimit.of(self.entry["maxRejects"]), rejected - root.rejected
+            if problem := limit.problem(read, by_producers, at_end=True):
+                status, reason = "failed", problem
         if failed:
             # A run that could not go on where another one had ended does not know how many rows that one sent.
             read = accounted

@@ -30,7 +30,6 @@ from engine.decimal_text import canonical_number
 from engine.errors import BadRequest
 from engine.http_events import HttpRequest
 from engine.identity import split_version
-from engine.rejects import part_and_last_row
 from engine.schema.columns import Column
 from engine.schema.model import INGESTIONS, Schema
 
@@ -50,7 +49,7 @@ REJECTS_PARAMETERS = (*PAGE_PARAMETERS, "text")
 _INGESTION = re.compile(r"[0-9a-f]{20}")
 _PLACE = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])-[0-9]{2}T[0-9:.]{12}Z [0-9a-f]{20}")
 
-_REJECT_PLACE = re.compile(r"([0-9a-f]{20}) ([!-~]{1,200}) ([0-9]{1,12})")
+_REJECT_PLACE = re.compile(r"([0-9a-f]{20}) ([A-Za-z0-9._-]{1,200}) ([0-9]{1,12})")
 
 ROW_NUMBER = "rowNumber"
 
@@ -184,8 +183,6 @@ def _decode_reject_place(token: str, ingestion: str) -> RejectPlace:
     its_ingestion, name, row = _decode_place(token, _REJECT_PLACE).split(" ")
     if its_ingestion != ingestion:
         raise BadRequest(400, "startKey belongs to another ingestion")
-    if part_and_last_row(name) is None:
-        raise _no_token()
     return RejectPlace(name, int(row))
 
 

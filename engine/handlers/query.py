@@ -6,15 +6,13 @@ import logging
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from functools import partial
-from typing import Any
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from engine.aws.lane import lane_for
-from engine.aws.ledger import LedgerReader
-from engine.aws.reject_store import RejectReader
-from engine.aws.s3 import S3
+from engine.aws.ledger_reader import LedgerReader
 from engine.aws.session import Session
 from engine.aws.table_reader import TableReader
 from engine.aws.transports import open_fetch, open_transport
@@ -24,9 +22,11 @@ from engine.errors import BadRequest, MillpondError
 from engine.handlers.runtime import Context, Process, deadline_of
 from engine.http_events import front_end_of, method_of, read_request
 from engine.jobs.answer import Query, answer
-from engine.jobs.answer_rejects import RejectFolders
 from engine.logs import log
 from engine.queries import ALLOW, SCHEMA_EVENT
+
+if TYPE_CHECKING:
+    from engine.jobs.answer_rejects import RejectFolders
 
 RESERVE_SECONDS = 2.0
 """Reserved of the function's time: a page that is not full by then is answered as it is."""
@@ -44,7 +44,17 @@ async def open_query(env: Mapping[str, str]) -> AsyncIterator[Query]:
         open_transport(settings.transport, session) as transport,
         open_fetch(settings.transport, session) as fetch,
     ):
-        s3 = S3(session, fetch)
+
+        @cache
+        def reject_folders() -> RejectFolders:
+            """Open S3 when rejects are first asked for: importing all that it takes slows cold starts."""
+            from engine.aws.reject_store import RejectReader
+            from engine.aws.s3 import S3
+            from engine.jobs.answer_rejects import RejectFolders
+
+            s3 = S3(session, fetch)
+            return RejectFolders(settings.rejects_prefix, settings.rejects_bucket, partial(RejectReader, s3))
+
         query, scan = (lane_for(operation, transport, session) for operation in (QUERY, SCAN))
         reader = TableReader(settings.table, settings.schema, query, scan)
         ledger = settings.ledger
@@ -55,7 +65,7 @@ async def open_query(env: Mapping[str, str]) -> AsyncIterator[Query]:
             # A lane of its own: what a throttled table teaches does not concern the ledger.
             LedgerReader(ledger.table, lane_for(QUERY, transport, session)) if ledger else None,
             ledger.patience if ledger else 0,
-            RejectFolders(settings.rejects_prefix, settings.rejects_bucket, partial(RejectReader, s3)),
+            reject_folders,
         )
 
 

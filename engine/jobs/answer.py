@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from engine.accounts import EMPTY_MONTHS, iso, listed_ingestion, month_before
-from engine.aws.ledger import LedgerReader
+from engine.aws.ledger_reader import LedgerReader
 from engine.aws.table_reader import Page, TableReader
 from engine.errors import BadRequest
 from engine.flow.attempts import now
 from engine.flow.backoff import Deadline
 from engine.http_events import HttpRequest
-from engine.jobs.answer_rejects import RejectFolders, rejects_page
-from engine.pages import Conditions, HistoryPage, IngestionsPage, ListPage, RejectsPage, latest
+from engine.pages import Conditions, HistoryPage, IngestionsPage, ListPage, latest
 from engine.queries import (
     Attributes,
     History,
@@ -31,6 +30,10 @@ from engine.queries import (
     parse_request,
 )
 from engine.schema.model import INGESTIONS, Schema
+
+if TYPE_CHECKING:
+    from engine.jobs.answer_rejects import RejectFolders
+    from engine.reject_pages import RejectsPage
 
 MAX_READ_ITEMS = 1_000
 """Items asked of one Query or Scan; DynamoDB itself stops at 1 MB."""
@@ -47,8 +50,8 @@ INGESTIONS_TOGETHER = 16
 class Query:
     """What an invocation works with: the schema, as text too, and open readers of the table and the ledger.
 
-    `patience`: seconds without a change after which the rows of an ingestion are stuck. `rejects`: where reject files
-    are, if there is a ledger.
+    `patience`: seconds without a change after which the rows of an ingestion are stuck. `rejects` tells
+    where reject files are, if there is a ledger.
     """
 
     schema: Schema
@@ -56,7 +59,7 @@ class Query:
     reader: TableReader
     ledger: LedgerReader | None = None
     patience: int = 0
-    rejects: RejectFolders | None = None
+    rejects: Callable[[], RejectFolders] | None = None
 
 
 async def answer(query: Query, request: HttpRequest, moment: int, deadline: Deadline, last: Deadline) -> bytes:
@@ -106,8 +109,10 @@ async def _answer_ingestions(
             account = await ledger.account(wanted.ingestion, last, tallies=False)
             if not account.entry or query.rejects is None:
                 raise BadRequest(404, "no such ingestion")
+            from engine.jobs.answer_rejects import rejects_page  # few ask for it, and importing it slows cold starts
+
             max_bytes = request.front_end.max_bytes
-            return _document(await rejects_page(query.rejects, account, wanted, max_bytes, deadline, last))
+            return _document(await rejects_page(query.rejects(), account, wanted, max_bytes, deadline, last))
 
 
 async def _fill_ingestions(

@@ -10,8 +10,8 @@ from engine.aws.reject_store import RejectReader
 from engine.errors import BadFile, BadRequest
 from engine.flow.attempts import now
 from engine.flow.backoff import Deadline
-from engine.pages import RejectsPage
 from engine.queries import Rejects
+from engine.reject_pages import RejectsPage
 from engine.rejects import each_reject, folder_of, part_and_last_row
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from engine.accounts import Account, SpanCounts, attribute, listing_key
-from engine.aws.ledger import LedgerReader
+from engine.aws.ledger_reader import LedgerReader
 from engine.flow.backoff import NEVER, Deadline
 from engine.handlers import query
 from engine.http_events import HttpRequest

@@ -32,7 +32,8 @@ PURE: dict[str, set[str]] = {
     "rejects": {"errors", "identity", "reading"},
     "repeats": set(),
     "tallies": set(),
-    "accounts": {"identity", "tallies", "undone"},
+    "reject_limit": set(),
+    "accounts": {"identity", "reject_limit", "tallies", "undone"},
     "convert": {"identity", "messages", "reading", "repeats", "schema", "spans"},
     "items": {"decimal_text", "identity", "item_size", "messages", "reading.format", "schema"},
     "item_keys": {"items", "schema"},
@@ -42,8 +43,9 @@ PURE: dict[str, set[str]] = {
     "outcome": set(),
     "undone": set(),
     "http_events": {"errors", "text"},
-    "queries": {"accounts", "decimal_text", "errors", "http_events", "identity", "rejects", "schema"},
-    "pages": {"errors", "queries", "reading", "rejects", "schema"},
+    "queries": {"accounts", "decimal_text", "errors", "http_events", "identity", "schema"},
+    "pages": {"errors", "queries", "schema"},
+    "reject_pages": {"pages", "queries", "reading", "rejects"},
     "flow.backoff": set(),
     "flow.window": set(),
     "flow.pace": set(),
@@ -54,7 +56,8 @@ _FLOW = {"errors", "flow.backoff", "flow.window", "flow.pace", "flow.rate"}
 _SERVICE = {*PURE, "aws.types", "flow"}
 SERVICES: dict[str, set[str]] = {
     "aws.announcer": _SERVICE,
-    "aws.ledger": _SERVICE,
+    "aws.ledger_reader": _SERVICE,
+    "aws.ledger": _SERVICE | {"aws.ledger_reader"},
     "aws.objects": _SERVICE | {"aws.s3"},
     "aws.queues": _SERVICE,
     "aws.table_reader": _SERVICE,
@@ -64,7 +67,7 @@ SERVICES: dict[str, set[str]] = {
     "aws.reject_store": _SERVICE | {"aws.s3"},
 }
 RUNTIME: dict[str, set[str]] = {
-    "config": {"errors", "rejects", "schema"},
+    "config": {"errors", "reject_limit", "schema"},
     "logs": {"metrics"},
     "flow": _FLOW,
     "aws.types": {"flow.backoff"},
