@@ -287,6 +287,7 @@ class Account:
             "etag": entry.get("etag"),
             "size": entry.get("size"),
             "schema": entry.get("schema"),
+            "corrects": entry.get("corrects"),
             "status": self.status(moment, patience),
             "reason": next((span["reason"] for span in spans if span.get("reason")), entry.get("reason") or ""),
             "isRead": "ended" in entry or self._is_read,

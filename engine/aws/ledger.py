@@ -75,12 +75,14 @@ class Ledger(LedgerReader):
         *,
         split: int = 0,
         max_rejects: str = "",
+        corrects: str | None = None,
     ) -> int:
         """Note that an object is read from its start; return the number of the run.
 
         `ref` names it as its event does. `schema` is the hash of the schema's text. `split`: the size of the ranges in
         which the object is scanned (0: it is read as one span). What is read after the ingestion has ended, or in
-        another way, is a new run. `max_rejects`: the limit of rejects of all spans together.
+        another way, is a new run. `max_rejects`: the limit of rejects of all spans together. `corrects`: the
+        ingestion whose rejected rows it has, corrected.
         """
         facts: dict[str, Any] = {
             "bucket": version.bucket,
@@ -93,6 +95,8 @@ class Ledger(LedgerReader):
             facts["versionId"] = version.version
         if max_rejects:
             facts["maxRejects"] = max_rejects
+        if corrects:
+            facts["corrects"] = corrects
         # First where an attempt that finds the object gone can see that this one has begun.
         link = {**_facts(ref), "opened": version.ingestion}
         await self._set(arrival_id(ref), ENTRY, link, deadline, remove=_OF_AN_ARRIVAL)
