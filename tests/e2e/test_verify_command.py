@@ -112,10 +112,10 @@ def test_verify_finds_what_is_not_as_written(millpond: Commands, local_stack: Lo
     path = csv_file(tmp_path, 1_100, own := domain(), bad=3)
     ended(millpond, path)
     code, shown, _ = millpond("verify", path.name)
-    assert code == 0
+    assert code == 3
     assert "every row that was compared is in the table, replaced or rejected" in shown
-    assert millpond.verify(path.name) == (0, {"match": 1_100, "rejected": 3})
-    assert millpond.verify(path.name, "--sample", "100")[0] == 0
+    assert millpond.verify(path.name) == (3, {"match": 1_100, "rejected": 3})
+    assert millpond.verify(path.name, "--sample", "100")[0] == 3
 
     first, second, *_ = sorted(items_of(local_stack, own).values(), key=lambda item: float(item["createdAt"]["N"]))
     change_table(local_stack, "delete_item", Key=key_of(first))
@@ -220,7 +220,7 @@ def test_row_that_the_table_refused_is_taken_from_the_object(
     path.write_text(path.read_text() + f" {'x' * 420_000},Long@{own}\n")
     change_producer(local_stack, MAX_MESSAGE_BYTES="1000000")
     ended(millpond, path)
-    assert millpond.verify(path.name) == (0, {"match": 3, "rejected": 1})
+    assert millpond.verify(path.name) == (3, {"match": 3, "rejected": 1})
     out = tmp_path / "long.csv"
     assert millpond("rejects", path.name, "--out", str(out))[0] == 0
     assert out.read_text() == f"name,mail\n {'x' * 420_000},Long@{own}\n"
