@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.aws.table_calls import TableCalls
+from engine.aws.table_calls import ItemWriter
 from engine.aws.types import PUT_ITEM
 from engine.errors import ServiceError
 from engine.flow.backoff import Deadline
@@ -21,7 +21,7 @@ _NEWER_THERE = b""
 """Stands for the reply to a call whose condition failed; a real one is JSON."""
 
 
-class NewestWriter(TableCalls):
+class NewestWriter(ItemWriter):
     """Writes items into one table, each in a call of its own, unless a newer one of its key is there.
 
     It puts the highest version of each key among the items; the others are superseded with it. Only where DynamoDB

@@ -75,9 +75,7 @@ def ledger_entry(millpond: Commands, path: Path) -> dict[str, Any]:
             (entry,) = [
                 item
                 for item in page["Items"]
-                if item["part"]["S"] == "entry"
-                and item["key"]["S"] == f"uploads/{path.name}"
-                and "opened" not in item
+                if item["part"]["S"] == "entry" and item["key"]["S"] == f"uploads/{path.name}" and "opened" not in item
             ]
             return dict(entry)
 

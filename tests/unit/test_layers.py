@@ -63,6 +63,7 @@ SERVICES: dict[str, set[str]] = {
     "aws.table_reader": _SERVICE,
     "aws.newest_writer": _SERVICE | {"aws.table_calls"},
     "aws.table_writer": _SERVICE | {"aws.table_calls"},
+    "aws.table_deleter": _SERVICE | {"aws.table_calls"},
     "aws.write_rate": _SERVICE,
     "aws.reject_store": _SERVICE | {"aws.s3"},
 }
