@@ -234,6 +234,11 @@ class Account:
         return "writing" if self._is_read else "reading"
 
     @property
+    def is_all_known(self) -> bool:
+        """Whether the ingestion has ended and all its spans are here, so that its document needs nothing else."""
+        return "ended" in self.entry and (self._is_read or "modified" not in self.entry)
+
+    @property
     def _is_read(self) -> bool:
         ended = sum("ended" in span for span in self.spans.values())
         return ended == spans_of(self.entry)

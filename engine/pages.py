@@ -201,6 +201,7 @@ class IngestionsPage:
 
     def __init__(self, request: Ingestions, max_bytes: int) -> None:
         self._request, self._room = request, max_bytes - ENVELOPE_BYTES
+        self.limit = request.limit
         self._at = request.start
         self.items: list[bytes] = []
         self.cursor: str | None = None

@@ -14,10 +14,12 @@ from engine.aws.types import Operation
 
 
 @asynccontextmanager
-async def open_lane(operation: Operation, client: Any) -> AsyncIterator[Lane]:
-    """Open the lane of an operation, to where a general `client` of its service sends."""
+async def open_lanes(client: Any, *operations: Operation) -> AsyncIterator[list[Lane]]:
+    """Open the lanes of operations, to where a general `client` of their service sends."""
     session = Session()
     # People may be behind a proxy, which only the general transport supports.
     async with open_transport("aiohttp" if getproxies() else "lean", session) as transport:
-        meta = client.meta
-        yield Lane(operation, transport, session.credentials, endpoint_url=meta.endpoint_url, region=meta.region_name)
+        url, region = client.meta.endpoint_url, client.meta.region_name
+        yield [
+            Lane(operation, transport, session.credentials, endpoint_url=url, region=region) for operation in operations
+        ]

@@ -15,7 +15,7 @@ from engine.cli.display import Display
 from engine.cli.errors import CliError
 from engine.cli.ingest import Place
 from engine.cli.ingestion import Ingestion, open_ingestion
-from engine.cli.lanes import open_lane
+from engine.cli.lanes import open_lanes
 from engine.cli.proof import own_keys, proof_attribute, proofs_of
 from engine.cli.words import counted
 from engine.errors import BadFile
@@ -53,7 +53,7 @@ async def _undo(display: Display, name: str, place: Place, agreed: bool, as_json
                 return 2
         note = partial(_note, ingestion, int(time.time() * 1000))
         schema, proof = ingestion.schema, proof_attribute(ingestion.schema) or ""
-        async with open_lane(operation_of(schema, proof), ingestion.dynamodb) as lane:
+        async with open_lanes(ingestion.dynamodb, operation_of(schema, proof)) as (lane,):
             deletion = Deletion(TableDeleter(table, schema, proof, lane), table, note)
             with display.step(f"deleting from {table}", "all of them are deleted"):
                 await deletion.run(_own(ingestion))

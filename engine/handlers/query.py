@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from engine.aws.lane import lane_for
-from engine.aws.ledger_reader import LedgerReader
+from engine.aws.ledger_list import LedgerList
 from engine.aws.session import Session
 from engine.aws.table_reader import TableReader
 from engine.aws.transports import open_fetch, open_transport
-from engine.aws.types import QUERY, SCAN
+from engine.aws.types import BATCH_GET_ITEM, QUERY, SCAN
 from engine.config import QuerySettings
 from engine.errors import BadRequest, MillpondError
 from engine.handlers.runtime import Context, Process, deadline_of
@@ -63,7 +63,9 @@ async def open_query(env: Mapping[str, str]) -> AsyncIterator[Query]:
             settings.schema_text,
             reader,
             # A lane of its own: what a throttled table teaches does not concern the ledger.
-            LedgerReader(ledger.table, lane_for(QUERY, transport, session)) if ledger else None,
+            LedgerList(ledger.table, *(lane_for(each, transport, session) for each in (QUERY, BATCH_GET_ITEM)))
+            if ledger
+            else None,
             ledger.patience if ledger else 0,
             reject_folders,
         )

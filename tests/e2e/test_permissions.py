@@ -144,6 +144,12 @@ async def lists_users(stack: LocalStack) -> bool:
     return bool((await invoke(stack, "query", api_event("/users", limit="1")))["statusCode"] == 200)
 
 
+async def lists_ingestions(stack: LocalStack) -> bool:
+    """Whether ingestions are listed, of which one is there at least."""
+    await reads_an_object(stack)
+    return bool((await invoke(stack, "query", api_event("/ingestions", limit="1")))["statusCode"] == 200)
+
+
 async def reads_rejects(stack: LocalStack) -> bool:
     """Whether the rejects of an ingestion are found in its reject file."""
     source = ObjectVersion("b", f"uploads/{uuid.uuid4().hex}.csv", None, "e", MODIFIED)
@@ -186,6 +192,7 @@ WORK = {
     ("worker", "s3:PutObject"): keeps_the_rejects_of_a_message,
     ("query", "dynamodb:Query"): finds_a_user,
     ("query", "dynamodb:Scan"): lists_users,
+    ("query", "dynamodb:BatchGetItem"): lists_ingestions,
     ("query", "s3:GetObject"): reads_rejects,
     ("query", "s3:ListBucket"): reads_rejects,
 }

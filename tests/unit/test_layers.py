@@ -57,6 +57,7 @@ _SERVICE = {*PURE, "aws.types", "flow"}
 SERVICES: dict[str, set[str]] = {
     "aws.announcer": _SERVICE,
     "aws.ledger_reader": _SERVICE,
+    "aws.ledger_list": _SERVICE | {"aws.ledger_reader"},
     "aws.ledger": _SERVICE | {"aws.ledger_reader"},
     "aws.objects": _SERVICE | {"aws.s3"},
     "aws.queues": _SERVICE,
