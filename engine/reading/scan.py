@@ -197,12 +197,13 @@ class RangeScan:
     def _closing(self, start: int) -> int | None:
         """Return the end of the first line from `start` on that closes a quoted field, if one is open there."""
         most = start + self._limits.record_bytes
-        while (found := self._held.find(self._quote, start - self._base, most - self._base)) >= 0:
-            end = self._line_end(self._base + found)
-            if end is None or end > most:
-                return None
+        held = self._held[start - self._base : most - self._base]
+        if self._quote not in held:
+            return None
+        for line in held.splitlines(keepends=True):
+            end = start + len(line)
             if self._has_odd_quotes(start, end):
-                return end
+                return end if self._line_end(start) == end else None
             start = end
         return None
 
