@@ -6,6 +6,8 @@ from engine.reading.counting import RecordCounter
 from engine.reading.format import RFC_4180, Dialect
 
 UNCERTAIN = None
+LONG = b"a" * 999
+"""So much text outside of quotes that each of them is looked at by itself."""
 
 
 def count(lines: bytes, dialect: Dialect = RFC_4180, width: int = 3, *, pad: bool = False) -> tuple[int, int] | None:
@@ -26,7 +28,9 @@ def count(lines: bytes, dialect: Dialect = RFC_4180, width: int = 3, *, pad: boo
         (b'"a","b","c"\r\n\r\n"a",b,"c"\r\n', 2),
         (b'a,"b, b",c\n"a ""b"" c",,\n', 2),
         (b'"a"\n""\n\n""""\n', 3),
-        (b"a" * 999 + b',"b",' + b"c" * 999 + b"\n", 1),
+        (LONG + b',"b",' + LONG + b"\n", 1),
+        (b'"a",' + LONG + b',"b"\r\n', 1),
+        (b'"a ""b""",' + LONG + b',""\n', 1),
         (b'"a\nb",c,d\n\n"a\r\nb",c,d\n', 2),
         (b'a,"b,\nb",c\n', 1),
         (b'a,"b ""b"",\nb",c\n', 1),
@@ -46,7 +50,10 @@ def test_records_are_counted(lines: bytes, records: int) -> None:
         b'a,b,c\na b"c",d,e\n',
         b'"a"b,c,d\n',
         b'"a",b"c",d\n',
-        b"a" * 999 + b',b"b",' + b"c" * 999 + b"\n",
+        LONG + b',b"b",' + LONG + b"\n",
+        LONG + b',"b"b,' + LONG + b"\n",
+        b'"a",' + LONG + b'"b",c\n',
+        b' "b",' + LONG + b"," + LONG + b"\n",
         b'a,"b,\n,b",c\n',
         b'a,"b,\r,b",c\n',
         b'a,"b,""\n"",b",c\n',
@@ -78,6 +85,7 @@ def test_other_dialects() -> None:
     assert count(b'"a",b,c\n', backslash) == (1, 8)
     assert count(b'"a\\"",b,c\n', backslash) is UNCERTAIN
     assert count(b'"a""a",b,c\n', backslash) is UNCERTAIN
+    assert count(b'"a""a",b,' + LONG + b"\n", backslash) is UNCERTAIN
     comment = Dialect(comment="#")
     assert count(b"#a\na,b,c\n", comment) == (1, 9)
     assert count(b'#a\n"a",b,c\n', comment) is UNCERTAIN
