@@ -25,6 +25,8 @@ object, the range and the limits, not from the chunks.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import repeat
+from operator import sub
 from typing import NamedTuple, Protocol
 
 from engine.reading.block import Position
@@ -200,12 +202,16 @@ class RangeScan:
         held = self._held[start - self._base : most - self._base]
         if self._quote not in held:
             return None
-        for line in held.splitlines(keepends=True):
-            end = start + len(line)
-            if self._has_odd_quotes(start, end):
-                return end if self._line_end(start) == end else None
-            start = end
-        return None
+        lines = held.splitlines(keepends=True)
+        counts = map(bytes.count, lines, repeat(self._quote))
+        if self._escaped:
+            counts = map(sub, counts, map(bytes.count, lines, repeat(self._escaped)))
+        odd = next((place for place, count in enumerate(counts) if count % 2), None)
+        if odd is None:
+            return None
+        start += sum(map(len, lines[:odd]))
+        end = start + len(lines[odd])
+        return end if self._line_end(start) == end else None
 
     def _has_odd_quotes(self, start: int, stop: int) -> bool:
         held, low, high = self._held, start - self._base, stop - self._base
