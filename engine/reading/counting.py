@@ -38,7 +38,7 @@ class RecordCounter:
     def __init__(self, dialect: Dialect, width: int, *, pad: bool) -> None:
         self._quote, self._delimiter = dialect.quote.encode(), dialect.delimiter.encode()
         self._backslash, self._comment = dialect.escape == "backslash", dialect.comment.encode()
-        self._edges = self._delimiter + b"\r\n"
+        self._edges = self._delimiter + b"\n\r"  # in the order in which they are frequent
         self._but_edges, self._but_marks, self._but_separators = (
             bytes(set(range(256)).difference(kept))
             for kept in (self._edges, self._edges + self._quote, self._delimiter + self._quote)
