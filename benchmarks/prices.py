@@ -25,7 +25,7 @@ USD = {
     "s3_get": 0.0004 / 1e3,
     "s3_put": 0.005 / 1e3,
     "dynamodb_write_unit": 0.625 / 1e6,  # on-demand; one for each 1 KB begun of an item
-    "dynamodb_write_unit_hour": 0.00065,  # provisioned: a write unit a second for an hour
+    "dynamodb_write_unit_hour": 0.00065,  # provisioned: one a second for an hour; not compared
 }
 
 FUNCTION_MB = 1_769
