@@ -45,6 +45,7 @@ class Queues:
                     "ReceiptHandle": each,
                     "Body": self.messages[QueueUrl][each],
                     "MessageAttributes": ATTRIBUTES,
+                    "Attributes": {"MessageGroupId": "group"},
                 }
                 for each in visible
             ]
@@ -56,8 +57,15 @@ class Queues:
         self.held -= {(QueueUrl, each["ReceiptHandle"]) for each in Entries}
         return {}
 
-    async def send_message(self, QueueUrl: str, MessageBody: str, MessageAttributes: Json) -> Json:  # noqa: N803
+    async def send_message(
+        self,
+        QueueUrl: str,
+        MessageBody: str,
+        MessageAttributes: Json,
+        **more: str,  # noqa: N803
+    ) -> Json:
         self.calls.append("send")
+        assert more == {"MessageGroupId": "group"}
         if MessageBody in self.refused:
             raise DENIED
         self.sent.append({"url": QueueUrl, "body": MessageBody, "attributes": MessageAttributes})
