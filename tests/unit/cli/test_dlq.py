@@ -57,18 +57,12 @@ class Queues:
         self.held -= {(QueueUrl, each["ReceiptHandle"]) for each in Entries}
         return {}
 
-    async def send_message(
-        self,
-        QueueUrl: str,
-        MessageBody: str,
-        MessageAttributes: Json,
-        **more: str,  # noqa: N803
-    ) -> Json:
+    async def send_message(self, *, QueueUrl: str, MessageBody: str, **more: Any) -> Json:  # noqa: N803
         self.calls.append("send")
-        assert more == {"MessageGroupId": "group"}
         if MessageBody in self.refused:
             raise DENIED
-        self.sent.append({"url": QueueUrl, "body": MessageBody, "attributes": MessageAttributes})
+        self.sent.append({"url": QueueUrl, "body": MessageBody, "attributes": more["MessageAttributes"]})
+        assert more["MessageGroupId"] == "group"
         return {"MessageId": f"new-{len(self.sent)}"}
 
     async def delete_message(self, QueueUrl: str, ReceiptHandle: str) -> Json:  # noqa: N803
