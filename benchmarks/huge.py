@@ -51,7 +51,9 @@ class CheckingQueue(PassingQueue):
         """First row and the one after the last of each message, by span and number of the message."""
         self.problem = ""
 
-    def send(self, body: str, attributes: dict[str, Any], now: float, delay: float | None = None) -> Message:
+    def send(
+        self, body: str, attributes: dict[str, Any], now: float, delay: float | None = None, group: str | None = None
+    ) -> Message:
         """Take a message."""
         document = orjson.loads(body)
         rows, name = document["rows"], (document["span"], document["message"])
@@ -61,7 +63,7 @@ class CheckingQueue(PassingQueue):
             self.problem = f"message {name} has other rows than {first:,} to {after - 1:,}"
         if self.rows.setdefault(name, (first, after)) != (first, after):
             self.problem = f"message {name} has come with other rows"
-        return super().send(body, attributes, now, delay)
+        return super().send(body, attributes, now, delay, group)
 
     def check(self, rows: int) -> None:
         """Raise `Wrong` unless the messages hold each row from 1 to `rows` once."""
@@ -132,10 +134,12 @@ async def load(size: int, span_bytes: int, producers: int) -> Report:
     }
     report, began = Report(stored.size, stored.rows), time.monotonic()
     spans.send(json.dumps(data.s3_event(stored.key)), {}, time.time())
-    async with asyncio.TaskGroup() as tasks:
-        for number in range(producers):
-            tasks.create_task(_invoke(number, environment(url, "", more), spans, report))
-    server.close()
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(producers):
+                tasks.create_task(_invoke(number, environment(url, "", more), spans, report))
+    finally:
+        server.close()
     report.seconds, report.messages = time.monotonic() - began, len(records.rows)
     records.check(stored.rows)
     account = Account()
