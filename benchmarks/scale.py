@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.figures import short
-from benchmarks.prices import USD, Usage, dollars_per_million
+from benchmarks.prices import Usage, dollars_per_million
+from engine.prices import USD
 
 OBJECT_BYTES = 100_000_000_000
 ROW_BYTES = 100
