@@ -52,7 +52,7 @@ def run_ingest(display: Display, source: str, place: Place, corrects: str | None
     if address and corrects:
         raise CliError("--corrects is for a file that is uploaded: an object in S3 has it in its metadata, corrects.")
     if address is None:
-        _check_is_file(source)
+        check_is_file(source)
     if not is_data_file(source):
         raise CliError(f"{source}: {NO_DATA_FILE}.")
     if missing := missing_access(Target(place.stack, place.region, place.endpoint_url)):
@@ -63,7 +63,7 @@ def run_ingest(display: Display, source: str, place: Place, corrects: str | None
     return asyncio.run(_file(display, path, place, corrects or corrected_by(path.name)))
 
 
-def _check_is_file(source: str) -> None:
+def check_is_file(source: str) -> None:
     """Raise `CliError` unless `source` is the path of a file whose name can become a key in S3."""
     if not source:
         raise CliError("The file's name is empty: give the path of a file, or s3://BUCKET/KEY.")
