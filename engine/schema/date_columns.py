@@ -12,9 +12,11 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, tzinfo
 from functools import lru_cache
+from itertools import chain, repeat
 from operator import add
 from typing import Final, NamedTuple
 
+from engine.schema.lanes import chosen, reached, total, values
 from engine.schema.time_zones import EPOCH_DAY, LocalDay, local_days
 
 MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -37,96 +39,114 @@ _ISO_TIMES: Final = tuple(
     f"%Y-%m-%d{blank}%H:%M{second}{zone}" for second in (":%S", "") for blank in "T " for zone in ("Z", "")
 )
 
-# Where a leading zero is missing: before a digit that stands alone.
-_NO_ZERO = re.compile(r"(?<![0-9])(?=[0-9](?![0-9]))")
+_LOOSE: Final = frozenset(f"%{each}" for each in "mdHIMS")
+"""Fields that may lack a leading zero, where no digits are beside them."""
+
+_DIGITS: Final = _LOOSE | {"%Y", "%y"}
+
+
+def _mask(*marked: int) -> bytes:
+    return bytes(255 * (each in marked) for each in range(256))
+
+
+_IS_NO_DIGIT: Final = _mask(*({*range(256)} - {*b"0123456789"}))
+
+# Of numbers of two digits.
+_IS_ZERO: Final = _mask(0)
+_IS_FEBRUARY: Final = _mask(2)
+_IS_FOURTH: Final = bytes(each % 4 == 0 for each in range(256))
+_MONTH_DAYS: Final = bytes([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]).ljust(256, b"\0")
+_HOURS: Final = bytes(range(24))
 
 
 class Shape(NamedTuple):
-    """Texts of one length: the places of their fields, and the characters at all other places.
+    """Texts of one length: the places of their fields from 1, and the characters at all other places.
 
-    `pads`: whether fields may lack a leading zero. `iso_end`: if the texts are ISO 8601 with seconds or without a time,
-    what follows that. `utc`: whether the text says that it is UTC.
+    `loose` are the places where a leading zero may be missing, the last one first. `iso_end`: if the texts are ISO 8601
+    with seconds or without a time, what follows that. `utc`: whether the text says that it is UTC.
     """
 
     width: int
     fields: tuple[tuple[str, int], ...]
     literals: tuple[tuple[int, bytes], ...]
-    pads: bool
+    loose: tuple[int, ...]
     utc: bool
     iso_end: str | None
 
 
+Digits = Sequence[bytes]
+"""The digits of a field of a whole column: a lane for each place."""
+
+
 class Columns(NamedTuple):
-    """The digits of a whole column by field: those of all texts one after the other."""
+    """The digits of a whole column by field."""
 
     rows: int
-    year: bytes
-    month: bytes
-    day: bytes
-    hour: bytes
-    minute: bytes
-    second: bytes
+    year: Digits
+    month: Digits
+    day: Digits
+    hour: Digits
+    minute: Digits
+    second: Digits
     utc: bool
     iso_end: str | None
 
     def exist(self) -> bool:
         """Return whether all days are of the calendar, and all times of a day."""
-        month_days = memoryview(_pairs(self.month, self.day)).cast("I")
-        unusual = set(month_days) - _USUAL_DAYS.keys()
-        if unusual:
-            if unusual != {_LEAP_DAY}:
-                return False
-            years = {int(self.year[4 * i : 4 * i + 4]) for i, each in enumerate(month_days) if each == _LEAP_DAY}
-            if not all(map(_is_leap_year, years)):
-                return False
-        if b"0000" in self.year and _key("0000") in set(memoryview(self.year).cast("I")):
-            return False
-        tens = self.minute[0::2] + self.second[0::2]
-        return not tens.translate(None, b"012345") and set(memoryview(self.hour).cast("H")) <= _HOURS
+        century, year = values(*self.year[:2]), values(*self.year[2:])
+        month, day = values(*self.month), values(*self.day)
+        # Of years that end with 00, the century decides.
+        leap = chosen(year.translate(_IS_ZERO), century, year).translate(_IS_FOURTH)
+        february = chosen(month.translate(_IS_FEBRUARY), leap, bytes(self.rows))
+        return (
+            b"\0" not in total(century, year)
+            and b"\0" not in day
+            and b"\0" not in reached(total(month.translate(_MONTH_DAYS), february), day)
+            and not values(*self.hour).translate(None, _HOURS)
+            and not (self.minute[0] + self.second[0]).translate(None, b"012345")
+        )
 
     def iso_texts(self, end: str) -> list[str]:
         """Return the texts of ISO 8601; `end` is what follows the seconds (empty: only the days are wanted)."""
-        fields = [(self.year, 4, 0), (self.month, 2, 5), (self.day, 2, 8)]
+        fields = [(self.year, 0), (self.month, 5), (self.day, 8)]
         line = "0000-00-00"
         if end:
-            fields += [(self.hour, 2, 11), (self.minute, 2, 14), (self.second, 2, 17)]
+            fields += [(self.hour, 11), (self.minute, 14), (self.second, 17)]
             line += f"T00:00:00{end}"
         lines, stride = bytearray(f"{line}\n".encode() * self.rows), len(line) + 1
-        for digits, width, place in fields:
-            for i in range(width):
-                lines[place + i :: stride] = digits[i::width]
+        for digits, place in fields:
+            for i, lane in enumerate(digits, start=place):
+                lines[i::stride] = lane
         return lines.decode().split("\n")[:-1]
 
     def days(self) -> list[int]:
         """Return the days from the epoch. Raises `KeyError` if the calendar lacks one."""
-        years = map(_days_of_year, memoryview(self.year).cast("I"))
-        month_days = memoryview(_pairs(self.month, self.day)).cast("I")
+        years = map(_days_of_year, memoryview(_interleaved(self.year)).cast("I"))
+        month_days = memoryview(_interleaved([*self.month, *self.day])).cast("I")
         return [first + days[month_day] for (first, days), month_day in zip(years, month_days, strict=True)]
 
     def local_days(self, zone: tzinfo) -> list[LocalDay]:
         """Return the days in a time zone. Raises `KeyError` if the calendar lacks one."""
-        year, month, day = self.year, self.month, self.day
-        digits = [*(year[i::4] for i in range(4)), month[0::2], month[1::2], day[0::2], day[1::2]]
-        return list(map(local_days(zone).__getitem__, memoryview(_interleaved(digits)).cast("Q")))
+        digits = _interleaved([*self.year, *self.month, *self.day])
+        return list(map(local_days(zone).__getitem__, memoryview(digits).cast("Q")))
 
     def in_utc(self, days: Sequence[LocalDay]) -> tuple[Columns, bytes]:
         """Return the columns with hours and minutes of UTC, and whether each is of the `SAME` day, `BEFORE` or `AFTER`.
 
         Raises `KeyError` if there is no such time.
         """
-        if self.second[0::2].translate(None, b"012345"):
+        if self.second[0].translate(None, b"012345"):
             raise KeyError("seconds")
-        minutes = memoryview(_pairs(self.hour, self.minute)).cast("I")
+        minutes = memoryview(_interleaved([*self.hour, *self.minute])).cast("I")
         times = b"".join([clock[minute] for (_, clock), minute in zip(days, minutes, strict=True)])
-        hour, minute = (_interleaved([times[i::5], times[i + 1 :: 5]]) for i in (0, 2))
-        return self._replace(hour=hour, minute=minute), times[4::5]
+        return self._replace(hour=(times[0::5], times[1::5]), minute=(times[2::5], times[3::5])), times[4::5]
 
     def times(self) -> list[int]:
         """Return the seconds since midnight. Raises `KeyError` if there is no such time."""
-        minutes = map(_minutes().__getitem__, memoryview(_pairs(self.hour, self.minute)).cast("I"))
-        if not self.second.strip(b"0"):
+        minutes = map(_minutes().__getitem__, memoryview(_interleaved([*self.hour, *self.minute])).cast("I"))
+        if not b"".join(self.second).strip(b"0"):
             return list(minutes)
-        return list(map(add, minutes, map(_SECONDS.__getitem__, memoryview(self.second).cast("H"))))
+        return list(map(add, minutes, map(_SECONDS.__getitem__, memoryview(_interleaved(self.second)).cast("H"))))
 
 
 def shapes_of(form: str, *, time: bool) -> tuple[Shape, ...]:
@@ -140,9 +160,11 @@ def shapes_of(form: str, *, time: bool) -> tuple[Shape, ...]:
 
 def _shape_of(form: str, *, pads: bool, utc: bool) -> Shape | None:
     fields: dict[str, int] = {}
-    literals: list[tuple[int, bytes]] = []
-    place = 0
-    for piece in re.findall(r"%.|[^%]", form, re.DOTALL):
+    literals: list[tuple[int, bytes]] = [(0, b"\n")]
+    loose: list[int] = []
+    pieces = re.findall(r"%.|[^%]", form, re.DOTALL)
+    place = 1
+    for i, piece in enumerate(pieces):
         if piece[0] != "%" or piece == "%%":
             # Digits would count as digits of the field beside them.
             if not piece.isascii() or piece.isdigit() or piece == "\n":
@@ -152,13 +174,15 @@ def _shape_of(form: str, *, pads: bool, utc: bool) -> Shape | None:
         elif piece[1] in _FIELDS:
             name, width = _FIELDS[piece[1]]
             fields[name] = place
+            beside = {*pieces[max(0, i - 1) : i], *pieces[i + 1 : i + 2]}
+            if pads and piece in _LOOSE and beside.isdisjoint(_DIGITS):
+                loose.append(place)
             place += width
         else:
             return None
     iso_end = {"%Y-%m-%d": "", "%Y-%m-%dT%H:%M:%SZ": "Z"}.get(form) if not pads else None
-    # Two digits of a year are never one.
     return (
-        Shape(place, tuple(fields.items()), tuple(literals), pads and "short_year" not in fields, utc, iso_end)
+        Shape(place - 1, tuple(fields.items()), tuple(literals), tuple(reversed(loose)), utc, iso_end)
         if fields
         else None
     )
@@ -169,49 +193,56 @@ def read_columns(texts: Sequence[str], shapes: Iterable[Shape], first_year: int)
 
     Returns None otherwise. That a month, an hour and so on exist is not checked.
     """
-    lines = "\n".join(texts) + "\n"
+    lines = "\n".join(["", *texts])
+    if not lines.isascii() or lines.count("\n") != len(texts):
+        return None
     for shape in shapes:
-        if shape.pads and len(lines) != len(texts) * (shape.width + 1):
-            lines = _NO_ZERO.sub("0", lines)
-        data = lines.encode() if lines.isascii() else b""
-        if not _fits(data, shape, len(texts)):
-            continue
-        columns = _columns(data, shape, len(texts), first_year)
+        places = _places(lines, texts, shape)
+        columns = _columns(places, shape, len(texts), first_year) if places else None
         if columns is not None:
             return columns
     return None
 
 
-def _fits(data: bytes, shape: Shape, count: int) -> bool:
+def _places(lines: str, texts: Sequence[str], shape: Shape) -> list[bytes] | None:
+    """Return a lane for each place of a shape, filled up with zeros; None if a text has another shape.
+
+    Place 0 has the line end before each text. Where a text is shorter there are more of them, and each makes way for
+    a missing zero.
+    """
     stride = shape.width + 1
-    return (
-        len(data) == count * stride
-        # A text that has a line break would pass for two.
-        and data.count(b"\n") == data[shape.width :: stride].count(b"\n") == count
-        and all(data[place::stride].count(literal) == count for place, literal in shape.literals)
-    )
+    if shape.loose and len(lines) != len(texts) * stride:
+        lines = "".join(map(str.rjust, texts, repeat(stride), repeat("\n")))
+    if len(lines) != len(texts) * stride:
+        return None
+    data = lines.encode()
+    places = [data[i::stride] for i in range(stride)]
+    for place in shape.loose:
+        missing = places[place].translate(_IS_NO_DIGIT)
+        if b"\xff" in missing:
+            moved = [*places[1 : place + 1], b"0" * len(texts)]
+            places[: place + 1] = map(chosen, repeat(missing), moved, places)
+    fits = all(places[place].count(literal) == len(texts) for place, literal in shape.literals)
+    return places if fits else None
 
 
-def _columns(data: bytes, shape: Shape, count: int, first_year: int) -> Columns | None:
+def _columns(places: list[bytes], shape: Shape, count: int, first_year: int) -> Columns | None:
     fields = dict(shape.fields)
 
-    def digits(name: str, width: int = 2) -> bytes:
+    def digits(name: str, width: int = 2) -> Digits:
         place = fields.get(name)
-        if place is None:
-            return b"0" * (width * count)
-        return _interleaved([data[place + i :: shape.width + 1] for i in range(width)])
+        return [b"0" * count] * width if place is None else places[place : place + width]
 
-    zeros = bytes(count)
     try:
-        year = _each(digits("short_year"), "H", _years(first_year)) if "short_year" in fields else digits("year", 4)
+        year = _each(digits("short_year"), "H", _years(first_year), 4) if "short_year" in fields else digits("year", 4)
         if "month_name" in fields:
-            name = digits("month_name", 3).lower()
-            month = _each(_interleaved([name[0::3], name[1::3], name[2::3], zeros]), "I", _MONTH_OF_NAME)
+            name = [lane.lower() for lane in digits("month_name", 3)]
+            month = _each([*name, bytes(count)], "I", _MONTH_OF_NAME, 2)
         else:
             month = digits("month")
         if "half" in fields:
-            hour, half = digits("half_hour"), digits("half").lower()
-            hour = _each(_interleaved([hour[0::2], hour[1::2], half[0::2], half[1::2]]), "I", _HOUR_OF_HALF)
+            half = [lane.lower() for lane in digits("half")]
+            hour = _each([*digits("half_hour"), *half], "I", _HOUR_OF_HALF, 2)
         else:
             hour = digits("hour")
     except KeyError:
@@ -219,7 +250,7 @@ def _columns(data: bytes, shape: Shape, count: int, first_year: int) -> Columns 
     columns = Columns(
         count, year, month, digits("day"), hour, digits("minute"), digits("second"), shape.utc, shape.iso_end
     )
-    return columns if b"".join(columns[1:-2]).isdigit() else None
+    return columns if b"".join(chain.from_iterable(columns[1:-2])).isdigit() else None
 
 
 def _interleaved(parts: Sequence[bytes]) -> bytes:
@@ -230,9 +261,10 @@ def _interleaved(parts: Sequence[bytes]) -> bytes:
     return bytes(joined)
 
 
-def _each(column: bytes, size: str, table: Mapping[int, bytes]) -> bytes:
-    """Return what a table has for each value of a column. Raises `KeyError`."""
-    return b"".join(map(table.__getitem__, memoryview(column).cast(size)))  # type: ignore[call-overload]
+def _each(lanes: Digits, size: str, table: Mapping[int, bytes], width: int) -> Digits:
+    """Return the digits that a table has for what is in some lanes together. Raises `KeyError`."""
+    found = b"".join(map(table.__getitem__, memoryview(_interleaved(lanes)).cast(size)))  # type: ignore[call-overload]
+    return [found[i::width] for i in range(width)]
 
 
 def _key(text: str) -> int:
@@ -253,21 +285,13 @@ _HOUR_OF_HALF: Final = {
     for half in ("am", "pm")
 }
 
-_LEAP_DAY: Final = _key("0229")
-
 _SECONDS: Final = {_key(f"{number:02d}"): number for number in range(60)}
-
-_HOURS: Final = frozenset(_key(f"{hour:02d}") for hour in range(24))
 
 
 @lru_cache(1)
 def _minutes() -> Mapping[int, int]:
     """Return the seconds since midnight by the digits of hour and minute."""
     return {_key(f"{minute // 60:02d}{minute % 60:02d}"): minute * 60 for minute in range(1_440)}
-
-
-def _pairs(first: bytes, second: bytes) -> bytes:
-    return _interleaved([first[0::2], first[1::2], second[0::2], second[1::2]])
 
 
 def _numbered(lengths: Sequence[int]) -> Mapping[int, int]:

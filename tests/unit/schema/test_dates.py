@@ -1,5 +1,7 @@
 """Dates: what declared formats read, against Python's own formatting, and what is refused with which reason."""
 
+import re
+from calendar import isleap
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -272,8 +274,8 @@ def test_blanks_around_dates_are_dropped_whatever_stands_in_other_rows() -> None
         form_of("%Y-%m-%d ", time=False)
 
 
-SHAPED = ["iso", "%d.%m.%Y", "%m/%d/%y", "%Y%m%d", "%d-%b-%Y", "%d%%%mZ%Y"]
-SHAPED_TIMES = ["iso", "%d.%m.%Y %H:%M", "%m/%d/%Y %I:%M:%S %p", "%H%M%S %y%m%d", "%Y-%m-%d %H"]
+SHAPED = ["iso", "%d.%m.%Y", "%m/%d/%y", "%Y%m%d", "%d-%b-%Y", "%d%%%mZ%Y", "%d%m/%Y"]
+SHAPED_TIMES = ["iso", "%d.%m.%Y %H:%M", "%m/%d/%Y %I:%M:%S %p", "%H%M%S %y%m%d", "%Y-%m-%d %H", "%H:%M:%S %m/%d/%y"]
 ZONES = [ZoneInfo(name) for name in ("Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Pacific/Apia")]
 NEAR = st.text("0123456789.-/:% TZJanFEBdecPMam\n٣", max_size=20)
 
@@ -293,12 +295,21 @@ def test_column_is_converted_as_its_values(data: st.DataObject, time: bool, zone
     )
     valid = (st.datetimes() | changes).map(written)
     broken = valid.map(lambda text: text.replace("29", "31")) | valid.map(lambda text: text.replace("0", "")) | NEAR
-    texts = data.draw(st.lists(valid, min_size=1, max_size=5))
+    loose = valid.map(lambda text: re.sub(r"\b0(?=\d\b)", "", text))
+    texts = data.draw(st.lists(valid, min_size=1, max_size=5) | st.lists(loose, min_size=1, max_size=5))
     texts = texts * 10 + data.draw(st.lists(valid | broken, max_size=5))
     column = dates(form, output=output, time=time, zone=zone, first_year=1950)
     # Of two forms, each value is read in both, one by one.
     one_by_one = dates(form, form, output=output, time=time, zone=zone, first_year=1950)
     assert list(column.convert(texts)) == list(one_by_one.convert(texts))
+
+
+@pytest.mark.parametrize("year", [0, 1, 400, 1900, 2000, 2023, 2024, 9999])
+def test_days_of_the_calendar(year: int) -> None:
+    days = {f"{year:04d}-{month:02d}-{day:02d}" for month in range(14) for day in range(33)}
+    calendar = {(date(year, 1, 1) + timedelta(i)).isoformat() for i in range(365 + isleap(year))} if year else set()
+    for day in days:
+        assert dates("iso").convert([day]) == [day if day in calendar else None]
 
 
 @pytest.mark.parametrize("day", ["2023-02-29", "1900-02-29", "2024-02-30", "0000-01-01", "2024-00-10", "2024-04-31"])
