@@ -42,15 +42,20 @@ def canonical_number(text: str) -> str | None:
 
 def canonical_numbers(texts: Sequence[str]) -> Sequence[str | None]:
     """Return what `canonical_number` returns for each text, at a fraction of the time where all are plain decimals."""
-    lines = "\n".join(texts) + "\n"
-    plain = (
-        max(map(len, texts), default=0) <= _MAX_PLAIN
-        and _PLAIN_LINES.fullmatch(lines) is not None
+    plain = plain_numbers(texts)
+    return _decimals(texts) or list(map(canonical_number, texts)) if plain is None else plain
+
+
+def plain_numbers(texts: Sequence[str]) -> Sequence[str] | None:
+    """Return what `canonical_number` returns for each text, if all are numbers as JSON has them without exponents."""
+    lines = "\n".join([*texts, ""])
+    if (
+        max(map(len, texts), default=0) > _MAX_PLAIN
+        or not _PLAIN_LINES.fullmatch(lines)
         # A text that contains a line break would pass for two numbers.
-        and lines.count("\n") == len(texts)
-    )
-    if not plain:
-        return _decimals(texts, lines) or list(map(canonical_number, texts))
+        or lines.count("\n") != len(texts)
+    ):
+        return None
     if "0\n" in lines and "." in lines:
         texts = [text.rstrip("0").rstrip(".") if text[-1] == "0" and "." in text else text for text in texts]
     if "-0" in lines:
@@ -58,8 +63,9 @@ def canonical_numbers(texts: Sequence[str]) -> Sequence[str | None]:
     return texts
 
 
-def _decimals(texts: Sequence[str], lines: str) -> list[str | None] | None:
-    """Return what `canonical_number` returns for each text, one a line in `lines`; None if one may be refused."""
+def _decimals(texts: Sequence[str]) -> list[str | None] | None:
+    """Return what `canonical_number` returns for each text; None if one may be refused."""
+    lines = "\n".join([*texts, ""])
     if lines.count("\n") != len(texts) or len(max(texts, key=len)) > _MAX_LENGTH or not _LINES.fullmatch(lines):
         return None
     try:

@@ -23,6 +23,10 @@ NEVER_CLOSED = "a quoted field is never closed"
 BAD_QUOTES = "the quotes are wrong: text follows a closing quote"
 
 
+_PAIR = "\0"
+"""Stands for two quotes."""
+
+
 class Span(NamedTuple):
     """Text with line breaks inside one field: the index of the field, and where the text begins and ends."""
 
@@ -70,6 +74,8 @@ class Syntax(NamedTuple):
     strict: re.Pattern[str]
     """A whole line that every reader of such quotes reads alike if a record begins there: no blanks around the quotes
     of a field, all others doubled."""
+    strict_lines: re.Pattern[str]
+    """Lines that are `strict` each, with `_PAIR` in place of two quotes one after the other; see `is_strict`."""
     spaced: re.Pattern[str]
     """A delimiter, blanks and a quote: text in quotes, but a quoted field in a line that begins within a field."""
     blanks: str
@@ -110,6 +116,10 @@ def syntax_of(dialect: Dialect) -> Syntax:
     else:
         usual = nothing
     alike = rf"(?:{quote}(?:[^{quote}\r\n]++|{quote}{quote})*+{quote}|[^{delimiter}{quote}\r\n]*+)"
+    # Of an odd number of quotes at the beginning of a field the first one opens it, though it comes last here; an even
+    # number is a field of its own.
+    closed = rf"{_PAIR}*+{quote}[^{quote}\r\n]*+{quote}|{_PAIR}++(?=[{delimiter}\r\n])"
+    paired = rf"(?:{closed}|[^{delimiter}{quote}{_PAIR}\r\n]*+)"
     return Syntax(
         dialect=dialect,
         field=re.compile(field, re.DOTALL),
@@ -123,8 +133,22 @@ def syntax_of(dialect: Dialect) -> Syntax:
         strict=re.compile(
             rf"{alike}(?:{delimiter}{alike})*+(?:\r\n|\n|\r)?" if dialect.quote and not backslash else nothing
         ),
+        strict_lines=re.compile(
+            rf"(?:{paired}(?:{delimiter}{paired})*+(?:\r\n|\n|\r))*+" if dialect.quote and not backslash else nothing
+        ),
         spaced=re.compile(rf"{delimiter}{blank}++{quote}" if quote else nothing),
         blanks=blanks,
+    )
+
+
+def is_strict(text: str, syntax: Syntax) -> bool:
+    """Return whether each line is certainly a record that every reader reads alike, as if `strict` matched all lines.
+
+    Where there are many doubled quotes, that takes a third of the time.
+    """
+    lines = text.replace(syntax.dialect.quote * 2, _PAIR)
+    return (
+        _PAIR not in text and syntax.strict_lines.fullmatch(lines if lines[-1:] in "\r\n" else f"{lines}\n") is not None
     )
 
 

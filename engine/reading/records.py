@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from engine.reading.closely import read_one
 from engine.reading.doubts import has_few_delimiters
-from engine.reading.fields import odd_places, usual_line
+from engine.reading.fields import is_strict, odd_places, usual_line
 from engine.reading.format import Dialect
 from engine.reading.layout import Entry, Fault, Layout, View
 from engine.reading.lines import decoded, last_line_end, line_ends
@@ -136,7 +136,7 @@ class _SliceReader:
         """Return the lines from `first` on that `csv` must not read, and put others so that it can."""
         layout, lines = self._layout, self._lines
         odd: set[int] = set()
-        if layout.syntax.odd.search(self._text):
+        if layout.syntax.odd.search(self._text) and not is_strict(self._text[self._starts[first] :], layout.syntax):
             odd.update(filter(self._is_odd, range(first, len(lines))))
         if layout.dialect.comment:
             odd.update(i for i, line in enumerate(lines) if line.startswith(layout.dialect.comment))
