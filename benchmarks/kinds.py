@@ -83,6 +83,10 @@ def _json_cell(draw: Draw) -> str:
     return '"' + json.dumps(value).replace('"', '""') + '"'
 
 
+def _escaped_json_cell(draw: Draw) -> str:
+    return _json_cell(draw).replace("x", f"caf\\u00e9 {draw.randrange(99)}").replace("tags", 'my \\""tags\\""')
+
+
 def _names(draw: Draw) -> list[str]:
     return [draw.choice(("Cable", "Monitor", "Lamp", "Desk")) + f" {draw.randrange(10**4)}" for _ in range(5)]
 
@@ -185,6 +189,7 @@ KINDS = _labelled(
         ),
     ),
     json=("2 JSON columns", _cells('type = "json"', _json_cell, 2)),
+    escaped_json=("2 JSON columns with escapes", _cells('type = "json"', _escaped_json_cell, 2)),
     lists=(
         "5 lists of texts",
         _cells('type = "list"\nseparator = "|"', lambda d: "|".join(f"tag{d.randrange(999)}" for _ in range(4))),

@@ -1,9 +1,9 @@
 r"""Columns of JSON texts -> attribute values, by their shapes. Pure.
 
-Most cells of a column differ only in a few texts and numbers. A quote ends or begins a string wherever there are no
-backslashes, so one split at the quotes of the whole column separates strings from what is between them. What remains
-of a cell without its numbers is its shape, such as ``{S: N, S: [S]}``. A shape with the same names in it is read once,
-into a template that each of its cells fills in.
+Most cells of a column differ only in a few texts and numbers. A quote ends or begins a string wherever there is no
+backslash before it, so one split at the quotes of the whole column separates strings from what is between them. What
+remains of a cell without its numbers is its shape, such as ``{S: N, S: [S]}``. A shape with the same names in it is
+read once, into a template that each of its cells fills in.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ Read = Callable[[str], Attribute | None]
 _STRING, _NUMBER = "\0", "\1"
 """What strings and numbers are in a shape. No JSON text has these characters."""
 
-_UNUSUAL: Final = bytes({*range(32)} - {*b"\n"}) + b"\\"
+_BACKSLASH, _QUOTE = "\2", "\3"
+"""Stand for those characters where a backslash is before them."""
+
+_UNUSUAL: Final = bytes({*range(32)} - {*b"\n"})
 
 _NUMBERS = re.compile(r"([-0-9][-+.0-9eE]*+)")
 _NUMBER_LINES = re.compile(r"(?:-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?\n)*+")
@@ -35,7 +38,7 @@ _ANY_NUMBER: Final = "3" * 38
 """Stands for any number while a template is made: no other number is left in a shape."""
 
 _ANY_STRING: Final = r"\u0000"
-"""Stands for any string: no name has a backslash, or a character that becomes one."""
+"""Stands for any string: no name has it."""
 
 _FEW = 4
 """Cells that a shape must have on average: reading one and filling it in takes longer than reading four cells."""
@@ -49,12 +52,16 @@ def by_shape(texts: Sequence[str], read: Read) -> list[Attribute | Encoded | Non
     lines = "\n".join(texts)
     if not is_text(lines) or len(lines.encode().translate(None, _UNUSUAL)) < len(lines.encode()):
         return None
+    escaped = "\\" in lines
+    if escaped:
+        lines = lines.replace(r"\\", _BACKSLASH).replace(r"\"", _QUOTE)
     pieces = lines.split('"')
-    strings, between = pieces[1::2], _NUMBERS.split(_STRING.join(pieces[::2]))
+    strings = _unescaped(pieces[1::2]) if escaped else pieces[1::2]
+    between = _NUMBERS.split(_STRING.join(pieces[::2]))
     numbers = between[1::2]
     shapes = _NUMBER.join(between[::2]).split("\n")
     # A quote without its partner: what is outside of strings there is inside of them from the next one on.
-    if len(shapes) != len(texts) or lines.count("\n") != len(texts) - 1 or len(pieces) % 2 == 0:
+    if len(shapes) != len(texts) or lines.count("\n") != len(texts) - 1 or len(strings) * 2 + 1 != len(pieces):
         return None
     kinds = set(shapes)
     canonical = _canonical(numbers)
@@ -72,6 +79,17 @@ def by_shape(texts: Sequence[str], read: Read) -> list[Attribute | Encoded | Non
         for i, value in zip(places, filled, strict=True):
             result[i] = value
     return result
+
+
+def _unescaped(strings: Sequence[str]) -> Sequence[str]:
+    """Return what is in strings as `orjson` writes it, which has one text for each; nothing if one is no string."""
+    text = '","'.join(strings).replace(_BACKSLASH, r"\\").replace(_QUOTE, r"\"")
+    try:
+        # One a line: no string has a line break in it.
+        written = orjson.dumps(orjson.loads(f'["{text}"]'), option=orjson.OPT_INDENT_2).decode()
+    except orjson.JSONDecodeError:
+        return []
+    return [] if _ANY_STRING in written else written[5:-3].split('",\n  "')
 
 
 def _canonical(numbers: Sequence[str]) -> Sequence[str] | None:
