@@ -17,7 +17,7 @@ from operator import add
 from typing import Final, NamedTuple
 
 from engine.schema.lanes import chosen, reached, total, values
-from engine.schema.time_zones import EPOCH_DAY, LocalDay, local_days
+from engine.schema.time_zones import EPOCH_DAY, shifts_of_days
 
 MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
@@ -57,6 +57,23 @@ _IS_FEBRUARY: Final = _mask(2)
 _IS_FOURTH: Final = bytes(each % 4 == 0 for each in range(256))
 _MONTH_DAYS: Final = bytes([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]).ljust(256, b"\0")
 _HOURS: Final = bytes(range(24))
+
+SAME, BEFORE, AFTER, UNKNOWN = b"=<>?"
+"""Of which day a time in UTC is: the local one, the one before or after it; or its day is `UNUSUAL`."""
+
+# By hours and minutes in UTC, counted from the day before, and hours of an unusual day from 128 on.
+_DAY_OF_HOUR: Final = bytes([BEFORE] * 24 + [SAME] * 24 + [AFTER] * 80 + [UNKNOWN] * 128)
+_CARRY: Final = bytes(each == 128 for each in range(256))
+
+
+def _digits_of(modulus: int) -> tuple[bytes, bytes]:
+    """Return tables for the two digits of numbers modulo `modulus`."""
+    digits = [b"%02d" % (each % modulus) for each in range(256)]
+    return bytes(each[0] for each in digits), bytes(each[1] for each in digits)
+
+
+_HOUR_DIGITS: Final = _digits_of(24)
+_MINUTE_DIGITS: Final = _digits_of(60)
 
 
 class Shape(NamedTuple):
@@ -120,29 +137,32 @@ class Columns(NamedTuple):
         return lines.decode().split("\n")[:-1]
 
     def days(self) -> list[int]:
-        """Return the days from the epoch. Raises `KeyError` if the calendar lacks one."""
+        """Return the days from the epoch, if all of them `exist`."""
         years = map(_days_of_year, memoryview(_interleaved(self.year)).cast("I"))
         month_days = memoryview(_interleaved([*self.month, *self.day])).cast("I")
         return [first + days[month_day] for (first, days), month_day in zip(years, month_days, strict=True)]
 
-    def local_days(self, zone: tzinfo) -> list[LocalDay]:
-        """Return the days in a time zone. Raises `KeyError` if the calendar lacks one."""
-        digits = _interleaved([*self.year, *self.month, *self.day])
-        return list(map(local_days(zone).__getitem__, memoryview(digits).cast("Q")))
+    def local_days(self) -> memoryview:
+        """Return the digits of the days as the tables of `engine.schema.time_zones` have them."""
+        return memoryview(_interleaved([*self.year, *self.month, *self.day])).cast("Q")
 
-    def in_utc(self, days: Sequence[LocalDay]) -> tuple[Columns, bytes]:
-        """Return the columns with hours and minutes of UTC, and whether each is of the `SAME` day, `BEFORE` or `AFTER`.
+    def in_utc(self, zone: tzinfo) -> tuple[Columns, bytes]:
+        """Return the columns with hours and minutes of UTC, and of which day each is: `SAME` and so on.
 
-        Raises `KeyError` if there is no such time.
+        Only if all of them `exist`.
         """
-        if self.second[0].translate(None, b"012345"):
-            raise KeyError("seconds")
-        minutes = memoryview(_interleaved([*self.hour, *self.minute])).cast("I")
-        times = b"".join([clock[minute] for (_, clock), minute in zip(days, minutes, strict=True)])
-        return self._replace(hour=(times[0::5], times[1::5]), minute=(times[2::5], times[3::5])), times[4::5]
+        shifts = b"".join(map(shifts_of_days(zone).__getitem__, self.local_days()))
+        minutes = total(values(*self.minute), shifts[1::2])
+        carried = reached(minutes, b"\x3c" * self.rows).translate(_CARRY)
+        hours = total(values(*self.hour), shifts[0::2], carried)
+        columns = self._replace(
+            hour=[hours.translate(table) for table in _HOUR_DIGITS],
+            minute=[minutes.translate(table) for table in _MINUTE_DIGITS],
+        )
+        return columns, hours.translate(_DAY_OF_HOUR)
 
     def times(self) -> list[int]:
-        """Return the seconds since midnight. Raises `KeyError` if there is no such time."""
+        """Return the seconds since midnight, if all times `exist`."""
         minutes = map(_minutes().__getitem__, memoryview(_interleaved([*self.hour, *self.minute])).cast("I"))
         if not b"".join(self.second).strip(b"0"):
             return list(minutes)

@@ -13,14 +13,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, timedelta, tzinfo
 from functools import lru_cache
-from operator import itemgetter
+from operator import add, itemgetter
 from typing import Any, Final, NamedTuple
 
-from engine.schema.date_columns import Columns, Shape, read_columns, shapes_of
-from engine.schema.time_zones import BEFORE, SAME, UNUSUAL, offset_of, offsets_of_days
+from engine.schema.date_columns import AFTER, BEFORE, UNKNOWN, Columns, Shape, read_columns, shapes_of
 from engine.schema.time_zones import CACHED_DAYS as _CACHED
 from engine.schema.time_zones import DAY as _DAY
 from engine.schema.time_zones import EPOCH_DAY as _EPOCH_DAY
+from engine.schema.time_zones import offset_of, starts_of_days
 
 _FIRST_DAY = date.min.toordinal() - _EPOCH_DAY
 _LAST_DAY = date.max.toordinal() - _EPOCH_DAY
@@ -216,32 +216,32 @@ class Dates:
             return None
         end = _end_of("", _DECIMALS[self.output]) if self.time and self.output != "epoch" else ""
         zone = UTC if columns.utc else self.zone
-        if self.output != "epoch" and (zone is UTC or not self.time):
-            if not columns.exist():
-                return None
-            return [*(texts if columns.iso_end == end else columns.iso_texts(end))]
-        try:
-            if zone is not UTC:
-                return self._convert_local(texts, columns, zone, end)
-            days, times = columns.days(), columns.times()
-        except KeyError:
+        if not columns.exist():
             return None
-        return [str(day * _DAY + time) for day, time in zip(days, times, strict=True)]
+        if zone is not UTC and (end or self.output == "epoch"):
+            return self._convert_local(texts, columns, zone, end)
+        if self.output != "epoch":
+            return [*(texts if columns.iso_end == end else columns.iso_texts(end))]
+        return [str(day * _DAY + time) for day, time in zip(columns.days(), columns.times(), strict=True)]
 
     def _convert_local(self, texts: Sequence[str], columns: Columns, zone: tzinfo, end: str) -> list[str | None]:
-        """Convert times of a time zone. Raises `KeyError` if one is not of the calendar, or not of a day."""
-        days = columns.local_days(zone)
+        """Convert times of a time zone, all of which exist if it knows of no change of clocks."""
+        converted: list[str | None]
         if end:
-            in_utc, moved = columns.in_utc(days)
+            in_utc, days = columns.in_utc(zone)
             written = in_utc.iso_texts(end)
-            for found in re.finditer(b"[^%c]" % SAME, moved):
+            for found in re.finditer(b"[%c%c]" % (BEFORE, AFTER), days):
                 i = found.start()
                 text = written[i]
-                written[i] = _neighbour(text[:10], -1 if moved[i] == BEFORE else 1) + text[10:]
+                written[i] = _neighbour(text[:10], -1 if days[i] == BEFORE else 1) + text[10:]
+            converted, unusual = [*written], [found.start() for found in re.finditer(b"[%c]" % UNKNOWN, days)]
         else:
-            written = [str(start + time) for (start, _), time in zip(days, columns.times(), strict=True)]
-        converted: list[str | None] = [*written]
-        for i in [i for i, day in enumerate(days) if day is UNUSUAL]:
+            starts = list(map(starts_of_days(zone).__getitem__, columns.local_days()))
+            unusual = [i for i, start in enumerate(starts) if start is None] if None in starts else []
+            for i in unusual:
+                starts[i] = 0
+            converted = list(map(str, map(add, starts, columns.times())))
+        for i in unusual:
             converted[i] = self._read(texts[i])[0]
         return converted
 
@@ -305,9 +305,7 @@ class Dates:
         """Return the seconds since the epoch of a local time in the declared zone, if it is there exactly once."""
         if self.zone is UTC:
             return day * _DAY + time
-        offset = offsets_of_days(self.zone)[day]
-        if offset is None:
-            offset = offset_of(self.zone, day, time)
+        offset = offset_of(self.zone, day * _DAY + time)
         if offset is None:
             raise _Refused("is a local time that a change of clocks makes twice or not at all")
         return day * _DAY + time - offset
