@@ -15,7 +15,8 @@ _HELD = Context(prec=38, Emin=-130, Emax=125, traps=[InvalidOperation, Inexact, 
 
 # Decimals as programs write them, one a line; for their canonical text only zeros at the end have to go. Possessive, so
 # that no state is kept for each of thousands of numbers: that takes half of the time.
-_PLAIN_LINES = re.compile(r"(?:-?+(?:[1-9][0-9]*+|0)(?:\.[0-9]++)?+\n)*+")
+PLAIN_WHOLE = "(?:[1-9][0-9]*+|0)"
+_PLAIN_LINES = re.compile(rf"(?:-?+{PLAIN_WHOLE}(?:\.[0-9]++)?+\n)*+")
 _MAX_PLAIN = 38
 """Characters: no more digits than DynamoDB holds, whatever the rest is."""
 
@@ -49,12 +50,18 @@ def canonical_numbers(texts: Sequence[str]) -> Sequence[str | None]:
 def plain_numbers(texts: Sequence[str]) -> Sequence[str] | None:
     """Return what `canonical_number` returns for each text, if all are numbers as JSON has them without exponents."""
     lines = "\n".join([*texts, ""])
-    if (
-        max(map(len, texts), default=0) > _MAX_PLAIN
-        or not _PLAIN_LINES.fullmatch(lines)
-        # A text that contains a line break would pass for two numbers.
-        or lines.count("\n") != len(texts)
-    ):
+    # A text that contains a line break would pass for two numbers.
+    if not _PLAIN_LINES.fullmatch(lines) or lines.count("\n") != len(texts):
+        return None
+    return canonical_decimals(texts, lines)
+
+
+def canonical_decimals(texts: Sequence[str], lines: str) -> Sequence[str] | None:
+    """Return what `canonical_number` returns for each text, all of which are as above; `lines` has one of them a line.
+
+    Returns None if one may have more digits than DynamoDB holds.
+    """
+    if max(map(len, texts), default=0) > _MAX_PLAIN:
         return None
     if "0\n" in lines and "." in lines:
         texts = [text.rstrip("0").rstrip(".") if text[-1] == "0" and "." in text else text for text in texts]
