@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from decimal import Context, DecimalException, Inexact, InvalidOperation, Overflow, Subnormal
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
-_LINES = re.compile(r"(?:[+-]?+(?:[0-9]++(?:\.[0-9]*+)?+|\.[0-9]++)(?:[eE][+-]?+[0-9]{1,4}+)?+\n)*+")
 _PLAIN_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,37}")
 
 # DynamoDB: up to 38 significant digits, magnitudes from 1E-130 to 9.99…E+125. Anything else raises.
@@ -19,6 +18,11 @@ PLAIN_WHOLE = "(?:[1-9][0-9]*+|0)"
 _PLAIN_LINES = re.compile(rf"(?:-?+{PLAIN_WHOLE}(?:\.[0-9]++)?+\n)*+")
 _MAX_PLAIN = 38
 """Characters: no more digits than DynamoDB holds, whatever the rest is."""
+
+# Of these characters, `decimal` reads what `_NUMBER` matches, but for exponents of more than four digits.
+_CHARACTERS = b"0123456789+-.eE\n"
+_AS_ZEROS = bytes.maketrans(b"123456789E", b"000000000e")
+_LONG_EXPONENT = b"e00000"
 
 _MAX_LENGTH = 400
 """Characters of a number: what is longer is refused before it is converted."""
@@ -73,7 +77,13 @@ def canonical_decimals(texts: Sequence[str], lines: str) -> Sequence[str] | None
 def _decimals(texts: Sequence[str]) -> list[str | None] | None:
     """Return what `canonical_number` returns for each text; None if one may be refused."""
     lines = "\n".join([*texts, ""])
-    if lines.count("\n") != len(texts) or len(max(texts, key=len)) > _MAX_LENGTH or not _LINES.fullmatch(lines):
+    data = lines.encode() if lines.isascii() else b"?"
+    if (
+        data.translate(None, _CHARACTERS)
+        or _LONG_EXPONENT in data.translate(_AS_ZEROS, b"+-")
+        or lines.count("\n") != len(texts)
+        or len(max(texts, key=len)) > _MAX_LENGTH
+    ):
         return None
     try:
         numbers = list(map(_HELD.normalize, map(_HELD.create_decimal, texts)))

@@ -133,6 +133,12 @@ def test_column_of_plain_decimals_equals_its_numbers_one_by_one(column: list[int
     assert list(canonical_numbers(texts)) == list(map(canonical_number, texts))
 
 
-@given(st.lists(numbers() | st.sampled_from(["1e5\n2", "1e400", "-0.0e5", "٣e1", "1e5 "]), min_size=1, max_size=5))
+@given(
+    st.lists(
+        numbers() | st.sampled_from(["1e5\n2", "1e400", "-0.0e5", "٣e1", "1e5 ", "1_0e5", "1e00005", "1e-0000", "nan"]),
+        min_size=1,
+        max_size=5,
+    )
+)
 def test_column_of_numbers_is_converted_as_its_values(texts: list[str]) -> None:
     assert list(canonical_numbers(texts)) == list(map(canonical_number, texts))
