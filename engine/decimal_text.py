@@ -16,6 +16,11 @@ _HELD = Context(prec=38, Emin=-130, Emax=125, traps=[InvalidOperation, Inexact, 
 # that no state is kept for each of thousands of numbers: that takes half of the time.
 PLAIN_WHOLE = "(?:[1-9][0-9]*+|0)"
 _PLAIN_LINES = re.compile(rf"(?:-?+{PLAIN_WHOLE}(?:\.[0-9]++)?+\n)*+")
+
+# Canonical text of no more than 38 digits.
+_FRACTION = rb"\.[0-9]{1,19}+(?<!0)"
+_CANONICAL_LINES = re.compile(rb"(?:(?:0|-?(?:[1-9][0-9]{0,18}+(?:%b)?+|0%b))\n)*+" % (_FRACTION, _FRACTION))
+
 _MAX_PLAIN = 38
 """Characters: no more digits than DynamoDB holds, whatever the rest is."""
 
@@ -49,6 +54,11 @@ def canonical_numbers(texts: Sequence[str]) -> Sequence[str | None]:
     """Return what `canonical_number` returns for each text, at a fraction of the time where all are plain decimals."""
     plain = plain_numbers(texts)
     return _decimals(texts) or list(map(canonical_number, texts)) if plain is None else plain
+
+
+def are_canonical(lines: bytes) -> bool:
+    """Return whether each line certainly is what `canonical_number` returns for it."""
+    return _CANONICAL_LINES.fullmatch(lines) is not None
 
 
 def plain_numbers(texts: Sequence[str]) -> Sequence[str] | None:

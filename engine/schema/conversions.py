@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 
 from engine import exact_json
-from engine.decimal_text import canonical_numbers
+from engine.decimal_text import are_canonical, canonical_numbers
 from engine.exact_json import NumberText
 from engine.schema.json_columns import by_shape
 from engine.schema.values import MAX_DEPTH, VARIES, Attribute, Encoded, Value, attribute_of
@@ -162,10 +162,10 @@ class Elements:
 
     def _are_clean(self, lines: bytes) -> bool:
         """Return whether all elements, one a line, stand there as they are kept."""
-        if not self.trim and not self.numbers:
-            return True
-        elements = lines.decode().split("\n")
-        return elements == list(canonical_numbers(elements) if self.numbers else map(str.strip, elements))
+        if self.numbers:
+            return are_canonical(b"%b\n" % lines)
+        elements = lines.decode().split("\n") if self.trim else []
+        return elements == list(map(str.strip, elements))
 
     def _json_parts(self) -> tuple[bytes, bytes, bytes]:
         """Return what is before, between and after the elements of a value in JSON."""
