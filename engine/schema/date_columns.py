@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, tzinfo
 from functools import lru_cache
-from itertools import chain, repeat
+from itertools import chain, product, repeat
 from operator import add
 from typing import Final, NamedTuple
 
@@ -33,16 +33,28 @@ _FIELDS: Final = {
     "p": ("half", 2),
     "M": ("minute", 2),
     "S": ("second", 2),
+    # Spellings of %f and %z.
+    "3": ("fraction", 3),
+    "6": ("fraction", 6),
+    "+": ("sign", 1),
+    "h": ("offset_hour", 2),
+    "n": ("offset_minute", 2),
 }
 
+_SPELLINGS: Final = {"%f": ("%3", "%6"), "%z": ("%Z", "%+%h:%n", "%+%h%n")}
+"""What has no fixed place has one in most columns. ``%Z`` is the letter, which says that the time is UTC."""
+
 _ISO_TIMES: Final = tuple(
-    f"%Y-%m-%d{blank}%H:%M{second}{zone}" for second in (":%S", "") for blank in "T " for zone in ("Z", "")
+    f"%Y-%m-%d{blank}%H:%M{second}{zone}" for second in (":%S", ":%S.%f", "") for blank in "T " for zone in ("%z", "")
 )
+
+_WRITTEN: Final = ("%Y-%m-%d", *(f"%Y-%m-%dT%H:%M:%S{fraction}%Z" for fraction in ("", ".%3", ".%6")))
+"""What `Columns.iso_texts` writes."""
 
 _LOOSE: Final = frozenset(f"%{each}" for each in "mdHIMS")
 """Fields that may lack a leading zero, where no digits are beside them."""
 
-_DIGITS: Final = _LOOSE | {"%Y", "%y"}
+_DIGITS: Final = _LOOSE | {"%Y", "%y", "%3", "%6"}
 
 
 def _mask(*marked: int) -> bytes:
@@ -57,12 +69,19 @@ _IS_FEBRUARY: Final = _mask(2)
 _IS_FOURTH: Final = bytes(each % 4 == 0 for each in range(256))
 _MONTH_DAYS: Final = bytes([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]).ljust(256, b"\0")
 _HOURS: Final = bytes(range(24))
+_MINUTES: Final = bytes(range(60))
+
+_IS_PLUS: Final = _mask(*b"+")
+_MINUS_23, _MINUS_60 = (bytes(max(0, most - each) for each in range(256)) for most in (23, 60))
+_PLUS_24: Final = bytes((each + 24) % 256 for each in range(256))
 
 SAME, BEFORE, AFTER, UNKNOWN = b"=<>?"
 """Of which day a time in UTC is: the local one, the one before or after it; or its day is `UNUSUAL`."""
 
 # By hours and minutes in UTC, counted from the day before, and hours of an unusual day from 128 on.
 _DAY_OF_HOUR: Final = bytes([BEFORE] * 24 + [SAME] * 24 + [AFTER] * 80 + [UNKNOWN] * 128)
+DAYS_AFTER: Final = bytes({BEFORE: 0, AFTER: 2}.get(each, 1) for each in range(256))
+"""How many days after the one before the local one these are."""
 _CARRY: Final = bytes(each == 128 for each in range(256))
 
 
@@ -77,18 +96,18 @@ _MINUTE_DIGITS: Final = _digits_of(60)
 
 
 class Shape(NamedTuple):
-    """Texts of one length: the places of their fields from 1, and the characters at all other places.
+    """Texts of one length: names, places from 1 and widths of their fields, and the characters at all other places.
 
-    `loose` are the places where a leading zero may be missing, the last one first. `iso_end`: if the texts are ISO 8601
-    with seconds or without a time, what follows that. `utc`: whether the text says that it is UTC.
+    `loose` are the places where a leading zero may be missing, the last one first. `utc`: whether the text says that
+    it is UTC. `form` is the input format with the spellings of its fields.
     """
 
     width: int
-    fields: tuple[tuple[str, int], ...]
+    fields: tuple[tuple[str, int, int], ...]
     literals: tuple[tuple[int, bytes], ...]
     loose: tuple[int, ...]
     utc: bool
-    iso_end: str | None
+    form: str
 
 
 Digits = Sequence[bytes]
@@ -96,7 +115,7 @@ Digits = Sequence[bytes]
 
 
 class Columns(NamedTuple):
-    """The digits of a whole column by field."""
+    """The digits of a whole column by field; those of the fraction and of the offset, with its sign, may be none."""
 
     rows: int
     year: Digits
@@ -105,8 +124,9 @@ class Columns(NamedTuple):
     hour: Digits
     minute: Digits
     second: Digits
-    utc: bool
-    iso_end: str | None
+    fraction: Digits
+    offset: Digits
+    shape: Shape
 
     def exist(self) -> bool:
         """Return whether all days are of the calendar, and all times of a day."""
@@ -121,15 +141,38 @@ class Columns(NamedTuple):
             and b"\0" not in reached(total(month.translate(_MONTH_DAYS), february), day)
             and not values(*self.hour).translate(None, _HOURS)
             and not (self.minute[0] + self.second[0]).translate(None, b"012345")
+            and (not self.offset or self._offsets_exist())
         )
 
-    def iso_texts(self, end: str) -> list[str]:
-        """Return the texts of ISO 8601; `end` is what follows the seconds (empty: only the days are wanted)."""
+    def _offsets_exist(self) -> bool:
+        sign, *digits = self.offset
+        return not (
+            sign.translate(None, b"+-")
+            or values(*digits[:2]).translate(None, _HOURS)
+            or values(*digits[2:]).translate(None, _MINUTES)
+        )
+
+    @property
+    def is_written(self) -> bool:
+        """Return whether the texts are what `iso_texts` writes, with as many decimals as they have."""
+        return not self.shape.loose and self.shape.form in _WRITTEN
+
+    def has_more_than(self, decimals: int) -> bool:
+        """Return whether the fraction of a second has more decimals than that, apart from zeros."""
+        return bool(b"".join(self.fraction[decimals:]).strip(b"0"))
+
+    def fractions(self) -> list[str]:
+        """Return the digits of the fractions of a second, without zeros at the end."""
+        digits, width = _interleaved(self.fraction).decode(), len(self.fraction)
+        return [digits[i : i + width].rstrip("0") for i in range(0, len(digits), width)]
+
+    def iso_texts(self, decimals: int | None) -> list[str]:
+        """Return the texts of ISO 8601; `decimals` are those of the seconds (None: only the days are wanted)."""
         fields = [(self.year, 0), (self.month, 5), (self.day, 8)]
         line = "0000-00-00"
-        if end:
-            fields += [(self.hour, 11), (self.minute, 14), (self.second, 17)]
-            line += f"T00:00:00{end}"
+        if decimals is not None:
+            fields += [(self.hour, 11), (self.minute, 14), (self.second, 17), (self.fraction[:decimals], 20)]
+            line += f"T00:00:00{'.' * bool(decimals)}{'0' * decimals}Z"
         lines, stride = bytearray(f"{line}\n".encode() * self.rows), len(line) + 1
         for digits, place in fields:
             for i, lane in enumerate(digits, start=place):
@@ -149,17 +192,31 @@ class Columns(NamedTuple):
     def in_utc(self, zone: tzinfo) -> tuple[Columns, bytes]:
         """Return the columns with hours and minutes of UTC, and of which day each is: `SAME` and so on.
 
-        Only if all of them `exist`.
+        Only if all of them `exist`. `zone` is that of texts without an offset.
         """
-        shifts = b"".join(map(shifts_of_days(zone).__getitem__, self.local_days()))
-        minutes = total(values(*self.minute), shifts[1::2])
+        shifts = self._shifts() if self.offset else self._shifts_of_days(zone)
+        minutes = total(values(*self.minute), shifts[1])
         carried = reached(minutes, b"\x3c" * self.rows).translate(_CARRY)
-        hours = total(values(*self.hour), shifts[0::2], carried)
+        hours = total(values(*self.hour), shifts[0], carried)
         columns = self._replace(
             hour=[hours.translate(table) for table in _HOUR_DIGITS],
             minute=[minutes.translate(table) for table in _MINUTE_DIGITS],
         )
         return columns, hours.translate(_DAY_OF_HOUR)
+
+    def _shifts_of_days(self, zone: tzinfo) -> tuple[bytes, bytes]:
+        """Return how many hours and minutes are to be added for the time of UTC, counted from the day before."""
+        shifts = b"".join(map(shifts_of_days(zone).__getitem__, self.local_days()))
+        return shifts[0::2], shifts[1::2]
+
+    def _shifts(self) -> tuple[bytes, bytes]:
+        """Return the same for texts with an offset."""
+        sign, *digits = self.offset
+        plus, hours, minutes = sign.translate(_IS_PLUS), values(*digits[:2]), values(*digits[2:])
+        return (
+            chosen(plus, hours.translate(_MINUS_23), hours.translate(_PLUS_24)),
+            chosen(plus, minutes.translate(_MINUS_60), minutes),
+        )
 
     def times(self) -> list[int]:
         """Return the seconds since midnight, if all times `exist`."""
@@ -169,23 +226,29 @@ class Columns(NamedTuple):
         return list(map(add, minutes, map(_SECONDS.__getitem__, memoryview(_interleaved(self.second)).cast("H"))))
 
 
+@lru_cache(64)
 def shapes_of(form: str, *, time: bool) -> tuple[Shape, ...]:
     """Return the shapes that texts of a valid input format mostly have; none if its fields have no fixed places."""
-    if form == "iso":
-        forms = _ISO_TIMES if time else ("%Y-%m-%d",)
-        return tuple(shape for each in forms if (shape := _shape_of(each, pads=False, utc=each.endswith("Z"))))
-    shape = _shape_of(form, pads=True, utc=False)
-    return (shape,) if shape else ()
+    pads = form != "iso"
+    forms = (form,) if pads else _ISO_TIMES if time else ("%Y-%m-%d",)
+    spelled = chain.from_iterable(map(_spelled, forms))
+    return tuple(shape for each in spelled if (shape := _shape_of(each, pads=pads)))
 
 
-def _shape_of(form: str, *, pads: bool, utc: bool) -> Shape | None:
-    fields: dict[str, int] = {}
+def _spelled(form: str) -> Iterable[str]:
+    """Return a format with its fields in each of their spellings."""
+    choices = [_SPELLINGS.get(piece, (piece,)) for piece in re.findall(r"%.|[^%]", form, re.DOTALL)]
+    return map("".join, product(*choices))
+
+
+def _shape_of(form: str, *, pads: bool) -> Shape | None:
+    fields: list[tuple[str, int, int]] = []
     literals: list[tuple[int, bytes]] = [(0, b"\n")]
     loose: list[int] = []
     pieces = re.findall(r"%.|[^%]", form, re.DOTALL)
     place = 1
     for i, piece in enumerate(pieces):
-        if piece[0] != "%" or piece == "%%":
+        if piece[0] != "%" or piece in ("%%", "%Z"):
             # Digits would count as digits of the field beside them.
             if not piece.isascii() or piece.isdigit() or piece == "\n":
                 return None
@@ -193,19 +256,16 @@ def _shape_of(form: str, *, pads: bool, utc: bool) -> Shape | None:
             place += 1
         elif piece[1] in _FIELDS:
             name, width = _FIELDS[piece[1]]
-            fields[name] = place
+            fields.append((name, place, width))
             beside = {*pieces[max(0, i - 1) : i], *pieces[i + 1 : i + 2]}
             if pads and piece in _LOOSE and beside.isdisjoint(_DIGITS):
                 loose.append(place)
             place += width
         else:
             return None
-    iso_end = {"%Y-%m-%d": "", "%Y-%m-%dT%H:%M:%SZ": "Z"}.get(form) if not pads else None
-    return (
-        Shape(place - 1, tuple(fields.items()), tuple(literals), tuple(reversed(loose)), utc, iso_end)
-        if fields
-        else None
-    )
+    if not fields:
+        return None
+    return Shape(place - 1, tuple(fields), tuple(literals), tuple(reversed(loose)), "%Z" in pieces, form)
 
 
 def read_columns(texts: Sequence[str], shapes: Iterable[Shape], first_year: int) -> Columns | None:
@@ -247,30 +307,27 @@ def _places(lines: str, texts: Sequence[str], shape: Shape) -> list[bytes] | Non
 
 
 def _columns(places: list[bytes], shape: Shape, count: int, first_year: int) -> Columns | None:
-    fields = dict(shape.fields)
-
-    def digits(name: str, width: int = 2) -> Digits:
-        place = fields.get(name)
-        return [b"0" * count] * width if place is None else places[place : place + width]
-
+    fields = {name: places[place : place + width] for name, place, width in shape.fields}
+    zeros = [b"0" * count] * 2
     try:
-        year = _each(digits("short_year"), "H", _years(first_year), 4) if "short_year" in fields else digits("year", 4)
+        year = _each(fields["short_year"], "H", _years(first_year), 4) if "short_year" in fields else fields["year"]
         if "month_name" in fields:
-            name = [lane.lower() for lane in digits("month_name", 3)]
+            name = [lane.lower() for lane in fields["month_name"]]
             month = _each([*name, bytes(count)], "I", _MONTH_OF_NAME, 2)
         else:
-            month = digits("month")
+            month = fields["month"]
         if "half" in fields:
-            half = [lane.lower() for lane in digits("half")]
-            hour = _each([*digits("half_hour"), *half], "I", _HOUR_OF_HALF, 2)
+            half = [lane.lower() for lane in fields["half"]]
+            hour = _each([*fields["half_hour"], *half], "I", _HOUR_OF_HALF, 2)
         else:
-            hour = digits("hour")
+            hour = fields.get("hour", zeros)
     except KeyError:
         return None
-    columns = Columns(
-        count, year, month, digits("day"), hour, digits("minute"), digits("second"), shape.utc, shape.iso_end
-    )
-    return columns if b"".join(chain.from_iterable(columns[1:-2])).isdigit() else None
+    minute, second, fraction = fields.get("minute", zeros), fields.get("second", zeros), fields.get("fraction", [])
+    offset = [*fields.get("sign", []), *fields.get("offset_hour", []), *fields.get("offset_minute", [])]
+    digits = chain(year, month, fields["day"], hour, minute, second, fraction, offset[1:])
+    columns = Columns(count, year, month, fields["day"], hour, minute, second, fraction, offset, shape)
+    return columns if b"".join(digits).isdigit() else None
 
 
 def _interleaved(parts: Sequence[bytes]) -> bytes:

@@ -16,7 +16,7 @@ from functools import lru_cache
 from operator import add, itemgetter
 from typing import Any, Final, NamedTuple
 
-from engine.schema.date_columns import AFTER, BEFORE, UNKNOWN, Columns, Shape, read_columns, shapes_of
+from engine.schema.date_columns import BEFORE, DAYS_AFTER, SAME, UNKNOWN, Columns, Shape, read_columns, shapes_of
 from engine.schema.time_zones import CACHED_DAYS as _CACHED
 from engine.schema.time_zones import DAY as _DAY
 from engine.schema.time_zones import EPOCH_DAY as _EPOCH_DAY
@@ -24,6 +24,8 @@ from engine.schema.time_zones import offset_of, starts_of_days
 
 _FIRST_DAY = date.min.toordinal() - _EPOCH_DAY
 _LAST_DAY = date.max.toordinal() - _EPOCH_DAY
+
+_ENDS = (date.min.isoformat(), date.max.isoformat())
 
 _MONTHS = ["january", "february", "march", "april", "may", "june"]
 _MONTHS += ["july", "august", "september", "october", "november", "december"]
@@ -212,35 +214,52 @@ class Dates:
     def _convert_whole(self, texts: Sequence[str]) -> list[str | None] | None:
         """Convert texts that all have one shape; None if that is left to `_read`."""
         columns = read_columns(texts, self.forms[0].shapes, self.first_year)
-        if columns is None:
+        if columns is None or not columns.exist():
             return None
-        end = _end_of("", _DECIMALS[self.output]) if self.time and self.output != "epoch" else ""
-        zone = UTC if columns.utc else self.zone
-        if not columns.exist():
+        is_utc = not columns.offset and (columns.shape.utc or self.zone is UTC)
+        if self.output == "epoch":
+            return self._epochs(texts, columns, is_utc=is_utc)
+        if not self.time:
+            return [*(texts if columns.is_written else columns.iso_texts(None))]
+        decimals = _DECIMALS[self.output]
+        if columns.has_more_than(decimals):
             return None
-        if zone is not UTC and (end or self.output == "epoch"):
-            return self._convert_local(texts, columns, zone, end)
-        if self.output != "epoch":
-            return [*(texts if columns.iso_end == end else columns.iso_texts(end))]
-        return [str(day * _DAY + time) for day, time in zip(columns.days(), columns.times(), strict=True)]
+        if is_utc:
+            as_it_is = columns.is_written and len(columns.fraction) == decimals
+            return [*(texts if as_it_is else columns.iso_texts(decimals))]
+        in_utc, days = columns.in_utc(self.zone)
+        converted: list[str | None] = [*in_utc.iso_texts(decimals)]
+        for found in re.finditer(b"[^%c]" % SAME, days):
+            i = found.start()
+            text = converted[i] or ""
+            converted[i] = (
+                self._read(texts[i])[0]
+                if days[i] == UNKNOWN or text[:10] in _ENDS
+                else _neighbour(text[:10], -1 if days[i] == BEFORE else 1) + text[10:]
+            )
+        return converted
 
-    def _convert_local(self, texts: Sequence[str], columns: Columns, zone: tzinfo, end: str) -> list[str | None]:
-        """Convert times of a time zone, all of which exist if it knows of no change of clocks."""
-        converted: list[str | None]
-        if end:
-            in_utc, days = columns.in_utc(zone)
-            written = in_utc.iso_texts(end)
-            for found in re.finditer(b"[%c%c]" % (BEFORE, AFTER), days):
-                i = found.start()
-                text = written[i]
-                written[i] = _neighbour(text[:10], -1 if days[i] == BEFORE else 1) + text[10:]
-            converted, unusual = [*written], [found.start() for found in re.finditer(b"[%c]" % UNKNOWN, days)]
+    def _epochs(self, texts: Sequence[str], columns: Columns, *, is_utc: bool) -> list[str | None] | None:
+        unusual: list[int] = []
+        if columns.offset:
+            columns, days = columns.in_utc(self.zone)
+            seconds = [
+                (day + after - 1) * _DAY + time
+                for day, after, time in zip(columns.days(), days.translate(DAYS_AFTER), columns.times(), strict=True)
+            ]
+            if min(seconds) // _DAY < _FIRST_DAY or max(seconds) // _DAY > _LAST_DAY:
+                return None
+        elif is_utc:
+            seconds = [day * _DAY + time for day, time in zip(columns.days(), columns.times(), strict=True)]
         else:
-            starts = list(map(starts_of_days(zone).__getitem__, columns.local_days()))
+            starts = list(map(starts_of_days(self.zone).__getitem__, columns.local_days()))
             unusual = [i for i, start in enumerate(starts) if start is None] if None in starts else []
             for i in unusual:
                 starts[i] = 0
-            converted = list(map(str, map(add, starts, columns.times())))
+            seconds = list(map(add, starts, columns.times()))
+        converted: list[str | None] = [
+            *(map(_decimal, seconds, columns.fractions()) if columns.has_more_than(0) else map(str, seconds))
+        ]
         for i in unusual:
             converted[i] = self._read(texts[i])[0]
         return converted

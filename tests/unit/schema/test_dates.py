@@ -274,8 +274,11 @@ def test_blanks_around_dates_are_dropped_whatever_stands_in_other_rows() -> None
         form_of("%Y-%m-%d ", time=False)
 
 
-SHAPED = ["iso", "%d.%m.%Y", "%m/%d/%y", "%Y%m%d", "%d-%b-%Y", "%d%%%mZ%Y", "%d%m/%Y"]
+SHAPED = ["iso", "%Y-%m-%d", "%d.%m.%Y", "%m/%d/%y", "%Y%m%d", "%d-%b-%Y", "%d%%%mZ%Y", "%d%m/%Y"]
 SHAPED_TIMES = ["iso", "%d.%m.%Y %H:%M", "%m/%d/%Y %I:%M:%S %p", "%H%M%S %y%m%d", "%Y-%m-%d %H", "%H:%M:%S %m/%d/%y"]
+SHAPED_TIMES += ["%d.%m.%Y %H:%M:%S.%f", "%Y%m%d %H%M%S%z"]
+ISO_TIMES = ["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S.%fZ", "%Y-%m-%d %H:%M:%S.%f%z"]
+ISO_TIMES += ["%Y-%m-%dT%H:%M%z"]
 ZONES = [ZoneInfo(name) for name in ("Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Pacific/Apia")]
 NEAR = st.text("0123456789.-/:% TZJanFEBdecPMam\n٣", max_size=20)
 
@@ -283,17 +286,22 @@ NEAR = st.text("0123456789.-/:% TZJanFEBdecPMam\n٣", max_size=20)
 @given(data=st.data(), time=st.booleans(), zone=st.sampled_from([UTC, *ZONES]))
 def test_column_is_converted_as_its_values(data: st.DataObject, time: bool, zone: Any) -> None:
     form = data.draw(st.sampled_from(SHAPED_TIMES if time else SHAPED))
-    output = data.draw(st.sampled_from(["iso", "iso-us", "epoch"] if time else ["iso", "epoch"]))
-    usual = {"iso": "%Y-%m-%dT%H:%M:%SZ" if time else "%Y-%m-%d"}.get(form, form)
+    output = data.draw(st.sampled_from(["iso", "iso-ms", "iso-us", "epoch"] if time else ["iso", "epoch"]))
+    usual = data.draw(st.sampled_from(ISO_TIMES if time else ["%Y-%m-%d"])) if form == "iso" else form
+    offset = data.draw(st.sampled_from(["Z", "+0100", "-05:30", "+23:59", "-2400"]))
+    digits = data.draw(st.integers(2, 6))
 
     def written(moment: datetime) -> str:
         # strftime does not pad years.
-        return moment.strftime(usual.replace("%Y", f"{moment.year:04d}"))
+        fraction = f"{moment.microsecond:06d}"[:digits]
+        spelled = {"%Y": f"{moment.year:04d}", "%f": fraction, "%z": offset}
+        return moment.strftime(re.sub("%[Yfz]", lambda found: spelled[found[0]], usual))
 
     changes = st.datetimes(datetime(2024, 3, 30), datetime(2024, 4, 1)) | st.sampled_from(
         [datetime(2024, 10, 27, hour, 30) for hour in range(4)]
     )
-    valid = (st.datetimes() | changes).map(written)
+    ends = st.sampled_from([datetime.min, datetime.max])
+    valid = (st.datetimes() | changes | ends).map(written)
     broken = valid.map(lambda text: text.replace("29", "31")) | valid.map(lambda text: text.replace("0", "")) | NEAR
     loose = valid.map(lambda text: re.sub(r"\b0(?=\d\b)", "", text))
     texts = data.draw(st.lists(valid, min_size=1, max_size=5) | st.lists(loose, min_size=1, max_size=5))
