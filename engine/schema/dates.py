@@ -9,10 +9,11 @@ twice or not at all.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, timedelta, tzinfo
 from functools import lru_cache
+from itertools import repeat
 from operator import add, itemgetter
 from typing import Any, Final, NamedTuple
 
@@ -70,6 +71,8 @@ _DECIMALS: Final = {"iso": 0, "iso-ms": 3, "iso-us": 6}
 
 # The whole numbers below 60 as they may be written, faster than `int`.
 _SIXTY: Final = {text: number for number in range(60) for text in (str(number), f"{number:02d}")}
+
+_TWO_DIGITS: Final = tuple(f"{number:02d}" for number in range(60))
 
 _HOURS: Final = {text: number for text, number in _SIXTY.items() if number < 24}
 
@@ -199,7 +202,7 @@ class Dates:
         converted = self._convert_whole(texts) if len(self.forms) == 1 else None
         if converted is not None:
             return converted
-        if len(texts) <= _FEW or not self.forms[0].shapes or len(self.forms) > 1:
+        if len(texts) <= _FEW or not (self.forms[0].shapes or self.forms[0].since_epoch) or len(self.forms) > 1:
             return self._convert_each(texts)
         middle = len(texts) // 2
         return self._convert_parts(texts[:middle]) + self._convert_parts(texts[middle:])
@@ -213,6 +216,8 @@ class Dates:
 
     def _convert_whole(self, texts: Sequence[str]) -> list[str | None] | None:
         """Convert texts that all have one shape; None if that is left to `_read`."""
+        if self.forms[0].since_epoch:
+            return self._convert_instants(texts)
         columns = read_columns(texts, self.forms[0].shapes, self.first_year)
         if columns is None or not columns.exist():
             return None
@@ -238,6 +243,38 @@ class Dates:
                 else _neighbour(text[:10], -1 if days[i] == BEFORE else 1) + text[10:]
             )
         return converted
+
+    def _convert_instants(self, texts: Sequence[str]) -> list[str | None] | None:
+        """Convert whole numbers of seconds or milliseconds since the epoch; None if they are left to `_read`."""
+        lines, in_seconds = "\n".join(texts), "seconds" in self.forms[0].pattern.groupindex
+        if (
+            not lines.isascii()
+            or lines.encode().translate(None, b"0123456789-\n")
+            or lines.count("\n") != len(texts) - 1
+            or len(max(texts, key=len)) > (10 if in_seconds else 13)
+        ):
+            return None
+        try:
+            numbers = list(map(int, texts))
+        except ValueError:
+            return None
+        fractions: Iterable[str] = repeat("")
+        if not in_seconds:
+            fractions = [f"{number % 1_000:03d}" for number in numbers]
+            numbers = [number // 1_000 for number in numbers]
+        if self.output == "epoch":
+            return [_decimal(number, each.rstrip("0")) for number, each in zip(numbers, fractions, strict=False)]
+        decimals = _DECIMALS[self.output]
+        if not decimals and not in_seconds:
+            if any(each != "000" for each in fractions):
+                return None
+            fractions = repeat("")
+        minutes, zeros = _minutes(), "0" * (decimals if in_seconds else decimals - 3)
+        before, after = ("." if decimals else ""), f"{zeros}Z"
+        return [
+            f"{_iso_day(number // _DAY)}T{minutes[number % _DAY // 60]}:{_TWO_DIGITS[number % 60]}{before}{each}{after}"
+            for number, each in zip(numbers, fractions, strict=False)
+        ]
 
     def _epochs(self, texts: Sequence[str], columns: Columns, *, is_utc: bool) -> list[str | None] | None:
         unusual: list[int] = []
@@ -349,6 +386,12 @@ def _day_of_fields(fields: _Texts, first_year: int) -> int:
     if weekday and _DAYS[(day + 3) % 7][:3] != weekday[:3].lower():
         raise _Refused("has the name of another day of the week")
     return day
+
+
+@lru_cache(1)
+def _minutes() -> Sequence[str]:
+    """Return the minutes of a day as ISO 8601 writes them."""
+    return [f"{hour:02d}:{minute}" for hour in range(24) for minute in _TWO_DIGITS]
 
 
 @lru_cache(_CACHED)

@@ -215,6 +215,27 @@ def test_milliseconds_since_the_epoch(milliseconds: int) -> None:
         assert Decimal(value) * 1000 == milliseconds
 
 
+INSTANTS = (
+    st.integers(-(10**10), 10**10)
+    | st.integers(-(10**14), 10**14)
+    | st.integers(-(10**6), 10**6).map(lambda n: n * 1000)
+)
+
+
+@given(
+    st.sampled_from(["epoch", "epoch-ms"]),
+    st.sampled_from(["iso", "iso-ms", "iso-us", "epoch"]),
+    st.lists(INSTANTS.map(str), min_size=1, max_size=5),
+    st.lists(INSTANTS.map(str) | st.text("0123456789-+._ \n٣", min_size=1, max_size=8), max_size=2),
+)
+def test_column_of_instants_is_converted_as_its_values(
+    form: str, output: str, usual: list[str], others: list[str]
+) -> None:
+    texts = usual * 10 + others
+    column, one_by_one = (dates(*forms, output=output, time=True) for forms in ([form], [form, form]))
+    assert list(column.convert(texts)) == list(one_by_one.convert(texts))
+
+
 def test_dates_as_epoch_are_midnight_in_the_declared_zone() -> None:
     assert read(dates("iso", output="epoch", zone=BERLIN), "2024-06-01") == str(1_717_200_000 - 7_200)
     cairo = dates("iso", output="epoch", zone=ZoneInfo("Africa/Cairo"))
