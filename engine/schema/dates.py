@@ -199,10 +199,10 @@ class Dates:
 
     def _convert_parts(self, texts: Sequence[str]) -> list[str | None]:
         """Convert a whole column at once; where that fails, its halves, so that few are read one by one."""
-        converted = self._convert_whole(texts) if len(self.forms) == 1 else None
+        converted = self._convert_whole(texts)
         if converted is not None:
             return converted
-        if len(texts) <= _FEW or not (self.forms[0].shapes or self.forms[0].since_epoch) or len(self.forms) > 1:
+        if len(texts) <= _FEW or not any(form.shapes or form.since_epoch for form in self.forms):
             return self._convert_each(texts)
         middle = len(texts) // 2
         return self._convert_parts(texts[:middle]) + self._convert_parts(texts[middle:])
@@ -215,10 +215,20 @@ class Dates:
         return self._read(value)[1] if isinstance(value, str) else "is not a date"
 
     def _convert_whole(self, texts: Sequence[str]) -> list[str | None] | None:
-        """Convert texts that all have one shape; None if that is left to `_read`."""
-        if self.forms[0].since_epoch:
-            return self._convert_instants(texts)
-        columns = read_columns(texts, self.forms[0].shapes, self.first_year)
+        """Convert texts that all have one form, and no other one; None if that is left to `_read`."""
+        for form in self.forms:
+            others = (each.pattern for each in self.forms if each is not form)
+            if not any(any(map(pattern.fullmatch, texts)) for pattern in others):
+                converted = self._convert_shaped(texts, form)
+                if converted is not None:
+                    return converted
+        return None
+
+    def _convert_shaped(self, texts: Sequence[str], form: Form) -> list[str | None] | None:
+        """Convert texts that all have one shape of a form; None if one has another."""
+        if form.since_epoch:
+            return self._convert_instants(texts, in_seconds="seconds" in form.pattern.groupindex)
+        columns = read_columns(texts, form.shapes, self.first_year)
         if columns is None or not columns.exist():
             return None
         is_utc = not columns.offset and (columns.shape.utc or self.zone is UTC)
@@ -244,9 +254,9 @@ class Dates:
             )
         return converted
 
-    def _convert_instants(self, texts: Sequence[str]) -> list[str | None] | None:
+    def _convert_instants(self, texts: Sequence[str], *, in_seconds: bool) -> list[str | None] | None:
         """Convert whole numbers of seconds or milliseconds since the epoch; None if they are left to `_read`."""
-        lines, in_seconds = "\n".join(texts), "seconds" in self.forms[0].pattern.groupindex
+        lines = "\n".join(texts)
         if (
             not lines.isascii()
             or lines.encode().translate(None, b"0123456789-\n")

@@ -148,6 +148,19 @@ def test_date_that_reads_in_two_ways_is_refused(text: str, result: str) -> None:
     assert read(dates("%d/%m/%Y", "%m/%d/%Y"), text) == result
 
 
+@pytest.mark.parametrize("forms", [("iso", "%m/%d/%Y"), ("%d/%m/%Y", "%m/%d/%Y"), ("%d.%m.%Y", "%d.%m.%y", "iso")])
+@given(st.lists(st.dates(), min_size=1, max_size=9), st.lists(st.dates(), max_size=3), st.data())
+def test_columns_of_several_forms(
+    forms: tuple[str, ...], first: list[date], second: list[date], data: st.DataObject
+) -> None:
+    usual, other = (data.draw(st.sampled_from(forms)).replace("iso", "%Y-%m-%d") for _ in range(2))
+    texts = [day.strftime(usual.replace("%Y", f"{day.year:04d}")) for day in first] * 8
+    texts += [day.strftime(other.replace("%Y", f"{day.year:04d}")) for day in second]
+    first_year = 1950 if any("%y" in form for form in forms) else 0
+    column, one_by_one = dates(*forms, first_year=first_year), dates(*forms, *forms, first_year=first_year)
+    assert list(column.convert(texts)) == list(one_by_one.convert(texts))
+
+
 @pytest.mark.parametrize(("text", "year"), [("50", 1950), ("99", 1999), ("00", 2000), ("49", 2049)])
 def test_years_of_two_digits_are_those_from_the_first_year_on(text: str, year: int) -> None:
     assert read(dates("%d.%m.%y", first_year=1950), f"01.02.{text}") == f"{year}-02-01"
