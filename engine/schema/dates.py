@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, timedelta, tzinfo
 from functools import lru_cache
-from itertools import repeat
-from operator import add, itemgetter
+from itertools import compress, repeat
+from operator import add, itemgetter, not_
 from typing import Any, Final, NamedTuple
 
 from engine.schema.date_columns import BEFORE, DAYS_AFTER, SAME, UNKNOWN, Columns, Shape, read_columns, shapes_of
@@ -190,19 +190,43 @@ class Dates:
 
     def convert(self, texts: Sequence[str]) -> Sequence[str | None]:
         """Return each date in the output format, None for a text that is refused."""
-        return self._convert_parts(texts)
+        if len(self.forms) == 1:
+            return self._convert_parts(texts)
+        # Dates come again and again: each different text is read once.
+        different = list(set(texts))
+        results = dict(zip(different, self._convert_by_form(different), strict=True))
+        return list(map(results.__getitem__, texts))
+
+    def _convert_by_form(self, texts: Sequence[str]) -> list[str | None]:
+        """Convert texts of several forms: apart from one another, and one by one if they have two of them."""
+        everywhere = []
+        for form in self.forms:
+            matches = list(map(form.pattern.fullmatch, texts))
+            if None not in matches:
+                everywhere.append(form)
+            elif any(matches):
+                of_form = iter(self._convert_by_form(list(compress(texts, matches)))).__next__
+                others = iter(self._convert_by_form(list(compress(texts, map(not_, matches))))).__next__
+                return [of_form() if each else others() for each in matches]
+        if len(everywhere) != 1:
+            return self._convert_each(texts)
+        return replace(self, forms=(everywhere[0],))._convert_parts(texts)
 
     def _convert_each(self, texts: Sequence[str]) -> list[str | None]:
-        # Dates come again and again: each different text is read once.
         results = {text: self._read(text)[0] for text in set(texts)}
         return list(map(results.__getitem__, texts))
 
     def _convert_parts(self, texts: Sequence[str]) -> list[str | None]:
-        """Convert a whole column at once; where that fails, its halves, so that few are read one by one."""
-        converted = self._convert_whole(texts)
+        """Convert a whole column of one form at once; where that fails, its halves, so that few are read one by one."""
+        form = self.forms[0]
+        converted = (
+            self._convert_instants(texts, in_seconds="seconds" in form.pattern.groupindex)
+            if form.since_epoch
+            else self._convert_shaped(texts, form.shapes)
+        )
         if converted is not None:
             return converted
-        if len(texts) <= _FEW or not any(form.shapes or form.since_epoch for form in self.forms):
+        if len(texts) <= _FEW or not (form.shapes or form.since_epoch):
             return self._convert_each(texts)
         middle = len(texts) // 2
         return self._convert_parts(texts[:middle]) + self._convert_parts(texts[middle:])
@@ -214,21 +238,9 @@ class Dates:
         """Return what is wrong with a refused value."""
         return self._read(value)[1] if isinstance(value, str) else "is not a date"
 
-    def _convert_whole(self, texts: Sequence[str]) -> list[str | None] | None:
-        """Convert texts that all have one form, and no other one; None if that is left to `_read`."""
-        for form in self.forms:
-            others = (each.pattern for each in self.forms if each is not form)
-            if not any(any(map(pattern.fullmatch, texts)) for pattern in others):
-                converted = self._convert_shaped(texts, form)
-                if converted is not None:
-                    return converted
-        return None
-
-    def _convert_shaped(self, texts: Sequence[str], form: Form) -> list[str | None] | None:
-        """Convert texts that all have one shape of a form; None if one has another."""
-        if form.since_epoch:
-            return self._convert_instants(texts, in_seconds="seconds" in form.pattern.groupindex)
-        columns = read_columns(texts, form.shapes, self.first_year)
+    def _convert_shaped(self, texts: Sequence[str], shapes: Sequence[Shape]) -> list[str | None] | None:
+        """Convert texts that all have one of the shapes; None if that is left to `_read`."""
+        columns = read_columns(texts, shapes, self.first_year)
         if columns is None or not columns.exist():
             return None
         is_utc = not columns.offset and (columns.shape.utc or self.zone is UTC)
