@@ -6,7 +6,7 @@ import base64
 import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, chain
+from itertools import accumulate, chain, pairwise
 from typing import Any, Final
 
 import orjson
@@ -20,6 +20,10 @@ from engine.text import is_text
 
 _ESCAPED: Final = bytes({*range(32), *b'"\\'} - {*b"\n"})
 """Characters that JSON escapes, but for the one between lines."""
+
+
+_IN_NUMBERS: Final = "0123456789.-\n"
+"""Characters of canonical numbers, and the one between lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +137,13 @@ class Elements:
             elements = list(map(str.strip, elements))
         # All elements of the column together: converting a few at a time costs more. An empty one may be a missing one.
         held = canonical_numbers(elements) if self.numbers else [element or None for element in elements]
-        ends = list(accumulate(map(len, lists)))
-        return [self._held(held[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
+        rows = [held[start:end] for start, end in pairwise(accumulate(map(len, lists), initial=0))]
+        if None not in held and len(separator) == 1 and separator not in _IN_NUMBERS:
+            # None of them is written with the separator.
+            whole = self._convert_whole([separator.join(map(str, row)) for row in rows], separator)
+            if whole is not None:
+                return whole
+        return list(map(self._held, rows))
 
     def _convert_whole(self, texts: Sequence[str], separator: str) -> Sequence[Attribute | Encoded] | None:
         """Write a column as JSON by replacing its separators, if all elements can stand there as they are; or None."""
