@@ -70,7 +70,7 @@ class Syntax(NamedTuple):
     """Where `csv` may read something else than this reader, or reads what has to be looked at; see `odd_places`."""
     escape: re.Pattern[str]
     usual: re.Pattern[str]
-    """A whole line of the most usual shape that has odd places; see `usual_line`."""
+    """Whole lines of the most usual shape that has odd places; see `usual_lines`."""
     strict: re.Pattern[str]
     """A whole line that every reader of such quotes reads alike if a record begins there: no blanks around the quotes
     of a field, all others doubled."""
@@ -115,6 +115,7 @@ def syntax_of(dialect: Dialect) -> Syntax:
         usual = rf"(?:(?: )?{quote}{inside}{quote}(?: )?|[^{delimiter}{quote}\r\n]*+)"
     else:
         usual = nothing
+    usual = rf"(?! ){usual}(?:{delimiter}{usual})*+(?<! )"
     alike = rf"(?:{quote}(?:[^{quote}\r\n]++|{quote}{quote})*+{quote}|[^{delimiter}{quote}\r\n]*+)"
     # Of an odd number of quotes at the beginning of a field the first one opens it, though it comes last here; an even
     # number is a field of its own.
@@ -129,7 +130,7 @@ def syntax_of(dialect: Dialect) -> Syntax:
         tight=re.compile(rf"{delimiter}(?![{blanks}])"),
         odd=re.compile(odd),
         escape=re.compile(rf"\\(\\|{delimiter}|{quote or nothing}|\r\n|\n|\r)"),
-        usual=re.compile(rf"(?! ){usual}(?:{delimiter}{usual})*+(?<! )(?:\r\n|\n|\r)?"),
+        usual=re.compile(rf"(?:{usual}(?:\r\n|\n|\r))*+(?:{usual})?"),
         strict=re.compile(
             rf"{alike}(?:{delimiter}{alike})*+(?:\r\n|\n|\r)?" if dialect.quote and not backslash else nothing
         ),
@@ -171,17 +172,17 @@ def odd_places(text: str, syntax: Syntax) -> Iterator[int]:
         yield place
 
 
-def usual_line(line: str, syntax: Syntax) -> str | None:
-    """Return a line as `csv` reads it rightly, without blanks around quotes; None if it may be of another shape.
+def usual_lines(lines: str, syntax: Syntax) -> str | None:
+    """Return lines as `csv` reads them rightly, without blanks around quotes; None if one may be of another shape.
 
-    It is a whole record. Its quoted fields have no quotes in them but escaped ones; either those or blanks around them.
+    Each is a whole record. Quoted fields have no quotes in them but escaped ones; either those or blanks around them.
     """
-    if not syntax.usual.fullmatch(line):
+    if not syntax.usual.fullmatch(lines):
         return None
     delimiter, quote = syntax.dialect[:2]
     if syntax.dialect.escape == "backslash":
-        return line
-    return line.replace(f"{delimiter} {quote}", delimiter + quote).replace(f"{quote} {delimiter}", quote + delimiter)
+        return lines
+    return lines.replace(f"{delimiter} {quote}", delimiter + quote).replace(f"{quote} {delimiter}", quote + delimiter)
 
 
 def read_record(text: str, begin: int, end: int, syntax: Syntax) -> RawRecord:
