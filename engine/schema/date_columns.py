@@ -57,38 +57,38 @@ _LOOSE: Final = frozenset(f"%{each}" for each in "mdHIMS")
 _DIGITS: Final = _LOOSE | {"%Y", "%y", "%3", "%6"}
 
 
-def _mask(*marked: int) -> bytes:
-    return bytes(255 * (each in marked) for each in range(256))
+def _only(value: int) -> bytes:
+    """Return the table of a mask: 255 for one value, and 0 for all others."""
+    return bytes(value) + b"\xff" + bytes(255 - value)
 
 
-_IS_NO_DIGIT: Final = _mask(*({*range(256)} - {*b"0123456789"}))
+_IS_NO_DIGIT: Final = b"\xff" * 48 + bytes(10) + b"\xff" * 198
+_IS_PLUS: Final = _only(ord("+"))
 
 # Of numbers of two digits.
-_IS_ZERO: Final = _mask(0)
-_IS_FEBRUARY: Final = _mask(2)
-_IS_FOURTH: Final = bytes(each % 4 == 0 for each in range(256))
+_IS_ZERO: Final = _only(0)
+_IS_FEBRUARY: Final = _only(2)
+_IS_FOURTH: Final = b"\1\0\0\0" * 64
 _MONTH_DAYS: Final = bytes([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]).ljust(256, b"\0")
 _HOURS: Final = bytes(range(24))
 _MINUTES: Final = bytes(range(60))
-
-_IS_PLUS: Final = _mask(*b"+")
-_MINUS_23, _MINUS_60 = (bytes(max(0, most - each) for each in range(256)) for most in (23, 60))
-_PLUS_24: Final = bytes((each + 24) % 256 for each in range(256))
+_MINUS_23, _MINUS_60 = (bytes(range(most, -1, -1)).ljust(256, b"\0") for most in (23, 60))
+_PLUS_24: Final = bytes([*range(24, 256), *range(24)])
 
 SAME, BEFORE, AFTER, UNKNOWN = b"=<>?"
 """Of which day a time in UTC is: the local one, the one before or after it; or its day is `UNUSUAL`."""
 
 # By hours and minutes in UTC, counted from the day before, and hours of an unusual day from 128 on.
 _DAY_OF_HOUR: Final = bytes([BEFORE] * 24 + [SAME] * 24 + [AFTER] * 80 + [UNKNOWN] * 128)
-DAYS_AFTER: Final = bytes({BEFORE: 0, AFTER: 2}.get(each, 1) for each in range(256))
+DAYS_AFTER: Final = bytes.maketrans(bytes([BEFORE, SAME, AFTER]), bytes(range(3)))
 """How many days after the one before the local one these are."""
-_CARRY: Final = bytes(each == 128 for each in range(256))
+_CARRY: Final = bytes.maketrans(b"\x80", b"\1")
 
 
 def _digits_of(modulus: int) -> tuple[bytes, bytes]:
     """Return tables for the two digits of numbers modulo `modulus`."""
-    digits = [b"%02d" % (each % modulus) for each in range(256)]
-    return bytes(each[0] for each in digits), bytes(each[1] for each in digits)
+    digits = b"".join(b"%02d" % each for each in range(modulus)) * 11
+    return digits[0:512:2], digits[1:512:2]
 
 
 _HOUR_DIGITS: Final = _digits_of(24)
@@ -371,24 +371,17 @@ def _minutes() -> Mapping[int, int]:
     return {_key(f"{minute // 60:02d}{minute % 60:02d}"): minute * 60 for minute in range(1_440)}
 
 
-def _numbered(lengths: Sequence[int]) -> Mapping[int, int]:
+@lru_cache(2)
+def _numbers_of_days(*, leap: bool) -> Mapping[int, int]:
     """Return the number of each day of a year, from 0, by the digits of month and day."""
+    lengths = (31, 28 + leap, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
     days = ((month, day) for month, length in enumerate(lengths, start=1) for day in range(1, length + 1))
     return {_key(f"{month:02d}{day:02d}"): number for number, (month, day) in enumerate(days)}
 
 
-_USUAL_DAYS: Final = _numbered((31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31))
-_LEAP_YEARS_DAYS: Final = _numbered((31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31))
-
-
 @lru_cache(10_000)
 def _days_of_year(key: int) -> tuple[int, Mapping[int, int]]:
-    """Return the first day of a year, from the epoch, and the numbers of its days; year 0 has none."""
+    """Return the first day of a year, from the epoch, and the numbers of its days."""
     year = int(key.to_bytes(4, sys.byteorder))
-    if not year:
-        return 0, {}
-    return date(year, 1, 1).toordinal() - EPOCH_DAY, _LEAP_YEARS_DAYS if _is_leap_year(year) else _USUAL_DAYS
-
-
-def _is_leap_year(year: int) -> bool:
-    return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    first, last = (date(year, month, day).toordinal() for month, day in ((1, 1), (12, 31)))
+    return first - EPOCH_DAY, _numbers_of_days(leap=last - first == 365)

@@ -1,23 +1,22 @@
 """Dates and times: declared input formats -> ISO 8601 text or seconds since the epoch. Nothing is guessed.
 
-A format is compiled to an expression of its own, stricter than `strptime`: digits are ASCII, months are English, a
-field may leave out a leading zero only where no digit can follow it, and a day of the week must be the date's own. A
-text that two formats read as two different times is refused, and so is a local time that a change of clocks makes
-twice or not at all.
+A text that two formats read as two different times is refused, and so is a local time that a change of clocks makes
+twice or not at all. A day of the week must be the date's own.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, timedelta, tzinfo
 from functools import lru_cache
 from itertools import compress, repeat
-from operator import add, itemgetter, not_
-from typing import Any, Final, NamedTuple
+from operator import add, not_
+from typing import Any, Final
 
-from engine.schema.date_columns import BEFORE, DAYS_AFTER, SAME, UNKNOWN, Columns, Shape, read_columns, shapes_of
+from engine.schema.date_columns import BEFORE, DAYS_AFTER, SAME, UNKNOWN, Columns, Shape, read_columns
+from engine.schema.date_forms import DAYS, MONTHS, Form, Texts
 from engine.schema.time_zones import CACHED_DAYS as _CACHED
 from engine.schema.time_zones import DAY as _DAY
 from engine.schema.time_zones import EPOCH_DAY as _EPOCH_DAY
@@ -28,41 +27,7 @@ _LAST_DAY = date.max.toordinal() - _EPOCH_DAY
 
 _ENDS = (date.min.isoformat(), date.max.isoformat())
 
-_MONTHS = ["january", "february", "march", "april", "may", "june"]
-_MONTHS += ["july", "august", "september", "october", "november", "december"]
-_MONTH_NUMBERS = {name[:3]: number for number, name in enumerate(_MONTHS, start=1)}
-_DAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
-
-# Fields by directive: name, expression with all leading zeros, and one that may leave them out.
-_FIELDS: Final = {
-    "Y": ("year", "[0-9]{4}", "[0-9]{4}"),
-    "y": ("short_year", "[0-9]{2}", "[0-9]{2}"),
-    "m": ("month", "[0-9]{2}", "[0-9]{1,2}"),
-    "d": ("day", "[0-9]{2}", "[0-9]{1,2}"),
-    "H": ("hour", "[0-9]{2}", "[0-9]{1,2}"),
-    "I": ("half_hour", "[0-9]{2}", "[0-9]{1,2}"),
-    "M": ("minute", "[0-9]{2}", "[0-9]{1,2}"),
-    "S": ("second", "[0-9]{2}", "[0-9]{1,2}"),
-    "f": ("fraction", "[0-9]{1,9}", "[0-9]{1,9}"),
-    "p": ("half", "(?i:[ap]m)", "(?i:[ap]m)"),
-    "B": ("month_name", f"(?i:{'|'.join(_MONTHS)})", f"(?i:{'|'.join(_MONTHS)})"),
-    "b": ("month_name", f"(?i:{'|'.join(m[:3] for m in _MONTHS)})", f"(?i:{'|'.join(m[:3] for m in _MONTHS)})"),
-    "A": ("weekday", f"(?i:{'|'.join(_DAYS)})", f"(?i:{'|'.join(_DAYS)})"),
-    "a": ("weekday", f"(?i:{'|'.join(d[:3] for d in _DAYS)})", f"(?i:{'|'.join(d[:3] for d in _DAYS)})"),
-    "z": ("offset", "Z|[+-][0-9]{2}:?[0-9]{2}", "Z|[+-][0-9]{2}:?[0-9]{2}"),
-}
-_DIGITS = frozenset("YymdHIMSf")
-
-_ISO_DATE = "(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})"
-_ISO_TIME = (
-    _ISO_DATE + r"[T ](?P<hour>[0-9]{2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2})"
-    r"(?:[.,](?P<fraction>[0-9]{1,9}))?)?(?P<offset>Z|[+-][0-9]{2}(?::?[0-9]{2})?)?"
-)
-_SECONDS = r"(?P<sign>-?)(?P<seconds>[0-9]{1,12})(?:\.(?P<fraction>[0-9]{1,9}))?"
-_MILLISECONDS = "(?P<sign>-?)(?P<milliseconds>[0-9]{1,15})"
-
-NAMED: Final = {"iso": _ISO_TIME, "epoch": _SECONDS, "epoch-ms": _MILLISECONDS}
-"""Input formats that have a name."""
+_MONTH_NUMBERS: Final = {name[:3]: number for number, name in enumerate(MONTHS, start=1)}
 
 OUTPUTS: Final = {"iso": "S", "iso-ms": "S", "iso-us": "S", "epoch": "N"}
 """Output formats, with their DynamoDB types. Texts of one format have one length, so that they sort by time."""
@@ -79,96 +44,6 @@ _HOURS: Final = {text: number for text, number in _SIXTY.items() if number < 24}
 
 _FEW = 32
 """Texts that are read one by one when they have no common shape."""
-
-_DAY_FIELDS: Final = ("year", "short_year", "month", "month_name", "day", "weekday")
-_CLOCK_FIELDS: Final = ("hour", "half_hour", "half", "minute", "second", "fraction", "offset")
-_EPOCH_FIELDS: Final = ("sign", "seconds", "milliseconds", "fraction")
-
-_Texts = tuple[str, ...]
-
-
-class Form(NamedTuple):
-    """A compiled input format: its expression, and how to take the texts of fields from the texts of its groups.
-
-    The fields are those of `_DAY_FIELDS`, `_CLOCK_FIELDS` and `_EPOCH_FIELDS`; those that the format lacks are empty.
-    `since_epoch`: whether it is a number of seconds or milliseconds. `shapes`: what its texts mostly look like.
-    """
-
-    pattern: re.Pattern[str]
-    day: Callable[[_Texts], _Texts]
-    clock: Callable[[_Texts], _Texts]
-    epoch: Callable[[_Texts], _Texts]
-    since_epoch: bool
-    shapes: tuple[Shape, ...]
-
-
-def form_of(form: str, *, time: bool) -> Form:
-    """Compile an input format. Raises `ValueError` with what is wrong with it."""
-    # The last group is always there, and empty: it stands for each field that the format lacks.
-    # ASCII: in any case, "s" would else be the long s too, and "i" the dotless one.
-    pattern = re.compile(f"{_expression(form, time=time)}()", re.ASCII)
-    day, clock, epoch = (
-        itemgetter(*(pattern.groupindex.get(name, pattern.groups) - 1 for name in names))
-        for names in (_DAY_FIELDS, _CLOCK_FIELDS, _EPOCH_FIELDS)
-    )
-    shapes = () if form in NAMED and form != "iso" else shapes_of(form, time=time)
-    return Form(pattern, day, clock, epoch, "sign" in pattern.groupindex, shapes)
-
-
-def _expression(form: str, *, time: bool) -> str:
-    if form == "iso":
-        return _ISO_TIME if time else _ISO_DATE
-    if form in NAMED:
-        if not time:
-            raise ValueError(f"{form!r} is for type datetime only")
-        return NAMED[form]
-    if form != form.strip():
-        raise ValueError("it begins or ends with a blank, and blanks around dates are dropped")
-    pieces = re.findall(r"%.|[^%]|%$", form, re.DOTALL)
-    names: list[str] = []
-    text = ""
-    for place, piece in enumerate(pieces):
-        if piece == "%%":
-            text += "%"
-        elif len(piece) == 1 and piece != "%":
-            text += re.escape(piece)
-        elif piece[1:] not in _FIELDS:
-            raise ValueError(f"{piece!r} is not known; known are {', '.join(f'%{each}' for each in _FIELDS)}")
-        else:
-            name, exact, loose = _FIELDS[piece[1:]]
-            if name in names:
-                raise ValueError(f"it has {piece!r} or its like twice")
-            names.append(name)
-            beside = [*pieces[max(0, place - 1) : place], *pieces[place + 1 : place + 2]]
-            text += f"(?P<{name}>{exact if any(map(_has_digits, beside)) else loose})"
-    _check(set(names), time=time)
-    return text
-
-
-def _has_digits(piece: str) -> bool:
-    return piece.isdigit() or (piece[:1] == "%" and piece[1:] in _DIGITS)
-
-
-def _check(names: set[str], *, time: bool) -> None:
-    """Raise `ValueError` unless a format with these fields determines a date, and a time if it is to."""
-    wanted = [("%Y or %y", {"year", "short_year"}), ("%m, %b or %B", {"month", "month_name"}), ("%d", {"day"})]
-    if time:
-        wanted.append(("%H or %I", {"hour", "half_hour"}))
-    for directives, alternatives in wanted:
-        if len(names & alternatives) != 1:
-            raise ValueError(f"it must have {directives}, once")
-    if ("half_hour" in names) != ("half" in names):
-        raise ValueError("%I and %p belong together")
-    if ("second" in names and "minute" not in names) or ("fraction" in names and "second" not in names):
-        raise ValueError("minutes come before seconds, and seconds before their fraction")
-    clock = names & {"hour", "half_hour", "half", "minute", "second", "fraction", "offset"}
-    if not time and clock:
-        raise ValueError("it has a time, which type date would lose: use type datetime")
-
-
-def needs_first_year(form: str) -> bool:
-    """Return whether years in this format have two digits."""
-    return form not in NAMED and "%y" in form.replace("%%", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -345,7 +220,7 @@ class Dates:
             return written, ""
         return None, reason or f"is not a {'time' if self.time else 'date'} in the declared form"
 
-    def _written(self, form: Form, texts: _Texts) -> str:
+    def _written(self, form: Form, texts: Texts) -> str:
         if not self.time:
             day = _day_of_fields(form.day(texts), self.first_year)
             return _iso_day(day) if self.output == "iso" else str(self._instant(day, 0))
@@ -362,7 +237,7 @@ class Dates:
         minutes, second = divmod(second, 60)
         return "%sT%02d:%02d:%02d%s" % (_iso_day(day), minutes // 60, minutes % 60, second, end)  # noqa: UP031 - faster
 
-    def _moment(self, form: Form, texts: _Texts) -> tuple[int, str]:
+    def _moment(self, form: Form, texts: Texts) -> tuple[int, str]:
         """Return the seconds since the epoch, and the digits of the fraction that is to be added to them."""
         hour_text, half_hour, half, minute_text, second_text, fraction, offset = form.clock(texts)
         if half:
@@ -398,14 +273,14 @@ class _Refused(Exception):
 
 
 @lru_cache(_CACHED)
-def _day_of_fields(fields: _Texts, first_year: int) -> int:
+def _day_of_fields(fields: Texts, first_year: int) -> int:
     """Return a day, from the epoch, of the texts of `_DAY_FIELDS`. Raises `ValueError` if the calendar lacks it."""
     year_text, short_year, month_text, month_name, day_text, weekday = fields
     year = int(year_text) if year_text else first_year + (int(short_year) - first_year) % 100
     month = int(month_text) if month_text else _MONTH_NUMBERS[month_name[:3].lower()]
     day = date(year, month, int(day_text)).toordinal() - _EPOCH_DAY
     # The epoch was a Thursday.
-    if weekday and _DAYS[(day + 3) % 7][:3] != weekday[:3].lower():
+    if weekday and DAYS[(day + 3) % 7][:3] != weekday[:3].lower():
         raise _Refused("has the name of another day of the week")
     return day
 
@@ -438,7 +313,7 @@ def _offset(text: str) -> int:
     return -size if text[0] == "-" else size
 
 
-def _since_epoch(fields: _Texts) -> tuple[int, str]:
+def _since_epoch(fields: Texts) -> tuple[int, str]:
     """Return a number of seconds or milliseconds since the epoch, of `_EPOCH_FIELDS`, as `Dates._moment` does."""
     sign, whole, milliseconds, fraction = fields
     if milliseconds:

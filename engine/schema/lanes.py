@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-_TENS: Final = bytes(each % 16 * 10 for each in range(256))
-_UNITS: Final = bytes(each % 16 for each in range(256))
+_TENS: Final = bytes.maketrans(b"0123456789", bytes(range(0, 100, 10)))
+_UNITS: Final = bytes.maketrans(b"0123456789", bytes(range(10)))
 
 
 def total(*lanes: bytes) -> bytes:

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from engine.schema.dates import Dates, form_of
+from engine.schema.date_forms import form_of
+from engine.schema.dates import Dates
 from tests.builders.samples import schema_of
 
 BERLIN = ZoneInfo("Europe/Berlin")
