@@ -14,6 +14,7 @@ SOURCES = (
     "https://aws.amazon.com/sqs/pricing/",
     "https://aws.amazon.com/s3/pricing/",
     "https://aws.amazon.com/dynamodb/pricing/on-demand/",
+    "https://aws.amazon.com/dynamodb/pricing/provisioned/",
 )
 
 USD = {
@@ -24,6 +25,7 @@ USD = {
     "s3_get": 0.0004 / 1e3,
     "s3_put": 0.005 / 1e3,
     "dynamodb_write_unit": 0.625 / 1e6,  # on-demand; one for each 1 KB begun of an item
+    "dynamodb_write_unit_hour": 0.00065,  # provisioned: one a second for an hour; not compared
 }
 
 FUNCTION_MB = 1_769
