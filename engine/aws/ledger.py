@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 import orjson
@@ -41,6 +41,7 @@ from engine.errors import ServiceError
 from engine.flow.attempts import Attempts
 from engine.flow.backoff import Deadline
 from engine.identity import ObjectRef, ObjectVersion
+from engine.reading.attribute_values import is_item
 
 T = TypeVar("T")
 
@@ -49,6 +50,8 @@ MAX_ATTEMPTS = 6
 
 FORGOTTEN_TOGETHER = 32
 """Items of an ingestion that are deleted at a time."""
+
+_KEY = {"ingestion": "S", "part": "S"}
 
 _CONDITION_FAILED = "ConditionalCheckFailedException"
 
@@ -85,8 +88,7 @@ class LedgerReader:
         if after:
             key = {"month": month, "listed": after, "ingestion": listed_ingestion(after), "part": ENTRY}
             request["ExclusiveStartKey"] = {name: {"S": value} for name, value in key.items()}
-        reply = await self._call(self._query_lane, request, deadline)
-        return [item["listed"]["S"] for item in reply["Items"]], "LastEvaluatedKey" not in reply
+        return await self._call(self._query_lane, request, deadline, _places_of)
 
     async def _items(self, ingestion: str, deadline: Deadline, *, tallies: bool = True) -> AsyncIterator[Item]:
         """Yield the items of an ingestion, or all but its tallies."""
@@ -97,23 +99,21 @@ class LedgerReader:
             "ConsistentRead": True,
         }
         while True:
-            reply = await self._call(self._query_lane, request, deadline)
-            for item in reply["Items"]:
+            items, last = await self._call(self._query_lane, request, deadline, _page_of)
+            for item in items:
                 yield item
-            if "LastEvaluatedKey" not in reply:
+            if last is None:
                 return
-            request["ExclusiveStartKey"] = reply["LastEvaluatedKey"]
+            request["ExclusiveStartKey"] = last
 
-    async def _call(self, lane: Caller, request: Mapping[str, Any], deadline: Deadline) -> dict[str, Any]:
+    async def _call(self, lane: Caller, request: Mapping[str, Any], deadline: Deadline, read: Callable[[Any], T]) -> T:
+        """Return what `read` finds in the reply. It raises `ValueError` and the like for what is no such reply."""
         body = orjson.dumps(request)
         attempts = Attempts(lane.pause, deadline, MAX_ATTEMPTS)
         while True:
             try:
-                reply = orjson.loads(await lane.call(body, deadline))
-                if isinstance(reply, dict):
-                    return reply
-                raise ServiceError("the ledger", "UnreadableReply", 0)
-            except orjson.JSONDecodeError:
+                return read(orjson.loads(await lane.call(body, deadline)))
+            except (ValueError, KeyError, TypeError, AttributeError):
                 attempts.failed(ServiceError("the ledger", "UnreadableReply", 0))
             except ServiceError as error:
                 attempts.failed(error)
@@ -236,7 +236,7 @@ class Ledger(LedgerReader):
 
     async def _forget(self, ingestion: str, part: str, deadline: Deadline) -> None:
         key = {"ingestion": {"S": ingestion}, "part": {"S": part}}
-        await self._call(self._delete_lane, {"TableName": self._table, "Key": key}, deadline)
+        await self._call(self._delete_lane, {"TableName": self._table, "Key": key}, deadline, dict)
 
     async def _mark(self, ingestion: str, mark: Mark, deadline: Deadline) -> bool:
         facts: dict[str, Any] = {"expected": mark.expected}
@@ -292,9 +292,25 @@ class Ledger(LedgerReader):
             request["ConditionExpression"] = expression
             names |= its_names
             values |= {name: attribute(value) for name, value in its_values.items()}
-        reply = await self._call(self._update_lane, request, deadline)
-        item: Item = reply["Attributes"]
-        return item
+        return await self._call(self._update_lane, request, deadline, lambda reply: _item_of(reply["Attributes"]))
+
+
+def _page_of(reply: Any) -> tuple[list[Item], Item | None]:
+    """Return the items of a reply to Query, and where the next page begins."""
+    last = reply.get("LastEvaluatedKey")
+    return list(map(_item_of, reply["Items"])), None if last is None else _item_of(last)
+
+
+def _places_of(reply: Any) -> tuple[list[str], bool]:
+    items, last = _page_of(reply)
+    return [item["listed"]["S"] for item in items], last is None
+
+
+def _item_of(value: Any) -> Item:
+    if not is_item(value, _KEY):
+        raise ValueError("not an item of the ledger")
+    item: Item = value
+    return item
 
 
 async def _all(*calls: Awaitable[T]) -> list[T]:
