@@ -21,7 +21,6 @@ from tests.builders.messages import packed
 from tests.builders.samples import ORDERS_TOML, PRODUCTS_TOML
 from tests.fakeaws.dynamodb import Table
 from tests.fakeaws.fault_objects import Cut, InPieces, ObjectFault, ObjectServer, Page, Says
-from tests.fakeaws.fault_objects import Refuse as RefuseObject
 from tests.fakeaws.fault_server import FaultServer
 from tests.fakeaws.plans import (
     Call,
@@ -114,10 +113,10 @@ FAULTS: dict[str, Callable[[Call], Fault | None]] = {
     "unmentioned": lambda call: Unmentioned() if call.operation == "SendMessageBatch" else None,
 }
 OBJECT_FAULTS: dict[str, ObjectFault] = {
-    "refused": RefuseObject("InvalidRequest", 400, CANARY),
-    "denied": RefuseObject("NobodyHasSeenThis", 403, CANARY),
-    "server error": RefuseObject("InternalError", 500, CANARY),
-    "in pieces": InPieces(RefuseObject("SlowDown", 503, CANARY)),
+    "refused": Refuse("InvalidRequest", 400, CANARY),
+    "denied": Refuse("NobodyHasSeenThis", 403, CANARY),
+    "server error": Refuse("InternalError", 500, CANARY),
+    "in pieces": InPieces(Refuse("SlowDown", 503, CANARY)),
     "page": Page(),
     "cut": Cut(40),
     "headers": Says({"etag": f'"{CANARY}"', "last-modified": CANARY, "x-amz-meta-a": CANARY, "content-length": CANARY}),
