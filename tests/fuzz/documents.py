@@ -4,6 +4,7 @@ Bytes that are changed at random are rarely JSON, and what is not JSON gets no f
 """
 
 import copy
+import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -16,6 +17,10 @@ VALUES: tuple[Any, ...] = (
     *({"S": "x"}, {"N": "1"}, {"N": "x"}, {"N": "1e-130"}, {"L": [{"S": ""}]}, {"M": {"": {"S": "x"}}}, {"S": None}, {"SS": []}),
     *({"NULL": True}, {"B": "YQ=="}, {"S": "x", "N": "1"}, ["x", 1], {"x": 1}, "2026-04-04T00:00:00.000Z", "=1+1", "\ud800"),
 )  # fmt: skip
+
+
+DRAWN = [random.Random(number).randbytes(24) for number in range(30)]
+"""Inputs from which changes follow: more kinds of them than are thought of."""
 
 
 def changed(document: Any, source: Source) -> Any:

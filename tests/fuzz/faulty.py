@@ -66,13 +66,36 @@ class Faulty:
         self.calls += 1
         if self.calls > MOST_FAULTS or self._source.below(3) != 1:
             return await self._transport(url, headers, body, timeout)
-        if self._source.below(2):
-            change = self._source.pick(CHANGES)
-            await asyncio.sleep(0.01)
-            reply = Reply(200, {}, b"")
-        else:
-            change = self._source.pick(AFTERWARDS)
-            reply = await self._transport(url, headers, body, timeout)
+        match self._source.below(3):
+            case 0:
+                change = self._source.pick(CHANGES)
+                await asyncio.sleep(0.01)
+                reply = Reply(200, {}, b"")
+            case 1:
+                change = self._source.pick(AFTERWARDS)
+                reply = await self._transport(url, headers, body, timeout)
+            case _:
+                return await self._partly(url, headers, body, timeout)
         if isinstance(change, type):
             raise change("made to fail")
         return change(reply)
+
+    async def _partly(self, url: str, headers: Mapping[str, str], body: bytes, timeout: float) -> Reply:  # noqa: ASYNC109
+        """Do a part of a batch, and say so; what is no batch is done."""
+        request = orjson.loads(body)
+        if "RequestItems" in request:
+            ((table, puts),) = request["RequestItems"].items()
+            done = self._source.below(len(puts))
+            left = {"UnprocessedItems": {table: puts[done:]}}
+            if not done:
+                return Reply(200, {}, orjson.dumps(left))
+            part = {**request, "RequestItems": {table: puts[:done]}}
+            reply = await self._transport(url, headers, orjson.dumps(part), timeout)
+            return Reply(200, {}, orjson.dumps(left)) if reply.status == 200 else reply
+        if "Entries" in request and "QueueUrl" in request:
+            done = self._source.below(len(request["Entries"]))
+            if not done:
+                return Reply(200, {}, b"{}")
+            part = {**request, "Entries": request["Entries"][:done]}
+            return await self._transport(url, headers, orjson.dumps(part), timeout)
+        return await self._transport(url, headers, body, timeout)

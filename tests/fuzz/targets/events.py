@@ -1,6 +1,7 @@
 """Lambda events: notifications of S3, EventBridge, SNS, SQS, Pipes, and what the producer hands on to itself."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -11,7 +12,7 @@ from engine.reading.block import Position
 from engine.spans import Rest, ResumePoint, Span, span_body
 from tests.builders.invocations import event_of, s3_record, sqs_record
 from tests.builders.wrappings import S3_TEST_EVENT, sns_envelope, sns_record, sqs_message, subscription_confirmation
-from tests.fuzz.documents import changed
+from tests.fuzz.documents import DRAWN, changed
 from tests.fuzz.source import Source, seed
 
 REF = ObjectRef("b", "uploads/a.csv", "v1", "e")
@@ -47,6 +48,7 @@ EVENTS: list[Any] = [
 SEEDS = [
     *(seed(json.dumps(each)) for each in DOCUMENTS),
     *(bytes([7, 0, 2, 9, 4, 2, kind, 1]) for kind in range(len(EVENTS))),
+    *(drawn + b"\1" for drawn in DRAWN),
 ]
 TOKENS = [
     *(b'"Records":[', b'"s3":{', b'"object":{', b'"bucket":{', b'"key":"', b'"eventSource":"aws:sqs"', b'"body":"', b'"Sns":{'),
@@ -56,10 +58,10 @@ TOKENS = [
 ]  # fmt: skip
 
 
-def event_in(source: Source) -> Any:
+def event_in(source: Source, good: Sequence[Any] = EVENTS) -> Any:
     """An event that is nearly right, or the JSON in an input; where there is none, the text itself."""
     if source.below(2):
-        return changed(source.pick(EVENTS), source)
+        return changed(source.pick(good), source)
     text = source.rest(20_000).rstrip(b"\0").decode("utf-8", "replace")
     try:
         return json.loads(text)

@@ -13,7 +13,7 @@ from engine.schema.model import Schema
 from tests.builders.messages import packed, users
 from tests.builders.newest import NEWEST, article_message
 from tests.builders.samples import ORDERS, PRODUCTS, USERS
-from tests.fuzz.documents import changed
+from tests.fuzz.documents import DRAWN, changed
 from tests.fuzz.source import Source, seed
 
 SCHEMAS = (USERS, PRODUCTS, ORDERS, NEWEST)
@@ -35,6 +35,7 @@ ATTRIBUTES: tuple[dict[str, Any], ...] = (
 SEEDS = [
     seed(orjson.dumps(packed(users(1, 3)))),
     seed(orjson.dumps(BODIES[1]), 11) + b"\3",
+    *(drawn + bytes([1, number]) for number, drawn in enumerate(DRAWN)),
     *(bytes([5, 3, 17, 0, 2, kind, 1, schema]) for kind, schema in enumerate((0, 3, 0, 0, 1, 2))),
     seed(
         orjson.dumps(

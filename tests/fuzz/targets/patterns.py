@@ -10,6 +10,7 @@ SEEDS = [
         seed(each + "\0" + "a\x1fab\x1fabc\x1f\x1fé")
         for each in ("(a+)+$", "[^@ ]+@[^@ ]+", r"\d{3}-\d{4}", "(?i)^a|b$", r"(\w+\s?)*")
     ),
+    seed("\\Aa.$\0ab\x1fab\x1fb"),
     seed("(?:(?m:a$)|b)*\\b\0a\x1fa\nb\x1f\n"),
 ]
 TOKENS = [

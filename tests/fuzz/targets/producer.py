@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from typing import Any
 
@@ -19,6 +20,7 @@ from engine.flow.backoff import Deadline
 from engine.jobs.account import Accounting
 from engine.jobs.ingest import produce
 from engine.jobs.producer import Producer
+from tests.builders.invocations import event_of, s3_record, sqs_record
 from tests.fakeaws.backend import Backend
 from tests.fakeaws.dynamodb import DynamoDB, Table
 from tests.fakeaws.in_memory import InMemoryObjects, lane_to
@@ -26,15 +28,22 @@ from tests.fakeaws.queues import Queue
 from tests.fakeaws.s3 import S3
 from tests.fakeaws.sqs import Sqs
 from tests.fakeaws.virtual_time import now, run
+from tests.fuzz.documents import DRAWN
 from tests.fuzz.faulty import Faulty
-from tests.fuzz.source import Source
+from tests.fuzz.source import Source, seed
 from tests.fuzz.targets import events
 
 URL = "https://sqs.us-east-1.amazonaws.com/123456789012/"
 FILE = b"name,email,phone\n" + b"".join(b"User %d,user%d@x.org,\n" % (i, i) for i in range(1, 40)) + b"bad\n"
 ROWS = 40
 
-SEEDS = [each + bytes(2) for each in events.SEEDS]
+UPLOADS = event_of(s3_record("b", "uploads/a.csv"), s3_record("b", "uploads/a b.csv"))
+EVENTS = [UPLOADS, event_of(sqs_record("1", UPLOADS)), *events.EVENTS]
+SEEDS = [
+    seed(json.dumps(UPLOADS)),
+    *(each + bytes(2) for each in events.SEEDS),
+    *(drawn + bytes([7, 0, 1, 1, 0]) for drawn in DRAWN),
+]
 TOKENS = [*events.TOKENS, b"uploads/a.csv", b"uploads/a+b.csv"]
 
 
@@ -48,7 +57,7 @@ def check(data: bytes) -> None:
     source = Source(data)
     seconds = source.pick((60.0, 2.0, 0.2))
     faults = Source(source.rest(20_000)[-40:]) if source.below(2) else Source(b"")
-    run(_produce(events.event_in(source), faults, seconds))
+    run(_produce(events.event_in(source, EVENTS), faults, seconds))
 
 
 async def _produce(event: Any, faults: Source, seconds: float) -> None:
@@ -64,7 +73,12 @@ async def _produce(event: Any, faults: Source, seconds: float) -> None:
     client = s3.S3(session(), InMemoryObjects(bucket))
     producer = Producer(
         ProducerSettings.from_env(
-            {"QUEUE_URL": f"{URL}records", "SPAN_QUEUE_URL": f"{URL}spans", "MAX_REJECTS": "100%"}
+            {
+                "QUEUE_URL": f"{URL}records",
+                "SPAN_QUEUE_URL": f"{URL}spans",
+                "MAX_REJECTS": "100%",
+                "RECORDS_PER_MESSAGE": "9",
+            }
         ),
         Objects(client),
         QueueSender(f"{URL}records", lane, max_batch_bytes=1_048_576),
@@ -77,7 +91,11 @@ async def _produce(event: Any, faults: Source, seconds: float) -> None:
         answer = await produce(producer, event, Deadline(end - seconds / 3), Deadline(end - seconds / 10))
     except MillpondError:
         return
+    sent: dict[str, set[int]] = {}
+    for body in map(json.loads, (message.body for message in records.messages)):
+        sent.setdefault(body["object"]["key"], set()).update(row[0] for row in body["rows"])
     for result in answer.get("objects", ()):
-        if result["status"] == "complete" and result["totalRows"]:
+        if result["status"] == "complete":
             assert result["validRows"] + result["rejectedRows"] == result["totalRows"]
-            assert records.taken
+            if result["totalRows"] == ROWS:
+                assert sent[result["key"]] == set(range(1, ROWS)), "an object is complete without all of its rows"

@@ -38,7 +38,7 @@ from tests.fakeaws.backend import Backend
 from tests.fakeaws.dynamodb import DynamoDB, Table
 from tests.fakeaws.in_memory import InMemory, lane_to
 from tests.fakeaws.virtual_time import now, run
-from tests.fuzz.documents import changed
+from tests.fuzz.documents import DRAWN, changed
 from tests.fuzz.source import Source, seed
 from tests.fuzz.targets.producer import session
 
@@ -62,7 +62,9 @@ DOCUMENTS = (
 HEADERS = b'etag: "e"\nlast-modified: Sat, 04 Apr 2026 00:00:00 GMT\ncontent-length: 3\n\nabc'
 SEEDS = [
     *(seed(each, 11) + bytes([kind]) for kind, each in enumerate(DOCUMENTS[:6])),
+    *(drawn + bytes([1, 0, 0, number]) for number, drawn in enumerate(DRAWN)),
     *(bytes([8, 3, 11, 0, 2, 0, 1, 0, 0, kind]) for kind in range(6)),
+    seed('{"Entries":[]}', 11) + b"\5",
     seed(DOCUMENTS[6], 10) + b"\1\0",
     seed(HEADERS, 11) + b"\6",
     seed(DOCUMENTS[7], 10) + b"\4\6",

@@ -26,7 +26,7 @@ from tests.fakeaws.backend import Backend
 from tests.fakeaws.dynamodb import DynamoDB, Table
 from tests.fakeaws.in_memory import InMemory, Server, lane_to
 from tests.fakeaws.virtual_time import now, run
-from tests.fuzz.documents import changed
+from tests.fuzz.documents import DRAWN, changed
 from tests.fuzz.source import Source, seed
 
 LINES = parse_schema(ORDER_LINES_TOML.read_text("utf-8"), "order_lines.toml")
@@ -55,6 +55,7 @@ _PATHS = (
     f"GET /users?limit=2&startKey={_CURSOR}",
     "GET /users/user1@x.org",
     f"GET /users/user1%40x.org/history?limit=1&nextToken={_CURSOR}",
+    f"GET /users/user2@x.org/history?startKey={_CURSOR}",
     "GET /ingestions?limit=2&status=complete&prefix=up",
     f"GET /ingestions?startKey={encode_place(PLACE)}",
     f"GET /ingestions/{IDS[1]}",
@@ -66,6 +67,7 @@ _PATHS = (
 )
 EVENTS = [make("/users/a@x.org", "GET", (("limit", "3"), ("startKey", _CURSOR))) for make in FRONT_ENDS.values()]
 SEEDS = [
+    *(drawn + b"\1\0\0\0" for drawn in DRAWN),
     *(bytes([9, 0, 2, 5, 1, kind, 1, 0, 0, 0]) for kind in range(len(EVENTS))),
     *map(seed, _PATHS),
     *(seed(json.dumps(make("/users/a@x.org", "GET", (("limit", "3"),)))) for make in FRONT_ENDS.values()),

@@ -27,6 +27,7 @@ from tests.fakeaws.in_memory import lane_to
 from tests.fakeaws.queues import Queue
 from tests.fakeaws.sqs import Sqs
 from tests.fakeaws.virtual_time import now, run
+from tests.fuzz.documents import DRAWN
 from tests.fuzz.faulty import Faulty
 from tests.fuzz.source import Source
 from tests.fuzz.targets import messages
@@ -36,6 +37,7 @@ BETWEEN = b"\x1e"
 """Between the bodies of two messages."""
 
 SEEDS = [
+    *(drawn + bytes([1, 0, 0, number]) for number, drawn in enumerate(DRAWN)),
     BETWEEN.join([*(each.rstrip(b"\0\1\2\3") for each in messages.SEEDS[:5]), bytes(24)]),
     messages.SEEDS[1].rstrip(b"\0\3") + BETWEEN + messages.SEEDS[1].rstrip(b"\0\3") + bytes(23) + b"\1",
     messages.SEEDS[0].rstrip(b"\0") + BETWEEN + b"\1\5\0" * 10 + b"\0\0",
