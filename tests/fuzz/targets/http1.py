@@ -56,12 +56,12 @@ def check(data: bytes) -> None:
     source = Source(data)
     sizes, used = source.sizes(), source.below(2)
     text = source.rest(3_000)
-    whole = run(_reply([text], used=bool(used)))
-    assert run(_reply(cut(text, sizes), used=bool(used))) == whole, "a reply depends on its pieces"
+    whole = run(reply([text], used=bool(used)))
+    assert run(reply(cut(text, sizes), used=bool(used))) == whole, "a reply depends on its pieces"
     assert run(_exchange([text])) == run(_exchange(cut(text, sizes))), "an exchange depends on its pieces"
 
 
-async def _reply(pieces: Iterable[bytes], *, used: bool) -> Outcome:
+async def reply(pieces: Iterable[bytes], *, used: bool = False) -> Outcome:
     connection, wire = Connection(), Wire()
     connection.connection_made(cast(Any, wire))
     if used:
