@@ -98,36 +98,33 @@ def _hypothesis(name: str, seconds: int, seed: int) -> None:
 
     chosen = target(name)
     print(f"{name}: {seconds} s with Hypothesis", file=sys.stderr)
-    tried, rounds, end = 0, 0, time.monotonic() + seconds
+    tried = rounds = 0
+    failing = b""
 
     def check(data: bytes) -> None:
-        nonlocal tried
+        nonlocal tried, failing
         tried += 1
-        if time.monotonic() < end:
+        try:
             chosen.check(data)
+        except BaseException:
+            failing = data  # the last one is the smallest that was found
+            raise
 
+    options = settings(
+        max_examples=500,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
+    end = time.monotonic() + seconds
     while time.monotonic() < end:
         rounds += 1
-        options = settings(
-            max_examples=5_000,
-            deadline=None,
-            database=None,
-            phases=[Phase.generate, Phase.shrink],
-            suppress_health_check=list(HealthCheck),
-        )
-        failing: list[bytes] = []
-
-        def one(data: bytes, failing: list[bytes] = failing) -> None:
-            try:
-                check(data)
-            except Exception:
-                failing[:] = [data]
-                raise
-
         try:
-            seeded(seed * 1_000_003 + rounds)(options(given(inputs(chosen))(one)))()
-        except Exception:
-            print(f"{name}: kept as {keep(name, failing[0])}", file=sys.stderr)
+            seeded(seed * 1_000_003 + rounds)(options(given(inputs(chosen))(check)))()
+        except BaseException:
+            if failing:
+                print(f"{name}: kept as {keep(name, failing)}", file=sys.stderr)
             raise
     print(f"{name}: {tried:,} inputs", file=sys.stderr)
 
