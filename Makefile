@@ -27,7 +27,7 @@ FUZZ := .venv-fuzz/.requirements-installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup check unit test test-localstack dynamodb-local localstack images base-image test-images demo local \
+.PHONY: help setup check audit unit test test-localstack dynamodb-local localstack images base-image test-images demo local \
         bench bench-quick rivals fuzz lock clean
 
 help: ## list the targets
@@ -42,6 +42,9 @@ check: $(PROJECT) ## lint, format, types, and the CloudFormation templates
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/cfn-lint --regions $(REGIONS) --template deploy/template.yaml deploy/repositories.yaml
+
+audit: $(DEV) ## look up the packages of the images among known vulnerabilities
+	@$(BIN)/python -m tests.audit
 
 # The tests of a file run in one process, so its fixtures start once. Files keep their order, so the long end-to-end
 # tests start early and the short unit tests fill the rest.

@@ -8,6 +8,10 @@ An ingestion is one partition of the ledger:
 - ``tally <start> <level> <index>``: what became of up to `FAN_OUT` messages (level 0), or the sums of up to `FAN_OUT`
   tallies of the level below.
 
+An object that is announced again after its end, or with another schema, is read in a new run, which has tallies and
+counts of its own: messages of earlier runs that come late change nothing of it. The first run has number 0, which is
+left out of keys, messages and items.
+
 A message is noted under its number, so noting it twice changes nothing. A full tally is noted in the tally above it,
 and the topmost tally of a span in the entry. Which tallies the last messages fill is known when the producer has read
 the span: it marks them with the number that completes them. Each of these writes returns the whole item. So the last
@@ -17,18 +21,17 @@ writer, a worker or the producer, sees that nothing is missing.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
 from engine.identity import ObjectRef
+from engine.reject_limit import RejectLimit
+from engine.tallies import FAN_OUT, Counts, Item, Node, Tally, read_tally, run_suffix, total
 from engine.undone import undone_of
-
-FAN_OUT = 100
-"""Messages in a tally. DynamoDB bills each KB of an item that is written, and 100 of 500 rows take 0.9 KB."""
 
 ENTRY = "entry"
 TIME_INDEX = "by-time"
@@ -39,129 +42,27 @@ STATUSES = ("reading", "writing", "done", "done_with_rejects", "failed", "supers
 EMPTY_MONTHS = 13
 """Entries may be kept for years, but after so many months without any file nothing older is looked for."""
 
-Item = Mapping[str, Mapping[str, Any]]
-"""Attributes by name, as DynamoDB's JSON has them."""
 
-
-class Counts(NamedTuple):
-    """What became of rows that were sent: in the table, refused by it, or older than what it holds."""
-
-    written: int = 0
-    rejected: int = 0
-    superseded: int = 0
-
-    @property
-    def rows(self) -> int:
-        """All rows that are accounted for."""
-        return sum(self)
-
-    @property
-    def text(self) -> str:
-        """The counts as a tally holds them: zeros at the end are left out."""
-        return f"{self.written} {self.rejected} {self.superseded}".removesuffix(" 0").removesuffix(" 0")
-
-    @classmethod
-    def of(cls, text: str) -> Counts:
-        """Read `text`."""
-        return cls(*map(int, text.split()))
-
-
-class Node(NamedTuple):
-    """A tally of one span."""
-
-    span: int
-    level: int
-    number: int
-
-    @property
-    def part(self) -> str:
-        """The sort key of its item."""
-        return f"tally {self.span:015d} {self.level} {self.number:010d}"
-
-    @property
-    def parent(self) -> Node:
-        """The tally of the level above that it is noted in."""
-        return Node(self.span, self.level + 1, self.number // FAN_OUT)
-
-
-class Tally(NamedTuple):
-    """A tally as it stands: its children's counts by number, how many there will be, and whether it is the last one."""
-
-    children: dict[int, Counts]
-    expected: int = FAN_OUT
-    is_root: bool = False
-
-    @property
-    def is_full(self) -> bool:
-        """Whether nothing is missing."""
-        return len(self.children) == self.expected
-
-    @property
-    def total(self) -> Counts:
-        """The sum of its children."""
-        return total(self.children.values())
-
-
-def total(counts: Iterable[Counts]) -> Counts:
-    """Return the sum of counts."""
-    return Counts(*map(sum, zip(Counts(), *counts, strict=True)))
-
-
-def read_tally(item: Item) -> Tally:
-    """Return the tally that an item of the ledger holds."""
-    return Tally(
-        {int(name[1:]): Counts.of(value["S"]) for name, value in item.items() if _is_child(name)},
-        int(item["expected"]["N"]) if "expected" in item else FAN_OUT,
-        "root" in item,
-    )
-
-
-def child_name(number: int) -> str:
-    """Return the attribute under which a message or tally is noted in its tally."""
-    return f"c{number % FAN_OUT}"
-
-
-def _is_child(name: str) -> bool:
-    return name[0] == "c" and name[1:].isdigit()
-
-
-def by_node(span: int, messages: Mapping[int, Counts]) -> dict[Node, dict[str, str]]:
-    """Return what to note of messages, for each tally of level 0."""
-    nodes: dict[Node, dict[str, str]] = {}
-    for number, counts in messages.items():
-        nodes.setdefault(Node(span, 0, number // FAN_OUT), {})[child_name(number)] = counts.text
-    return nodes
-
-
-class Mark(NamedTuple):
-    """What the producer tells a tally at the end of its span: how many children complete it."""
-
-    node: Node
-    expected: int
-    is_root: bool
-
-
-def marks(span: int, messages: int) -> list[Mark]:
-    """Return the marks for a span of so many messages: the last tally of each level, up to one that is alone."""
-    found = []
-    level, count = 0, messages
-    while count:
-        nodes = -(-count // FAN_OUT)
-        found.append(Mark(Node(span, level, nodes - 1), count - (nodes - 1) * FAN_OUT, nodes == 1))
-        if nodes == 1:
-            break
-        level, count = level + 1, nodes
-    return found
-
-
-def span_part_key(span: int) -> str:
+def span_part_key(span: int, run: int = 0) -> str:
     """Return the sort key of the producer's counts of a span."""
-    return f"span {span:015d}"
+    return f"span {span:015d}{run_suffix(' ', run)}"
 
 
-def scans_part_key(span_bytes: int) -> str:
+def run_of(entry: Mapping[str, Any]) -> int:
+    """Return the number of the run that an entry, as plain values, tells of."""
+    return int(entry.get("run", 0))
+
+
+def run_of_part(part: str) -> int | None:
+    """Return the number of the run that an item of the partition belongs to; None for the entry."""
+    kind, *numbers = part.split()
+    common = {"span": 1, "scan": 1, "tally": 3}.get(kind)
+    return None if common is None else int(numbers[common]) if len(numbers) > common else 0
+
+
+def scans_part_key(span_bytes: int, run: int = 0) -> str:
     """Return the sort key of the results of scans, by which an object is split into spans of this size."""
-    return f"scan {span_bytes:015d}"
+    return f"scan {span_bytes:015d}{run_suffix(' ', run)}"
 
 
 def arrival_id(ref: ObjectRef) -> str:
@@ -253,7 +154,7 @@ def attribute(value: str | int | bool) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class Account:
-    """All that the ledger knows of one ingestion, from the items of its partition in any order."""
+    """All that the ledger knows of the last run of one ingestion, from its partition in the order of the keys."""
 
     entry: dict[str, Any] = field(default_factory=dict)
     spans: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -261,8 +162,11 @@ class Account:
     changed: int = 0
 
     def add(self, item: Item) -> None:
-        """Take one item of the partition."""
-        kind, *numbers = item["part"]["S"].split()
+        """Take the next item of the partition. The entry is the first; what is of another run is left out."""
+        part = item["part"]["S"]
+        if run_of_part(part) not in (None, self.run):
+            return
+        kind, *numbers = part.split()
         self.changed = max(self.changed, int(item["changed"]["N"]) if "changed" in item else 0)
         if kind == ENTRY:
             self.entry = plain(item)
@@ -270,6 +174,11 @@ class Account:
             self.spans[int(numbers[0])] = plain(item)
         elif kind == "tally" and numbers[1] == "0":
             self.tallies[Node(*map(int, numbers))] = read_tally(item)
+
+    @property
+    def run(self) -> int:
+        """The number of its last run."""
+        return run_of(self.entry)
 
     def counts(self) -> dict[str, int]:
         """Return rows read, written, rejected, superseded and in flight. They always add up.
@@ -291,6 +200,10 @@ class Account:
             "inFlight": read - rejected - sent.written - sent.superseded,
         }
 
+    def sent(self, span: int) -> Counts:
+        """Return what became of the rows of a span so far, from its tallies."""
+        return total(self._noted(lambda its, number: its == span))
+
     def _noted(self, wanted: Any) -> Iterator[Counts]:
         for node, tally in self.tallies.items():
             for number, counts in tally.children.items():
@@ -310,16 +223,21 @@ class Account:
     @property
     def _is_read(self) -> bool:
         ended = sum("ended" in span for span in self.spans.values())
-        return bool(ended == self.entry.get("spans", 1))
+        return ended == spans_of(self.entry)
 
     def outcome(self) -> dict[str, Any]:
         """Return the final status, counts and reasons of an ingestion that is complete."""
-        root = total(Counts.of(text) for name, text in self.entry.items() if _is_span_total(name))
+        root = total(Counts.of(text) for name, text in self.entry.items() if run_of_total(name) == self.run)
         read = sum(span["read"] for span in self.spans.values())
         rejected = sum(span["rejected"] for span in self.spans.values()) + root.rejected
         failed = next(((span["status"], span["reason"]) for span in self.spans.values() if span.get("status")), None)
         status, reason = failed or ("done_with_rejects" if rejected else "done", "")
         accounted = rejected + root.written + root.superseded
+        if not failed and "maxRejects" in self.entry:
+            # No span knows the rejects of all others.
+            limit, by_producers = RejectLimit.of(self.entry["maxRejects"]), rejected - root.rejected
+            if problem := limit.problem(read, by_producers, at_end=True):
+                status, reason = "failed", problem
         if failed:
             # A run that could not go on where another one had ended does not know how many rows that one sent.
             read = accounted
@@ -374,17 +292,26 @@ class Account:
         }
 
 
-def _is_span_total(name: str) -> bool:
-    return name[0] == "s" and name[1:].isdigit()
-
-
-def span_total_name(span: int) -> str:
+def span_total_name(span: int, run: int = 0) -> str:
     """Return the attribute of the entry that holds the sum of a span."""
-    return f"s{span}"
+    return f"s{span}{run_suffix('r', run)}"
+
+
+def run_of_total(name: str) -> int | None:
+    """Return the run of which an attribute of the entry holds the sum of a span; None if it is another attribute."""
+    span, _, run = name[1:].partition("r")
+    if name[0] != "s" or not span.isdigit():
+        return None
+    return int(run) if run else 0
+
+
+def spans_of(entry: Mapping[str, Any]) -> int | None:
+    """Return in how many spans an object is read, from the entry as plain values; None if that is not known yet."""
+    spans = entry.get("spans")
+    return 1 if spans is None and not entry.get("split") else spans
 
 
 def is_complete(entry: Mapping[str, Any]) -> bool:
-    """Return whether each span of an entry, as an item or as plain values, is accounted for."""
-    spans = entry.get("spans")
-    expected = int(spans["N"]) if isinstance(spans, Mapping) else spans
-    return expected is not None and sum(map(_is_span_total, entry)) == expected
+    """Return whether each span of an entry, as plain values, is accounted for."""
+    run = run_of(entry)
+    return sum(run_of_total(name) == run for name in entry) == spans_of(entry)

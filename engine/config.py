@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import ConfigError, SchemaError
-from engine.rejects import RejectLimit
+from engine.reject_limit import RejectLimit
 from engine.schema.model import Schema
 from engine.schema.parse import parse_schema
 
@@ -203,10 +203,12 @@ def _integer(env: Mapping[str, str], name: str, default: int, low: int, high: in
 
 def _reject_limit(env: Mapping[str, str]) -> RejectLimit:
     text = env.get("MAX_REJECTS", "").strip() or "50%"
-    number = text.removesuffix("%")
-    if not (number.isascii() and number.isdigit() and len(number) <= 12) or (number != text and int(number) > 100):
-        raise ConfigError(f"MAX_REJECTS must be a number of rows or a percentage from 0% to 100%, not {text!r}")
-    return RejectLimit(int(number), is_percentage=number != text)
+    try:
+        return RejectLimit.of(text)
+    except ValueError:
+        raise ConfigError(
+            f"MAX_REJECTS must be a number of rows or a percentage from 0% to 100%, not {text!r}"
+        ) from None
 
 
 def _rejects_prefix(env: Mapping[str, str]) -> str:

@@ -57,10 +57,12 @@ class Converter:
         max_message_bytes: int,
         start: ResumePoint = SPAN_START,
         span: int = 0,
+        run: int = 0,
         limits: Limits = USUAL_LIMITS,
     ) -> None:
         self._source, self._schema = source, schema
         self._records_per_message, self._max_message_bytes = records_per_message, max_message_bytes
+        self._run = run
         self._start, self._next_row, self._message = start, start.row, start.message
         self._span = span
         self._reader = ObjectReader(schema.format, schema.wanted, start.position, limits)
@@ -141,6 +143,7 @@ class Converter:
                     span=self._span,
                     number=self._start.message,
                     first_row=self._start.row,
+                    run=self._run,
                     max_bytes=self._max_message_bytes,
                 )
                 if self._records_per_message == 1 and self._schema.is_plain and not plan.rest
@@ -150,6 +153,7 @@ class Converter:
                     span=self._span,
                     number=self._start.message,
                     first_row=self._start.row,
+                    run=self._run,
                     max_records=self._records_per_message,
                     max_bytes=self._max_message_bytes,
                 )

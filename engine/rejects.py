@@ -46,31 +46,6 @@ _UNSAFE = re.compile("^(?=['\t\r\n])|(?:^|(?<=[;\t\r\n]))(?=[ \xa0\u3000]*[=+\\-
 _MADE_SAFE = re.compile("(^|[;\t\r\n])'")
 
 
-FIRST_ROWS = 10_000
-"""Rows after which a share of rejects says something about the whole file."""
-
-
-class RejectLimit(NamedTuple):
-    """How many rejects an object may have: so many, or a percentage of its rows."""
-
-    most: int
-    is_percentage: bool = False
-
-    def problem(self, rows: int, rejects: int, *, at_end: bool) -> str | None:
-        """Return why an object with these counts is given up, if it is. A share counts from `FIRST_ROWS` on."""
-        if self.is_percentage:
-            if (rows < FIRST_ROWS and not at_end) or rejects * 100 <= self.most * rows:
-                return None
-        elif rejects <= self.most:
-            return None
-        allowed = f"{self.most}%" if self.is_percentage else f"{self.most:,}"
-        whole = "" if at_end else "first "
-        return (
-            f"{rejects:,} of the {whole}{rows:,} rows are rejects, more than {allowed} (MAX_REJECTS); is it the right "
-            f"file for this schema? The {rows - rejects:,} valid rows of these were sent"
-        )
-
-
 class RejectFile(NamedTuple):
     """One file to put: the key and the CSV text as bytes."""
 

@@ -33,12 +33,14 @@ class ScanTask(NamedTuple):
     """A range to be scanned: its `place` among ranges of `span_bytes` each.
 
     `modified`: LastModified in whole seconds. `reached`: where a reader arrives in the range (None: to be guessed).
+    `run`: the run of the ingestion, see `engine.accounts`.
     """
 
     place: int
     span_bytes: int
     modified: int
     reached: Position | None = None
+    run: int = 0
 
 
 def span_bytes_for(size: int, span_bytes: int) -> int:
@@ -61,6 +63,7 @@ def scan_body(ref: ObjectRef, task: ScanTask) -> bytes:
             "object": ref.fields(task.modified),
             "place": task.place,
             "spanBytes": task.span_bytes,
+            "run": task.run,
             "reached": reached and {"offset": reached.offset, "row": reached.row, "rescanned": reached.rescanned},
         }
     )
@@ -71,7 +74,8 @@ def read_task(document: Mapping[str, Any]) -> ScanTask:
     if document.get("v") != VERSION or isinstance(document["v"], bool):
         raise UnknownEvent("the message about the scan of a range has an unknown version")
     reached, modified = document.get("reached"), _whole(document.get("object"), "modified")
-    task = ScanTask(_whole(document, "place"), _whole(document, "spanBytes", 1), modified)
+    run = _whole(document, "run") if "run" in document else 0
+    task = ScanTask(_whole(document, "place"), _whole(document, "spanBytes", 1), modified, run=run)
     if reached is None:
         return task
     offset, row, rescanned = _whole(reached, "offset"), _whole(reached, "row", 1), _whole(reached, "rescanned")

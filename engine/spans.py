@@ -78,16 +78,17 @@ class Rest(NamedTuple):
     """The rest of an object, or of one span of it, as a message says it.
 
     `modified`: LastModified in whole seconds; None if no run has opened the object yet. `stalls`: the runs in a row
-    that got no further than `point`.
+    that got no further than `point`. `run`: the run of the ingestion, see `engine.accounts`.
     """
 
     point: ResumePoint
     modified: int | None
     stalls: int = 0
     span: Span = WHOLE
+    run: int = 0
 
 
-def rests_of(starts: Sequence[Position], modified: int) -> list[Rest]:
+def rests_of(starts: Sequence[Position], modified: int, run: int = 0) -> list[Rest]:
     """Return the spans of an object that begin at these positions, each as a rest of which nothing is read."""
     stops = [*(start.offset for start in starts[1:]), None]
     return [
@@ -95,6 +96,7 @@ def rests_of(starts: Sequence[Position], modified: int) -> list[Rest]:
             ResumePoint(start._replace(header=None, dialect=None), start.row),
             modified,
             span=Span(start.offset, start.row, stop, len(starts)),
+            run=run,
         )
         for start, stop in zip(starts, stops, strict=True)
     ]
@@ -153,6 +155,7 @@ def span_body(ref: ObjectRef, rest: Rest) -> bytes:
                 "stop": rest.span.stop,
                 "spans": rest.span.spans,
             },
+            "run": rest.run,
         }
     )
 
@@ -181,7 +184,8 @@ def read_rest(document: Mapping[str, Any]) -> Rest:
         raise UnknownEvent("the message about the rest of an object contradicts itself")
     if (begun or span != WHOLE) and modified is None:
         raise UnknownEvent("the message about the rest of an object lacks modified")
-    return Rest(point, modified, _whole(document, "stalls"), span)
+    run = _whole(document, "run") if "run" in document else 0
+    return Rest(point, modified, _whole(document, "stalls"), span, run)
 
 
 def _span(about: Any) -> Span:

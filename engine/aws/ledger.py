@@ -8,116 +8,51 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, TypeVar
-
-import orjson
 
 from engine.accounts import (
     ENTRY,
-    TIME_INDEX,
-    Account,
-    Counts,
-    Item,
-    Mark,
-    Node,
     SpanCounts,
     arrival_id,
     attribute,
-    by_node,
-    child_name,
     is_complete,
-    listed_ingestion,
     listing_key,
-    marks,
     plain,
-    read_tally,
+    run_of,
+    run_of_part,
+    run_of_total,
     scans_part_key,
     span_part_key,
     span_total_name,
 )
+from engine.aws.ledger_reader import LedgerReader, item_of
 from engine.aws.types import Caller
 from engine.errors import ServiceError
-from engine.flow.attempts import Attempts
 from engine.flow.backoff import Deadline
 from engine.identity import ObjectRef, ObjectVersion
-from engine.reading.attribute_values import is_item
+from engine.tallies import Counts, Item, Mark, Node, by_node, child_name, marks, read_tally
 
 T = TypeVar("T")
-
-MAX_ATTEMPTS = 6
-"""In a row for one write: then the rows are held back, which is better than waiting until the time is up."""
 
 FORGOTTEN_TOGETHER = 32
 """Items of an ingestion that are deleted at a time."""
 
-_KEY = {"ingestion": "S", "part": "S"}
+FORGOTTEN_TOTALS = 300
+"""Attributes that are removed at a time. DynamoDB quota: 4 KB for an expression."""
 
 _CONDITION_FAILED = "ConditionalCheckFailedException"
 
+_Condition = tuple[str, Mapping[str, str], Mapping[str, Any]]
+"""A condition with its names and values."""
 
-class LedgerReader:
-    """Reads the ledger `table`; `query` is the lane of Query."""
+_NOT_ENDED: _Condition = ("attribute_not_exists(#ended)", {"#ended": "ended"}, {})
 
-    def __init__(self, table: str, query: Caller) -> None:
-        self._table, self._query_lane = table, query
+_OF_A_RUN = ("spans", "ended", "status", "reason", "read", "written", "rejected", "superseded")
+"""What `planned` and `close` note in the entry."""
 
-    async def account(self, ingestion: str, deadline: Deadline, *, tallies: bool = True) -> Account:
-        """Return all that is known of an ingestion, or all but its tallies."""
-        account = Account()
-        async for item in self._items(ingestion, deadline, tallies=tallies):
-            account.add(item)
-        return account
-
-    async def listed(
-        self, month: str, deadline: Deadline, *, limit: int, after: str | None = None
-    ) -> tuple[list[str], bool]:
-        """Return the places of up to `limit` ingestions of a month, newest first, and whether these are all.
-
-        A place is the second part of `listing_key`; `after`: the place before the first of them.
-        """
-        request: dict[str, Any] = {
-            "TableName": self._table,
-            "IndexName": TIME_INDEX,
-            "KeyConditionExpression": "#month = :month",
-            "ExpressionAttributeNames": {"#month": "month"},
-            "ExpressionAttributeValues": {":month": {"S": month}},
-            "ScanIndexForward": False,
-            "Limit": limit,
-        }
-        if after:
-            key = {"month": month, "listed": after, "ingestion": listed_ingestion(after), "part": ENTRY}
-            request["ExclusiveStartKey"] = {name: {"S": value} for name, value in key.items()}
-        return await self._call(self._query_lane, request, deadline, _places_of)
-
-    async def _items(self, ingestion: str, deadline: Deadline, *, tallies: bool = True) -> AsyncIterator[Item]:
-        """Yield the items of an ingestion, or all but its tallies."""
-        request: dict[str, Any] = {
-            "TableName": self._table,
-            "KeyConditionExpression": "ingestion = :id" if tallies else "ingestion = :id AND part < :tally",
-            "ExpressionAttributeValues": {":id": {"S": ingestion}, **({} if tallies else {":tally": {"S": "t"}})},
-            "ConsistentRead": True,
-        }
-        while True:
-            items, last = await self._call(self._query_lane, request, deadline, _page_of)
-            for item in items:
-                yield item
-            if last is None:
-                return
-            request["ExclusiveStartKey"] = last
-
-    async def _call(self, lane: Caller, request: Mapping[str, Any], deadline: Deadline, read: Callable[[Any], T]) -> T:
-        """Return what `read` finds in the reply. It raises `ValueError` and the like for what is no such reply."""
-        body = orjson.dumps(request)
-        attempts = Attempts(lane.pause, deadline, MAX_ATTEMPTS)
-        while True:
-            try:
-                return read(orjson.loads(await lane.call(body, deadline)))
-            except (ValueError, KeyError, TypeError, AttributeError):
-                attempts.failed(ServiceError("the ledger", "UnreadableReply", 0))
-            except ServiceError as error:
-                attempts.failed(error)
-            await attempts.wait()
+_OF_AN_ARRIVAL = ("started", "month", "listed", "status", "reason", "ended")
+"""What an entry of an object that was not open has, until it is."""
 
 
 class Ledger(LedgerReader):
@@ -132,17 +67,20 @@ class Ledger(LedgerReader):
 
     async def opened(
         self,
+        ref: ObjectRef,
         version: ObjectVersion,
         size: int,
         schema: str,
-        spans: int | None,
         deadline: Deadline,
         *,
-        from_start: bool = True,
-    ) -> None:
-        """Note that an object is being read, in so many spans (None: not known yet); `schema` is its text's hash.
+        split: int = 0,
+        max_rejects: str = "",
+    ) -> int:
+        """Note that an object is read from its start; return the number of the run.
 
-        An ingestion that had ended begins anew if it is read from its start: the schema or settings may be others now.
+        `ref` names it as its event does. `schema` is the hash of the schema's text. `split`: the size of the ranges in
+        which the object is scanned (0: it is read as one span). What is read after the ingestion has ended, or in
+        another way, is a new run. `max_rejects`: the limit of rejects of all spans together.
         """
         facts: dict[str, Any] = {
             "bucket": version.bucket,
@@ -150,89 +88,130 @@ class Ledger(LedgerReader):
             "etag": version.etag,
             "modified": version.modified,
             "size": size,
-            "schema": schema,
         }
-        if spans is not None:
-            facts["spans"] = spans
         if version.version:
             facts["versionId"] = version.version
-        begin = self._begin if from_start else self._enter
-        await _all(begin(version.ingestion, facts, deadline), self._forget(arrival_id(version.ref), ENTRY, deadline))
+        if max_rejects:
+            facts["maxRejects"] = max_rejects
+        # First where an attempt that finds the object gone can see that this one has begun.
+        link = {**_facts(ref), "opened": version.ingestion}
+        await self._set(arrival_id(ref), ENTRY, link, deadline, remove=_OF_AN_ARRIVAL)
+        return await self._begin(version.ingestion, facts, {"schema": schema, "split": split}, deadline)
+
+    async def unfinished(self, ref: ObjectRef, deadline: Deadline) -> tuple[str, int] | None:
+        """Return the ingestion and the run that `opened` has noted of an object; None if there is none, or it ended."""
+        opened = (await self.account(arrival_id(ref), deadline)).entry.get("opened")
+        if opened is None:
+            return None
+        entry = (await self.account(opened, deadline, tallies=False)).entry
+        return (opened, run_of(entry)) if entry and "ended" not in entry else None
 
     async def arrived(self, ref: ObjectRef, deadline: Deadline) -> None:
-        """Note an object that is not open yet; `opened` removes that entry again."""
+        """Note an object that is not open yet; once it is `opened`, its ingestion is listed instead."""
         await self._enter(arrival_id(ref), _facts(ref), deadline)
 
     async def turned_away(self, ref: ObjectRef, status: str, reason: str, deadline: Deadline) -> None:
         """Note an object of which nothing is read, and why."""
-        facts = {**_facts(ref), "status": status, "reason": reason, "spans": 0, "ended": _now()}
+        facts = {**_facts(ref), "status": status, "reason": reason, "ended": _now()}
         await self._enter(arrival_id(ref), facts, deadline)
 
-    async def progressed(self, ingestion: str, span: int, counts: SpanCounts, deadline: Deadline) -> None:
-        """Note how far the producer has come; a run that is behind another one changes nothing."""
-        try:
-            await self._set(
-                ingestion,
-                span_part_key(span),
-                counts.facts,
-                deadline,
-                condition=("attribute_not_exists(#read) OR #read < :read", {"#read": "read"}, {":read": counts.read}),
-            )
-        except ServiceError as error:
-            if error.code != _CONDITION_FAILED:
-                raise
+    async def progressed(
+        self, ingestion: str, span: int, counts: SpanCounts, deadline: Deadline, *, run: int = 0
+    ) -> None:
+        """Note how far the producer has come; an attempt that is behind another one changes nothing."""
+        condition = ("attribute_not_exists(#read) OR #read < :read", {"#read": "read"}, {":read": counts.read})
+        await self._set_if(ingestion, span_part_key(span, run), counts.facts, deadline, condition)
 
-    async def span_ended(self, ingestion: str, span: int, counts: SpanCounts, deadline: Deadline) -> bool:
-        """Note what a span had in all; return whether that completes the ingestion."""
-        await self._set(ingestion, span_part_key(span), counts.facts, deadline)
-        if not counts.messages:
-            return await self._end_span(ingestion, span, Counts(), deadline)
-        done = [await self._mark(ingestion, mark, deadline) for mark in marks(span, counts.messages)]
+    async def span_ended(
+        self, ingestion: str, span: int, counts: SpanCounts, deadline: Deadline, *, run: int = 0
+    ) -> bool:
+        """Note what a span had in all; return whether that completes the ingestion.
+
+        An attempt that could not read the span to its end changes nothing of what another one noted at the end.
+        """
+        part, messages, sent = span_part_key(span, run), counts.messages, Counts()
+        if not counts.status:
+            await self._set(ingestion, part, counts.facts, deadline)
+        else:
+            first = await self._set_if(ingestion, part, counts.facts, deadline, _NOT_ENDED)
+            account = await self.account(ingestion, deadline)
+            if not first:
+                # That other attempt may have been killed before it marked the tallies.
+                messages = account.spans.get(span, {}).get("messages", 0)
+            sent = account.sent(span)
+        if not messages:
+            return await self._end_span(ingestion, span, run, sent, deadline)
+        done = [await self._mark(ingestion, mark, deadline) for mark in marks(span, messages, run)]
         return any(done)
 
     async def scanned(
-        self, ingestion: str, span_bytes: int, facts: Mapping[str, str | bool], deadline: Deadline
+        self, ingestion: str, span_bytes: int, facts: Mapping[str, str | bool], deadline: Deadline, *, run: int = 0
     ) -> dict[str, Any]:
         """Note results of scans by name, unless they are known, and return all of ranges of `span_bytes`.
 
         The first result stays: a scan that is repeated may have had more time.
         """
-        return plain(await self._set(ingestion, scans_part_key(span_bytes), {}, deadline, once=facts))
+        return plain(await self._set(ingestion, scans_part_key(span_bytes, run), {}, deadline, once=facts))
 
-    async def scans_begin(self, ingestion: str, span_bytes: int, deadline: Deadline) -> None:
-        """Forget results of scans: all ranges of `span_bytes` are scanned, or scanned again."""
-        await self._forget(ingestion, scans_part_key(span_bytes), deadline)
+    async def planned(self, ingestion: str, span_bytes: int, spans: int, deadline: Deadline, *, run: int = 0) -> bool:
+        """Note how many spans an object has that is split in ranges of `span_bytes`.
 
-    async def not_split(self, ingestion: str, deadline: Deadline) -> None:
-        """Note that an object of which no spans are known will have none but one."""
-        await self._set(ingestion, ENTRY, {}, deadline, once={"spans": 1})
+        Returns whether that holds: the run may be over, or go on without spans.
+        """
+        expression, names, values = _in_run(run)
+        condition = (
+            f"{expression} AND #split = :split AND (attribute_not_exists(#spans) OR #spans = :spans)",
+            {**names, "#split": "split", "#spans": "spans"},
+            {**values, ":split": span_bytes, ":spans": spans},
+        )
+        return await self._set_if(ingestion, ENTRY, {"spans": spans}, deadline, condition)
 
-    async def settled(self, ingestion: str, span: int, messages: Mapping[int, Counts], deadline: Deadline) -> bool:
+    async def not_split(self, ingestion: str, deadline: Deadline, *, run: int = 0) -> bool:
+        """Note that an object has no span but the whole; return whether that is so: its spans may be known already."""
+        expression, names, values = _in_run(run)
+        condition = (f"{expression} AND attribute_not_exists(#spans)", {**names, "#spans": "spans"}, values)
+        return await self._set_if(ingestion, ENTRY, {"split": 0}, deadline, condition)
+
+    async def settled(
+        self, ingestion: str, span: int, messages: Mapping[int, Counts], deadline: Deadline, *, run: int = 0
+    ) -> bool:
         """Note what became of messages; return whether that completes the ingestion."""
-        nodes = by_node(span, messages)
+        nodes = by_node(span, messages, run)
         done = await _all(*(self._note(ingestion, node, facts, deadline) for node, facts in nodes.items()))
         return any(done)
 
-    async def close(self, ingestion: str, outcome: Mapping[str, Any], deadline: Deadline) -> None:
-        """Note how an ingestion ended."""
-        await self._set(ingestion, ENTRY, {**outcome, "ended": _now()}, deadline)
+    async def close(self, ingestion: str, outcome: Mapping[str, Any], deadline: Deadline, *, run: int = 0) -> None:
+        """Note how a run of an ingestion ended; nothing changes if another run has begun."""
+        await self._set_if(ingestion, ENTRY, {**outcome, "ended": _now()}, deadline, _in_run(run))
 
-    async def _begin(self, ingestion: str, facts: Mapping[str, Any], deadline: Deadline) -> None:
-        if "ended" not in await self._enter(ingestion, facts, deadline):
-            return
-        # The entry last: if this breaks off, the next attempt finds it, and removes the rest.
-        parts = [part async for item in self._items(ingestion, deadline) if (part := item["part"]["S"]) != ENTRY]
-        for start in range(0, len(parts), FORGOTTEN_TOGETHER):
-            some = parts[start : start + FORGOTTEN_TOGETHER]
-            await _all(*(self._forget(ingestion, part, deadline) for part in some))
-        await self._forget(ingestion, ENTRY, deadline)
-        await self._enter(ingestion, facts, deadline)
+    async def _begin(self, ingestion: str, facts: Mapping[str, Any], way: Mapping[str, Any], deadline: Deadline) -> int:
+        """Note that an object is read from its start, in some way; return the number of the run."""
+        while True:
+            entry = plain(await self._enter(ingestion, facts, deadline, once=way))
+            run = run_of(entry)
+            if "ended" not in entry and all(entry[name] == value for name, value in way.items()):
+                return run
+            anew = {**facts, **_beginning(ingestion), **way, "run": run + 1}
+            # One of several attempts begins the run, and the others join it.
+            await self._set_if(ingestion, ENTRY, anew, deadline, _in_run(run), remove=_OF_A_RUN)
+            await self._forget_runs_to(ingestion, run, deadline)
 
-    async def _enter(self, ingestion: str, facts: Mapping[str, Any], deadline: Deadline) -> Item:
-        started = _now()
-        month, listed = listing_key(started, ingestion)
-        once = {"started": started, "month": month, "listed": listed}
-        return await self._set(ingestion, ENTRY, facts, deadline, once=once)
+    async def _forget_runs_to(self, ingestion: str, last: int, deadline: Deadline) -> None:
+        """Delete what is noted of earlier runs. What is left if this breaks off goes with the next ones, or expires."""
+        items = [item async for item in self._items(ingestion, deadline)]
+        parts = [item["part"]["S"] for item in items]
+        old = [part for part in parts if (run := run_of_part(part)) is not None and run <= last]
+        totals = [name for item in items for name in item if (run := run_of_total(name)) is not None and run <= last]
+        for start in range(0, len(totals), FORGOTTEN_TOTALS):
+            some = totals[start : start + FORGOTTEN_TOTALS]
+            await self._set_if(ingestion, ENTRY, {}, deadline, _in_run(last + 1), remove=some)
+        for start in range(0, len(old), FORGOTTEN_TOGETHER):
+            await _all(*(self._forget(ingestion, part, deadline) for part in old[start : start + FORGOTTEN_TOGETHER]))
+
+    async def _enter(
+        self, ingestion: str, facts: Mapping[str, Any], deadline: Deadline, once: Mapping[str, Any] | None = None
+    ) -> Item:
+        return await self._set(ingestion, ENTRY, facts, deadline, once={**_beginning(ingestion), **(once or {})})
 
     async def _forget(self, ingestion: str, part: str, deadline: Deadline) -> None:
         key = {"ingestion": {"S": ingestion}, "part": {"S": part}}
@@ -251,13 +230,32 @@ class Ledger(LedgerReader):
             if not tally.is_full:
                 return False
             if tally.is_root:
-                return await self._end_span(ingestion, node.span, tally.total, deadline)
+                return await self._end_span(ingestion, node.span, node.run, tally.total, deadline)
             facts = {child_name(node.number): tally.total.text}
             node = node.parent
 
-    async def _end_span(self, ingestion: str, span: int, counts: Counts, deadline: Deadline) -> bool:
-        entry = await self._set(ingestion, ENTRY, {span_total_name(span): counts.text}, deadline)
-        return is_complete(entry) and "ended" not in entry
+    async def _end_span(self, ingestion: str, span: int, run: int, counts: Counts, deadline: Deadline) -> bool:
+        total = {span_total_name(span, run): counts.text}
+        entry = plain(await self._set(ingestion, ENTRY, total, deadline))
+        return run_of(entry) == run and is_complete(entry) and "ended" not in entry
+
+    async def _set_if(
+        self,
+        ingestion: str,
+        part: str,
+        facts: Mapping[str, Any],
+        deadline: Deadline,
+        condition: _Condition,
+        remove: Sequence[str] = (),
+    ) -> bool:
+        """Set and remove attributes of an item if it meets a condition; return whether it does."""
+        try:
+            await self._set(ingestion, part, facts, deadline, condition=condition, remove=remove)
+        except ServiceError as error:
+            if error.code != _CONDITION_FAILED:
+                raise
+            return False
+        return True
 
     async def _set(
         self,
@@ -267,9 +265,10 @@ class Ledger(LedgerReader):
         deadline: Deadline,
         *,
         once: Mapping[str, Any] | None = None,
-        condition: tuple[str, Mapping[str, str], Mapping[str, Any]] | None = None,
+        condition: _Condition | None = None,
+        remove: Sequence[str] = (),
     ) -> Item:
-        """Set attributes of an item, those of `once` unless it has them; return the item."""
+        """Set attributes of an item, those of `once` unless it has them, and remove others; return the item."""
         now = _now()
         changed = {**facts, "changed": now, "expires": now // 1000 + self._days * 86_400}
         names: dict[str, str] = {}
@@ -279,10 +278,12 @@ class Ledger(LedgerReader):
             names[f"#{number}"], values[f":{number}"] = name, attribute(value)
             kept = once is not None and name in once
             terms.append(f"#{number} = if_not_exists(#{number}, :{number})" if kept else f"#{number} = :{number}")
+        removed = {f"#r{number}": name for number, name in enumerate(remove)}
+        names |= removed
         request: dict[str, Any] = {
             "TableName": self._table,
             "Key": {"ingestion": {"S": ingestion}, "part": {"S": part}},
-            "UpdateExpression": "SET " + ", ".join(terms),
+            "UpdateExpression": "SET " + ", ".join(terms) + (" REMOVE " + ", ".join(removed) if removed else ""),
             "ExpressionAttributeNames": names,
             "ExpressionAttributeValues": values,
             "ReturnValues": "ALL_NEW",
@@ -292,25 +293,20 @@ class Ledger(LedgerReader):
             request["ConditionExpression"] = expression
             names |= its_names
             values |= {name: attribute(value) for name, value in its_values.items()}
-        return await self._call(self._update_lane, request, deadline, lambda reply: _item_of(reply["Attributes"]))
+        return await self._call(self._update_lane, request, deadline, lambda reply: item_of(reply["Attributes"]))
 
 
-def _page_of(reply: Any) -> tuple[list[Item], Item | None]:
-    """Return the items of a reply to Query, and where the next page begins."""
-    last = reply.get("LastEvaluatedKey")
-    return list(map(_item_of, reply["Items"])), None if last is None else _item_of(last)
+def _beginning(ingestion: str) -> dict[str, Any]:
+    started = _now()
+    month, listed = listing_key(started, ingestion)
+    return {"started": started, "month": month, "listed": listed}
 
 
-def _places_of(reply: Any) -> tuple[list[str], bool]:
-    items, last = _page_of(reply)
-    return [item["listed"]["S"] for item in items], last is None
-
-
-def _item_of(value: Any) -> Item:
-    if not is_item(value, _KEY):
-        raise ValueError("not an item of the ledger")
-    item: Item = value
-    return item
+def _in_run(run: int) -> _Condition:
+    """Return the condition that the entry is still that of a run."""
+    return (
+        ("#run = :run", {"#run": "run"}, {":run": run}) if run else ("attribute_not_exists(#run)", {"#run": "run"}, {})
+    )
 
 
 async def _all(*calls: Awaitable[T]) -> list[T]:

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from engine.aws.lane import lane_for
-from engine.aws.ledger import LedgerReader
+from engine.aws.ledger_reader import LedgerReader
 from engine.aws.session import Session
 from engine.aws.table_reader import TableReader
 from engine.aws.transports import open_transport

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from engine.accounts import EMPTY_MONTHS, iso, listed_ingestion, month_before
-from engine.aws.ledger import LedgerReader
+from engine.aws.ledger_reader import LedgerReader
 from engine.aws.table_reader import Page, TableReader
 from engine.errors import BadRequest
 from engine.flow.attempts import now

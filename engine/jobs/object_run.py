@@ -13,7 +13,6 @@ from engine.aws.objects import OpenObject
 from engine.aws.queues import Sending
 from engine.convert import Converted, Converter
 from engine.errors import (
-    BadFile,
     ConfigError,
     DeadlineExceeded,
     NoProgress,
@@ -23,12 +22,11 @@ from engine.errors import (
 )
 from engine.events import Arrival
 from engine.flow.attempts import now
-from engine.identity import ObjectVersion
 from engine.jobs.hand_off import hand_off, rest_of
 from engine.jobs.producer import Producer, Time
-from engine.jobs.split import Splitter, read_head
+from engine.jobs.run_account import RunAccount
+from engine.jobs.split import read_head
 from engine.messages.message import Outgoing
-from engine.reading.block import Position
 from engine.rejects import RejectFile, RejectFiles, folder_of, span_part
 from engine.scans import scan_body
 from engine.spans import SPAN_START, WHOLE, Progress, Rest, span_body
@@ -59,7 +57,9 @@ class ObjectRun:
 
     def __init__(self, producer: Producer, arrival: Arrival, time: Time) -> None:
         self._producer, self._arrival, self._time = producer, arrival, time
-        self._rest = arrival.rest or Rest(SPAN_START, arrival.scan.modified if arrival.scan else None)
+        scan = arrival.scan
+        self._rest = arrival.rest or Rest(SPAN_START, scan.modified if scan else None, run=scan.run if scan else 0)
+        self._account = RunAccount(producer.accounting, arrival, self._rest, time.last)
         self._start, self._span = self._rest.point, self._rest.span
         self._progress = Progress(self._start)
         self._began = now()
@@ -124,13 +124,13 @@ class ObjectRun:
         skip = "a file of rejects" if ours and arrival.ref.key.startswith(settings.rejects_prefix) else arrival.skip
         if skip:
             self.close("skipped", skip)
-            await self._turn_away()
+            await self._account.turned_away(self.status, skip)
             return
         try:
             opened = await self._open()
         except ObjectError as error:
             self.close(error.status, str(error))
-            await self._end_unread(error)
+            await self._account.ended_unread(self._span_counts(error))
             return
         try:
             await self._work(opened)
@@ -145,9 +145,8 @@ class ObjectRun:
     async def hand_on_whole(self) -> None:
         """Hand on the object as it came."""
         assert self._producer.spans is not None  # noqa: S101 - `may_not_begin`
-        ref, scan, accounting = self._arrival.ref, self._arrival.scan, self._producer.accounting
-        if accounting and self._rest.modified is None:
-            await accounting.ledger.arrived(ref, self._time.last)
+        ref, scan = self._arrival.ref, self._arrival.scan
+        await self._account.arrived()
         body = scan_body(ref, scan) if scan else span_body(ref, self._rest)
         await hand_off(self._producer.spans, body, self._time.last)
         self.close(HANDED_ON)
@@ -159,28 +158,15 @@ class ObjectRun:
             return
         head, splitter = b"", self._producer.splitter
         if splitter and self._rest.modified is None and opened.size > self._producer.settings.span_bytes:
-            head, first = await self._look_at(opened, splitter)
+            head, first = await splitter.look_at(opened, self._time.read)
             if first is not None:
                 self._ingestion = opened.version.ingestion
-                await splitter.begin(opened, first, self._producer.settings.span_bytes, self._time.last)
+                await splitter.begin(
+                    self._arrival.ref, opened, first, self._producer.settings.span_bytes, self._time.last
+                )
                 self.close(SPLIT)
                 return
         await self._stream(opened, head)
-
-    async def _look_at(self, opened: OpenObject, splitter: Splitter) -> tuple[bytes, Position | None]:
-        """Return the first bytes of an object, and a position after its header if it can be split.
-
-        What is wrong with it, or with reading it, is found again when all of it is read.
-        """
-        try:
-            head = await read_head(opened, self._time.read)
-        except (ObjectError, DeadlineExceeded):
-            opened.seek(0)
-            return b"", None
-        try:
-            return head, splitter.first_row(head)
-        except BadFile:
-            return head, None
 
     async def _scan(self, opened: OpenObject) -> None:
         """Scan a range of the object."""
@@ -194,19 +180,18 @@ class ObjectRun:
             await splitter.scan(opened, head, task, self._time.read, self._time.last)
         except ObjectError as error:
             self.close(error.status, str(error))
-            await self._end_unread(error)
+            await self._account.ended_unread(self._span_counts(error))
             return
         self.close(SCANNED)
 
     async def _open(self) -> OpenObject:
         """Open the object; if that takes long, the ledger has an entry for it meanwhile."""
-        ref, accounting = self._arrival.ref, self._producer.accounting
+        ref = self._arrival.ref
         opening = asyncio.create_task(self._producer.objects.open(ref, self._time.last))
         try:
-            is_new = self._rest.modified is None
-            done, _ = await asyncio.wait([opening], timeout=OPEN_SECONDS if accounting and is_new else None)
-            if accounting and not done:
-                await accounting.ledger.arrived(ref, self._time.last)
+            done, _ = await asyncio.wait([opening], timeout=OPEN_SECONDS)
+            if not done:
+                await self._account.arrived()
             opened = await opening
         finally:
             opening.cancel()
@@ -214,23 +199,6 @@ class ObjectRun:
             opened.close()
             raise ObjectSuperseded(f"s3://{ref.bucket}/{ref.key} was replaced by a newer upload")
         return opened
-
-    async def _turn_away(self) -> None:
-        """Note an object of which nothing is read."""
-        if accounting := self._producer.accounting:
-            status = self.status if self.status in ("skipped", "superseded") else "failed"
-            await accounting.ledger.turned_away(self._arrival.ref, status, self._reason, self._time.last)
-
-    async def _end_unread(self, error: ObjectError) -> None:
-        """Note an object that cannot be opened: the first time, or when a run was to go on with the rest of it."""
-        ref, accounting, modified = self._arrival.ref, self._producer.accounting, self._rest.modified
-        if modified is None:
-            await self._turn_away()
-        elif accounting:
-            begun = ObjectVersion(ref.bucket, ref.key, ref.version, ref.etag or "", modified).ingestion
-            if self._arrival.scan:
-                await accounting.ledger.not_split(begun, self._time.last)
-            await accounting.end_span(begun, self._span.first, self._span_counts(error), self._time.last)
 
     async def _stream(self, opened: OpenObject, head: bytes) -> None:
         """Read the object, of which `head` is read already, or a span of it."""
@@ -243,6 +211,8 @@ class ObjectRun:
             count=self._start.rejected,
             reasons=self._start.reasons,
         )
+        await self._account.opened(source, opened.size, settings.schema_hash)
+        self._rest = self._rest._replace(run=self._account.run)
         converter = self._converter = Converter(
             source,
             settings.schema,
@@ -250,20 +220,10 @@ class ObjectRun:
             max_message_bytes=settings.max_message_bytes,
             start=self._start,
             span=self._span.first,
+            run=self._rest.run,
         )
         if self._span.stop is not None:
             opened.end_before(self._span.stop)
-        accounting = self._producer.accounting
-        if accounting:
-            # What is taken up again belongs to the account that another run began.
-            await accounting.ledger.opened(
-                source,
-                opened.size,
-                settings.schema_hash,
-                self._span.spans,
-                self._time.last,
-                from_start=self._rest.modified is None,
-            )
         rest = None
         async with self._producer.sender.sending(self._time.last) as sending:
             self._sending = sending
@@ -284,8 +244,7 @@ class ObjectRun:
             return
         if isinstance(fault, _TimeUp):
             raise fault
-        if accounting:
-            await accounting.end_span(source.ingestion, self._span.first, self._span_counts(fault), self._time.last)
+        await self._account.ended(self._span_counts(fault))
         if fault:
             raise fault
         self.close("complete")
@@ -294,7 +253,7 @@ class ObjectRun:
         """Return what the ledger is told of a span at its end."""
         result = self.result()
         return SpanCounts(
-            read=max(self._total, self._start.position.row - self._span.row),
+            read=max(self._total, self._start.row - self._span.row),
             rejected=self._rejects.count,
             messages=self._messages,
             replaced=result["replacedRows"],
@@ -310,21 +269,21 @@ class ObjectRun:
 
     async def _note_progress(self, converter: Converter) -> None:
         """Tell the ledger, once a second, of the rows that are in messages or rejected."""
-        accounting = self._producer.accounting
-        if accounting is None or self._ingestion is None or now() < self._noted + PROGRESS_SECONDS:
+        if now() < self._noted + PROGRESS_SECONDS:
             return
-        if self._total < self._start.row - self._span.row:
-            return  # an earlier run has sent more than this one has read again
         self._noted = now()
-        read = self._total - converter.waiting
-        counts = SpanCounts(read=read, rejected=self._rejects.count, messages=self._messages)
-        await accounting.ledger.progressed(self._ingestion, self._span.first, counts, self._time.last)
+        # An earlier run may have sent more than this one has read again.
+        if self._total >= self._start.row - self._span.row:
+            read = self._total - converter.waiting
+            await self._account.progressed(SpanCounts(read=read, rejected=self._rejects.count, messages=self._messages))
+        await self._account.look_at_earlier_spans()
 
     async def _convert(
         self, opened: OpenObject, head: bytes, converter: Converter, sending: Sending
     ) -> ObjectError | _TimeUp | None:
         """Move what is read of the object; return why it cannot be read to its end."""
         try:
+            await self._account.look_at_earlier_spans()
             async for chunk in self._chunks(opened, head):
                 for converted in converter.feed(chunk, _timestamp()):
                     await self._move(converted, sending)
@@ -343,9 +302,9 @@ class ObjectRun:
 
     def _check_rejects(self, *, at_end: bool) -> None:
         """Raise `TooManyRejects` if the object has more of them than are allowed."""
-        # Of the rows before this span only the number is known: they may have no reject.
+        # The rows before this span that are not read yet may have no reject.
         limit, rows = self._producer.settings.max_rejects, self._span.row - 1 + self._total
-        if problem := limit.problem(rows, self._rejects.count, at_end=at_end):
+        if problem := limit.problem(rows, self._account.rejected_before + self._rejects.count, at_end=at_end):
             raise TooManyRejects(problem)
 
     async def _chunks(self, opened: OpenObject, head: bytes) -> AsyncIterator[bytes]:

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 
 from engine.aws.objects import OpenObject
 from engine.aws.queues import QueueSender
-from engine.errors import BadFile, DeadlineExceeded
+from engine.config import ProducerSettings
+from engine.errors import BadFile, DeadlineExceeded, ObjectError
 from engine.flow.backoff import Deadline
+from engine.identity import ObjectRef, ObjectVersion
 from engine.jobs.account import Accounting
 from engine.messages.message import Outgoing
 from engine.reading.block import Position
@@ -30,7 +32,7 @@ from engine.scans import (
     scan_body,
     span_bytes_for,
 )
-from engine.schema.model import ORIGINS, Schema
+from engine.schema.model import ORIGINS
 from engine.spans import rests_of, span_body
 
 _PLANNED = "planned"
@@ -38,33 +40,60 @@ _PLANNED = "planned"
 
 @dataclass(frozen=True, slots=True)
 class Splitter:
-    """What splits objects: the schema and its hash, the ledger, and the span queue."""
+    """What splits objects: the settings, the ledger, and the span queue."""
 
-    schema: Schema
-    schema_hash: str
+    settings: ProducerSettings
     accounting: Accounting
     spans: QueueSender
+
+    async def look_at(self, opened: OpenObject, deadline: Deadline) -> tuple[bytes, Position | None]:
+        """Return the first bytes of an object, and a position after its header if it can be split.
+
+        What is wrong with it, or with reading it, is found again when all of it is read.
+        """
+        try:
+            head = await read_head(opened, deadline)
+        except (ObjectError, DeadlineExceeded):
+            opened.seek(0)
+            return b"", None
+        try:
+            return head, self.first_row(head)
+        except BadFile:
+            return head, None
 
     def first_row(self, head: bytes) -> Position | None:
         """Return a position after the header, found from an object's first `HEAD_BYTES`; None if it cannot be split.
 
         Raises `BadFile` if the object is refused.
         """
-        reader = ObjectReader(self.schema.format, self.schema.wanted)
+        reader = ObjectReader(self.settings.schema.format, self.settings.schema.wanted)
         first = first_position(reader, head[:HEAD_BYTES])
         if first is not None:
-            self.schema.plan(reader.header or (), ORIGINS[reader.type])
+            self.settings.schema.plan(reader.header or (), ORIGINS[reader.type])
         return first
 
-    async def begin(self, opened: OpenObject, first: Position, span_bytes: int, deadline: Deadline) -> None:
-        """Ask for the scans of an object's ranges."""
+    async def begin(
+        self, ref: ObjectRef, opened: OpenObject, first: Position, span_bytes: int, deadline: Deadline
+    ) -> None:
+        """Ask for the scans of an object's ranges; where all are known, ask for the spans."""
         version, span_bytes, ledger = opened.version, span_bytes_for(opened.size, span_bytes), self.accounting.ledger
-        await ledger.opened(version, opened.size, self.schema_hash, None, deadline)
-        # An event that comes again loads the object again, as one that is not split.
-        await ledger.scans_begin(version.ingestion, span_bytes, deadline)
-        count = len(ranges_of(first, opened.size, span_bytes))
-        tasks = [ScanTask(place, span_bytes, version.modified) for place in range(count)]
-        await self._send((scan_body(version.ref, task) for task in tasks), deadline)
+        run = await ledger.opened(
+            ref,
+            version,
+            opened.size,
+            self.settings.schema_hash,
+            deadline,
+            split=span_bytes,
+            max_rejects=self.settings.max_rejects.text,
+        )
+        places = ranges_of(first, opened.size, span_bytes)
+        noted = await ledger.scanned(version.ingestion, span_bytes, {}, deadline, run=run)
+        results = results_of(noted, places)
+        tasks = [ScanTask(place, span_bytes, version.modified, run=run) for place in range(len(places))]
+        if results is not None:  # the event comes again
+            await self._join(version, first, results, tasks[0], noted.keys(), deadline)
+            return
+        await self._send((scan_body(version.ref, task) for task in tasks if result_name(task) not in noted), deadline)
 
     async def scan(self, opened: OpenObject, head: bytes, task: ScanTask, read: Deadline, last: Deadline) -> None:
         """Scan one range, and note the result. If it is the last one, ask for the spans.
@@ -81,10 +110,10 @@ class Splitter:
             scanned = ScannedRange(*places[task.place], ())
         facts = {result_name(task): result_text(scanned)}
         ledger, ingestion = self.accounting.ledger, opened.version.ingestion
-        noted = await ledger.scanned(ingestion, task.span_bytes, facts, last)
+        noted = await ledger.scanned(ingestion, task.span_bytes, facts, last, run=task.run)
         results = results_of(noted, places)
         if results is not None and _PLANNED not in noted:
-            await self._join(opened, first, results, task.span_bytes, noted.keys(), last)
+            await self._join(opened.version, first, results, task, noted.keys(), last)
 
     async def _scan_range(
         self, opened: OpenObject, first: Position, place: tuple[int, int], task: ScanTask, deadline: Deadline
@@ -93,7 +122,7 @@ class Splitter:
         reached = None if task.place else first
         if task.reached is not None:
             reached = task.reached._replace(header=first.header, dialect=first.dialect)
-        scan = RangeScan(first, begin, end, self.schema.format, reached=reached)
+        scan = RangeScan(first, begin, end, self.settings.schema.format, reached=reached)
         opened.seek(begin if reached is None else reached.offset)
         async with aclosing(opened.chunks(deadline)) as chunks:
             async for chunk in chunks:
@@ -105,25 +134,27 @@ class Splitter:
 
     async def _join(
         self,
-        opened: OpenObject,
+        version: ObjectVersion,
         first: Position,
         results: list[ScannedRange],
-        span_bytes: int,
+        task: ScanTask,
         noted: Container[str],
         deadline: Deadline,
     ) -> None:
-        version, ledger = opened.version, self.accounting.ledger
+        """Ask for the spans that results of scans tell of; `task` is any of the scans."""
+        ledger, span_bytes, run = self.accounting.ledger, task.span_bytes, task.run
         plan = join(first, results)
         if plan.missing is not None:
-            task = ScanTask(plan.missing.place, span_bytes, version.modified, plan.missing.reached)
-            if result_name(task) not in noted:
-                await self._send([scan_body(version.ref, task)], deadline)
+            more = task._replace(place=plan.missing.place, reached=plan.missing.reached)
+            if result_name(more) not in noted:
+                await self._send([scan_body(version.ref, more)], deadline)
                 return
             # That scan was not done in time: the last span goes on to the end of the object.
-        rests = rests_of(plan.spans, version.modified)
-        await ledger.opened(version, opened.size, self.schema_hash, len(rests), deadline, from_start=False)
+        rests = rests_of(plan.spans, version.modified, run)
+        if not await ledger.planned(version.ingestion, span_bytes, len(rests), deadline, run=run):
+            return  # the object is read again, or failed meanwhile
         await self._send((span_body(version.ref, rest) for rest in rests), deadline)
-        await ledger.scanned(version.ingestion, span_bytes, {_PLANNED: True}, deadline)
+        await ledger.scanned(version.ingestion, span_bytes, {_PLANNED: True}, deadline, run=run)
 
     async def _send(self, bodies: Iterable[bytes], deadline: Deadline) -> None:
         async with self.spans.sending(deadline) as sending:

@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from engine.accounts import Counts
 from engine.aws.queues import QueueSender
 from engine.aws.reject_store import RejectStore
 from engine.config import WorkerSettings
@@ -24,12 +23,13 @@ from engine.flow.backoff import Deadline
 from engine.items import Items
 from engine.jobs.account import Accounting
 from engine.logs import log, measure
-from engine.messages.message import Message, Outgoing, Refused
+from engine.messages.message import RUN, Message, Outgoing, Refused
 from engine.messages.parse import parse_message
 from engine.messages.rest import FAILING, SUPERSEDED, WRITTEN, count_in, rest_of
 from engine.outcome import Outcome
 from engine.reading.block import Reject
 from engine.rejects import RejectFiles, folder_of, message_part, record_of
+from engine.tallies import Counts
 from engine.throttling import throttling_metrics
 
 MAX_FAILING_ROUNDS = 100
@@ -88,10 +88,13 @@ class _Delivery:
         return dict(self.record.get("messageAttributes") or {})
 
     @property
-    def account(self) -> tuple[str, int, int] | None:
-        """Where the ledger notes the message: ingestion, span and message number; None for other programs' messages."""
+    def account(self) -> tuple[str, int, int, int] | None:
+        """Where the ledger notes the message: ingestion, its run, span and message number.
+
+        None for other programs' messages.
+        """
         read = self.message or self.refused
-        return (read.ingestion, *read.place) if read and read.place else None
+        return (read.ingestion, count_in(self.attributes, RUN), *read.place) if read and read.place else None
 
     def counts(self, outcome: Outcome) -> Counts:
         """Return what became of all rows of the original message."""
@@ -250,19 +253,19 @@ async def _account_all(worker: Worker, done: Sequence[_Delivery], outcome: Outco
     """
     if worker.accounting is None:
         return []
-    spans: dict[tuple[str, int], list[tuple[int, _Delivery]]] = {}
+    spans: dict[tuple[str, int, int], list[tuple[int, _Delivery]]] = {}
     for delivery in done:
         if delivery.account:
-            ingestion, span, number = delivery.account
-            spans.setdefault((ingestion, span), []).append((number, delivery))
+            ingestion, run, span, number = delivery.account
+            spans.setdefault((ingestion, run, span), []).append((number, delivery))
     # Kept for handing on, in case the ledger takes all the time there is.
     deadline = Deadline(last.at - HAND_ON_SECONDS)
     results = await asyncio.gather(
         *(
             worker.accounting.settle(
-                ingestion, span, {number: each.counts(outcome) for number, each in messages}, deadline
+                ingestion, span, {number: each.counts(outcome) for number, each in messages}, deadline, run=run
             )
-            for (ingestion, span), messages in spans.items()
+            for (ingestion, run, span), messages in spans.items()
         ),
         return_exceptions=True,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -12,8 +13,19 @@ from engine.schema.model import Schema
 MAX_ROWS = 10**ROW_DIGITS  # the fraction digits of a version hold any number below
 
 
+_INGESTION = re.compile("[0-9a-f]{20}")
+
 HAND_ON_BYTES = 110
-"""Room that is left in a message for the attributes that `engine.messages.rest` adds: names, type and digits."""
+"""Room left in a message for `RUN` and the attributes that `engine.messages.rest` adds: names, type and digits."""
+
+
+RUN = "run"
+"""Message attribute: the run of the ingestion that the message is of, see `engine.accounts`; left out of the first."""
+
+
+def run_attribute(run: int) -> dict[str, dict[str, str]]:
+    """Return the attribute that names a run."""
+    return {RUN: {"DataType": "Number", "StringValue": str(run)}} if run else {}
 
 
 class Outgoing(NamedTuple):
@@ -26,6 +38,12 @@ class Outgoing(NamedTuple):
     records: int
     attributes: dict[str, dict[str, str]]
     delay_seconds: int = 0
+
+    @property
+    def group(self) -> str | None:
+        """The ingestion's id, by which SQS shares a queue fairly; None if the message names none of ours."""
+        ingestion = self.attributes.get("ingestion", {}).get("StringValue", "")
+        return ingestion if _INGESTION.fullmatch(ingestion) else None
 
     @property
     def size(self) -> int:

@@ -14,7 +14,16 @@ import orjson
 
 from engine.errors import BadFile, MalformedMessage
 from engine.identity import ObjectVersion
-from engine.messages.message import HAND_ON_BYTES, MAX_ROWS, Message, Outgoing, is_whole, legal_json, text_attribute
+from engine.messages.message import (
+    HAND_ON_BYTES,
+    MAX_ROWS,
+    Message,
+    Outgoing,
+    is_whole,
+    legal_json,
+    run_attribute,
+    text_attribute,
+)
 from engine.reading.format import REST
 from engine.schema.model import Schema
 from engine.schema.rest import are_names
@@ -47,11 +56,12 @@ class Packer:
         span: int = 0,
         number: int = 0,
         first_row: int = 0,
+        run: int = 0,
         max_records: int,
         max_bytes: int,
     ) -> None:
         self._max_records = min(max_records, max(1, MAX_SHARED_BYTES // _shared_bytes(source, columns)))
-        self._attributes = {"ingestion": text_attribute(source.ingestion)}
+        self._attributes = {"ingestion": text_attribute(source.ingestion), **run_attribute(run)}
         # Everything around the two parts that change: the message's number and the time.
         about, names = legal_json(orjson.dumps(source._asdict())), legal_json(orjson.dumps(list(columns)))
         self._head = b'{"v":%d,"object":%b,"span":%d,"message":' % (VERSION, about, span)

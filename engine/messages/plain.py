@@ -10,7 +10,17 @@ import orjson
 
 from engine.errors import BadFile, MalformedMessage
 from engine.identity import ObjectVersion
-from engine.messages.message import Message, Outgoing, Refused, is_packed, is_row_number, legal_json, text_attribute
+from engine.messages.message import (
+    RUN,
+    Message,
+    Outgoing,
+    Refused,
+    is_packed,
+    is_row_number,
+    legal_json,
+    run_attribute,
+    text_attribute,
+)
 from engine.schema.columns import Column
 from engine.schema.model import Schema
 from engine.schema.values import NULL
@@ -50,6 +60,7 @@ class PlainPacker:
         span: int = 0,
         number: int = 0,
         first_row: int = 0,
+        run: int = 0,
         max_bytes: int,
     ) -> None:
         self._max_bytes, self._first_row = max_bytes, first_row
@@ -75,9 +86,10 @@ class PlainPacker:
             "ingestion": text_attribute(source.ingestion),
             "records": {"DataType": "Number", "StringValue": "1"},
             "modified": {"DataType": "Number", "StringValue": str(source.modified)},
+            **run_attribute(run),
         }
         self._key_name = schema.partition_key
-        legal = _ATTRIBUTE_NAME.fullmatch(self._key_name) and self._key_name not in {*self._attributes, PLACE}
+        legal = _ATTRIBUTE_NAME.fullmatch(self._key_name) and self._key_name not in {*self._attributes, PLACE, RUN}
         self._key = columns.index(self._key_name) if legal and self._key_name in columns else None
 
     def add(self, rows: Iterable[tuple[Any, ...]], processed_at: str) -> tuple[list[Outgoing], list[int]]:

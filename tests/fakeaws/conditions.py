@@ -1,4 +1,4 @@
-"""Conditions of a DynamoDB write: terms joined by OR, each `attribute_not_exists(name)`,
+"""Conditions of a DynamoDB write: terms joined by OR, AND and brackets, each `attribute_not_exists(name)`,
 a comparison to a value, or BETWEEN two of them.
 """
 
@@ -17,7 +17,10 @@ Condition = Callable[[Mapping[str, Any]], bool]
 _ABSENT = re.compile(r"attribute_not_exists\s*\(\s*(#?\w+)\s*\)")
 _COMPARES = re.compile(r"(#?\w+)\s*(=|<=?|>=?)\s*(:\w+)")
 _BETWEEN = re.compile(r"(#?\w+)\s+BETWEEN\s+(:\w+)\s+AND\s+(:\w+)", re.IGNORECASE)
-_TERMS = re.compile(r"\s+OR\s+", re.IGNORECASE)
+_WORDS = re.compile(
+    rf"\s*(?:(?P<term>{_ABSENT.pattern}|{_BETWEEN.pattern}|{_COMPARES.pattern})|(?P<word>AND\b|OR\b|[()]))",
+    re.IGNORECASE,
+)
 
 
 def condition_of(request: Mapping[str, Any], also: str = "") -> Condition:
@@ -33,11 +36,50 @@ def condition_of(request: Mapping[str, Any], also: str = "") -> Condition:
         if (names or values) and not also:
             raise invalid("ExpressionAttributeNames can only be specified when using expressions")
         return lambda item: True
-    terms = [_term(term.strip(), names, values) for term in _TERMS.split(expression)]
+    words, end = [], 0
+    while end < len(expression.rstrip()):
+        found = _WORDS.match(expression, end)
+        if found is None:
+            raise not_modelled(f"the condition {expression[end:]}")
+        term, end = found["term"], found.end()
+        words.append(_term(term, names, values) if term else found["word"].upper())
+    condition = _any_of(words)
+    if words:
+        raise not_modelled(f"the condition {expression}")
     for given in (*names, *values):
         if not re.search(rf"{re.escape(given)}\b", f"{expression} {also}"):
             raise invalid(f"Value unused in expressions: {given}")
+    return condition
+
+
+def _any_of(words: list[Any]) -> Condition:
+    """Take terms joined by OR from the words of an expression."""
+    terms = [_all_of(words)]
+    while words[:1] == ["OR"]:
+        del words[0]
+        terms.append(_all_of(words))
     return lambda item: any(term(item) for term in terms)
+
+
+def _all_of(words: list[Any]) -> Condition:
+    terms = [_one_of(words)]
+    while words[:1] == ["AND"]:
+        del words[0]
+        terms.append(_one_of(words))
+    return lambda item: all(term(item) for term in terms)
+
+
+def _one_of(words: list[Any]) -> Condition:
+    word: Condition | str = words.pop(0) if words else ""
+    if word == "(":
+        term = _any_of(words)
+        if words[:1] != [")"]:
+            raise invalid("Syntax error in ConditionExpression")
+        del words[0]
+        return term
+    if isinstance(word, str):
+        raise invalid("Syntax error in ConditionExpression")
+    return word
 
 
 def _term(text: str, names: Mapping[str, str], values: Mapping[str, Json]) -> Condition:

@@ -88,13 +88,36 @@ def test_item_is_put_on_a_condition(there: Json | None, met: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    ("condition", "met"),
+    [
+        ("v = :1 OR w = :1 AND x = :1", True),
+        ("(v = :1 OR w = :1) AND x = :1", False),
+        ("x BETWEEN :0 AND :1 AND v = :1", False),
+        ("v BETWEEN :0 AND :1 and attribute_not_exists(x)", True),
+    ],
+)
+def test_terms_are_joined_as_dynamodb_does(condition: str, met: bool) -> None:
+    values = {":0": {"N": "0"}, ":1": {"N": "1"}}
+    used = {name: value for name, value in values.items() if name in condition}
+    of = database(Table(KEY))
+    of.call("PutItem", orjson.dumps({"TableName": "users", "Item": item(1, v={"N": "1"}, w={"N": "1"})}), 0.0)
+    put = conditional(1, condition, None, used)
+    if met:
+        of.call("PutItem", put, 0.0)
+    else:
+        assert refusal(put, "PutItem", of).code == "ConditionalCheckFailedException"
+
+
+@pytest.mark.parametrize(
     ("condition", "names", "values", "code"),
     [
         ("attribute_not_exists(#v)", None, None, "ValidationException"),
         ("v < :v", None, None, "ValidationException"),
         ("attribute_not_exists(v)", {"#v": "v"}, None, "ValidationException"),
         ("v < :v", None, {":v": {"N": "x"}}, "ValidationException"),
-        ("v < :v AND w < :v", None, {":v": {"N": "1"}}, "NotModelled"),
+        ("(v < :v", None, {":v": {"N": "1"}}, "ValidationException"),
+        ("v < :v OR", None, {":v": {"N": "1"}}, "ValidationException"),
+        ("v < :v )", None, {":v": {"N": "1"}}, "NotModelled"),
         ("size(v) < :v", None, {":v": {"N": "1"}}, "NotModelled"),
     ],
 )

@@ -1,4 +1,7 @@
-"""DynamoDB's UpdateItem: `SET #a = :b` and `SET #a = if_not_exists(#a, :b)`, joined by commas, or `ADD #a :b`."""
+"""DynamoDB's UpdateItem: `SET #a = :b` and `SET #a = if_not_exists(#a, :b)`, joined by commas, or `ADD #a :b`.
+
+`REMOVE #a, #b` may follow.
+"""
 
 import re
 from collections.abc import Mapping
@@ -12,7 +15,7 @@ Json = dict[str, Any]
 
 _TERM = re.compile(r"(#\w+)\s*=\s*(?:(:\w+)|if_not_exists\(\s*(#\w+)\s*,\s*(:\w+)\s*\))")
 _ADDED = re.compile(r"(#\w+)\s+(:\w+)")
-_CLAUSE = re.compile(r"\s*(SET|ADD)\s+(.*)", re.DOTALL)
+_CLAUSE = re.compile(r"\s*(SET|ADD)\s+(.*?)(?:\s+REMOVE\s+(#\w+(?:\s*,\s*#\w+)*))?", re.DOTALL)
 
 
 def updated(item: Mapping[str, Any], request: Mapping[str, Any], key: Mapping[str, str]) -> tuple[Json, list[str]]:
@@ -43,11 +46,23 @@ def updated(item: Mapping[str, Any], request: Mapping[str, Any], key: Mapping[st
         else:
             after[target] = item.get(names[kept], values[source]) if kept else values[source]
         changed.append(target)
+    removed = _names_in(found[3] or "", names)
+    used |= removed.keys()
+    changed += removed.values()
+    after = {name: value for name, value in after.items() if name not in removed.values()}
     condition = request.get("ConditionExpression", "")
     for given in (*names, *values):
         if given not in used and not re.search(rf"{re.escape(given)}\b", condition):
             raise invalid(f"Value unused in expressions: {given}")
     return after, changed
+
+
+def _names_in(removed: str, names: Mapping[str, str]) -> dict[str, str]:
+    """Return the attributes of a REMOVE clause by their names in the expression."""
+    found = re.findall(r"#\w+", removed)
+    if not names.keys() >= set(found):
+        raise invalid("An expression attribute name used in the document path is not defined")
+    return {name: names[name] for name in found}
 
 
 def _sum(there: Json, more: Json) -> Json:

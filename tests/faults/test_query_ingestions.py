@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from engine.accounts import Account, Counts, SpanCounts, attribute, listing_key
-from engine.aws.ledger import LedgerReader
+from engine.accounts import Account, SpanCounts, attribute, listing_key
+from engine.aws.ledger_reader import LedgerReader
 from engine.flow.backoff import NEVER, Deadline
 from engine.handlers import query
 from engine.http_events import HttpRequest
 from engine.jobs.answer import Query, answer
+from engine.tallies import Counts
 from tests.builders.invocations import Context, Json, api_event
 from tests.builders.samples import USERS
 from tests.fakeaws.dynamodb import Table

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from engine.accounts import Account, Counts
+from engine.accounts import Account
 from engine.aws import s3
 from engine.aws.announcer import Announcer
 from engine.aws.ledger import Ledger
@@ -26,6 +26,7 @@ from engine.jobs.ingest import produce
 from engine.jobs.producer import Producer
 from engine.reading.block import Reject
 from engine.rejects import read_rejects
+from engine.tallies import Counts
 from tests.builders.invocations import Json, event_of, s3_record
 from tests.fakeaws.backend import Backend
 from tests.fakeaws.dynamodb import DynamoDB, Table
@@ -79,6 +80,7 @@ class Stack:
     dead: Queue = field(default_factory=Queue)
     visibility: float = 18.0
     span_bytes: int | None = None
+    max_rejects: str = ""
     runs: int = 0
 
     def __post_init__(self) -> None:
@@ -93,15 +95,19 @@ class Stack:
 
     def producer(self) -> Producer:
         """A new execution environment."""
-        env = {"QUEUE_URL": f"{URL}records", "SPAN_QUEUE_URL": f"{URL}spans"}
+        env = {"QUEUE_URL": f"{URL}records", "SPAN_QUEUE_URL": f"{URL}spans", "MAX_REJECTS": self.max_rejects}
         settings = ProducerSettings.from_env(env | ({"SPAN_BYTES": str(self.span_bytes)} if self.span_bytes else {}))
         lane = lane_to(self._sqs, SEND_MESSAGE_BATCH)
-        client = s3.S3(self._session, SlowObjects(self.s3, self.chunk_seconds))
+        client = s3.S3(self._session, self.fetch())
         records, spans = (
             QueueSender(url, lane, max_batch_bytes=1_048_576)
             for url in (settings.queue_url, settings.span_queue_url or "")
         )
         return Producer(settings, Objects(client), records, RejectStore(client), self.accounting(), spans)
+
+    def fetch(self) -> SlowObjects:
+        """The way to S3."""
+        return SlowObjects(self.s3, self.chunk_seconds)
 
     def accounting(self) -> Accounting:
         """An open ledger."""

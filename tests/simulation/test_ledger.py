@@ -7,12 +7,13 @@ from contextlib import suppress
 
 import pytest
 
-from engine.accounts import FAN_OUT, Account, Counts, SpanCounts
+from engine.accounts import Account, SpanCounts
 from engine.errors import ServiceError
 from engine.flow.attempts import now
 from engine.flow.backoff import NEVER, Deadline
 from engine.jobs.account import Accounting
 from engine.jobs.write import work
+from engine.tallies import FAN_OUT, Counts
 from tests.builders.messages import UPLOAD, packed, users
 from tests.fakeaws.capacity import TokenBucket
 from tests.fakeaws.dynamodb import DynamoDB, Table
@@ -64,7 +65,7 @@ def check(account: Account, pond: Pond) -> dict[str, int]:
 
 async def produce(pond: Pond, accounting: Accounting, messages: int, draw: random.Random) -> None:
     """Send messages as the producer does, and account for them; some notes of progress are late."""
-    await accounting.ledger.opened(UPLOAD, 1_000, "hash", 1, NEVER)
+    await accounting.ledger.opened(UPLOAD.ref, UPLOAD, 1_000, "hash", NEVER)
     for number in range(messages):
         rows = users(number * ROWS + 1, (number + 1) * ROWS)
         pond.send([packed(rows, number=number)])
@@ -148,7 +149,7 @@ def test_depth_of_the_tree_of_tallies() -> None:
 
     async def scenario() -> Account:
         accounting = pond.accounting()
-        await accounting.ledger.opened(UPLOAD, 1, "hash", 1, NEVER)
+        await accounting.ledger.opened(UPLOAD.ref, UPLOAD, 1, "hash", NEVER)
         count = FAN_OUT * FAN_OUT + 1
         numbers = list(range(count))
         random.Random(1).shuffle(numbers)
@@ -179,17 +180,22 @@ def test_object_that_is_ingested_again_after_the_end_is_accounted_for_anew() -> 
 
     async def scenario() -> list[Account]:
         accounting = pond.accounting()
-        await accounting.ledger.opened(UPLOAD, 1_000, "hash", 1, NEVER)
+        await accounting.ledger.opened(UPLOAD.ref, UPLOAD, 1_000, "hash", NEVER)
         counts = SpanCounts(read=30, rejected=1, messages=2, status="failed", reason="not UTF-8", ended=True)
         await accounting.settle(UPLOAD.ingestion, 0, {0: Counts(10), 1: Counts(19)}, NEVER)
         await accounting.end_span(UPLOAD.ingestion, 0, counts, NEVER)
         accounts = [await read(pond)]
         await asyncio.sleep(60)
-        await accounting.ledger.opened(UPLOAD, 1_000, "other", 1, NEVER)
+        number = await accounting.ledger.opened(UPLOAD.ref, UPLOAD, 1_000, "other", NEVER)
+        assert await accounting.ledger.opened(UPLOAD.ref, UPLOAD, 1_000, "other", NEVER) == number == 1
         accounts.append(await read(pond))
-        await accounting.end_span(UPLOAD.ingestion, 0, SpanCounts(read=40, rejected=0, messages=1, ended=True), NEVER)
+        anew = SpanCounts(read=40, rejected=0, messages=1, ended=True)
+        await accounting.end_span(UPLOAD.ingestion, 0, anew, NEVER, run=number)
+        # Messages and attempts of the first run that come late.
+        await accounting.settle(UPLOAD.ingestion, 0, {0: Counts(10), 1: Counts(19)}, NEVER)
+        await accounting.end_span(UPLOAD.ingestion, 0, counts, NEVER)
         accounts.append(await read(pond))
-        await accounting.settle(UPLOAD.ingestion, 0, {0: Counts(40)}, NEVER)
+        await accounting.settle(UPLOAD.ingestion, 0, {0: Counts(40)}, NEVER, run=number)
         return [*accounts, await read(pond)]
 
     first, again, waiting, done = run(scenario())
@@ -205,5 +211,94 @@ def test_fault_of_the_ledger_is_raised_as_it_is() -> None:
     """Whether clients are opened anew depends on the error's type."""
     FaultyLedger.share, FaultyLedger.draw = 1.0, random.Random(1)
     pond = Pond(Table({"email": "S", "createdAt": "N"}), service=FaultyLedger, ledger=ledger())
-    with pytest.raises(ServiceError):
-        run(pond.accounting().ledger.opened(UPLOAD, 1_000, "hash", 1, NEVER))
+    with pytest.raises(ServiceError, match="InternalServerError"):
+        run(pond.accounting().ledger.opened(UPLOAD.ref, UPLOAD, 1_000, "hash", NEVER))
+
+
+def test_attempts_that_reopen_an_ingestion_at_the_same_time_are_one_run() -> None:
+    """Each waits at other moments; messages are noted as soon as one of them has begun."""
+    pond = Pond(Table({"email": "S", "createdAt": "N"}), ledger=ledger())
+
+    async def attempt(wait: float) -> int:
+        accounting = pond.accounting()
+        await asyncio.sleep(wait)
+        number = await accounting.ledger.opened(UPLOAD.ref, UPLOAD, 1_000, "hash", NEVER)
+        await accounting.settle(UPLOAD.ingestion, 0, {0: Counts(10)}, NEVER, run=number)
+        return number
+
+    async def scenario() -> tuple[list[int], Account]:
+        accounting = pond.accounting()
+        await accounting.ledger.opened(UPLOAD.ref, UPLOAD, 1_000, "hash", NEVER)
+        counts = SpanCounts(read=10, rejected=0, messages=1, ended=True)
+        await accounting.settle(UPLOAD.ingestion, 0, {0: Counts(10)}, NEVER)
+        await accounting.end_span(UPLOAD.ingestion, 0, counts, NEVER)
+        numbers = await asyncio.gather(*(attempt(0.005 * number) for number in range(10)))
+        await accounting.end_span(UPLOAD.ingestion, 0, counts, NEVER, run=1)
+        return numbers, await read(pond)
+
+    numbers, account = run(scenario())
+    assert numbers == [1] * 10
+    assert (account.entry["status"], account.counts()["written"]) == ("done", 10)
+
+
+def test_object_that_is_read_with_another_schema_before_the_end_is_a_new_run() -> None:
+    pond = Pond(Table({"email": "S", "createdAt": "N"}), ledger=ledger())
+
+    async def scenario() -> Account:
+        accounting = pond.accounting()
+        await accounting.ledger.opened(UPLOAD.ref, UPLOAD, 1_000, "hash", NEVER)
+        counts = SpanCounts(read=40, rejected=0, messages=4, ended=True)
+        await accounting.end_span(UPLOAD.ingestion, 0, counts, NEVER)
+        await accounting.settle(UPLOAD.ingestion, 0, {0: Counts(10), 1: Counts(10)}, NEVER)  # two are dead letters
+        number = await accounting.ledger.opened(UPLOAD.ref, UPLOAD, 1_000, "other", NEVER)
+        more = SpanCounts(read=40, rejected=0, messages=8, ended=True)
+        for message in range(8):
+            assert "ended" not in (await read(pond)).entry
+            await accounting.settle(UPLOAD.ingestion, 0, {message: Counts(5)}, NEVER, run=number)
+        await accounting.end_span(UPLOAD.ingestion, 0, more, NEVER, run=number)
+        return await read(pond)
+
+    account = run(scenario())
+    assert (account.entry["status"], account.counts()["written"]) == ("done", 40)
+    assert account.entry["schema"] == "other"
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_attempt_that_fails_changes_nothing_of_one_that_reached_the_end(killed: bool) -> None:
+    """The object is replaced before the rest is delivered again; the first attempt may not have marked tallies yet."""
+    pond = Pond(Table({"email": "S", "createdAt": "N"}), ledger=ledger())
+
+    async def scenario() -> Account:
+        accounting = pond.accounting()
+        await accounting.ledger.opened(UPLOAD.ref, UPLOAD, 1_000, "hash", NEVER)
+        await accounting.settle(UPLOAD.ingestion, 0, {number: Counts(10) for number in range(3)}, NEVER)
+        whole = SpanCounts(read=40, rejected=0, messages=4, ended=True)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.02 if killed else None):
+                await accounting.end_span(UPLOAD.ingestion, 0, whole, NEVER)
+        late = SpanCounts(read=20, rejected=0, messages=2, status="superseded", reason="replaced", ended=True)
+        await accounting.end_span(UPLOAD.ingestion, 0, late, NEVER)
+        assert "ended" not in (await read(pond)).entry
+        await accounting.settle(UPLOAD.ingestion, 0, {3: Counts(10)}, NEVER)
+        return await read(pond)
+
+    account = run(scenario())
+    assert (account.entry["status"], account.counts()["written"]) == ("done", 40)
+
+
+def test_attempt_that_fails_early_counts_what_an_earlier_one_has_sent() -> None:
+    """A run is killed after five messages; its successor finds the object gone, and knows of two."""
+    pond = Pond(Table({"email": "S", "createdAt": "N"}), ledger=ledger())
+
+    async def scenario() -> Account:
+        accounting = pond.accounting()
+        await accounting.ledger.opened(UPLOAD.ref, UPLOAD, 1_000, "hash", NEVER)
+        await accounting.settle(UPLOAD.ingestion, 0, {number: Counts(10) for number in range(1, 5)}, NEVER)
+        late = SpanCounts(read=20, rejected=0, messages=2, status="failed", reason="gone", ended=True)
+        await accounting.end_span(UPLOAD.ingestion, 0, late, NEVER)
+        assert "ended" not in (await read(pond)).entry
+        await accounting.settle(UPLOAD.ingestion, 0, {0: Counts(10)}, NEVER)
+        return await read(pond)
+
+    account = run(scenario())
+    assert (account.entry["status"], account.counts()["written"]) == ("failed", 50)

@@ -7,26 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.accounts import (
-    FAN_OUT,
     Account,
-    Counts,
-    Node,
     SpanCounts,
     arrival_id,
     attribute,
-    by_node,
-    child_name,
     is_complete,
     iso,
     listing_key,
-    marks,
     month_before,
-    read_tally,
     span_part_key,
     span_total_name,
-    total,
 )
 from engine.identity import ObjectRef
+from engine.tallies import FAN_OUT, Counts, Node, by_node, child_name, marks, read_tally, total
 
 COUNTS = st.builds(Counts, st.integers(0, 10_000), st.integers(0, 10), st.integers(0, 10))
 
@@ -145,10 +138,13 @@ def test_outcome_that_does_not_add_up_is_a_failure() -> None:
 
 
 def test_entry_is_complete_with_all_of_its_spans() -> None:
-    entry = {"spans": attribute(2), "size": attribute(5), "s0": attribute("10")}
+    entry: dict[str, Any] = {"spans": 2, "split": 4_000, "size": 5, "s0": "10", "schema": "h", "started": 1}
     assert not is_complete(entry)
-    assert is_complete({**entry, "s4096": attribute("7 1")})
-    assert not is_complete({"s0": attribute("1")})
+    assert is_complete({**entry, "s4096": "7 1"})
+    assert not is_complete({**entry, "run": 1, "s4096": "7 1", "s0r1": "2"})
+    assert is_complete({**entry, "run": 1, "s4096r1": "7 1", "s0r1": "2", "s0r11": "3"})
+    assert is_complete({"split": 0, "s0": "1"})
+    assert not is_complete({"split": 4_000, "s0": "1"})
 
 
 def test_listing_is_by_month_and_time() -> None:

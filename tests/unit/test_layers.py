@@ -31,7 +31,9 @@ PURE: dict[str, set[str]] = {
     "messages": {"errors", "exact_json", "identity", "reading.format", "schema"},
     "rejects": {"errors", "identity", "reading"},
     "repeats": set(),
-    "accounts": {"identity", "undone"},
+    "tallies": set(),
+    "reject_limit": set(),
+    "accounts": {"identity", "reject_limit", "tallies", "undone"},
     "convert": {"identity", "messages", "reading", "repeats", "schema", "spans"},
     "items": {"decimal_text", "identity", "item_size", "messages", "reading.format", "schema"},
     "item_keys": {"items", "schema"},
@@ -53,7 +55,8 @@ _FLOW = {"errors", "flow.backoff", "flow.window", "flow.pace", "flow.rate"}
 _SERVICE = {*PURE, "aws.types", "flow"}
 SERVICES: dict[str, set[str]] = {
     "aws.announcer": _SERVICE,
-    "aws.ledger": _SERVICE,
+    "aws.ledger_reader": _SERVICE,
+    "aws.ledger": _SERVICE | {"aws.ledger_reader"},
     "aws.objects": _SERVICE | {"aws.s3"},
     "aws.queues": _SERVICE,
     "aws.table_reader": _SERVICE,
@@ -63,7 +66,7 @@ SERVICES: dict[str, set[str]] = {
     "aws.reject_store": _SERVICE | {"aws.s3"},
 }
 RUNTIME: dict[str, set[str]] = {
-    "config": {"errors", "rejects", "schema"},
+    "config": {"errors", "reject_limit", "schema"},
     "logs": {"metrics"},
     "flow": _FLOW,
     "aws.types": {"flow.backoff"},

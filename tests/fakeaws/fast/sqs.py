@@ -22,7 +22,9 @@ Json = dict[str, Any]
 class PassingQueue(Queue):
     """A queue that keeps no message."""
 
-    def send(self, body: str, attributes: Json, now: float, delay: float | None = None) -> Message:
+    def send(
+        self, body: str, attributes: Json, now: float, delay: float | None = None, group: str | None = None
+    ) -> Message:
         """Take a message."""
         self.taken += 1
         return Message("", {}, f"message-{self.taken}")
@@ -35,9 +37,11 @@ class KeepingQueue(Queue):
         super().__init__()
         self._sent = sent
 
-    def send(self, body: str, attributes: Json, now: float, delay: float | None = None) -> Message:
+    def send(
+        self, body: str, attributes: Json, now: float, delay: float | None = None, group: str | None = None
+    ) -> Message:
         """Take a message."""
-        message = super().send(body, attributes, now, delay)
+        message = super().send(body, attributes, now, delay, group)
         message.sent = self._sent
         return message
 

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from engine.aws.announcer import Announcer
-from engine.aws.ledger import LedgerReader
+from engine.aws.ledger_reader import LedgerReader
 from engine.aws.objects import Objects
 from engine.aws.queues import QueueSender
 from engine.aws.s3 import S3

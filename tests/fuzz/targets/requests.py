@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from engine.accounts import ENTRY, TIME_INDEX, attribute, listing_key
-from engine.aws.ledger import LedgerReader
+from engine.aws.ledger_reader import LedgerReader
 from engine.aws.table_reader import TableReader
 from engine.aws.types import QUERY, SCAN
 from engine.errors import BadRequest

@@ -2,7 +2,8 @@
 
 import pytest
 
-from engine.aws.ledger import MAX_ATTEMPTS, Ledger, LedgerReader
+from engine.aws.ledger import Ledger
+from engine.aws.ledger_reader import MAX_ATTEMPTS, LedgerReader
 from engine.errors import ServiceError
 from engine.flow.backoff import NEVER
 from tests.builders.callers import Saying
