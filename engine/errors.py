@@ -232,7 +232,7 @@ class ServiceError(MillpondError):
 
 # Of codes that services answer with to what is not about the content of a call.
 _NOT_ABOUT_CONTENT = (
-    r"Access|Auth|Credential|Denied|DoesNotExist|K[Mm][Ss]|NoSuch|NonExist|NotFound|Redirect|Region|Signature|Token"
+    r"Access|Auth|Credential|Denied|DoesNotExist|K[Mm][Ss]|NoSuch|NonExist|NotFound|ObjectState|Redirect|Region|Signature|Token"
     r"|Unrecognized"
 )
 

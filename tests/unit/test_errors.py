@@ -114,6 +114,7 @@ SECRET = "the item has secret@example.com in it"
         ("AWS.SimpleQueueService.NonExistentQueue", 400, True),
         ("QueueDoesNotExist", 400, True),
         ("KMS.DisabledException", 400, True),
+        ("InvalidObjectState", 403, True),
     ],
 )
 def test_only_fatal_errors_that_are_not_about_content_quote_the_service(code: str, status: int, tells: bool) -> None:
