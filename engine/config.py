@@ -20,6 +20,9 @@ from engine.schema.parse import parse_schema
 SQS_MAX_BYTES = 1_048_576
 """SQS quota: 1 MiB for one message, and for all messages of a SendMessageBatch together."""
 
+DEFAULT_RECORDS = 500
+"""Rows in one message."""
+
 DEFAULT_MESSAGE_BYTES = 61_440
 """Just within one 64 KB chunk, the unit that SQS bills; attributes count too, hence not all of the 65,536."""
 
@@ -110,7 +113,7 @@ class ProducerSettings:
             uploads_prefix=uploads,
             rejects_bucket=_optional(env, "REJECTS_BUCKET"),
             rejects_prefix=rejects,
-            records_per_message=_integer(env, "RECORDS_PER_MESSAGE", 500, 1, 10_000),
+            records_per_message=_integer(env, "RECORDS_PER_MESSAGE", DEFAULT_RECORDS, 1, 10_000),
             max_message_bytes=max_message_bytes,
             max_rejects=_reject_limit(env),
             span_bytes=_integer(env, "SPAN_BYTES", DEFAULT_SPAN_BYTES, MIN_SPAN_BYTES, MAX_SPAN_BYTES),

@@ -58,7 +58,7 @@ def _interrupted(options: argparse.Namespace) -> str:
         return "Interrupted; everything is shut down."
     if options.command in ("deploy", "destroy"):
         return "Interrupted: CloudFormation continues what it has begun; run the same command again to see the result."
-    if options.command in ("verify", "rejects"):
+    if options.command in ("check", "verify", "rejects"):
         return "Interrupted; nothing has changed."
     if options.command == "undo":
         return "Interrupted: run the same command again to go on; what is deleted is noted."
@@ -111,6 +111,19 @@ def parser() -> argparse.ArgumentParser:
     )
     _schema(local, "schema file of the files to load (default: the packaged users schema)")
     local.add_argument("--port", type=_port, metavar="N", help="port of the local AWS (default: a free one)")
+
+    check = commands.add_parser(
+        "check",
+        help="say what files would load, reject and cost, before anything is sent",
+        description="Read files by the engine's own code and say, before anything is uploaded: how many rows are "
+        "valid, why others would be rejected, with the first of them, and what the load would use, take and cost.",
+        epilog="Exit codes: 0 all rows are valid, 2 a file would be refused, 3 some rows would be rejected.",
+    )
+    check.add_argument("sources", nargs="+", metavar="FILE|s3://BUCKET/KEY", help="files of data, here or in S3")
+    _schema(check, "schema file of the files (default: the packaged users schema)")
+    check.add_argument("--endpoint-url", type=_url, metavar="URL", help="where S3 is (default: AWS)")
+    check.add_argument("--region", metavar="NAME", help="AWS region (default: the configured one)")
+    _json(check, "print JSON")
 
     ingest = commands.add_parser(
         "ingest",

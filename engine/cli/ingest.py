@@ -46,7 +46,7 @@ def run_ingest(display: Display, source: str, place: Place) -> int:
     """Ingest `source`, a path or `s3://bucket/key`; return the exit code: 0 done, 1 rows missing, 3 with rejects."""
     address = s3_address(source)
     if address is None:
-        _check_is_file(source)
+        check_is_file(source)
     if not is_data_file(source):
         raise CliError(f"{source}: {NO_DATA_FILE}.")
     if missing := missing_access(Target(place.stack, place.region, place.endpoint_url)):
@@ -56,7 +56,7 @@ def run_ingest(display: Display, source: str, place: Place) -> int:
     return asyncio.run(_file(display, Path(source), place))
 
 
-def _check_is_file(source: str) -> None:
+def check_is_file(source: str) -> None:
     """Raise `CliError` unless `source` is the path of a file whose name can become a key in S3."""
     if not source:
         raise CliError("The file's name is empty: give the path of a file, or s3://BUCKET/KEY.")
