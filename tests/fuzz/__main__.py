@@ -73,6 +73,7 @@ def _atheris(name: str, seconds: int, seed: int) -> None:
         f"-max_total_time={seconds}",
         f"-seed={seed}",
         f"-timeout={INPUT_SECONDS}",
+        f"-report_slow_units={INPUT_SECONDS}",
         f"-rss_limit_mb={INPUT_MEGABYTES}",
         f"-dict={words}",
         "-max_len=4096",
