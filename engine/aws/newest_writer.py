@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import orjson
+
 from engine.aws.table_calls import TableCalls
 from engine.aws.types import PUT_ITEM
 from engine.errors import ServiceError
@@ -17,8 +19,12 @@ from engine.items import Items, put_body
 from engine.outcome import Outcome
 
 _CONDITION_FAILED = "ConditionalCheckFailedException"
-_NEWER_THERE = b""
-"""Stands for the reply to a call whose condition failed; a real one is JSON."""
+_NEWER_THERE = _CONDITION_FAILED.encode()
+"""Stands for the reply to a call whose condition failed. It is known by its identity: a reply may say anything."""
+
+_WRITTEN = b"{}"
+_MEMBERS = {"Attributes", "ConsumedCapacity", "ItemCollectionMetrics"}
+"""What a reply to PutItem may have."""
 
 
 class NewestWriter(TableCalls):
@@ -79,6 +85,17 @@ class _ConditionalPut:
         return self._items.units(part)
 
     def left(self, reply: bytes, part: Sequence[int]) -> Sequence[int]:
-        if reply == _NEWER_THERE:
+        if reply is _NEWER_THERE:
             self._outcome.superseded.add(part[0])
+        elif reply != _WRITTEN and not _is_reply(reply):
+            # Something on the way answered, such as a proxy with a page: that does not say that the item is written.
+            raise ServiceError("PutItem", "UnreadableReply", 0)
         return ()
+
+
+def _is_reply(reply: bytes) -> bool:
+    try:
+        document = orjson.loads(reply)
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(document, dict) and document.keys() <= _MEMBERS

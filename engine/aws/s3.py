@@ -91,12 +91,15 @@ class S3:
         request, used = await self._session.s3_request(operation, arguments, region)
         with connection_errors(operation):
             reply = await self._fetch(request, self._patience)
-            if reply.status in (200, 206):
+            if reply.status in (200, 206) and reply.headers.get("etag"):
                 return reply
             try:
                 body = await _text_of(reply)
             finally:
                 reply.close()
+        if reply.status in (200, 206):
+            # S3 names the ETag of what it sends and of what it takes: this is something else, perhaps a proxy's page.
+            raise ServiceError(operation, "UnreadableReply", 0, "a reply without ETag")
         named = reply.headers.get("x-amz-bucket-region") or _first(_REGION, body)
         if reply.status in (301, 307, 400) and named != used and _NAME_OF_REGION.fullmatch(named):
             raise _Elsewhere(named, operation, *_error_of(reply.status, body))

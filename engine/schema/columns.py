@@ -6,17 +6,19 @@ that fails looks at the values one by one, to find the rows. Working row by row 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from engine.decimal_text import canonical_number
 from engine.exact_json import NumberText
 from engine.schema.booleans import Booleans
 from engine.schema.numbers import Numbers
 from engine.schema.values import NESTED, TYPED, VARIES, Attribute, Conversion, Value
+
+if TYPE_CHECKING:
+    from engine.schema.patterns import Pattern
 
 NO_VALUES: Final[frozenset[str]] = frozenset()
 
@@ -57,7 +59,7 @@ class Column:
     empty: Value = field(default=None, hash=False)
     max_length: int | None = None
     max_bytes: int | None = None
-    pattern: re.Pattern[str] | None = None
+    pattern: Pattern | None = None
     conversion: Conversion | None = None
 
     @property
@@ -249,10 +251,9 @@ class Column:
             bad.update((i, reason) for i, value in enumerate(values) if len(value) > self.max_length)
         for i, reason in self.too_long_for_key(values).items():
             bad.setdefault(i, reason)
-        if self.pattern is not None and not all(map(self.pattern.fullmatch, values)):
+        if self.pattern is not None:
             reason = f"{self.name} does not match the pattern"
-            misfits = [i for i, value in enumerate(values) if not self.pattern.fullmatch(value)]
-            bad.update((i, reason) for i in misfits if i not in bad)
+            bad.update((i, reason) for i in self.pattern.misfits(values) if i not in bad)
         conversion = self._conversion
         if conversion is None:
             return values
