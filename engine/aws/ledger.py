@@ -26,7 +26,7 @@ from engine.accounts import (
     span_part_key,
     span_total_name,
 )
-from engine.aws.ledger_reader import LedgerReader
+from engine.aws.ledger_reader import LedgerReader, item_of
 from engine.aws.types import Caller
 from engine.errors import ServiceError
 from engine.flow.backoff import Deadline
@@ -219,7 +219,7 @@ class Ledger(LedgerReader):
 
     async def _forget(self, ingestion: str, part: str, deadline: Deadline) -> None:
         key = {"ingestion": {"S": ingestion}, "part": {"S": part}}
-        await self._call(self._delete_lane, {"TableName": self._table, "Key": key}, deadline)
+        await self._call(self._delete_lane, {"TableName": self._table, "Key": key}, deadline, dict)
 
     async def _mark(self, ingestion: str, mark: Mark, deadline: Deadline) -> bool:
         facts: dict[str, Any] = {"expected": mark.expected}
@@ -297,9 +297,7 @@ class Ledger(LedgerReader):
             request["ConditionExpression"] = expression
             names |= its_names
             values |= {name: attribute(value) for name, value in its_values.items()}
-        reply = await self._call(self._update_lane, request, deadline)
-        item: Item = reply["Attributes"]
-        return item
+        return await self._call(self._update_lane, request, deadline, lambda reply: item_of(reply["Attributes"]))
 
 
 def _beginning(ingestion: str) -> dict[str, Any]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 from engine.accounts import EMPTY_MONTHS, ENTRY, Account, month_before, span_part_key
-from engine.aws.ledger_reader import LedgerReader
+from engine.aws.ledger_reader import LedgerReader, item_of
 from engine.aws.types import Caller
 from engine.flow.backoff import Deadline
+from engine.tallies import Item
 
 MOST_TOGETHER = 50
 """Ingestions that are read at a time: two items of each. DynamoDB quota: 100 keys in one BatchGetItem."""
@@ -70,9 +72,13 @@ class LedgerList(LedgerReader):
         """
         keys = [(ingestion, part) for ingestion in ingestions for part in (ENTRY, span_part_key(0))]
         wire = [{"ingestion": {"S": ingestion}, "part": {"S": part}} for ingestion, part in keys]
-        reply = await self._call(self._get_lane, {"RequestItems": {self._table: {"Keys": wire}}}, deadline)
+        items = await self._call(self._get_lane, {"RequestItems": {self._table: {"Keys": wire}}}, deadline, _found)
         accounts: dict[str, Account] = {}
-        items = [item for found in reply["Responses"].values() for item in found]
         for item in sorted(items, key=lambda item: item["part"]["S"]):  # the entry comes first
             accounts.setdefault(item["ingestion"]["S"], Account()).add(item)
         return accounts
+
+
+def _found(reply: Any) -> list[Item]:
+    """Return the items of a reply to BatchGetItem."""
+    return [item_of(item) for items in reply["Responses"].values() for item in items]

@@ -16,7 +16,7 @@ from typing import Protocol
 
 import orjson
 
-from engine.aws.types import Caller
+from engine.aws.types import Caller, Operation
 from engine.errors import ConfigError, DeadlineExceeded, ServiceError, Verdict
 from engine.flow.attempts import Attempts
 from engine.flow.backoff import Deadline
@@ -227,6 +227,26 @@ class ItemWriter(TableCalls, ABC):
         if problem := key_problem(self._table, key, self._schema):
             raise ConfigError(f"TABLE_NAME: {problem}: use a table with the schema's key, or the schema of this table")
         self._checked = True
+
+
+_DONE = b"{}"
+_MEMBERS = {"Attributes", "ConsumedCapacity", "ItemCollectionMetrics"}
+"""What a reply to PutItem or DeleteItem may have."""
+
+
+def check_reply(operation: Operation, reply: bytes) -> None:
+    """Raise `ServiceError` unless this is a reply to PutItem or DeleteItem.
+
+    Something on the way may have answered, such as a proxy with a page: that does not say that anything is done.
+    """
+    if reply == _DONE:
+        return
+    try:
+        document = orjson.loads(reply)
+    except orjson.JSONDecodeError:
+        document = None
+    if not isinstance(document, dict) or not document.keys() <= _MEMBERS:
+        raise ServiceError(operation.name, "UnreadableReply", 0)
 
 
 def _units_of(reply: bytes) -> float | None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from engine.aws.table_calls import TableCalls
+from engine.aws.table_calls import TableCalls, check_reply
 from engine.aws.types import BATCH_WRITE_ITEM, DELETE_ITEM, Caller, Operation
 from engine.errors import ServiceError
 from engine.flow.backoff import Deadline
@@ -21,8 +21,8 @@ from engine.outcome import Outcome
 from engine.schema.model import Schema
 
 _CONDITION_FAILED = "ConditionalCheckFailedException"
-_REPLACED = b""
-"""Stands for the reply to a call whose condition failed; a real one is JSON."""
+_REPLACED = _CONDITION_FAILED.encode()
+"""Stands for the reply to a call whose condition failed. It is known by its identity: a reply may say anything."""
 
 
 def operation_of(schema: Schema, proof: str) -> Operation:
@@ -108,6 +108,8 @@ class _ConditionalDelete:
         return len(part)
 
     def left(self, reply: bytes, part: Sequence[int]) -> Sequence[int]:
-        if reply == _REPLACED:
+        if reply is _REPLACED:
             self._outcome.superseded.add(part[0])
+        else:
+            check_reply(DELETE_ITEM, reply)
         return ()

@@ -148,10 +148,11 @@ def test_denied_and_damaged_files_are_errors(ledger: Table, object_server: Objec
     assert get()[1]["error"] == "internal error"
     object_server.plan = [Page(200)]
     assert get()[1]["error"] == "internal error"
-    object_server.plan = [None, Page(200)]
+    object_server.put("rejected", FOLDER + "a-000000000001-000000000003.csv", b"not ours")
+    object_server.plan = []
     status, document = get()
     assert status == 500
-    assert "span-000000000000000-000000000001-000000000003.csv: the file of rejects" in document["error"]
+    assert "a-000000000001-000000000003.csv: the file of rejects" in document["error"]
     object_server.plan = lambda _: Silent()
     assert get(SOURCE.ingestion, 1.0)[0] == 500
 

@@ -29,7 +29,7 @@ from tests.faults.lanes import lane_to
 
 pytestmark = pytest.mark.parametrize("schema", [USERS, NEWEST], ids=["in the key", "beside the key"])
 
-FAULTS: list[Fault] = [THROTTLED, SERVER_ERROR, Reset(), Reset(applied=True), Garbage(), Truncated()]
+FAULTS: list[Fault] = [THROTTLED, SERVER_ERROR, Reset(), Reset(applied=True), Garbage(), Garbage(200, b""), Truncated()]
 
 
 def fill(server: FaultServer, schema: Schema) -> list[tuple[tuple[str, ...], str]]:

@@ -113,8 +113,9 @@ RESERVED = {
     "aiobotocore": {"deployment.clients"},
     "aiohttp": {"aws.aiohttp_transport"},
     "httptools": {"aws.http1"},
+    "re2": {"schema.patterns"},
 }
-IMPURE = set(RESERVED) | {
+IMPURE = set(RESERVED) - {"re2"} | {
     "asyncio",
     "boto3",
     "botocore",

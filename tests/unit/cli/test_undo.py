@@ -40,7 +40,7 @@ class FakeLane:
         self.requests.append(request)
         if "Key" in request and (errors := self.errors.get(next(iter(request["Key"].values()))["S"])):
             raise ServiceError("DeleteItem", errors.pop(0), 400)
-        return b'{"UnprocessedItems":{}}'
+        return b"{}" if "Key" in request else b'{"UnprocessedItems":{}}'
 
     async def pause(self, attempt: int, deadline: Deadline) -> None:
         await pause(Backoff(), attempt, deadline, "DeleteItem")
