@@ -144,7 +144,8 @@ async def _ask(schema: Schema, items: list[dict[str, Any]], event: Any) -> None:
     document = orjson.loads(body) if body else {}
     is_ledger = request.segments[0] == "ingestions"
     for asked in recording.requests:
-        assert asked["TableName"] == ("ledger" if is_ledger else "t"), "a request reads another table"
+        tables = list(asked.get("RequestItems", ())) or [asked["TableName"]]
+        assert tables == ["ledger" if is_ledger else "t"], "a request reads another table"
         start = asked.get("ExclusiveStartKey")
         if is_ledger:
             assert asked.get("IndexName") in (None, TIME_INDEX)
