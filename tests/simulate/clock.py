@@ -42,7 +42,9 @@ class Task(asyncio.Task[Any]):
 def _task(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], **options: Any) -> Task:
     context = options.get("context")
     task = Task(coroutine, loop=loop, **options)
-    task.environment = ENVIRONMENT.get() if context is None else context.get(ENVIRONMENT)
+    task.environment = environment = ENVIRONMENT.get() if context is None else context.get(ENVIRONMENT)
+    if environment is not None:
+        environment.tasks.append(task)
     return task
 
 

@@ -42,6 +42,7 @@ class Environment:
         self.is_heard = False
         """Whether the call at which it is killed still arrives."""
         self.task: asyncio.Task[Any] | None = None
+        self.tasks: list[asyncio.Task[Any]] = []
 
     def kill(self) -> None:
         """End it: nothing that it does arrives any more."""
@@ -114,8 +115,9 @@ class Function:
                 self.counts["killed"] += 1
                 return None
             environment.calls_left = None
-            left = [task for task in asyncio.all_tasks() if getattr(task, "environment", None) is environment]
+            left = [task for task in environment.tasks if not task.done()]
             assert not left, f"a task is left over: {left}"
+            environment.tasks.clear()
             self._idle.append(environment)
             try:
                 return work.result()

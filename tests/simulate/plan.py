@@ -26,10 +26,10 @@ FAULTS: Mapping[str, tuple[float, tuple[float, ...]]] = {
     "garbage": (0.15, (0.02, 0.1)),  # a reply that nobody can read: a proxy's page, half of one, a wrong checksum
     "slow": (0.15, (0.02, 0.1)),  # a reply that takes seconds
     "silent": (0.1, (0.01, 0.05)),  # no reply at all
-    "broken body": (0.25, (0.05, 0.2)),  # an object breaks off, or is damaged on its way
+    "broken body": (0.25, (0.05, 0.2)),  # an object breaks off on its way
     "stale": (0.3, (1.0,)),  # servers close connections that are idle
     "slow table": (0.2, (2.0, 20.0)),  # write units a second
-    "outage": (0.04, (600.0, 3_600.0)),  # seconds for which one service fails in each call
+    "outage": (0.02, (300.0, 3_600.0)),  # seconds for which one service fails in each call
     "duplicated": (0.25, (0.1, 0.3)),  # a message is received again while it is in flight
     "unordered": (0.5, (1.0,)),  # messages are received in any order
     "visibility": (0.1, (1.0,)),  # messages come back while an invocation is at work on them
