@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import orjson
+
 from engine.aws.table_calls import TableCalls
 from engine.aws.types import PUT_ITEM
 from engine.errors import ServiceError
@@ -17,8 +19,8 @@ from engine.items import Items, put_body
 from engine.outcome import Outcome
 
 _CONDITION_FAILED = "ConditionalCheckFailedException"
-_NEWER_THERE = b""
-"""Stands for the reply to a call whose condition failed; a real one is JSON."""
+_NEWER_THERE = b"a newer one is there"
+"""Stands for the reply to a call whose condition failed; compared by identity, since replies may be anything."""
 
 
 class NewestWriter(TableCalls):
@@ -79,6 +81,16 @@ class _ConditionalPut:
         return self._items.units(part)
 
     def left(self, reply: bytes, part: Sequence[int]) -> Sequence[int]:
-        if reply == _NEWER_THERE:
+        if reply is _NEWER_THERE:
             self._outcome.superseded.add(part[0])
+        elif not _is_object(reply):
+            # A proxy's page, perhaps: it does not say that the item is written.
+            raise ServiceError("PutItem", "UnreadableReply", 0)
         return ()
+
+
+def _is_object(reply: bytes) -> bool:
+    try:
+        return isinstance(orjson.loads(reply), dict)
+    except orjson.JSONDecodeError:
+        return False

@@ -92,7 +92,10 @@ class S3:
         with connection_errors(operation):
             reply = await self._fetch(request, self._patience)
             if reply.status in (200, 206):
-                return reply
+                if reply.headers.get("etag"):
+                    return reply
+                reply.close()  # a proxy's page, perhaps: an object that was read or put has an ETag
+                raise ServiceError(operation, "UnreadableReply", 0, "a reply without ETag")
             try:
                 body = await _text_of(reply)
             finally:

@@ -272,7 +272,7 @@ class Cloud:
         if fault in ("reset", "lost reply"):
             connection.break_off(ConnectionResetError())
         elif fault != "silent":
-            connection.reply(self._bytes_of(reply, is_garbage=fault == "garbage", connection=connection))
+            connection.reply(self._bytes_of(reply, is_garbage=fault == "garbage"))
 
     def _check_refusal(self, reply: JsonReply, body: bytes) -> None:
         """Check that no call was refused for what it asks: of the engine's own requests each one is in order."""
@@ -308,10 +308,14 @@ class Cloud:
         rest = orjson.dumps(document) if document["Entries"] else b""
         return rest, {"ids": chosen, "Failed": failed if fault == "failed entries" else []}
 
-    def _bytes_of(self, reply: JsonReply, *, is_garbage: bool, connection: Connection) -> bytes:
+    def _bytes_of(self, reply: JsonReply, *, is_garbage: bool) -> bytes:
         status, headers, body = reply.status, dict(reply.headers), reply.body
         if is_garbage:
-            match self._draw.randrange(3):
+            match self._draw.randrange(5):
+                case 3:
+                    status, headers, body = 200, {"Content-Type": "text/html"}, b"<html>sign in</html>"
+                case 4:
+                    status, headers, body = 200, {}, b""
                 case 0:
                     status, headers, body = 503, {"Content-Type": "text/html"}, b"<html>no</html>"
                 case 1:
@@ -327,7 +331,8 @@ class Cloud:
         if fault == "reset":
             connection.break_off(ConnectionResetError())
             return
-        is_done = fault not in ("error", "throttled", "expired", "outage") or (fault == "error" and draw.random() < 0.5)
+        is_done = fault not in ("error", "throttled", "expired", "outage", "garbage")
+        is_done = is_done or (fault in ("error", "garbage") and draw.random() < 0.5)
         reply = S3Reply(200, {})
         if is_done:
             reply = self.s3.answer(request.method, request.target, request.headers, request.body, loop.time())
@@ -337,6 +342,8 @@ class Cloud:
             reply = s3_error(Refusal("SlowDown", "made to fail", 503))
         elif fault == "expired":
             reply = s3_error(Refusal("ExpiredToken", "expired", 400))
+        elif fault == "garbage":
+            reply = S3Reply(200, {"Content-Type": "text/html"}, text=b"<html>sign in</html>")
         if fault == "silent":
             return
         if fault == "lost reply":
@@ -348,18 +355,19 @@ class Cloud:
             headers["x-amz-checksum-crc32"] = base64.b64encode(zlib.crc32(body).to_bytes(4)).decode()
         lines = [f"HTTP/1.1 {reply.status} said", *(f"{name}: {value}" for name, value in headers.items())]
         connection.reply("\r\n".join([*lines, f"Content-Length: {reply.length}", "", ""]).encode())
-        await self._send_body(connection, body, fault if reply.content is not None else "")
+        await self._send_body(connection, body, fault, is_object=reply.content is not None)
 
-    async def _send_body(self, connection: Connection, body: bytes, fault: str) -> None:
+    async def _send_body(self, connection: Connection, body: bytes, fault: str, *, is_object: bool) -> None:
         settings, draw = self.plan.settings, self._draw
         end = len(body)
-        if fault == "broken body" and body:
+        if fault == "broken body" and is_object and body:
             end = draw.randrange(len(body))
-        for start in range(0, end, settings.chunk_bytes):
+        piece = settings.chunk_bytes if is_object else max(1, end)
+        for start in range(0, end, piece):
             await connection.readable()
             if connection.is_gone:
                 return
-            connection.reply(body[start : min(end, start + settings.chunk_bytes)])
+            connection.reply(body[start : min(end, start + piece)])
             await asyncio.sleep(settings.piece_seconds)
         if end < len(body):
             connection.break_off(draw.choice([None, ConnectionResetError()]))
@@ -376,7 +384,7 @@ _FAULTS: Mapping[str, tuple[str, ...]] = {
     "ledger": (*_GENERAL, "ledger", "garbage"),
     "read": (*_GENERAL, "garbage"),
     "events": (*_GENERAL, "events fail", "garbage"),
-    "s3": (*_GENERAL, "broken body"),
+    "s3": (*_GENERAL, "broken body", "garbage"),
 }
 
 
