@@ -27,7 +27,7 @@ IMAGES := .venv-images/.requirements-installed
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup check unit test test-localstack dynamodb-local localstack images base-image test-images demo local \
-        bench bench-quick rivals lock clean
+        simulate mutate bench bench-quick rivals lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -60,6 +60,13 @@ localstack: $(DEV) $(LOCALSTACK) dynamodb-local ## start LocalStack (S3, SQS, Dy
 
 unit: $(PROJECT) ## run the unit tests alone, in seconds
 	$(BIN)/pytest tests/unit --numprocesses $(JOBS) --dist worksteal $(ARGS)
+
+# A million: make simulate ARGS='--seeds 1000000'. A failure prints the command that replays it.
+simulate: $(PROJECT) ## run the whole system under 10,000 seeds: virtual time, faults of every service
+	@$(BIN)/python -m tests.simulate --seeds 10000 $(ARGS)
+
+mutate: $(PROJECT) ## break one safeguard after the other, and show that the simulation finds it
+	@$(BIN)/python -m tests.simulate.mutate $(ARGS)
 
 images: $(PROJECT) ## build the three container images with Docker, Podman or Buildah
 	@$(BIN)/millpond images $(ARGS)

@@ -122,7 +122,7 @@ class Function:
             try:
                 return work.result()
             except MillpondError:
-                self.counts["failed"] += 1
+                self.counts["failed invocations"] += 1
                 return None
         finally:
             if timer:
