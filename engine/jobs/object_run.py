@@ -225,6 +225,10 @@ class ObjectRun:
         is_part = self._arrival.rest is not None and rest.modified is not None
         if is_part or await accounting.ledger.not_split(ingestion, last, run=run):
             await accounting.end_span(ingestion, self._span.first, self._span_counts(error), last, run=run)
+        elif (scan := self._arrival.scan) and (splitter := self._producer.splitter):
+            # The attempt that joined the scans may have ended before it asked for the spans.
+            for start in await splitter.not_asked_for(ingestion, scan, last):
+                await accounting.end_span(ingestion, start, self._span_counts(error), last, run=run)
 
     async def _stream(self, opened: OpenObject, head: bytes) -> None:
         """Read the object, of which `head` is read already, or a span of it."""
