@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from engine.accounts import Account, arrival_id
+from engine.accounts import Account
 from engine.handlers import query
 from engine.handlers.query import open_query
 from engine.handlers.runtime import Process
@@ -18,8 +19,17 @@ from engine.jobs.verify import Verification
 from engine.rejects import read_rejects
 from engine.schema.parse import parse_schema
 from tests.builders.http_events import function_url
-from tests.simulate.cloud import BUCKET
-from tests.simulate.files import COLLECTION, HAS_VERSION, Row, digits_of, ingestion_of, plain_number, schema_text, version_of
+from tests.simulate.cloud import BUCKET, POISON
+from tests.simulate.files import (
+    COLLECTION,
+    HAS_VERSION,
+    Row,
+    digits_of,
+    ingestion_of,
+    plain_number,
+    schema_text,
+    version_of,
+)
 
 if TYPE_CHECKING:
     from tests.simulate.world import Version, World
@@ -34,7 +44,7 @@ class Checks:
     def __init__(self, world: World) -> None:
         self._world = world
         self.made = 0
-        self._ended: dict[str, Json] = {}
+        self._known: dict[str, Version] = {}
 
     def _account(self, ingestion: str) -> Account:
         account = Account()
@@ -47,7 +57,9 @@ class Checks:
         return ingestion_of(BUCKET, version.file.key, version.version or version.etag, version.modified)
 
     def _version_of(self, ingestion: str) -> Version | None:
-        return next((each for each in self._world.versions if self._id(each) == ingestion), None)
+        if len(self._known) < len(self._world.versions):
+            self._known = {self._id(each): each for each in self._world.versions}
+        return self._known.get(ingestion)
 
     # ---- at each write to the ledger ----
 
@@ -109,8 +121,6 @@ class Checks:
         return list({self._id(version): version for version in self._world.versions}.values())
 
     def _check_dead_letters(self) -> None:
-        from tests.simulate.world import POISON
-
         cloud = self._world.cloud
         dead = [message.body for message in cloud.dead.messages if message.body not in POISON]
         assert not dead, f"dead letters: {dead}"
@@ -126,7 +136,9 @@ class Checks:
         if not entry:
             assert version.is_disturbed or self._is_turned_away(version), f"{ingestion} is not in the ledger"
             return False
-        assert "ended" in entry, f"{ingestion} has not ended: {counts}"
+        if "ended" not in entry:
+            assert self._is_repeated(version), f"{ingestion} has not ended: {counts}"
+            return False
         assert counts["read"] == counts["written"] + counts["rejected"] + counts["superseded"], counts
         if entry["status"] not in DONE:
             is_excused = version.is_disturbed or reading.is_refused or self._has_too_many_rejects(version)
@@ -148,6 +160,16 @@ class Checks:
         assert counts["read"] == expected, f"{counts}, but the file has {expected} rows"
         return True
 
+    def _is_repeated(self, version: Version) -> bool:
+        """Return whether the very bytes of a version were put again under its key, without a version id.
+
+        Where its reader was killed, the next one finds the later object, and cannot know that it is another one.
+        """
+        return version.version is None and any(
+            each.etag == version.etag and each.file.key == version.file.key and each.modified > version.modified
+            for each in self._world.versions
+        )
+
     def _is_turned_away(self, version: Version) -> bool:
         """Return whether a file without a header was refused before it had an ingestion of its own."""
         return not version.file.body
@@ -164,7 +186,9 @@ class Checks:
         folder = f"rejects/{version.file.key}/{self._id(version)}/"
         found = self._rejects_in(folder)
         if self._world.plan.settings.records_per_message == 1:  # plain messages do not say where they came from
-            found |= self._rejects_in("rejects/plain/") & {row.number for row in version.file.reading.rows if row.is_refused}
+            found |= self._rejects_in("rejects/plain/") & {
+                row.number for row in version.file.reading.rows if row.is_refused
+            }
         return found
 
     def _rejects_in(self, folder: str) -> set[int]:
@@ -186,9 +210,8 @@ class Checks:
         for key, item in found.items():
             assert item in possible[key], f"{key} has what no file says: {item}"
             if schema == "newest" and key in sure:
-                least = max(float(each["v"].partition(".")[0]) for each in sure[key])
-                newest = max((each["v"] for each in sure[key]), key=_number)
-                assert _number(item["v"]) >= _number(newest), f"{key} is not the newest ({least}): {item}"
+                newest = max(Decimal(each["v"]) for each in sure[key])
+                assert Decimal(item["v"]) >= newest, f"{key} is not the newest: {item}"
 
     def _check_history(self, items: list[dict[str, str]], whole: list[Version], parts: list[Version]) -> None:
         found = {(item["id"], item["v"]): item for item in items}
@@ -200,8 +223,10 @@ class Checks:
             there = [key for key in found if key in own]
             for key in there:
                 assert found.pop(key) == own[key]
-            written = self._account(self._id(version)).counts()["written"]
-            assert len(there) == written, f"{written} rows are said to be written, {len(there)} are there"
+            account = self._account(self._id(version))
+            written = account.counts()["written"]
+            is_right = len(there) == written if "ended" in account.entry else len(there) >= written
+            assert is_right, f"{written} rows are said to be written, {len(there)} are there"
         assert not found, f"items that no file has: {list(found.values())[:2]}"
 
     def _rows(self, versions: Iterable[Version]) -> dict[tuple[str, ...], list[dict[str, str]]]:
@@ -240,17 +265,19 @@ class Checks:
         """Check that each ingestion's end was announced, with its counts."""
         announced = defaultdict(list)
         for event in self._world.cloud.backend.events:
-            announced[json.loads(event["Detail"])["ingestion"]].append((event["DetailType"], json.loads(event["Detail"])))
+            announced[json.loads(event["Detail"])["ingestion"]].append(
+                (event["DetailType"], json.loads(event["Detail"]))
+            )
         for version in self._distinct():
             entry = self._account(self._id(version)).entry
-            if not entry:
+            if "ended" not in entry:
                 continue
             kind = "Ingestion Completed" if entry["status"] in DONE else "Ingestion Failed"
             told = announced[self._id(version)]
             names = ("status", "read", "written", "rejected", "superseded")
-            assert any(
-                (its, *map(detail.get, names)) == (kind, *map(entry.get, names)) for its, detail in told
-            ), f"{self._id(version)} was not announced: {told}"
+            assert any((its, *map(detail.get, names)) == (kind, *map(entry.get, names)) for its, detail in told), (
+                f"{self._id(version)} was not announced: {told}"
+            )
 
     async def _verify(self, version: Version, items: Mapping[Key, Json]) -> None:
         """Check that `verify` says success."""
@@ -295,7 +322,7 @@ class Checks:
             assert set(found) == ids, "the API does not list what the table has"
             for version in self._distinct():
                 entry = self._account(self._id(version)).entry
-                if entry:
+                if "ended" in entry:
                     told = self._get(f"/ingestions/{self._id(version)}")
                     assert (told["status"], told["read"]) == (entry["status"], entry["read"])
         finally:
@@ -303,24 +330,14 @@ class Checks:
             process.close()
 
     def _get(self, path: str, *parameters: tuple[str, str]) -> Json:
-        from tests.simulate.functions import Context as _Context  # noqa: F401
-
-        class Context:
-            aws_request_id = "request"
-
-            def get_remaining_time_in_millis(self) -> int:
-                return 30_000
-
-        reply = query.handler(function_url(path, "GET", tuple(parameters)), Context())
+        reply = query.handler(function_url(path, "GET", parameters), _Context())
         assert reply["statusCode"] == 200, reply
         document: Json = json.loads(reply["body"])
         return document
 
 
-def _number(text: str) -> Any:
-    from decimal import Decimal
+class _Context:
+    aws_request_id = "request"
 
-    return Decimal(text)
-
-
-__all__ = ["Checks", "arrival_id"]
+    def get_remaining_time_in_millis(self) -> int:
+        return 30_000

@@ -54,7 +54,7 @@ class Loop(VirtualTimeLoop):
     def __init__(self, start: float, network: Network, most_turns: int) -> None:
         super().__init__(start, most_turns=most_turns)
         self._network = network
-        self.set_task_factory(_task)
+        self.set_task_factory(_task)  # type: ignore[arg-type]  # it takes fewer options than the protocol has
 
     async def create_connection(self, factory: Any, host: Any = None, port: Any = None, **_options: Any) -> Any:  # type: ignore[override]
         """Open a connection to a simulated service."""

@@ -37,12 +37,15 @@ URL = "http://aws.test"
 QUEUES = "https://sqs.us-east-1.amazonaws.com/123456789012/"
 BUCKET = "b"
 LEDGER = "the-ledger"
+POISON = ("not JSON", '{"v":99,"rows":[]}', '{"v":1,"rows":"none"}')
+"""Bodies that no worker can read."""
+
 KEY_SECONDS = 30.0
 """For which credentials are valid in runs in which they expire."""
 
 
 class Session:
-    """Stands for the engine's session, which is botocore's: endpoints and credentials, and requests to S3 as it makes them."""
+    """Stands for the engine's session, which is botocore's: endpoints, credentials, requests to S3."""
 
     def __init__(self) -> None:
         self._credentials = self._fresh()
@@ -64,7 +67,9 @@ class Session:
             self._credentials = self._fresh()
         return self._credentials
 
-    async def s3_request(self, operation: str, arguments: Mapping[str, Any], region: str | None = None) -> SignedRequest:
+    async def s3_request(
+        self, operation: str, arguments: Mapping[str, Any], region: str | None = None
+    ) -> SignedRequest:
         """Return a request to S3."""
         body = arguments.get("Body", b"")
         headers = {
@@ -79,7 +84,8 @@ class Session:
         url = f"{URL}/{arguments['Bucket']}/{quote(arguments['Key'])}{version}"
         method = "PUT" if operation == "PutObject" else "GET"
         return SignedRequest(
-            Request(method, url, {name: value for name, value in headers.items() if value is not None}, body), "us-east-1"
+            Request(method, url, {name: value for name, value in headers.items() if value is not None}, body),
+            "us-east-1",
         )
 
 
@@ -150,7 +156,9 @@ class Cloud:
         self.records = self._queue(max(1.0, settings.worker_seconds * visible), self.dead)
         self.spans = self._queue(max(1.0, settings.producer_seconds * visible), self.dead_spans)
         rate = plan.faults.get("slow table")
-        self.table = WatchedTable(KEYS[plan.schema], TokenBucket(rate, tokens=0, burst_seconds=5.0, start=start) if rate else None)
+        self.table = WatchedTable(
+            KEYS[plan.schema], TokenBucket(rate, tokens=0, burst_seconds=5.0, start=start) if rate else None
+        )
         self.table.whole_share, self.table.draw = self._draw.random(), self._draw
         self.ledger = Table({"ingestion": "S", "part": "S"}, indexes={"by-time": {"month": "S", "listed": "S"}})
         self.database = Database({COLLECTION: self.table, LEDGER: self.ledger})
@@ -244,35 +252,31 @@ class Cloud:
         nothing: Json = {"UnprocessedItems": {}} if kind == "table" else {}
         reply = self.backend.answer(target, body, now) if is_done and body else json_reply(target, 200, nothing)
         self._check_refusal(reply, body)
-        if fault == "unprocessed" and left and reply.status == 200:
-            document = orjson.loads(reply.body)
-            for name, requests in left.items():
-                document["UnprocessedItems"].setdefault(name, []).extend(requests)
-            reply = json_reply(target, 200, document)
-        elif fault == "failed entries" and left:
-            document = orjson.loads(reply.body)
-            document.setdefault("Failed", []).extend(left["Failed"])
-            reply = json_reply(target, 200, document)
-        elif fault == "unmentioned" and left and reply.status == 200:
-            document = orjson.loads(reply.body)
-            document["Successful"] = [each for each in document.get("Successful", ()) if each["Id"] not in left["ids"]]
-            reply = json_reply(target, 200, document)
-        elif fault in ("error", "outage", "ledger"):
-            code = draw.choice(["InternalServerError", "ServiceUnavailable"])
-            reply = error_reply(target, Refusal(code, "made to fail", 500))
-        elif fault == "events fail":
-            reply = self._events_fail(target)
-        elif fault == "throttled":
-            code = "RequestThrottled" if kind == "sqs" else draw.choice(
-                ["ThrottlingException", "ProvisionedThroughputExceededException", "RequestLimitExceeded"]
-            )
-            reply = error_reply(target, Refusal(code, "made to be throttled"))
-        elif fault == "expired":
-            reply = error_reply(target, Refusal("ExpiredTokenException", "expired"))
+        if left and reply.status == 200:
+            reply = _with_left(target, reply, fault, left)
+        elif error := self._error(target, kind, fault):
+            reply = error
         if fault in ("reset", "lost reply"):
             connection.break_off(ConnectionResetError())
         elif fault != "silent":
             connection.reply(self._bytes_of(reply, is_garbage=fault == "garbage"))
+
+    def _error(self, target: str, kind: str, fault: str) -> JsonReply | None:
+        """Return the error that a fault makes of a reply, if it does."""
+        draw = self._draw
+        match fault:
+            case "error" | "outage" | "ledger":
+                code = draw.choice(["InternalServerError", "ServiceUnavailable"])
+                return error_reply(target, Refusal(code, "made to fail", 500))
+            case "events fail":
+                return self._events_fail(target)
+            case "throttled":
+                codes = ["ThrottlingException", "ProvisionedThroughputExceededException", "RequestLimitExceeded"]
+                code = "RequestThrottled" if kind == "sqs" else draw.choice(codes)
+                return error_reply(target, Refusal(code, "made to be throttled"))
+            case "expired":
+                return error_reply(target, Refusal("ExpiredTokenException", "expired"))
+        return None
 
     def _check_refusal(self, reply: JsonReply, body: bytes) -> None:
         """Check that no call was refused for what it asks: of the engine's own requests each one is in order."""
@@ -284,7 +288,10 @@ class Cloud:
     def _events_fail(self, target: str) -> JsonReply:
         if self._draw.random() < 0.5:
             return error_reply(target, Refusal("InternalException", "made to fail", 500))
-        entry = {"ErrorCode": self._draw.choice(["InternalFailure", "ThrottlingException"]), "ErrorMessage": "made to fail"}
+        entry = {
+            "ErrorCode": self._draw.choice(["InternalFailure", "ThrottlingException"]),
+            "ErrorMessage": "made to fail",
+        }
         return json_reply(target, 200, {"FailedEntryCount": 1, "Entries": [entry]})
 
     def _part_of(self, body: bytes, fault: str) -> tuple[bytes, Json | None]:
@@ -302,7 +309,8 @@ class Cloud:
         if fault == "unmentioned" and draw.random() < 0.5:
             return body, {"ids": chosen}  # accepted all the same
         failed = [
-            {"Id": each, "Code": draw.choice(["InternalError", "RequestThrottled"]), "SenderFault": False} for each in chosen
+            {"Id": each, "Code": draw.choice(["InternalError", "RequestThrottled"]), "SenderFault": False}
+            for each in chosen
         ]
         document["Entries"] = [entry for entry in document["Entries"] if entry["Id"] not in chosen]
         rest = orjson.dumps(document) if document["Entries"] else b""
@@ -371,6 +379,20 @@ class Cloud:
             await asyncio.sleep(settings.piece_seconds)
         if end < len(body):
             connection.break_off(draw.choice([None, ConnectionResetError()]))
+
+
+def _with_left(target: str, reply: JsonReply, fault: str, left: Json) -> JsonReply:
+    """Return a reply that says what was left of a batch, or says nothing of it."""
+    document = orjson.loads(reply.body)
+    match fault:
+        case "unprocessed":
+            for name, requests in left.items():
+                document["UnprocessedItems"].setdefault(name, []).extend(requests)
+        case "failed entries":
+            document.setdefault("Failed", []).extend(left["Failed"])
+        case _:
+            document["Successful"] = [each for each in document.get("Successful", ()) if each["Id"] not in left["ids"]]
+    return json_reply(target, 200, document)
 
 
 _USUAL = ("ConditionalCheckFailedException", "ProvisionedThroughputExceededException")

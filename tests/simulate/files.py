@@ -100,7 +100,7 @@ class File:
 
 def make_file(draw: random.Random, number: int, schema: str, form: str, stem: str, *, refused: bool) -> File:
     """Draw a file; `refused`: some of its items are refused by DynamoDB."""
-    rows = draw.choice([0, 1, 2, 5, 12, 25, 40, 60])
+    rows = draw.choice([0, 1, 2, 4, 8, 12, 20, 40])
     ids = draw.choice([3, 10, 1_000])
     bad = draw.choice([0.0, 0.0, 0.1, 0.6])
     records = [_record(draw, ids, bad, refused=refused) for _ in range(rows)]

@@ -105,7 +105,8 @@ class Function:
             answer: Json = await self._handler.handler(event, Context(end))
             return answer
 
-        work = environment.task = loop.create_task(called(), context=variables)
+        work: asyncio.Task[Json] = loop.create_task(called(), context=variables)
+        environment.task = work
         try:
             done, _ = await asyncio.wait([work], timeout=self._seconds)
             assert done, f"the {self._handler.__name__} was stopped by its timeout"

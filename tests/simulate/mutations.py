@@ -55,7 +55,11 @@ MUTATIONS: tuple[Mutation, ...] = (
             Edit("aws/objects.py", "    if ref.etag:\n", "    if ref.etag and not offset:\n"),
             Edit("aws/objects.py", 'if (get("etag") or "").strip(\'"\') != version.etag:', "if not version.etag:"),
             Edit("aws/objects.py", 'good = get("content-length") == str(size)', "good = True"),
-            Edit("aws/objects.py", "good = span is not None and (int(span[1]), int(span[2])) == (offset, size)", "good = True"),
+            Edit(
+                "aws/objects.py",
+                "good = span is not None and (int(span[1]), int(span[2])) == (offset, size)",
+                "good = True",
+            ),
         ),
     ),
     _mutation(
@@ -193,5 +197,23 @@ MUTATIONS: tuple[Mutation, ...] = (
         "flow/attempts.py",
         "    await asyncio.sleep(delay)\n",
         "    await asyncio.sleep(0)\n",
+    ),
+    _mutation(
+        "a proxy's page counts as the reply to PutItem",
+        "aws/newest_writer.py",
+        "        elif not _is_object(reply):\n",
+        "        elif reply is put_body:\n",
+    ),
+    _mutation(
+        "a proxy's page counts as the reply to PutObject",
+        "aws/s3.py",
+        '                if reply.headers.get("etag"):\n',
+        '                if operation == "PutObject" or reply.headers.get("etag"):\n',
+    ),
+    _mutation(
+        "an object that is gone before its spans are asked for never ends",
+        "jobs/object_run.py",
+        "            for start in await splitter.not_asked_for(ingestion, scan, last):\n",
+        "            for start in ():\n",
     ),
 )

@@ -69,7 +69,9 @@ class Connection(asyncio.Transport):
             if idle > self._services.idle_seconds:
                 self._loop.call_soon(self.break_off, None)
                 return
-        self._services.receive(self, Received(method, urlsplit(target)._replace(scheme="", netloc="").geturl(), headers, rest))
+        self._services.receive(
+            self, Received(method, urlsplit(target)._replace(scheme="", netloc="").geturl(), headers, rest)
+        )
 
     def reply(self, data: bytes) -> None:
         """Deliver bytes of a reply."""

@@ -1,6 +1,6 @@
 """One run: the engine's handlers on virtual time, the services, and what happens to the files.
 
-    run_plan(plan_of(7))  # raises what is wrong; returns the figures
+run_plan(plan_of(7))  # raises what is wrong; returns the figures
 """
 
 from __future__ import annotations
@@ -14,18 +14,22 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from types import FrameType, SimpleNamespace
 from typing import Any
 
+import uvloop
+
 import engine.accounts
 import engine.aws.objects
 import engine.config
 import engine.handlers.runtime
+import engine.jobs.ingest
 import engine.jobs.split
+import engine.jobs.write
 import engine.reading.reader
 import engine.scans
 import engine.tallies
@@ -33,12 +37,13 @@ from engine.aws.http1 import Pool
 from engine.handlers import producer, query, worker
 from engine.handlers.producer import open_producer
 from engine.handlers.worker import open_worker
+from engine.schema.parse import parse_schema
 from tests.builders.invocations import event_of, s3_record
 from tests.fakeaws.s3 import MODIFIED
 from tests.simulate import clock
 from tests.simulate.checks import Checks
 from tests.simulate.clock import Loop
-from tests.simulate.cloud import BUCKET, LEDGER, QUEUES, Cloud, DisorderlyQueue, Session
+from tests.simulate.cloud import BUCKET, LEDGER, POISON, QUEUES, Cloud, DisorderlyQueue, Session
 from tests.simulate.files import COLLECTION, File, schema_text
 from tests.simulate.functions import Current, Function
 from tests.simulate.network import Network
@@ -174,7 +179,7 @@ class World:
             wait = min(60.0, wait * 1.5)
 
     def _redrive(self) -> None:
-        """Do what an operator does after an outage: send back what is in the dead-letter queues and the failure queue."""
+        """Do what an operator does after an outage: send back what has failed every attempt."""
         now = asyncio.get_running_loop().time()
         for dead, queue in ((self.cloud.dead, self.cloud.records), (self.cloud.dead_spans, self.cloud.spans)):
             for message in dead.messages:
@@ -265,9 +270,6 @@ class World:
             self.cloud.records.send(body, {}, asyncio.get_running_loop().time())
 
 
-POISON = ("not JSON", '{"v":99,"rows":[]}', '{"v":1,"rows":"none"}')
-
-
 @cache
 def _schema_path(name: str) -> Path:
     path = Path(tempfile.mkdtemp(prefix="simulate-")) / "schema.toml"
@@ -275,7 +277,7 @@ def _schema_path(name: str) -> Path:
     return path
 
 
-_parse_schema = cache(engine.config.parse_schema)
+_parse_schema = cache(parse_schema)
 
 
 @contextmanager
@@ -287,7 +289,7 @@ def _replaced(world: World) -> Iterator[None]:
         (time, "time", clock.clock),
         (time, "process_time", float),  # the processor's time is not virtual
         (engine.handlers.runtime, "gc", no_collector),
-        (engine.handlers.runtime.uvloop, "new_event_loop", lambda: world_loop(world, world.ended)),
+        (uvloop, "new_event_loop", lambda: world_loop(world, world.ended)),
         (Pool.__init__, "__kwdefaults__", {**(Pool.__init__.__kwdefaults__ or {}), "clock": clock.clock}),
         (engine.config, "parse_schema", _parse_schema),
         (engine.config, "MIN_SPAN_BYTES", 1),
@@ -351,14 +353,24 @@ def run_plan(plan: Plan) -> Mapping[str, float]:
     for function in (world.producer, world.worker):
         figures.update(function.counts)
     rows = sum(len(version.file.reading.rows) + len(version.file.reading.bad) for version in world.versions)
-    return {**figures, "rows": rows, "files": len(world.versions), "seconds": world.ended - START, "checks": world.checks.made}
+    return {
+        **figures,
+        "rows": rows,
+        "files": len(world.versions),
+        "seconds": world.ended - START,
+        "checks": world.checks.made,
+    }
 
 
 @contextmanager
 def _replaced_logs() -> Iterator[None]:
     """Write neither log lines nor metrics: they take most of the time."""
-    modules = [__import__(name, fromlist=["log"]) for name in _LOGGING]
-    before = [(module, name, getattr(module, name)) for module in modules for name in ("log", "measure") if hasattr(module, name)]
+    before = [
+        (module, name, getattr(module, name))
+        for module in (engine.jobs.ingest, engine.jobs.write, query)
+        for name in ("log", "measure")
+        if hasattr(module, name)
+    ]
     for module, name, _ in before:
         setattr(module, name, lambda *_args, **_fields: None)
     try:
@@ -366,6 +378,3 @@ def _replaced_logs() -> Iterator[None]:
     finally:
         for module, name, value in before:
             setattr(module, name, value)
-
-
-_LOGGING = ("engine.jobs.ingest", "engine.jobs.write", "engine.handlers.query")

@@ -161,7 +161,7 @@ def test_file_that_is_deleted_before_its_spans_are_asked_for_ends(results: list[
         for each in others:
             await produce(stack.producer(), event_of(each.lambda_record()), NEVER)
         killed = asyncio.create_task(produce(stack.producer(), event_of(last.lambda_record()), NEVER))
-        while "spans" not in (await ledger.account(ingestion, NEVER)).entry:
+        while "spans" not in (await ledger.account(ingestion, NEVER)).entry:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.001)
         killed.cancel()
         await asyncio.wait([killed])
