@@ -97,6 +97,11 @@ class File:
     deleted_after: float | None
     reading: Reading = field(repr=False)
 
+    @property
+    def stem(self) -> str:
+        """Its key without the suffixes."""
+        return self.key.partition(".")[0]
+
 
 def make_file(draw: random.Random, number: int, schema: str, form: str, stem: str, *, refused: bool) -> File:
     """Draw a file; `refused`: some of its items are refused by DynamoDB."""

@@ -103,6 +103,10 @@ def plan_of(seed: int) -> Plan:
         make_file(random.Random(f"{seed} file {number}"), number, schema, form, draw.choice(keys), refused=refused)
         for number in range(count)
     )
+    if draw.random() < 0.2:  # another one under its key, while it is read
+        later = make_file(random.Random(f"{seed} later"), count, schema, form, files[0].stem, refused=refused)
+        files = (*files, replace(later, at=files[0].at + draw.choice([0.05, 0.2, 0.5, 1.0, 3.0])))
+        count += 1
     if draw.random() < 0.15:  # the same bytes once more, so their ETag says nothing
         again = replace(files[0], number=count, at=files[0].at + draw.choice([1.0, 2.0, 10.0, 100.0]))
         files = (*files, again)
