@@ -22,11 +22,11 @@ FAULTS: Mapping[str, tuple[float, tuple[float, ...]]] = {
     "throttled": (0.2, (0.05, 0.2, 0.4)),  # a call is refused as a whole
     "unprocessed": (0.25, (0.1, 0.4)),  # items of a batch are left
     "failed entries": (0.25, (0.1, 0.4)),  # entries of a batch are refused
-    "unmentioned": (0.15, (0.1, 0.3)),  # the reply says nothing of entries, which are there or not
+    "unmentioned": (0.25, (0.2, 0.5)),  # the reply says nothing of entries, which are there or not
     "garbage": (0.15, (0.02, 0.1)),  # a reply that nobody can read: a proxy's page, half of one, a wrong checksum
     "slow": (0.15, (0.02, 0.1)),  # a reply that takes seconds
     "silent": (0.1, (0.01, 0.05)),  # no reply at all
-    "broken body": (0.25, (0.05, 0.2)),  # an object breaks off on its way
+    "broken body": (0.35, (0.1, 0.4)),  # an object breaks off on its way
     "stale": (0.3, (1.0,)),  # servers close connections that are idle
     "slow table": (0.2, (2.0, 20.0)),  # write units a second
     "outage": (0.02, (300.0, 3_600.0)),  # seconds for which one service fails in each call
@@ -103,9 +103,9 @@ def plan_of(seed: int) -> Plan:
         make_file(random.Random(f"{seed} file {number}"), number, schema, form, draw.choice(keys), refused=refused)
         for number in range(count)
     )
-    if draw.random() < 0.2:  # another one under its key, while it is read
+    if draw.random() < 0.3:  # another one under its key, while it is read
         later = make_file(random.Random(f"{seed} later"), count, schema, form, files[0].stem, refused=refused)
-        files = (*files, replace(later, at=files[0].at + draw.choice([0.05, 0.2, 0.5, 1.0, 3.0])))
+        files = (*files, replace(later, at=files[0].at + draw.choice([0.05, 0.1, 0.2, 0.5, 1.0])))
         count += 1
     if draw.random() < 0.15:  # the same bytes once more, so their ETag says nothing
         again = replace(files[0], number=count, at=files[0].at + draw.choice([1.0, 2.0, 10.0, 100.0]))
