@@ -1,33 +1,10 @@
-"""What AWS asks, in one table, and what a million records cost by it. Pure.
-
-On-demand prices of us-east-1, without free tiers and volume discounts. AWS publishes them at `SOURCES`; they were last
-compared on `AS_OF`, with several third parties' summaries of those pages and not with the pages themselves.
-"""
+"""What a million records cost by AWS's prices, which are in `engine.prices`. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-AS_OF = "2026-11-23"
-SOURCES = (
-    "https://aws.amazon.com/lambda/pricing/",
-    "https://aws.amazon.com/sqs/pricing/",
-    "https://aws.amazon.com/s3/pricing/",
-    "https://aws.amazon.com/dynamodb/pricing/on-demand/",
-)
-
-USD = {
-    "lambda_gb_second_arm64": 0.0000133334,
-    "lambda_gb_second_x86": 0.0000166667,
-    "lambda_request": 0.20 / 1e6,
-    "sqs_request": 0.40 / 1e6,  # standard queue; one for each 64 KiB begun
-    "s3_get": 0.0004 / 1e3,
-    "s3_put": 0.005 / 1e3,
-    "dynamodb_write_unit": 0.625 / 1e6,  # on-demand; one for each 1 KB begun of an item
-}
-
-FUNCTION_MB = 1_769
-"""Memory of the functions: Lambda gives one whole core with it."""
+from engine.prices import FUNCTION_MB, USD
 
 
 @dataclass(frozen=True, slots=True)

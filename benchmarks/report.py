@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks import prices
 from benchmarks.figures import Summary, short
 from benchmarks.harness import Line
 from benchmarks.model import Question
+from engine import prices
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 
@@ -22,7 +22,7 @@ def as_json(answers: Sequence[Answered], machine: dict[str, Any], ceilings: dict
     return {
         "machine": machine,
         "ceilings": ceilings,
-        "prices": {"as_of": prices.AS_OF, "sources": prices.SOURCES, "usd": prices.USD},
+        "prices": {"as_of": prices.AS_OF.isoformat(), "sources": prices.SOURCES, "usd": prices.USD},
         "questions": [
             {
                 "name": question.name,

@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import ConfigError, SchemaError
-from engine.rejects import RejectLimit
+from engine.reject_limit import RejectLimit
 from engine.schema.model import Schema
 from engine.schema.parse import parse_schema
 
 SQS_MAX_BYTES = 1_048_576
 """SQS quota: 1 MiB for one message, and for all messages of a SendMessageBatch together."""
+
+DEFAULT_RECORDS = 500
+"""Rows in one message."""
 
 DEFAULT_MESSAGE_BYTES = 61_440
 """Just within one 64 KB chunk, the unit that SQS bills; attributes count too, hence not all of the 65,536."""
@@ -110,7 +113,7 @@ class ProducerSettings:
             uploads_prefix=uploads,
             rejects_bucket=_optional(env, "REJECTS_BUCKET"),
             rejects_prefix=rejects,
-            records_per_message=_integer(env, "RECORDS_PER_MESSAGE", 500, 1, 10_000),
+            records_per_message=_integer(env, "RECORDS_PER_MESSAGE", DEFAULT_RECORDS, 1, 10_000),
             max_message_bytes=max_message_bytes,
             max_rejects=_reject_limit(env),
             span_bytes=_integer(env, "SPAN_BYTES", DEFAULT_SPAN_BYTES, MIN_SPAN_BYTES, MAX_SPAN_BYTES),
@@ -165,6 +168,8 @@ class QuerySettings:
     schema: Schema
     schema_text: str
     ledger: LedgerSettings | None
+    rejects_bucket: str | None
+    rejects_prefix: str
     transport: str
 
     @classmethod
@@ -176,6 +181,8 @@ class QuerySettings:
             schema=schema,
             schema_text=text,
             ledger=LedgerSettings.from_env(env),
+            rejects_bucket=_optional(env, "REJECTS_BUCKET"),
+            rejects_prefix=_rejects_prefix(env),
             transport=_transport(env),
         )
 
@@ -203,10 +210,12 @@ def _integer(env: Mapping[str, str], name: str, default: int, low: int, high: in
 
 def _reject_limit(env: Mapping[str, str]) -> RejectLimit:
     text = env.get("MAX_REJECTS", "").strip() or "50%"
-    number = text.removesuffix("%")
-    if not (number.isascii() and number.isdigit() and len(number) <= 12) or (number != text and int(number) > 100):
-        raise ConfigError(f"MAX_REJECTS must be a number of rows or a percentage from 0% to 100%, not {text!r}")
-    return RejectLimit(int(number), is_percentage=number != text)
+    try:
+        return RejectLimit.of(text)
+    except ValueError:
+        raise ConfigError(
+            f"MAX_REJECTS must be a number of rows or a percentage from 0% to 100%, not {text!r}"
+        ) from None
 
 
 def _rejects_prefix(env: Mapping[str, str]) -> str:

@@ -22,8 +22,13 @@ def write_units(item: str) -> int:
     # No item is larger than its JSON, and most are smaller than a unit even so: those are not parsed.
     if size > UNIT_BYTES:
         with suppress(AttributeError, TypeError, ValueError):  # DynamoDB refuses it, whatever it would have cost
-            size = _item_bytes(orjson.loads(item))
+            size = item_bytes(item)
     return -(-size // UNIT_BYTES)
+
+
+def item_bytes(item: str) -> int:
+    """Return how many bytes DynamoDB counts for an item, given as JSON with attribute values."""
+    return _item_bytes(orjson.loads(item))
 
 
 def _item_bytes(item: Mapping[str, Any]) -> int:

@@ -99,10 +99,13 @@ class Items:
 
     def units(self, part: Sequence[int]) -> int:
         """Return how many write units these items cost at least."""
+        return sum(map(write_units, self.each(part)))
+
+    def each(self, part: Sequence[int]) -> list[str]:
+        """Return each of these items as JSON."""
         # Putting them into words together takes a fraction of the time. No value contains what is in between: its
         # quotes would be escaped.
-        items = self.text(part)[len(_REQUEST) : -len(_REQUEST_END)].split(f"{_REQUEST_END},{_REQUEST}")
-        return sum(map(write_units, items))
+        return self.text(part)[len(_REQUEST) : -len(_REQUEST_END)].split(f"{_REQUEST_END},{_REQUEST}")
 
     def version(self, index: int) -> tuple[int, int, str]:
         """Return what orders the items of one key: LastModified, row number, and the digits of the ingestion."""

@@ -12,7 +12,7 @@ from engine.reading.scan import RangeScan
 from engine.reading.spans import first_position
 
 CHUNK_BYTES = 262_144
-FILE_BYTES = 8_000_000
+FILE_BYTES = 16_000_000
 HEAD_BYTES = 100_000
 
 Call = Callable[[], int]

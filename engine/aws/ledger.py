@@ -8,20 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, TypeVar
-
-import orjson
 
 from engine.accounts import (
     ENTRY,
-    TIME_INDEX,
-    Account,
     SpanCounts,
     arrival_id,
     attribute,
     is_complete,
-    listed_ingestion,
     listing_key,
     plain,
     run_of,
@@ -31,17 +26,14 @@ from engine.accounts import (
     span_part_key,
     span_total_name,
 )
+from engine.aws.ledger_reader import LedgerReader, item_of
 from engine.aws.types import Caller
 from engine.errors import ServiceError
-from engine.flow.attempts import Attempts
 from engine.flow.backoff import Deadline
 from engine.identity import ObjectRef, ObjectVersion
 from engine.tallies import Counts, Item, Mark, Node, by_node, child_name, marks, read_tally
 
 T = TypeVar("T")
-
-MAX_ATTEMPTS = 6
-"""In a row for one write: then the rows are held back, which is better than waiting until the time is up."""
 
 FORGOTTEN_TOGETHER = 32
 """Items of an ingestion that are deleted at a time."""
@@ -63,73 +55,6 @@ _OF_AN_ARRIVAL = ("started", "month", "listed", "status", "reason", "ended")
 """What an entry of an object that was not open has, until it is."""
 
 
-class LedgerReader:
-    """Reads the ledger `table`; `query` is the lane of Query."""
-
-    def __init__(self, table: str, query: Caller) -> None:
-        self._table, self._query_lane = table, query
-
-    async def account(self, ingestion: str, deadline: Deadline, *, tallies: bool = True) -> Account:
-        """Return all that is known of an ingestion, or all but its tallies."""
-        account = Account()
-        async for item in self._items(ingestion, deadline, tallies=tallies):
-            account.add(item)
-        return account
-
-    async def listed(
-        self, month: str, deadline: Deadline, *, limit: int, after: str | None = None
-    ) -> tuple[list[str], bool]:
-        """Return the places of up to `limit` ingestions of a month, newest first, and whether these are all.
-
-        A place is the second part of `listing_key`; `after`: the place before the first of them.
-        """
-        request: dict[str, Any] = {
-            "TableName": self._table,
-            "IndexName": TIME_INDEX,
-            "KeyConditionExpression": "#month = :month",
-            "ExpressionAttributeNames": {"#month": "month"},
-            "ExpressionAttributeValues": {":month": {"S": month}},
-            "ScanIndexForward": False,
-            "Limit": limit,
-        }
-        if after:
-            key = {"month": month, "listed": after, "ingestion": listed_ingestion(after), "part": ENTRY}
-            request["ExclusiveStartKey"] = {name: {"S": value} for name, value in key.items()}
-        reply = await self._call(self._query_lane, request, deadline)
-        return [item["listed"]["S"] for item in reply["Items"]], "LastEvaluatedKey" not in reply
-
-    async def _items(self, ingestion: str, deadline: Deadline, *, tallies: bool = True) -> AsyncIterator[Item]:
-        """Yield the items of an ingestion, or all but its tallies."""
-        request: dict[str, Any] = {
-            "TableName": self._table,
-            "KeyConditionExpression": "ingestion = :id" if tallies else "ingestion = :id AND part < :tally",
-            "ExpressionAttributeValues": {":id": {"S": ingestion}, **({} if tallies else {":tally": {"S": "t"}})},
-            "ConsistentRead": True,
-        }
-        while True:
-            reply = await self._call(self._query_lane, request, deadline)
-            for item in reply["Items"]:
-                yield item
-            if "LastEvaluatedKey" not in reply:
-                return
-            request["ExclusiveStartKey"] = reply["LastEvaluatedKey"]
-
-    async def _call(self, lane: Caller, request: Mapping[str, Any], deadline: Deadline) -> dict[str, Any]:
-        body = orjson.dumps(request)
-        attempts = Attempts(lane.pause, deadline, MAX_ATTEMPTS)
-        while True:
-            try:
-                reply = orjson.loads(await lane.call(body, deadline))
-                if isinstance(reply, dict):
-                    return reply
-                raise ServiceError("the ledger", "UnreadableReply", 0)
-            except orjson.JSONDecodeError:
-                attempts.failed(ServiceError("the ledger", "UnreadableReply", 0))
-            except ServiceError as error:
-                attempts.failed(error)
-            await attempts.wait()
-
-
 class Ledger(LedgerReader):
     """Writes to the ledger `table`; `update`, `delete` and `query` are the lanes of these operations.
 
@@ -141,13 +66,23 @@ class Ledger(LedgerReader):
         self._days, self._update_lane, self._delete_lane = days, update, delete
 
     async def opened(
-        self, ref: ObjectRef, version: ObjectVersion, size: int, schema: str, deadline: Deadline, *, split: int = 0
+        self,
+        ref: ObjectRef,
+        version: ObjectVersion,
+        size: int,
+        schema: str,
+        deadline: Deadline,
+        *,
+        split: int = 0,
+        max_rejects: str = "",
+        corrects: str | None = None,
     ) -> int:
         """Note that an object is read from its start; return the number of the run.
 
         `ref` names it as its event does. `schema` is the hash of the schema's text. `split`: the size of the ranges in
         which the object is scanned (0: it is read as one span). What is read after the ingestion has ended, or in
-        another way, is a new run.
+        another way, is a new run. `max_rejects`: the limit of rejects of all spans together. `corrects`: the
+        ingestion whose rejected rows it has, corrected.
         """
         facts: dict[str, Any] = {
             "bucket": version.bucket,
@@ -158,6 +93,10 @@ class Ledger(LedgerReader):
         }
         if version.version:
             facts["versionId"] = version.version
+        if max_rejects:
+            facts["maxRejects"] = max_rejects
+        if corrects:
+            facts["corrects"] = corrects
         # First where an attempt that finds the object gone can see that this one has begun.
         link = {**_facts(ref), "opened": version.ingestion}
         await self._set(arrival_id(ref), ENTRY, link, deadline, remove=_OF_AN_ARRIVAL)
@@ -280,7 +219,7 @@ class Ledger(LedgerReader):
 
     async def _forget(self, ingestion: str, part: str, deadline: Deadline) -> None:
         key = {"ingestion": {"S": ingestion}, "part": {"S": part}}
-        await self._call(self._delete_lane, {"TableName": self._table, "Key": key}, deadline)
+        await self._call(self._delete_lane, {"TableName": self._table, "Key": key}, deadline, dict)
 
     async def _mark(self, ingestion: str, mark: Mark, deadline: Deadline) -> bool:
         facts: dict[str, Any] = {"expected": mark.expected}
@@ -358,9 +297,7 @@ class Ledger(LedgerReader):
             request["ConditionExpression"] = expression
             names |= its_names
             values |= {name: attribute(value) for name, value in its_values.items()}
-        reply = await self._call(self._update_lane, request, deadline)
-        item: Item = reply["Attributes"]
-        return item
+        return await self._call(self._update_lane, request, deadline, lambda reply: item_of(reply["Attributes"]))
 
 
 def _beginning(ingestion: str) -> dict[str, Any]:

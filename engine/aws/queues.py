@@ -70,6 +70,9 @@ class QueueSender:
         for entry, message in zip(entries, messages, strict=True):
             if message.delay_seconds:
                 entry["DelaySeconds"] = message.delay_seconds
+            if message.group:
+                # Of a standard queue that makes it a fair one: messages of a small file need not wait for a huge one's.
+                entry["MessageGroupId"] = message.group
         return orjson.dumps({"QueueUrl": self._queue_url, "Entries": entries})
 
     async def send(self, request: bytes, count: int, deadline: Deadline) -> None:

@@ -58,7 +58,7 @@ def _interrupted(options: argparse.Namespace) -> str:
         return "Interrupted; everything is shut down."
     if options.command in ("deploy", "destroy"):
         return "Interrupted: CloudFormation continues what it has begun; run the same command again to see the result."
-    if options.command in ("verify", "rejects"):
+    if options.command in ("check", "verify", "rejects"):
         return "Interrupted; nothing has changed."
     if options.command == "undo":
         return "Interrupted: run the same command again to go on; what is deleted is noted."
@@ -112,6 +112,19 @@ def parser() -> argparse.ArgumentParser:
     _schema(local, "schema file of the files to load (default: the packaged users schema)")
     local.add_argument("--port", type=_port, metavar="N", help="port of the local AWS (default: a free one)")
 
+    check = commands.add_parser(
+        "check",
+        help="say what files would load, reject and cost, before anything is sent",
+        description="Read files by the engine's own code and say, before anything is uploaded: how many rows are "
+        "valid, why others would be rejected, with the first of them, and what the load would use, take and cost.",
+        epilog="Exit codes: 0 all rows are valid, 2 a file would be refused, 3 some rows would be rejected.",
+    )
+    check.add_argument("sources", nargs="+", metavar="FILE|s3://BUCKET/KEY", help="files of data, here or in S3")
+    _schema(check, "schema file of the files (default: the packaged users schema)")
+    check.add_argument("--endpoint-url", type=_url, metavar="URL", help="where S3 is (default: AWS)")
+    check.add_argument("--region", metavar="NAME", help="AWS region (default: the configured one)")
+    _json(check, "print JSON")
+
     ingest = commands.add_parser(
         "ingest",
         help="load a file through a deployed stack",
@@ -124,6 +137,9 @@ def parser() -> argparse.ArgumentParser:
         type=_count,
         metavar="SECONDS",
         help="stop following when nothing has changed for this long (default: 300; with --endpoint-url 60)",
+    )
+    ingest.add_argument(
+        "--corrects", metavar="ID|KEY", help="the ingestion that FILE corrects (default: as its name says)"
     )
     _schema(ingest, "the stack's schema file (default: the stack is asked)")
 
@@ -326,7 +342,9 @@ def _about_one(commands: Any) -> None:
         description="Show the reasons for which rows of an ingestion were rejected, with the first row of each. With "
         "--out, write all of them to a file as they are in the object, under its header: correct it and ingest it.",
     )
-    rejects.add_argument("--out", type=Path, metavar="FILE", help="a new file for the rejected rows")
+    rejects.add_argument(
+        "--out", type=Path, metavar="FILE", help="a new file for the rejected rows, or a folder for it"
+    )
     undo = commands.add_parser(
         "undo",
         help="delete the items that an ingestion wrote",

@@ -199,8 +199,11 @@ class Office:
         url = self.stack.queue_url if queue == RECORDS else self.stack.span_queue_url
         if url is None:
             raise CliError("the stack's outputs do not name the queue of spans: deploy it again")
-        attributes = as_sent(message.get("MessageAttributes", {}))
-        reply = await self._sqs.send_message(QueueUrl=url, MessageBody=message["Body"], MessageAttributes=attributes)
+        attributes, group = as_sent(message.get("MessageAttributes", {})), message["Attributes"].get("MessageGroupId")
+        more = {"MessageGroupId": group} if group else {}
+        reply = await self._sqs.send_message(
+            QueueUrl=url, MessageBody=message["Body"], MessageAttributes=attributes, **more
+        )
         return str(reply["MessageId"])
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from rich.console import Console
 
 from engine.cli.account import Target
+from engine.cli.check import run_check
 from engine.cli.demo import run_demo
 from engine.cli.deploy import run_deploy
 from engine.cli.destroy import run_destroy
@@ -59,6 +60,17 @@ def _dispatch(options: argparse.Namespace, poll_seconds: float | None) -> int:
         )
     if options.command == "schema":
         return run_schema(options.file, rows=options.rows, encoding=options.encoding, header=options.header)
+    if options.command == "check":
+        schema = _schema(options) or SchemaFile.packaged()
+        with local_defaults(options.endpoint_url):
+            return run_check(
+                display,
+                options.sources,
+                schema,
+                endpoint_url=options.endpoint_url,
+                region=options.region,
+                as_json=options.json,
+            )
     if options.command == "base-image":
         return run_base_image(display, CHECKOUT, builder=options.builder)
     if options.command == "deploy":
@@ -109,6 +121,7 @@ def _run_on_stack(options: argparse.Namespace, display: Display, target: Target)
         display,
         options.source,
         Place(options.stack, options.endpoint_url, options.region, options.timeout, _schema(options)),
+        options.corrects,
     )
 
 

@@ -22,9 +22,9 @@ from engine.errors import (
 )
 from engine.events import Arrival
 from engine.flow.attempts import now
-from engine.identity import ObjectVersion
 from engine.jobs.hand_off import hand_off, rest_of
 from engine.jobs.producer import Producer, Time
+from engine.jobs.run_account import RunAccount
 from engine.jobs.split import read_head
 from engine.messages.message import Outgoing
 from engine.rejects import RejectFile, RejectFiles, folder_of, span_part
@@ -59,6 +59,7 @@ class ObjectRun:
         self._producer, self._arrival, self._time = producer, arrival, time
         scan = arrival.scan
         self._rest = arrival.rest or Rest(SPAN_START, scan.modified if scan else None, run=scan.run if scan else 0)
+        self._account = RunAccount(producer.accounting, arrival, self._rest, time.last)
         self._start, self._span = self._rest.point, self._rest.span
         self._progress = Progress(self._start)
         self._began = now()
@@ -123,13 +124,13 @@ class ObjectRun:
         skip = "a file of rejects" if ours and arrival.ref.key.startswith(settings.rejects_prefix) else arrival.skip
         if skip:
             self.close("skipped", skip)
-            await self._turn_away()
+            await self._account.turned_away(self.status, skip)
             return
         try:
             opened = await self._open()
         except ObjectError as error:
             self.close(error.status, str(error))
-            await self._end_unread(error)
+            await self._account.ended_unread(self._span_counts(error))
             return
         try:
             await self._work(opened)
@@ -144,9 +145,8 @@ class ObjectRun:
     async def hand_on_whole(self) -> None:
         """Hand on the object as it came."""
         assert self._producer.spans is not None  # noqa: S101 - `may_not_begin`
-        ref, scan, accounting = self._arrival.ref, self._arrival.scan, self._producer.accounting
-        if accounting and self._rest.modified is None:
-            await accounting.ledger.arrived(ref, self._time.last)
+        ref, scan = self._arrival.ref, self._arrival.scan
+        await self._account.arrived()
         body = scan_body(ref, scan) if scan else span_body(ref, self._rest)
         await hand_off(self._producer.spans, body, self._time.last)
         self.close(HANDED_ON)
@@ -180,19 +180,18 @@ class ObjectRun:
             await splitter.scan(opened, head, task, self._time.read, self._time.last)
         except ObjectError as error:
             self.close(error.status, str(error))
-            await self._end_unread(error)
+            await self._account.ended_unread(self._span_counts(error))
             return
         self.close(SCANNED)
 
     async def _open(self) -> OpenObject:
         """Open the object; if that takes long, the ledger has an entry for it meanwhile."""
-        ref, accounting = self._arrival.ref, self._producer.accounting
+        ref = self._arrival.ref
         opening = asyncio.create_task(self._producer.objects.open(ref, self._time.last))
         try:
-            is_new = self._rest.modified is None
-            done, _ = await asyncio.wait([opening], timeout=OPEN_SECONDS if accounting and is_new else None)
-            if accounting and not done:
-                await accounting.ledger.arrived(ref, self._time.last)
+            done, _ = await asyncio.wait([opening], timeout=OPEN_SECONDS)
+            if not done:
+                await self._account.arrived()
             opened = await opening
         finally:
             opening.cancel()
@@ -200,35 +199,6 @@ class ObjectRun:
             opened.close()
             raise ObjectSuperseded(f"s3://{ref.bucket}/{ref.key} was replaced by a newer upload")
         return opened
-
-    async def _turn_away(self) -> None:
-        """Note an object of which nothing is read."""
-        if accounting := self._producer.accounting:
-            status = self.status if self.status in ("skipped", "superseded") else "failed"
-            await accounting.ledger.turned_away(self._arrival.ref, status, self._reason, self._time.last)
-
-    async def _end_unread(self, error: ObjectError) -> None:
-        """Note an object that cannot be opened, or not be read up to where an earlier attempt has come."""
-        ref, accounting, rest, last = self._arrival.ref, self._producer.accounting, self._rest, self._time.last
-        if accounting is None:
-            return
-        if rest.modified is None:
-            unfinished = await accounting.ledger.unfinished(ref, last)
-            if unfinished is None:
-                await self._turn_away()
-                return
-            ingestion, run = unfinished
-        else:
-            ingestion = ObjectVersion(ref.bucket, ref.key, ref.version, ref.etag or "", rest.modified).ingestion
-            run = rest.run
-        # Each span of an object ends by itself.
-        is_part = self._arrival.rest is not None and rest.modified is not None
-        if is_part or await accounting.ledger.not_split(ingestion, last, run=run):
-            await accounting.end_span(ingestion, self._span.first, self._span_counts(error), last, run=run)
-        elif (scan := self._arrival.scan) and (splitter := self._producer.splitter):
-            # The attempt that joined the scans may have ended before it asked for the spans.
-            for start in await splitter.not_asked_for(ingestion, scan, last):
-                await accounting.end_span(ingestion, start, self._span_counts(error), last, run=run)
 
     async def _stream(self, opened: OpenObject, head: bytes) -> None:
         """Read the object, of which `head` is read already, or a span of it."""
@@ -241,12 +211,8 @@ class ObjectRun:
             count=self._start.rejected,
             reasons=self._start.reasons,
         )
-        accounting = self._producer.accounting
-        if accounting and self._rest.modified is None:  # what is taken up again belongs to the run that began it
-            run = await accounting.ledger.opened(
-                self._arrival.ref, source, opened.size, settings.schema_hash, self._time.last
-            )
-            self._rest = self._rest._replace(run=run)
+        await self._account.opened(opened, settings.schema_hash)
+        self._rest = self._rest._replace(run=self._account.run)
         converter = self._converter = Converter(
             source,
             settings.schema,
@@ -278,9 +244,7 @@ class ObjectRun:
             return
         if isinstance(fault, _TimeUp):
             raise fault
-        if accounting:
-            counts = self._span_counts(fault)
-            await accounting.end_span(source.ingestion, self._span.first, counts, self._time.last, run=self._rest.run)
+        await self._account.ended(self._span_counts(fault))
         if fault:
             raise fault
         self.close("complete")
@@ -305,23 +269,21 @@ class ObjectRun:
 
     async def _note_progress(self, converter: Converter) -> None:
         """Tell the ledger, once a second, of the rows that are in messages or rejected."""
-        accounting = self._producer.accounting
-        if accounting is None or self._ingestion is None or now() < self._noted + PROGRESS_SECONDS:
+        if now() < self._noted + PROGRESS_SECONDS:
             return
-        if self._total < self._start.row - self._span.row:
-            return  # an earlier run has sent more than this one has read again
         self._noted = now()
-        read = self._total - converter.waiting
-        counts = SpanCounts(read=read, rejected=self._rejects.count, messages=self._messages)
-        await accounting.ledger.progressed(
-            self._ingestion, self._span.first, counts, self._time.last, run=self._rest.run
-        )
+        # An earlier run may have sent more than this one has read again.
+        if self._total >= self._start.row - self._span.row:
+            read = self._total - converter.waiting
+            await self._account.progressed(SpanCounts(read=read, rejected=self._rejects.count, messages=self._messages))
+        await self._account.look_at_earlier_spans()
 
     async def _convert(
         self, opened: OpenObject, head: bytes, converter: Converter, sending: Sending
     ) -> ObjectError | _TimeUp | None:
         """Move what is read of the object; return why it cannot be read to its end."""
         try:
+            await self._account.look_at_earlier_spans()
             async for chunk in self._chunks(opened, head):
                 for converted in converter.feed(chunk, _timestamp()):
                     await self._move(converted, sending)
@@ -340,9 +302,9 @@ class ObjectRun:
 
     def _check_rejects(self, *, at_end: bool) -> None:
         """Raise `TooManyRejects` if the object has more of them than are allowed."""
-        # Of the rows before this span only the number is known: they may have no reject.
+        # The rows before this span that are not read yet may have no reject.
         limit, rows = self._producer.settings.max_rejects, self._span.row - 1 + self._total
-        if problem := limit.problem(rows, self._rejects.count, at_end=at_end):
+        if problem := limit.problem(rows, self._account.rejected_before + self._rejects.count, at_end=at_end):
             raise TooManyRejects(problem)
 
     async def _chunks(self, opened: OpenObject, head: bytes) -> AsyncIterator[bytes]:

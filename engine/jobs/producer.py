@@ -32,7 +32,7 @@ class Producer:
         """What splits huge objects; None: each object is read by one invocation at a time."""
         if self.accounting is None or self.spans is None:
             return None
-        return Splitter(self.settings.schema, self.settings.schema_hash, self.accounting, self.spans)
+        return Splitter(self.settings, self.accounting, self.spans)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
-from engine.config import SQS_MAX_BYTES
+from engine.config import DEFAULT_RECORDS, SQS_MAX_BYTES
 from engine.convert import Converter
 from engine.errors import BadFile
 from engine.identity import ObjectVersion
@@ -17,9 +17,6 @@ from engine.messages.message import Message, Outgoing
 from engine.messages.parse import parse_message
 from engine.reading.block import Reject
 from engine.schema.model import Schema
-
-ROWS = 500
-"""Rows in a message."""
 
 
 class Replayed(NamedTuple):
@@ -35,7 +32,7 @@ async def replay(chunks: AsyncIterator[bytes], source: ObjectVersion, schema: Sc
     Raises `BadFile` for an object that the producer refuses, after the rows that it sends before that.
     """
     # The largest messages: a row that the stack's own limit rejects is found in a reject file.
-    converter = Converter(source, schema, records_per_message=ROWS, max_message_bytes=SQS_MAX_BYTES)
+    converter = Converter(source, schema, records_per_message=DEFAULT_RECORDS, max_message_bytes=SQS_MAX_BYTES)
     try:
         async for chunk in chunks:
             for converted in converter.feed(chunk, ""):

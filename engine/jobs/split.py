@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from engine.aws.objects import OpenObject
 from engine.aws.queues import QueueSender
+from engine.config import ProducerSettings
 from engine.errors import BadFile, DeadlineExceeded, ObjectError
 from engine.flow.backoff import Deadline
 from engine.identity import ObjectRef, ObjectVersion
@@ -31,7 +32,7 @@ from engine.scans import (
     scan_body,
     span_bytes_for,
 )
-from engine.schema.model import ORIGINS, Schema
+from engine.schema.model import ORIGINS
 from engine.spans import rests_of, span_body
 
 _STARTS, _PLANNED = "starts", "planned"
@@ -40,10 +41,9 @@ _STARTS, _PLANNED = "starts", "planned"
 
 @dataclass(frozen=True, slots=True)
 class Splitter:
-    """What splits objects: the schema and its hash, the ledger, and the span queue."""
+    """What splits objects: the settings, the ledger, and the span queue."""
 
-    schema: Schema
-    schema_hash: str
+    settings: ProducerSettings
     accounting: Accounting
     spans: QueueSender
 
@@ -67,10 +67,10 @@ class Splitter:
 
         Raises `BadFile` if the object is refused.
         """
-        reader = ObjectReader(self.schema.format, self.schema.wanted)
+        reader = ObjectReader(self.settings.schema.format, self.settings.schema.wanted)
         first = first_position(reader, head[:HEAD_BYTES])
         if first is not None:
-            self.schema.plan(reader.header or (), ORIGINS[reader.type])
+            self.settings.schema.plan(reader.header or (), ORIGINS[reader.type])
         return first
 
     async def begin(
@@ -78,7 +78,16 @@ class Splitter:
     ) -> None:
         """Ask for the scans of an object's ranges; where all are known, ask for the spans."""
         version, span_bytes, ledger = opened.version, span_bytes_for(opened.size, span_bytes), self.accounting.ledger
-        run = await ledger.opened(ref, version, opened.size, self.schema_hash, deadline, split=span_bytes)
+        run = await ledger.opened(
+            ref,
+            version,
+            opened.size,
+            self.settings.schema_hash,
+            deadline,
+            split=span_bytes,
+            max_rejects=self.settings.max_rejects.text,
+            corrects=opened.corrects,
+        )
         places = ranges_of(first, opened.size, span_bytes)
         noted = await ledger.scanned(version.ingestion, span_bytes, {}, deadline, run=run)
         results = results_of(noted, places)
@@ -108,11 +117,6 @@ class Splitter:
         if results is not None and _PLANNED not in noted:
             await self._join(opened.version, first, results, task, noted.keys(), last)
 
-    async def not_asked_for(self, ingestion: str, task: ScanTask, deadline: Deadline) -> list[int]:
-        """Return the first bytes of an object's spans if some of them were perhaps never asked for."""
-        noted = await self.accounting.ledger.scanned(ingestion, task.span_bytes, {}, deadline, run=task.run)
-        return [] if _PLANNED in noted else [int(start) for start in noted.get(_STARTS, "").split()]
-
     async def _scan_range(
         self, opened: OpenObject, first: Position, place: tuple[int, int], task: ScanTask, deadline: Deadline
     ) -> ScannedRange:
@@ -120,7 +124,7 @@ class Splitter:
         reached = None if task.place else first
         if task.reached is not None:
             reached = task.reached._replace(header=first.header, dialect=first.dialect)
-        scan = RangeScan(first, begin, end, self.schema.format, reached=reached)
+        scan = RangeScan(first, begin, end, self.settings.schema.format, reached=reached)
         opened.seek(begin if reached is None else reached.offset)
         async with aclosing(opened.chunks(deadline)) as chunks:
             async for chunk in chunks:
@@ -170,3 +174,9 @@ async def read_head(opened: OpenObject, deadline: Deadline) -> bytes:
             if len(head) >= HEAD_BYTES:
                 break
     return head
+
+
+async def not_asked_for(accounting: Accounting, ingestion: str, task: ScanTask, deadline: Deadline) -> list[int]:
+    """Return the first bytes of an object's spans if some of them were perhaps never asked for."""
+    noted = await accounting.ledger.scanned(ingestion, task.span_bytes, {}, deadline, run=task.run)
+    return [] if _PLANNED in noted else [int(start) for start in noted.get(_STARTS, "").split()]

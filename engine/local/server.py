@@ -77,6 +77,11 @@ class LocalServer:
         return f"http://127.0.0.1:{self.port}"
 
     @property
+    def pid(self) -> int:
+        """The process id of the server, below which functions run; 0 while it is not running."""
+        return self._process.pid if self._process else 0
+
+    @property
     def log(self) -> str:
         """The server's log so far; functions log to their own log groups."""
         return (self._home / "server.log").read_text(errors="replace") if self._home else ""

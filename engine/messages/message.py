@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -11,6 +12,8 @@ from engine.schema.model import Schema
 
 MAX_ROWS = 10**ROW_DIGITS  # the fraction digits of a version hold any number below
 
+
+_INGESTION = re.compile("[0-9a-f]{20}")
 
 HAND_ON_BYTES = 110
 """Room left in a message for `RUN` and the attributes that `engine.messages.rest` adds: names, type and digits."""
@@ -35,6 +38,12 @@ class Outgoing(NamedTuple):
     records: int
     attributes: dict[str, dict[str, str]]
     delay_seconds: int = 0
+
+    @property
+    def group(self) -> str | None:
+        """The ingestion's id, by which SQS shares a queue fairly; None if the message names none of ours."""
+        ingestion = self.attributes.get("ingestion", {}).get("StringValue", "")
+        return ingestion if _INGESTION.fullmatch(ingestion) else None
 
     @property
     def size(self) -> int:

@@ -4,6 +4,7 @@ A count is given only where the exact readers certainly come to the same; elsewh
 a record are certain if
 
 - no line end is escaped: where a backslash escapes, there is none;
+- where there are quotes, a quote and a delimiter are one byte each;
 - each quote is at the edge of a field. Split at the quotes, the text is outside of quotes and inside by turns. Text
   outside begins and ends with a delimiter or a line end, or is empty, which is a doubled quote in a quoted field. So
   quotes open fields only after a delimiter or a line end and close them only before one, no blanks are around them, and
@@ -18,9 +19,14 @@ Records longer than the limit are the caller's concern: it passes no more lines 
 
 from __future__ import annotations
 
-from itertools import repeat
+from operator import itemgetter
 
 from engine.reading.format import Dialect
+
+_FIRST, _LAST = itemgetter(0), itemgetter(-1)
+
+_FEW_QUOTES = 20
+"""Bytes outside of quotes for each of them, from which it is faster to look at each quote than to count pairs."""
 
 
 class RecordCounter:
@@ -32,6 +38,11 @@ class RecordCounter:
     def __init__(self, dialect: Dialect, width: int, *, pad: bool) -> None:
         self._quote, self._delimiter = dialect.quote.encode(), dialect.delimiter.encode()
         self._backslash, self._comment = dialect.escape == "backslash", dialect.comment.encode()
+        self._edges = self._delimiter + b"\n\r"  # in the order in which they are frequent
+        self._but_edges, self._but_marks, self._but_separators = (
+            bytes(set(range(256)).difference(kept))
+            for kept in (self._edges, self._edges + self._quote, self._delimiter + self._quote)
+        )
         self._width = width
         self._believes_all = dialect.multiline is True
         self._believes_none = dialect.multiline is False or (dialect.multiline is None and (pad or width < 2))
@@ -45,6 +56,8 @@ class RecordCounter:
             return None
         if not self._quote or self._quote not in lines:
             return self._count_lines(lines), len(lines)
+        if len(self._quote) > 1 or len(self._delimiter) > 1:
+            return None
         return None if self._comment and self._has_comment(lines) else self._count_quoted(lines)
 
     def _has_comment(self, lines: bytes) -> bool:
@@ -53,83 +66,87 @@ class RecordCounter:
 
     def _count_lines(self, text: bytes) -> int:
         """Count the lines that are records: neither empty nor comments."""
-        end = b"\n"
+        end, count = b"\n", text.count(b"\n")
         if b"\r" in text:
-            if text.count(b"\r\n") == text.count(b"\r") == text.count(b"\n"):
+            if text.count(b"\r") == count == text.count(b"\r\n"):
                 end = b"\r\n"
             else:
                 text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        count = text.count(b"\n")
-        if b"\n" + end[:1] in text or text.startswith(end):
+                count = text.count(b"\n")
+        if end + end in text or text.startswith(end):
             count -= text.split(end).count(b"") - 1  # after the last line end there is nothing
         if self._comment and self._comment in text:
             count -= text.count(b"\n" + self._comment) + text.startswith(self._comment)
         return count
 
     def _count_quoted(self, lines: bytes) -> tuple[int, int] | None:
-        quote = self._quote
+        quote, size = self._quote, len(lines)
         parts = lines.split(quote)
         if len(parts) % 2 == 0:
-            _cut_open(parts)
+            size -= _cut_open(parts)
             if not parts:
                 return 0, 0
-            lines = quote.join(parts)
-        outside = parts[::2]
-        if b"" in outside[1:]:
-            if self._backslash:
-                return None
-            outside[1:] = filter(None, outside[1:])
-        text = quote.join(outside)
-        if not self._has_edges(text) or not self._believes(lines, parts, text):
+        outside, inside = parts[::2], parts[1::2]
+        text, quoted = quote.join(outside), quote.join(inside)
+        if not self._has_edges(outside, text):
             return None
-        return self._count_lines(text), len(lines)
+        if (b"\n" in quoted or b"\r" in quoted) and not self._believes_all:
+            if b"" in outside[1:]:
+                # Doubled quotes divide no field. They go, and so do quoted fields in which nothing matters.
+                inside = lines[:size].translate(None, self._but_marks).replace(quote + quote, b"").split(quote)[1::2]
+                quoted = quote.join(inside)
+            if self._believes_none or not self._believes(text, inside, quoted):
+                return None
+        return self._count_lines(text), size
 
-    def _has_edges(self, text: bytes) -> bool:
-        """Return whether each quote is between delimiters or line ends; the first may begin the text."""
-        quote, edges = self._quote, (self._delimiter, b"\n", b"\r")
-        after = text.count(quote)
-        before = after - text.startswith(quote)
-        for edge in edges:
-            before -= before and text.count(edge + quote)
-            after -= after and text.count(quote + edge)
+    def _has_edges(self, outside: list[bytes], text: bytes) -> bool:
+        """Return whether each quote is between delimiters or line ends, or doubled; the first may begin the text.
+
+        `text` is what is `outside` of quotes, joined by them.
+        """
+        quote, first = self._quote, outside[0]
+        if len(text) > _FEW_QUOTES * len(outside):
+            others = list(filter(None, outside[1:]))
+            at_quotes = first[-1:] + bytes(map(_FIRST, others)) + bytes(map(_LAST, others))
+            if self._backslash and len(others) < len(outside) - 1:
+                return False
+            return not at_quotes.translate(None, self._edges)
+        doubled = outside[1:].count(b"") if quote + quote in text else 0
+        if doubled and self._backslash:
+            return False
+        after = len(outside) - 1 - doubled
+        before = after - (not first)
+        for edge in self._edges:
+            pair = quote[0], edge
+            before -= before and text.count(bytes(pair[::-1]))
+            after -= after and text.count(bytes(pair))
         return not before and not after
 
-    def _believes(self, lines: bytes, parts: list[bytes], text: bytes) -> bool:
-        """Return whether line breaks in quoted fields are certainly believed. `text` is what is outside of quotes."""
-        if self._believes_all or all(text.count(end) == lines.count(end) for end in (b"\n", b"\r") if end in lines):
-            return True
-        most, delimiters = self._width - 1, repeat(self._delimiter)
-        if self._believes_none or max(map(bytes.count, text.splitlines(), delimiters)) > most:
+    def _believes(self, text: bytes, inside: list[bytes], quoted: bytes) -> bool:
+        """Return whether line breaks in quoted fields are certainly believed.
+
+        `text` is what is outside of quotes, `quoted` what is `inside`, joined by quotes.
+        """
+        delimiter, most = self._delimiter, self._width - 1
+        if delimiter * self._width in text.translate(None, self._but_edges):
             return False
-        inside = parts[1::2]
-        if b"" not in parts[2::2] and max(map(bytes.count, inside, delimiters)) < most:
-            return True
-        return all(
-            _delimiters(parts, 2 * i + 1, self._delimiter) < most
-            for i, part in enumerate(inside)
-            if b"\n" in part or b"\r" in part
+        return delimiter * most not in quoted.translate(None, self._but_separators) or not any(
+            part.count(delimiter) >= most for part in inside if b"\n" in part or b"\r" in part
         )
 
 
-def _cut_open(parts: list[bytes]) -> None:
-    """Remove from text that ends in quotes what is after the last line end outside of them."""
+def _cut_open(parts: list[bytes]) -> int:
+    """Remove from text that ends in quotes what is after the last line end outside of them; return how many bytes."""
+    removed = 0
     while parts:
-        del parts[-1]
+        removed += len(parts.pop()) + 1
         end = max(parts[-1].rfind(b"\n"), parts[-1].rfind(b"\r")) + 1
         if end:
+            removed += len(parts[-1]) - end
             parts[-1] = parts[-1][:end]
-            return
-        del parts[-1]
-
-
-def _delimiters(parts: list[bytes], place: int, delimiter: bytes) -> int:
-    """Count the delimiters in the field of which a part inside quotes is at `place`: doubled quotes are within it."""
-    first = last = place
-    while first > 1 and not parts[first - 1]:
-        first -= 2
-    while last + 2 < len(parts) and not parts[last + 1]:
-        last += 2
-    return sum(part.count(delimiter) for part in parts[first : last + 1 : 2])
+            break
+        removed += len(parts.pop()) + 1
+    return removed
 
 
 class LineCounter:

@@ -25,6 +25,8 @@ object, the range and the limits, not from the chunks.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import repeat
+from operator import sub
 from typing import NamedTuple, Protocol
 
 from engine.reading.block import Position
@@ -197,14 +199,19 @@ class RangeScan:
     def _closing(self, start: int) -> int | None:
         """Return the end of the first line from `start` on that closes a quoted field, if one is open there."""
         most = start + self._limits.record_bytes
-        while (found := self._held.find(self._quote, start - self._base, most - self._base)) >= 0:
-            end = self._line_end(self._base + found)
-            if end is None or end > most:
-                return None
-            if self._has_odd_quotes(start, end):
-                return end
-            start = end
-        return None
+        held = self._held[start - self._base : most - self._base]
+        if self._quote not in held:
+            return None
+        lines = held.splitlines(keepends=True)
+        counts = map(bytes.count, lines, repeat(self._quote))
+        if self._escaped:
+            counts = map(sub, counts, map(bytes.count, lines, repeat(self._escaped)))
+        odd = next((place for place, count in enumerate(counts) if count % 2), None)
+        if odd is None:
+            return None
+        start += sum(map(len, lines[:odd]))
+        end = start + len(lines[odd])
+        return end if self._line_end(start) == end else None
 
     def _has_odd_quotes(self, start: int, stop: int) -> bool:
         held, low, high = self._held, start - self._base, stop - self._base

@@ -54,6 +54,7 @@ def test_upload_becomes_messages(moto: Cloud, queue_url: str) -> None:
     (message,) = moto.receive_all(queue_url)
     attributes = {name: value["StringValue"] for name, value in message["MessageAttributes"].items()}
     assert attributes == {"ingestion": only["ingestion"], "records": "2"}
+    assert message["Attributes"]["MessageGroupId"] == only["ingestion"]
     document = json.loads(message["Body"])
     about = {"bucket": bucket, "key": "uploads/users.csv", "version": None, "etag": etag, "modified": modified}
     assert list(document) == ["v", "object", "span", "message", "processedAt", "columns", "rows"]

@@ -22,6 +22,7 @@ class Message:
     body: str
     attributes: Json
     message_id: str = ""
+    group: str | None = None
     sent: float = 0.0
     """When the first queue took it: moving to the dead-letter queue changes nothing of it."""
     visible_at: float = 0.0
@@ -70,6 +71,7 @@ class Message:
             "ApproximateReceiveCount": str(self.receive_count),
             "SentTimestamp": str(int(self.sent * 1000)),
             "ApproximateFirstReceiveTimestamp": str(int((self.first_received or 0.0) * 1000)),
+            **({"MessageGroupId": self.group} if self.group else {}),
         }
 
 
@@ -103,10 +105,12 @@ class Queue:
         """All that is in the queue, in the order of sending."""
         return list(self.held.values())
 
-    def send(self, body: str, attributes: Json, now: float, delay: float | None = None) -> Message:
+    def send(
+        self, body: str, attributes: Json, now: float, delay: float | None = None, group: str | None = None
+    ) -> Message:
         """Take a message; it can be received after `delay` seconds (the queue's own if None)."""
         self.taken += 1
-        message = Message(body, attributes, f"message-{self.taken}", now)
+        message = Message(body, attributes, f"message-{self.taken}", group, now)
         self._hold(message, now + (self.delay if delay is None else delay))
         return message
 

@@ -28,8 +28,9 @@ MAX_ATTRIBUTES = 10
 MAX_DELAY = 900
 MAX_VISIBILITY = 43_200
 ENTRY_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
+GROUP = re.compile("[!-~]{1,128}")
 _LEGAL_ASCII = bytes([9, 10, 13, *range(32, 128)])
-_MESSAGE = frozenset({"MessageBody", "MessageAttributes", "DelaySeconds"})
+_MESSAGE = frozenset({"MessageBody", "MessageAttributes", "DelaySeconds", "MessageGroupId"})
 _ENTRY = _MESSAGE | {"Id"}
 _BATCH = frozenset({"QueueUrl", "Entries"})
 _RECEIVE = frozenset(
@@ -54,6 +55,7 @@ class Entry(NamedTuple):
     encoded: bytes
     attributes: Json
     delay: Any
+    group: Any
     size: int
     """Bytes that count in the limits, and are billed for."""
 
@@ -179,16 +181,15 @@ def _entry(message: Json, entry_id: str = "") -> Entry:
     text: str = message["MessageBody"]
     attributes = message.get("MessageAttributes") or {}
     encoded = text.encode()
-    return Entry(
-        entry_id, text, encoded, attributes, message.get("DelaySeconds"), len(encoded) + attribute_bytes(attributes)
-    )
+    size = len(encoded) + attribute_bytes(attributes)
+    return Entry(entry_id, text, encoded, attributes, message.get("DelaySeconds"), message.get("MessageGroupId"), size)
 
 
 def _take(queue: Queue, entry: Entry, now: float, *, trusted: bool = False) -> Json:
     """Take one message, and return the reply to its sender. Raises `Refusal` if it breaks a rule of messages."""
     if not trusted:
         _check_message(entry)
-    message = queue.send(entry.text, entry.attributes, now, entry.delay)
+    message = queue.send(entry.text, entry.attributes, now, entry.delay, entry.group)
     digests = {"MD5OfMessageBody": hashlib.md5(entry.encoded, usedforsecurity=False).hexdigest()}
     if entry.attributes and not trusted:
         digests["MD5OfMessageAttributes"] = attributes_md5(entry.attributes)
@@ -207,6 +208,8 @@ def _check_message(entry: Entry) -> None:
         raise _invalid("A message attribute has no valid type or value.")
     if entry.delay is not None and not 0 <= entry.delay <= MAX_DELAY:
         raise _invalid(f"DelaySeconds must be between 0 and {MAX_DELAY}.")
+    if entry.group is not None and not GROUP.fullmatch(entry.group):
+        raise _invalid("MessageGroupId can only include alphanumeric and punctuation characters. 1 to 128 in length.")
 
 
 def _invalid(message: str) -> Refusal:

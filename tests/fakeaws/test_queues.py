@@ -169,7 +169,8 @@ def test_an_entry_that_breaks_a_rule_fails_alone(client: Client, wrong: Json, co
     ("operation", "request_", "code"),
     [
         ("SendMessageBatch", {"Entries": [{"Id": "0", "MessageBody": "a", "Unheard": 1}]}, "NotModelled"),
-        ("SendMessage", {"MessageBody": "a", "MessageGroupId": "b"}, "NotModelled"),
+        ("SendMessage", {"MessageBody": "a", "MessageGroupId": "b c"}, "InvalidParameterValue"),
+        ("SendMessage", {"MessageBody": "a", "MessageDeduplicationId": "b"}, "NotModelled"),
         ("SendMessage", {"MessageBody": "a" * 1_048_577}, "InvalidParameterValue"),
         ("ReceiveMessage", {"MaxNumberOfMessages": 11}, "InvalidParameterValue"),
         ("GetQueueAttributes", {"AttributeNames": ["Policy"]}, "NotModelled"),

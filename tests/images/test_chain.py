@@ -138,6 +138,11 @@ async def test_rows_pass_through_all_three_containers(images: Images, stack: Loc
     with function(images, "query", await environment(stack, "query")) as query:
         answer = first(images, "query", query, api_event("/users/person2345@images.test"))
         assert answer["statusCode"] == 200, (answer, query.log())
+        counted = query.invoke(api_event(f"/ingestions/{messages[0]['messageAttributes']['ingestion']['stringValue']}"))
+        assert counted["statusCode"] == 200, (counted, query.log())
+        account = json.loads(counted["body"])
+        assert (account["status"], account["read"], account["rejected"]) == ("done_with_rejects", ROWS + 1, 1)
+        assert (account["written"], account["inFlight"]) == (ROWS, 0)
         found = json.loads(answer["body"])
         assert (found["name"], found["phone"], found["rowNumber"]) == ("Person 2345", "555002345", ROWS)
         assert query.invoke(api_event("/users/nobody@images.test"))["statusCode"] == 404

@@ -201,19 +201,19 @@ MUTATIONS: tuple[Mutation, ...] = (
     _mutation(
         "a proxy's page counts as the reply to PutItem",
         "aws/newest_writer.py",
-        "        elif not _is_object(reply):\n",
-        "        elif reply is put_body:\n",
+        "            check_reply(PUT_ITEM, reply)\n",
+        "            pass\n",
     ),
     _mutation(
         "a proxy's page counts as the reply to PutObject",
         "aws/s3.py",
-        '                if reply.headers.get("etag"):\n',
-        '                if operation == "PutObject" or reply.headers.get("etag"):\n',
+        '(reply.headers.get("etag") or operation in _WITHOUT_ETAG)',
+        '(reply.headers.get("etag") or operation in ("PutObject", *_WITHOUT_ETAG))',
     ),
     _mutation(
         "an object that is gone before its spans are asked for never ends",
-        "jobs/object_run.py",
-        "            for start in await splitter.not_asked_for(ingestion, scan, last):\n",
+        "jobs/run_account.py",
+        "            for start in await not_asked_for(accounting, ingestion, scan, last):\n",
         "            for start in ():\n",
     ),
 )

@@ -80,6 +80,7 @@ class Stack:
     dead: Queue = field(default_factory=Queue)
     visibility: float = 18.0
     span_bytes: int | None = None
+    max_rejects: str = ""
     runs: int = 0
 
     def __post_init__(self) -> None:
@@ -94,7 +95,7 @@ class Stack:
 
     def producer(self) -> Producer:
         """A new execution environment."""
-        env = {"QUEUE_URL": f"{URL}records", "SPAN_QUEUE_URL": f"{URL}spans"}
+        env = {"QUEUE_URL": f"{URL}records", "SPAN_QUEUE_URL": f"{URL}spans", "MAX_REJECTS": self.max_rejects}
         settings = ProducerSettings.from_env(env | ({"SPAN_BYTES": str(self.span_bytes)} if self.span_bytes else {}))
         lane = lane_to(self._sqs, SEND_MESSAGE_BATCH)
         client = s3.S3(self._session, self.fetch())

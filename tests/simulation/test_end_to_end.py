@@ -8,6 +8,7 @@ import asyncio
 import json
 import logging
 import random
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -103,6 +104,11 @@ class Whole(Stack):
         return Worker(settings, writer, store, lambda: sender, self.accounting())
 
     @property
+    def calls(self) -> Counter[str]:
+        """Calls of SQS, DynamoDB and EventBridge, by operation."""
+        return self._sqs.calls
+
+    @property
     def ingestion(self) -> str:
         """The id of the object's ingestion."""
         return next((item["ingestion"]["S"] for item in self.ledger.items.values() if "split" in item), "")
@@ -191,7 +197,7 @@ class Whole(Stack):
 
 
 @pytest.fixture(autouse=True)
-def _environment(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def environment(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL + 1, "millpond")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
 

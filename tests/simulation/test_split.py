@@ -127,6 +127,27 @@ def test_wrong_header_is_found_before_a_file_is_split(header: str, reason: str, 
     assert reason in results[0]["reason"]
 
 
+@pytest.mark.parametrize(("limit", "status"), [("100", "failed"), ("1000", "done_with_rejects"), ("1%", "failed")])
+@pytest.mark.parametrize("pollers", [1, 8])
+def test_limit_of_rejects_holds_for_all_spans_together(
+    limit: str, status: str, pollers: int, results: list[Json]
+) -> None:
+    """Each of the seven spans has fewer: the file has 142 rejects, 1.03% of its rows."""
+    stack = stack_of("usual", max_rejects=limit)
+    run(stack.in_many_runs(pollers=pollers))
+    account = run(stack.settle(results[0]["ingestion"]))
+    assert account.entry["status"] == status
+    assert ("MAX_REJECTS" in account.entry["reason"]) == (status == "failed")
+
+
+def test_spans_after_one_that_failed_are_not_read(results: list[Json]) -> None:
+    stack = stack_of("usual", max_rejects="30")
+    run(stack.in_many_runs())
+    failed = [each for each in results if each["status"] == "failed"]
+    assert [each["totalRows"] > 0 for each in failed] == [True, False, False, False, False, False]
+    assert run(stack.settle(results[0]["ingestion"])).entry["status"] == "failed"
+
+
 @pytest.mark.parametrize("seconds", [0.5, 3, 6])
 def test_file_that_is_replaced_meanwhile_is_superseded(seconds: float, results: list[Json]) -> None:
     stack = stack_of("usual")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from engine.errors import BadFile
 from engine.reading.block import Reject
-from engine.rejects import MAX_REASONS, OTHER_REASONS, RejectFiles, RejectLimit, folder_of, read_rejects, span_part
+from engine.rejects import MAX_REASONS, OTHER_REASONS, RejectFiles, folder_of, read_rejects, span_part
 from tests.builders.samples import SOURCE
 from tests.builders.texts import texts
 
@@ -118,7 +118,7 @@ def test_lone_surrogate_is_written_as_its_escape() -> None:
 @pytest.mark.parametrize(
     ("body", "text"),
     [
-        (b"", "the file of rejects is damaged"),
+        (b"", "does not begin with the header row,offset,reason,record"),
         (b"name,mail\r\na,b\r\n", "does not begin with the header row,offset,reason,record"),
         (b"row,offset,reason,record\r\nsecret\r\n", "the file of rejects is damaged"),
         (b"row,offset,reason,record\r\nsecret,0,a,b\r\n", "the file of rejects is damaged"),
@@ -169,31 +169,3 @@ def test_key_is_never_too_long_for_s3(key: str) -> None:
 def test_part_names_sort_by_their_first_byte() -> None:
     assert span_part(0) == "span-000000000000000"
     assert span_part(5 * 2**40) == "span-005497558138880"
-
-
-@pytest.mark.parametrize(
-    ("limit", "rows", "rejects", "at_end", "exceeded"),
-    [
-        (RejectLimit(3), 10, 3, True, False),
-        (RejectLimit(3), 10, 4, False, True),
-        (RejectLimit(0), 10, 0, True, False),
-        (RejectLimit(50, is_percentage=True), 9_999, 9_999, False, False),
-        (RejectLimit(50, is_percentage=True), 10_000, 5_000, False, False),
-        (RejectLimit(50, is_percentage=True), 10_000, 5_001, False, True),
-        (RejectLimit(50, is_percentage=True), 2, 1, True, False),
-        (RejectLimit(50, is_percentage=True), 3, 2, True, True),
-        (RejectLimit(100, is_percentage=True), 3, 3, True, False),
-        (RejectLimit(0, is_percentage=True), 0, 0, True, False),
-    ],
-)
-def test_limit_of_rejects(limit: RejectLimit, rows: int, rejects: int, at_end: bool, exceeded: bool) -> None:
-    assert (limit.problem(rows, rejects, at_end=at_end) is not None) == exceeded
-
-
-def test_limit_of_rejects_says_what_happened() -> None:
-    limit = RejectLimit(50, is_percentage=True)
-    assert limit.problem(10_000, 6_000, at_end=False) == (
-        "6,000 of the first 10,000 rows are rejects, more than 50% (MAX_REJECTS); is it the right file for this "
-        "schema? The 4,000 valid rows of these were sent"
-    )
-    assert (RejectLimit(1).problem(3, 2, at_end=True) or "").startswith("2 of the 3 rows are rejects, more than 1 (")

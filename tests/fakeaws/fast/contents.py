@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.fakeaws.queues import Queue
 from tests.fakeaws.s3 import Content
 
 
@@ -28,3 +29,5 @@ class Contents:
     """Tables like `tables` that keep what is written to them, until the next reset: without a limit of capacity."""
     items: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
     """Items that reads find, by table."""
+    queue: Callable[[str], Queue] | None = None
+    """A queue by name, where it is another one than usual."""

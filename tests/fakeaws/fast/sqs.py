@@ -22,7 +22,9 @@ Json = dict[str, Any]
 class PassingQueue(Queue):
     """A queue that keeps no message."""
 
-    def send(self, body: str, attributes: Json, now: float, delay: float | None = None) -> Message:
+    def send(
+        self, body: str, attributes: Json, now: float, delay: float | None = None, group: str | None = None
+    ) -> Message:
         """Take a message."""
         self.taken += 1
         return Message("", {}, f"message-{self.taken}")
@@ -35,9 +37,11 @@ class KeepingQueue(Queue):
         super().__init__()
         self._sent = sent
 
-    def send(self, body: str, attributes: Json, now: float, delay: float | None = None) -> Message:
+    def send(
+        self, body: str, attributes: Json, now: float, delay: float | None = None, group: str | None = None
+    ) -> Message:
         """Take a message."""
-        message = super().send(body, attributes, now, delay)
+        message = super().send(body, attributes, now, delay, group)
         message.sent = self._sent
         return message
 
@@ -47,12 +51,12 @@ class Queues:
 
     def __init__(self, contents: Contents, settings: Settings, counts: Counts) -> None:
         self._contents, self._settings, self._counts = contents, settings, counts
-        self._model = Sqs(
-            {
-                name: KeepingQueue(contents.sent) if settings.keep_messages else PassingQueue()
-                for name in contents.queues
-            }
-        )
+        self._model = Sqs({name: self._open(name) for name in contents.queues})
+
+    def _open(self, name: str) -> Queue:
+        if self._contents.queue is not None:
+            return self._contents.queue(name)
+        return KeepingQueue(self._contents.sent) if self._settings.keep_messages else PassingQueue()
 
     def answer(self, target: str, body: bytes, now: float, *, check: bool) -> bytes:
         """Answer one call; `check` what is sent in full or count only."""

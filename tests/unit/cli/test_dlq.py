@@ -45,6 +45,7 @@ class Queues:
                     "ReceiptHandle": each,
                     "Body": self.messages[QueueUrl][each],
                     "MessageAttributes": ATTRIBUTES,
+                    "Attributes": {"MessageGroupId": "group"},
                 }
                 for each in visible
             ]
@@ -56,11 +57,12 @@ class Queues:
         self.held -= {(QueueUrl, each["ReceiptHandle"]) for each in Entries}
         return {}
 
-    async def send_message(self, QueueUrl: str, MessageBody: str, MessageAttributes: Json) -> Json:  # noqa: N803
+    async def send_message(self, *, QueueUrl: str, MessageBody: str, **more: Any) -> Json:  # noqa: N803
         self.calls.append("send")
         if MessageBody in self.refused:
             raise DENIED
-        self.sent.append({"url": QueueUrl, "body": MessageBody, "attributes": MessageAttributes})
+        self.sent.append({"url": QueueUrl, "body": MessageBody, "attributes": more["MessageAttributes"]})
+        assert more["MessageGroupId"] == "group"
         return {"MessageId": f"new-{len(self.sent)}"}
 
     async def delete_message(self, QueueUrl: str, ReceiptHandle: str) -> Json:  # noqa: N803

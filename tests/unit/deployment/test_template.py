@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from engine.cli.deploy import REPOSITORIES
-from engine.config import WorkerSettings
+from engine.config import DEFAULT_SPAN_BYTES, MAX_SPAN_BYTES, MIN_SPAN_BYTES, WorkerSettings
 from engine.deployment.checkout import CHECKOUT, TEMPLATE
 from engine.deployment.parameters import defaults
 from engine.deployment.template import read_template
@@ -70,9 +70,11 @@ GRANTS = {
     "QueryRole": {
         "ReadItems": ({"dynamodb:Query", "dynamodb:Scan"}, [arn_of("Table")]),
         "ReadAccounts": (
-            {"dynamodb:Query"},
+            {"dynamodb:BatchGetItem", "dynamodb:Query"},
             [arn_of("Ledger"), {"Fn::Sub": "${Ledger.Arn}/index/by-time"}],
         ),
+        "ReadRejects": ({"s3:GetObject"}, [{"Fn::Sub": "${Bucket.Arn}/rejects/*"}]),
+        "FindRejects": ({"s3:ListBucket"}, [arn_of("Bucket")]),
         "Log": ({"logs:CreateLogStream", "logs:PutLogEvents"}, [arn_of("QueryLogs")]),
     },
 }
@@ -534,6 +536,13 @@ def test_repositories_scan_keep_their_tags_and_let_lambda_pull() -> None:
             "aws:SourceArn",
             {"Fn::Sub": "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:*"},
         )
+
+
+def test_size_of_spans_is_text_with_the_usual_default() -> None:
+    parameter = PARAMETERS["SpanBytes"]
+    assert (parameter["Type"], parameter["Default"]) == ("String", str(DEFAULT_SPAN_BYTES))
+    assert all(re.fullmatch(parameter["AllowedPattern"], str(each)) for each in (MIN_SPAN_BYTES, MAX_SPAN_BYTES))
+    assert RESOURCES["Producer"]["Properties"]["Environment"]["Variables"]["SPAN_BYTES"] == {"Ref": "SpanBytes"}
 
 
 def test_configuration_page_has_each_parameter_with_its_default() -> None:
