@@ -165,9 +165,15 @@ class Checks:
 
         Where its reader was killed, the next one finds the later object, and cannot know that it is another one.
         """
-        return version.version is None and any(
-            each.etag == version.etag and each.file.key == version.file.key and each.modified > version.modified
-            for each in self._world.versions
+        counts = self._world.producer.counts
+        is_broken_off = bool(counts["killed"] or counts["failed invocations"])
+        return (
+            is_broken_off
+            and version.version is None
+            and any(
+                each.etag == version.etag and each.file.key == version.file.key and each.modified > version.modified
+                for each in self._world.versions
+            )
         )
 
     def _is_turned_away(self, version: Version) -> bool:

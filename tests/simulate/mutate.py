@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,12 +23,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make mutate")
     parser.add_argument("--seeds", type=int, default=10_000, help="seeds to run at most for each mutation")
     parser.add_argument("--seconds", type=float, default=240.0, help="seconds to run at most for each mutation")
-    parser.add_argument("--only", default="", help="only mutations whose name has this text")
+    parser.add_argument("--only", default="", help="only mutations whose name matches this pattern")
     options = parser.parse_args()
     missed = 0
     print("| broken safeguard | found by seed | seeds run |\n| --- | --- | --- |", flush=True)
     for mutation in MUTATIONS:
-        if options.only in mutation.name:
+        if re.search(options.only, mutation.name):
             found, run = _find(mutation, options.seeds, options.seconds)
             missed += found is None
             print(f"| {mutation.name} | {'not found' if found is None else found} | {run:,} |", flush=True)
