@@ -123,6 +123,11 @@ class ProducerSettings:
             transport=_transport(env),
         )
 
+    @property
+    def packing(self) -> str:
+        """What decides, with the schema, which rows of an object each message holds."""
+        return f"{self.records_per_message} {self.max_message_bytes}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSettings:

@@ -38,14 +38,14 @@ class RunAccount:
             status = status if status in ("skipped", "superseded") else "failed"
             await self._accounting.ledger.turned_away(self._arrival.ref, status, reason, self._last)
 
-    async def opened(self, version: ObjectVersion, size: int, schema_hash: str) -> None:
+    async def opened(self, version: ObjectVersion, size: int, schema_hash: str, packing: str) -> None:
         """Note an object that is open; what is taken up again belongs to the run that began it."""
         self._ingestion = version.ingestion
         if self._accounting is None:
             return
         if self._rest.modified is None:
             ledger = self._accounting.ledger
-            self.run = await ledger.opened(self._arrival.ref, version, size, schema_hash, self._last)
+            self.run = await ledger.opened(self._arrival.ref, version, size, schema_hash, self._last, packing=packing)
 
     async def progressed(self, counts: SpanCounts) -> None:
         """Note how far the object is read."""
