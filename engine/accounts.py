@@ -8,9 +8,9 @@ An ingestion is one partition of the ledger:
 - ``tally <start> <level> <index>``: what became of up to `FAN_OUT` messages (level 0), or the sums of up to `FAN_OUT`
   tallies of the level below.
 
-An object that is announced again after its end or a failure, or with settings that cut it into other messages, is read in
-a new run, which has tallies and counts of its own: messages of earlier runs that come late change nothing of it. The first run has number 0, which is
-left out of keys, messages and items.
+An object that is announced again after its end or a failure, or with settings that cut it into other messages, is
+read in a new run, which has tallies and counts of its own: messages of earlier runs that come late change nothing of
+it. The first run has number 0, which is left out of keys, messages and items.
 
 A message is noted under its number, so noting it twice changes nothing. A full tally is noted in the tally above it,
 and the topmost tally of a span in the entry. Which tallies the last messages fill is known when the producer has read
