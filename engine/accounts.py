@@ -183,12 +183,15 @@ class Account:
     def counts(self) -> dict[str, int]:
         """Return rows read, written, rejected, superseded and in flight. They always add up.
 
-        Workers may have noted messages that the producer has not counted yet. Their rows have been read too.
+        Workers may have noted messages that the producer has not counted yet. Their rows have been read too. An attempt
+        that failed does not know what a killed one had sent: workers may write that after the end.
         """
-        if "ended" in self.entry:
-            names = ("read", "written", "rejected", "superseded")
-            return {**{name: self.entry.get(name, 0) for name in names}, "inFlight": 0}
         sent = total(self._noted(lambda span, number: True))
+        if "ended" in self.entry:
+            by_producers = sum(span["rejected"] for span in self.spans.values())
+            late = {"written": sent.written, "rejected": by_producers + sent.rejected, "superseded": sent.superseded}
+            parts = {name: max(self.entry.get(name, 0), count) for name, count in late.items()}
+            return {"read": max(self.entry.get("read", 0), sum(parts.values())), **parts, "inFlight": 0}
         ahead = total(self._noted(lambda span, number: number >= self.spans.get(span, {}).get("messages", 0)))
         read = sum(span["read"] for span in self.spans.values()) + ahead.rows
         rejected = sum(span["rejected"] for span in self.spans.values()) + sent.rejected

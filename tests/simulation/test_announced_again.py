@@ -109,6 +109,21 @@ def slow_to_open(producer: Producer) -> Producer:
     return replace(producer, objects=SlowToOpen(producer.objects))
 
 
+def test_rows_of_an_attempt_that_was_killed_are_counted_also_after_the_end(results: list[Json]) -> None:
+    stack = Stack(csv_of(ROWS), chunk_seconds=0.05)
+
+    async def go() -> Account:
+        await killed(stack)
+        stack.s3.objects.clear()
+        await produce(stack.producer(), stack.notification, NEVER)
+        return await written(stack)
+
+    account = run(go())
+    sent = sum(len(json.loads(message.body)["rows"]) for message in stack.records.messages)
+    assert account.entry["status"] == "failed"
+    assert account.counts() == {"read": sent, "written": sent, "rejected": 0, "superseded": 0, "inFlight": 0}
+
+
 def test_object_that_is_gone_is_listed_once_also_where_s3_is_slow(results: list[Json]) -> None:
     stack = Stack(csv_of(ROWS), chunk_seconds=0.05)
 
