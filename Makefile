@@ -23,11 +23,12 @@ LOCAL := .venv-local/.requirements-installed
 LOCALSTACK := .venv-localstack/.requirements-installed
 BENCH := .venv-bench/.requirements-installed
 IMAGES := .venv-images/.requirements-installed
+FUZZ := .venv-fuzz/.requirements-installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup check audit chaos unit test test-localstack dynamodb-local localstack images base-image test-images demo local \
-        bench bench-quick rivals lock clean
+        bench bench-quick rivals fuzz lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -105,6 +106,11 @@ rivals:
 	    GOPATH=$(GOPATH_DEBIAN) GO111MODULE=off GOFLAGS= go build -o $(GO_RIVAL)/importer $(GO_RIVAL)/importer.go || \
 	        { rm -f $(GO_RIVAL)/importer; echo "rivals: the Go importer could not be built" >&2; }; fi
 
+# Where Atheris cannot be installed, Hypothesis alone looks for failures.
+fuzz: $(DEV) ## look for inputs that break the engine, a minute for each target (ARGS='--target reading --minutes 10')
+	@$(MAKE) --no-print-directory $(FUZZ) || echo "Atheris could not be installed" >&2
+	PYTHONPATH=.venv-fuzz $(BIN)/python -m tests.fuzz $(ARGS)
+
 # runtime.txt comes first and constrains the others, so that tests and benchmarks use the versions of the images.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
         --custom-compile-command 'make lock' $(ARGS)
@@ -117,9 +123,10 @@ lock: $(DEV) ## pin the requirements again (ARGS=--upgrade: to the newest)
 	$(LOCK) requirements/localstack.in --output-file requirements/localstack.txt
 	$(LOCK) requirements/functions.in --constraint requirements/runtime.txt --output-file requirements/functions.txt
 	$(LOCK) requirements/images.in --no-deps --output-file requirements/images.txt
+	$(LOCK) requirements/fuzz.in --output-file requirements/fuzz.txt
 
 clean: ## remove everything that the other targets created
-	rm -rf .venv .venv-local .venv-localstack .dynamodb-local .venv-bench .venv-images $(NODE_RIVAL)/node_modules $(GO_RIVAL)/importer build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-local .venv-localstack .dynamodb-local .venv-bench .venv-images .venv-fuzz .fuzz $(NODE_RIVAL)/node_modules $(GO_RIVAL)/importer build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # $(1): the environment, $(2): its requirements, $(3): what it is for. pip itself is quiet, so each step says what it does.
@@ -152,6 +159,12 @@ $(IMAGES): requirements/images.txt $(DEV)
 	@echo ".venv-images: installing the emulator of Lambda's runtime, about a minute"
 	@rm -rf .venv-images
 	@$(BIN)/python $(PIP_INSTALL) --no-deps --require-hashes --target .venv-images --requirement $<
+	@touch $@
+
+$(FUZZ): requirements/fuzz.txt $(DEV)
+	@echo ".venv-fuzz: installing Atheris, a few seconds"
+	@rm -rf .venv-fuzz
+	@$(BIN)/python $(PIP_INSTALL) --require-hashes --target .venv-fuzz --requirement $<
 	@touch $@
 
 $(PROJECT): $(DEV) pyproject.toml

@@ -83,6 +83,10 @@ def _json_cell(draw: Draw) -> str:
     return '"' + json.dumps(value).replace('"', '""') + '"'
 
 
+def _escaped_json_cell(draw: Draw) -> str:
+    return _json_cell(draw).replace("x", f"caf\\u00e9 {draw.randrange(99)}").replace("tags", 'my \\""tags\\""')
+
+
 def _names(draw: Draw) -> list[str]:
     return [draw.choice(("Cable", "Monitor", "Lamp", "Desk")) + f" {draw.randrange(10**4)}" for _ in range(5)]
 
@@ -172,6 +176,30 @@ KINDS = _labelled(
         "5 dates as 1/31/2025",
         _cells('type = "date"\ninput = ["%m/%d/%Y"]', lambda d: "{0.month}/{0.day}/{0.year}".format(_moment(d))),
     ),
+    two_forms=(
+        "5 dates as 1/31/2025 or 2025-01-31",
+        _cells(
+            'type = "date"\ninput = ["%m/%d/%Y", "%Y-%m-%d"]',
+            lambda d: d.choice(("{0.month}/{0.day}/{0.year}", "{0:%Y-%m-%d}")).format(_moment(d)),
+        ),
+    ),
+    milliseconds=(
+        "5 times, ISO with milliseconds",
+        _cells(
+            'type = "datetime"\noutput = "iso-ms"',
+            lambda d: f"{_moment(d, EVENTS):%Y-%m-%dT%H:%M:%S}.{d.randrange(1000):03d}Z",
+        ),
+    ),
+    offsets=(
+        "5 times, ISO with an offset",
+        _cells(
+            'type = "datetime"', lambda d: f"{_moment(d, EVENTS):%Y-%m-%dT%H:%M:%S}{d.choice(('+01:00', '+02:00'))}"
+        ),
+    ),
+    seconds=(
+        "5 times, seconds since the epoch",
+        _cells('type = "datetime"\ninput = ["epoch"]', lambda d: str(d.randrange(*EVENTS))),
+    ),
     epochs=("5 times, ISO to epoch", _written("%Y-%m-%dT%H:%M:%SZ", 'type = "datetime"\noutput = "epoch"')),
     zoned=(
         "5 times of Berlin",
@@ -185,6 +213,7 @@ KINDS = _labelled(
         ),
     ),
     json=("2 JSON columns", _cells('type = "json"', _json_cell, 2)),
+    escaped_json=("2 JSON columns with escapes", _cells('type = "json"', _escaped_json_cell, 2)),
     lists=(
         "5 lists of texts",
         _cells('type = "list"\nseparator = "|"', lambda d: "|".join(f"tag{d.randrange(999)}" for _ in range(4))),
@@ -198,6 +227,13 @@ KINDS = _labelled(
         _cells(
             'type = "list"\nitems = "N"\nseparator = "|"',
             lambda d: "|".join(f"{d.randrange(99_999)}" for _ in range(4)),
+        ),
+    ),
+    price_lists=(
+        "5 lists of prices",
+        _cells(
+            'type = "list"\nitems = "N"\nseparator = "|"',
+            lambda d: "|".join(f"{d.randrange(99_999) / 100:.2f}" for _ in range(4)),
         ),
     ),
     quoted=("5 quoted texts with commas", _texts(_quoted)),

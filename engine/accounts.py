@@ -28,7 +28,7 @@ from typing import Any
 
 import orjson
 
-from engine.identity import ObjectRef
+from engine.identity import ObjectRef, ObjectVersion
 from engine.reject_limit import RejectLimit
 from engine.tallies import FAN_OUT, Counts, Item, Node, Tally, read_tally, run_suffix, total
 from engine.undone import undone_of
@@ -180,6 +180,19 @@ class Account:
         """The number of its last run."""
         return run_of(self.entry)
 
+    @property
+    def source(self) -> ObjectVersion | None:
+        """Its object; None if that was never open."""
+        entry = self.entry
+        if "modified" not in entry:
+            return None
+        return ObjectVersion(entry["bucket"], entry["key"], entry.get("versionId"), entry["etag"], entry["modified"])
+
+    @property
+    def rejects_since(self) -> int:
+        """When its reject files are from, in whole seconds, as S3 tells it: older ones are of an earlier run."""
+        return int(self.entry["started"]) // 1000
+
     def counts(self) -> dict[str, int]:
         """Return rows read, written, rejected, superseded and in flight. They always add up.
 
@@ -222,6 +235,11 @@ class Account:
         if failed := next((span["status"] for span in self.spans.values() if span.get("status")), None):
             return str(failed)
         return "writing" if self._is_read else "reading"
+
+    @property
+    def is_all_known(self) -> bool:
+        """Whether the ingestion has ended and all its spans are here, so that its document needs nothing else."""
+        return "ended" in self.entry and (self._is_read or "modified" not in self.entry)
 
     @property
     def _is_read(self) -> bool:
@@ -277,6 +295,7 @@ class Account:
             "etag": entry.get("etag"),
             "size": entry.get("size"),
             "schema": entry.get("schema"),
+            "corrects": entry.get("corrects"),
             "status": self.status(moment, patience),
             "reason": next((span["reason"] for span in spans if span.get("reason")), entry.get("reason") or ""),
             "isRead": "ended" in entry or self._is_read,

@@ -176,6 +176,8 @@ class QuerySettings:
     schema: Schema
     schema_text: str
     ledger: LedgerSettings | None
+    rejects_bucket: str | None
+    rejects_prefix: str
     transport: str
 
     @classmethod
@@ -187,6 +189,8 @@ class QuerySettings:
             schema=schema,
             schema_text=text,
             ledger=LedgerSettings.from_env(env),
+            rejects_bucket=_optional(env, "REJECTS_BUCKET"),
+            rejects_prefix=_rejects_prefix(env),
             transport=_transport(env),
         )
 

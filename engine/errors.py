@@ -127,6 +127,7 @@ _VERDICTS: dict[str, Verdict] = {
 _KEY_MISMATCH = (
     r"The provided key element does not match the schema"
     r"|One or more parameter values (were|are not) (invalid|valid)[:.] (Missing the key|Type mismatch for key)"
+    r"( [\w.-]+( expected: \w+ actual: \w+)?)?"
     r"|One of the required keys was not given a value"
 )
 
@@ -196,9 +197,9 @@ class ServiceError(MillpondError):
     """A call to an AWS service failed.
 
     `code` is the service's error code, `status` the HTTP status (0 without a reply), `detail` the service's own
-    words, cut to one short line. A refusal of content may quote that content, so `detail` is part of the text only for
-    fatal errors, which speak of tables, queues and permissions. `throttling` has DynamoDB's reasons for throttling, see
-    `engine.throttling`.
+    words, cut to one short line. They may quote what was sent, so they are part of the text only for fatal errors whose
+    code speaks of permissions, or of something that does not exist. An explicit `verdict` says that the words are
+    the caller's own. `throttling` has DynamoDB's reasons for throttling, see `engine.throttling`.
     """
 
     def __init__(
@@ -215,7 +216,8 @@ class ServiceError(MillpondError):
         self.operation, self.code, self.status, self.detail = operation, code, status, detail
         self.throttling = throttling
         self.verdict = verdict or verdict_of(code, status, detail)
-        said = f": {detail}" if detail and self.verdict is Verdict.FATAL else ""
+        shown = detail if verdict is not None else _without_content(code, detail)
+        said = f": {shown}" if shown and self.verdict is Verdict.FATAL else ""
         super().__init__(f"{operation} failed: {code} (HTTP {status}){said}")
 
     @property
@@ -226,6 +228,21 @@ class ServiceError(MillpondError):
         nothing about its content: the service may be down or slow for all.
         """
         return self.status >= 500 or self.code in _UNREADABLE
+
+
+# Of codes that services answer with to what is not about the content of a call.
+_NOT_ABOUT_CONTENT = (
+    r"Access|Auth|Credential|Denied|DoesNotExist|K[Mm][Ss]|NoSuch|NonExist|NotFound|ObjectState|Redirect|Region|Signature|Token"
+    r"|Unrecognized"
+)
+
+
+def _without_content(code: str, detail: str) -> str:
+    """Return what of a service's words can be shown: nothing of them where they may quote what was sent."""
+    if re.search(_NOT_ABOUT_CONTENT, code):
+        return detail
+    found = re.match(_KEY_MISMATCH, detail)
+    return found[0] if found else ""
 
 
 def _one_line(text: str, most: int) -> str:

@@ -14,7 +14,16 @@ from typing import Any, NamedTuple
 import orjson
 
 from engine.errors import BadRequest
-from engine.queries import Attributes, History, Ingestions, Listing, encode_cursor, encode_place, key_of, to_json
+from engine.queries import (
+    Attributes,
+    History,
+    Ingestions,
+    Listing,
+    encode_cursor,
+    encode_place,
+    key_of,
+    to_json,
+)
 from engine.schema.model import Schema
 
 ENVELOPE_BYTES = 40_000
@@ -192,6 +201,7 @@ class IngestionsPage:
 
     def __init__(self, request: Ingestions, max_bytes: int) -> None:
         self._request, self._room = request, max_bytes - ENVELOPE_BYTES
+        self.limit = request.limit
         self._at = request.start
         self.items: list[bytes] = []
         self.cursor: str | None = None

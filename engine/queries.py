@@ -8,6 +8,7 @@ Routes, for a schema whose collection is ``users`` and whose partition key is ``
 
     GET /ingestions?limit=&startKey=&status=&prefix=    the ingestions by pages, newest first, where there is a ledger
     GET /ingestions/{id}                                one of them
+    GET /ingestions/{id}/rejects?limit=&startKey=&text= its rejected rows by pages
 
 HEAD is GET without a body, and OPTIONS returns which methods there are.
 """
@@ -20,7 +21,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Context, Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -43,9 +44,12 @@ TOKEN_NAMES = ("startKey", "nextToken")
 
 PAGE_PARAMETERS = ("limit", *TOKEN_NAMES)
 INGESTIONS_PARAMETERS = (*PAGE_PARAMETERS, "status", "prefix")
+REJECTS_PARAMETERS = (*PAGE_PARAMETERS, "text")
 
 _INGESTION = re.compile(r"[0-9a-f]{20}")
 _PLACE = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])-[0-9]{2}T[0-9:.]{12}Z [0-9a-f]{20}")
+
+_REJECT_PLACE = re.compile(r"([0-9a-f]{20}) ([A-Za-z0-9._-]{1,200}) ([0-9]{1,12})")
 
 ROW_NUMBER = "rowNumber"
 
@@ -107,19 +111,37 @@ class Ingestions:
     prefix: str
 
 
-def parse_ingestions(request: HttpRequest) -> Options | Ingestion | Ingestions:
+class RejectPlace(NamedTuple):
+    """A place among the rejects of an ingestion: a reject file's name, and a row up to which its rejects are done."""
+
+    name: str
+    row: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rejects:
+    """Read the rejects of one ingestion after `start`, with the text of their rows or without it."""
+
+    ingestion: str
+    limit: int
+    start: RejectPlace | None
+    with_text: bool
+
+
+def parse_ingestions(request: HttpRequest) -> Options | Ingestion | Ingestions | Rejects:
     """Return what a request for `INGESTIONS` asks for. Raises `BadRequest` with the HTTP status to answer."""
     segments = request.segments
-    if len(segments) > 2:
-        raise BadRequest(404, f"no such route; there are /{INGESTIONS} and /{INGESTIONS}/{{id}}")
+    if len(segments) > 3 or (len(segments) == 3 and segments[2] != "rejects"):
+        one = f"/{INGESTIONS}/{{id}}"
+        raise BadRequest(404, f"no such route; there are /{INGESTIONS}, {one} and {one}/rejects")
     _check_method(request)
     if request.method == "OPTIONS":
         return Options()
-    parameters = _parameters(request, INGESTIONS_PARAMETERS if len(segments) == 1 else ())
-    if len(segments) == 2:
+    parameters = _parameters(request, (INGESTIONS_PARAMETERS, (), REJECTS_PARAMETERS)[len(segments) - 1])
+    if len(segments) > 1:
         if not _INGESTION.fullmatch(segments[1]):
             raise BadRequest(404, "no such ingestion")
-        return Ingestion(segments[1])
+        return Ingestion(segments[1]) if len(segments) == 2 else _rejects(segments[1], parameters)
     status = parameters.get("status")
     if status not in (None, *STATUSES):
         raise BadRequest(400, f"status must be one of {', '.join(STATUSES)}")
@@ -128,19 +150,40 @@ def parse_ingestions(request: HttpRequest) -> Options | Ingestion | Ingestions:
     return Ingestions(_limit(parameters.get("limit")), start, status, parameters.get("prefix", ""))
 
 
+def _rejects(ingestion: str, parameters: Mapping[str, str]) -> Rejects:
+    text = parameters.get("text", "false")
+    if text not in ("true", "false"):
+        raise BadRequest(400, "text must be true or false")
+    token = _token(parameters)
+    start = None if token is None else _decode_reject_place(token, ingestion)
+    return Rejects(ingestion, _limit(parameters.get("limit")), start, text == "true")
+
+
 def encode_place(place: str) -> str:
     """Return a token with which a later request for ingestions goes on after `place`."""
     return base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")
 
 
-def _decode_place(token: str) -> str:
+def encode_reject_place(ingestion: str, place: RejectPlace) -> str:
+    """Return a token with which a later request for the rejects of this ingestion goes on after `place`."""
+    return encode_place(f"{ingestion} {place.name} {place.row}")
+
+
+def _decode_place(token: str, pattern: re.Pattern[str] = _PLACE) -> str:
     try:
         place = _decode_base64(token).decode("ascii")
     except ValueError:
         place = ""
-    if not _PLACE.fullmatch(place):
+    if not pattern.fullmatch(place):
         raise _no_token()
     return place
+
+
+def _decode_reject_place(token: str, ingestion: str) -> RejectPlace:
+    its_ingestion, name, row = _decode_place(token, _REJECT_PLACE).split(" ")
+    if its_ingestion != ingestion:
+        raise BadRequest(400, "startKey belongs to another ingestion")
+    return RejectPlace(name, int(row))
 
 
 def parse_request(request: HttpRequest, schema: Schema) -> Options | Latest | History | Listing:

@@ -20,7 +20,7 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from engine.errors import BadFile
@@ -44,6 +44,8 @@ MAX_KEY_BYTES = 1_024
 _UNSAFE = re.compile("^(?=['\t\r\n])|(?:^|(?<=[;\t\r\n]))(?=[ \xa0\u3000]*[=+\\-@\uff1d\uff0b\uff0d\uff20]|')")
 
 _MADE_SAFE = re.compile("(^|[;\t\r\n])'")
+
+_NAME = re.compile(r"([A-Za-z0-9._-]{1,150})-[0-9]{12}-([0-9]{12})\.csv")
 
 
 class RejectFile(NamedTuple):
@@ -110,16 +112,25 @@ class RejectFiles:
         return [file]
 
 
+def part_and_last_row(name: str) -> tuple[str, int] | None:
+    """Return the part of the work that a file's name tells of, and the row of its last reject; None: not our file."""
+    found = _NAME.fullmatch(name)
+    return (found[1], int(found[2])) if found else None
+
+
 def read_rejects(body: bytes) -> list[Reject]:
     """Return the rejects in one file that `RejectFiles` made. Raises `BadFile` if it is not such a file."""
+    return list(each_reject(body))
+
+
+def each_reject(body: bytes) -> Iterator[Reject]:
+    """Yield the rejects in one file, one at a time; otherwise like `read_rejects`."""
     try:
-        header, *lines = csv.reader(io.StringIO(body.decode(), newline=""), strict=True)
-        if tuple(header) != HEADER:
+        lines = csv.reader(io.StringIO(body.decode(), newline=""), strict=True)
+        if tuple(next(lines, ())) != HEADER:
             raise BadFile("the file of rejects does not begin with the header " + ",".join(HEADER))
-        return [
-            Reject(int(row), int(offset) if offset else None, _original(reason), _original(record))
-            for row, offset, reason, record in lines
-        ]
+        for row, offset, reason, record in lines:
+            yield Reject(int(row), int(offset) if offset else None, _original(reason), _original(record))
     except (csv.Error, ValueError):  # UnicodeDecodeError is a ValueError
         raise BadFile("the file of rejects is damaged") from None
 

@@ -65,7 +65,8 @@ def add(handler: str) -> None:
     unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
     if not compileall.compile_dir(TARGET, quiet=1, workers=0, invalidation_mode=unchecked, stripdir=str(TARGET)):
         sys.exit("not everything could be compiled")
-    modules = f"import awslambdaric, engine.handlers.{handler}"
+    # RE2 is loaded by some schemas only, and needs a library of the base.
+    modules = f"import awslambdaric, engine.handlers.{handler}, engine.schema.patterns"
     environment = {**os.environ, "PYTHONPATH": str(TARGET), "PYTHONDONTWRITEBYTECODE": "1"}
     command, nobody = [sys.executable, "-c", modules], 65532
     subprocess.run(command, check=True, cwd=TARGET, env=environment, user=nobody, group=nobody)  # noqa: S603 - as above

@@ -40,9 +40,9 @@ class Announcer:
 def _check(reply: bytes) -> None:
     """Raise `ServiceError` unless the reply says that the event was accepted."""
     try:
-        document = orjson.loads(reply)
-        refused = [entry["ErrorCode"] for entry in document["Entries"] if "ErrorCode" in entry]
-    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        (entry,) = orjson.loads(reply)["Entries"]
+        code = entry.get("ErrorCode")
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise ServiceError("PutEvents", "UnreadableReply", 0) from None
-    for code in refused:
+    if code is not None:
         raise ServiceError("PutEvents", str(code), 400, verdict=verdict_of(str(code), 500))

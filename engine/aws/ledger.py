@@ -26,7 +26,7 @@ from engine.accounts import (
     span_part_key,
     span_total_name,
 )
-from engine.aws.ledger_reader import LedgerReader
+from engine.aws.ledger_reader import LedgerReader, item_of
 from engine.aws.types import Caller
 from engine.errors import ServiceError
 from engine.flow.backoff import Deadline
@@ -80,13 +80,14 @@ class Ledger(LedgerReader):
         packing: str = "",
         split: int = 0,
         max_rejects: str = "",
+        corrects: str | None = None,
     ) -> int:
         """Note that an object is read from its start; return the number of the run.
 
         `ref` names it as its event does. `schema` is the hash of the schema's text, `packing` how rows are cut into
         messages. `split`: the size of the ranges in which the object is scanned (0: it is read as one span). What is
         read after the run has ended or failed, or in another way, is a new run. `max_rejects`: the limit of rejects of
-        all spans together.
+        all spans together. `corrects`: the ingestion whose rejected rows it has, corrected.
         """
         facts: dict[str, Any] = {
             "bucket": version.bucket,
@@ -99,6 +100,8 @@ class Ledger(LedgerReader):
             facts["versionId"] = version.version
         if max_rejects:
             facts["maxRejects"] = max_rejects
+        if corrects:
+            facts["corrects"] = corrects
         # First where an attempt that finds the object gone can see that this one has begun.
         link = {**_facts(ref), "opened": version.ingestion}
         await self._set(arrival_id(ref), ENTRY, link, deadline, remove=_OF_AN_ARRIVAL)
@@ -228,7 +231,7 @@ class Ledger(LedgerReader):
 
     async def _forget(self, ingestion: str, part: str, deadline: Deadline) -> None:
         key = {"ingestion": {"S": ingestion}, "part": {"S": part}}
-        await self._call(self._delete_lane, {"TableName": self._table, "Key": key}, deadline)
+        await self._call(self._delete_lane, {"TableName": self._table, "Key": key}, deadline, dict)
 
     async def _mark(self, ingestion: str, mark: Mark, deadline: Deadline) -> bool:
         facts: dict[str, Any] = {"expected": mark.expected}
@@ -308,9 +311,7 @@ class Ledger(LedgerReader):
             request["ConditionExpression"] = expression
             names |= its_names
             values |= {name: attribute(value) for name, value in its_values.items()}
-        reply = await self._call(self._update_lane, request, deadline)
-        item: Item = reply["Attributes"]
-        return item
+        return await self._call(self._update_lane, request, deadline, lambda reply: item_of(reply["Attributes"]))
 
 
 def _beginning(ingestion: str) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, TypeVar
 
 import orjson
 
@@ -12,7 +12,12 @@ from engine.aws.types import Caller
 from engine.errors import ServiceError
 from engine.flow.attempts import Attempts
 from engine.flow.backoff import Deadline
+from engine.reading.attribute_values import is_item
 from engine.tallies import Item
+
+T = TypeVar("T")
+
+_KEY = {"ingestion": "S", "part": "S"}
 
 MAX_ATTEMPTS = 6
 """In a row for one call: then the rows are held back, which is better than waiting until the time is up."""
@@ -50,8 +55,7 @@ class LedgerReader:
         if after:
             key = {"month": month, "listed": after, "ingestion": listed_ingestion(after), "part": ENTRY}
             request["ExclusiveStartKey"] = {name: {"S": value} for name, value in key.items()}
-        reply = await self._call(self._query_lane, request, deadline)
-        return [item["listed"]["S"] for item in reply["Items"]], "LastEvaluatedKey" not in reply
+        return await self._call(self._query_lane, request, deadline, _places_of)
 
     async def _items(self, ingestion: str, deadline: Deadline, *, tallies: bool = True) -> AsyncIterator[Item]:
         """Yield the items of an ingestion, or all but its tallies."""
@@ -62,24 +66,41 @@ class LedgerReader:
             "ConsistentRead": True,
         }
         while True:
-            reply = await self._call(self._query_lane, request, deadline)
-            for item in reply["Items"]:
+            items, last = await self._call(self._query_lane, request, deadline, _page_of)
+            for item in items:
                 yield item
-            if "LastEvaluatedKey" not in reply:
+            if last is None:
                 return
-            request["ExclusiveStartKey"] = reply["LastEvaluatedKey"]
+            request["ExclusiveStartKey"] = last
 
-    async def _call(self, lane: Caller, request: Mapping[str, Any], deadline: Deadline) -> dict[str, Any]:
+    async def _call(self, lane: Caller, request: Mapping[str, Any], deadline: Deadline, read: Callable[[Any], T]) -> T:
+        """Return what `read` finds in the reply. It raises `ValueError` and the like for what is no such reply."""
         body = orjson.dumps(request)
         attempts = Attempts(lane.pause, deadline, MAX_ATTEMPTS)
         while True:
             try:
-                reply = orjson.loads(await lane.call(body, deadline))
-                if isinstance(reply, dict):
-                    return reply
-                raise ServiceError("the ledger", "UnreadableReply", 0)
-            except orjson.JSONDecodeError:
+                return read(orjson.loads(await lane.call(body, deadline)))
+            except (ValueError, KeyError, TypeError, AttributeError):
                 attempts.failed(ServiceError("the ledger", "UnreadableReply", 0))
             except ServiceError as error:
                 attempts.failed(error)
             await attempts.wait()
+
+
+def _page_of(reply: Any) -> tuple[list[Item], Item | None]:
+    """Return the items of a reply to Query, and where the next page begins."""
+    last = reply.get("LastEvaluatedKey")
+    return list(map(item_of, reply["Items"])), None if last is None else item_of(last)
+
+
+def _places_of(reply: Any) -> tuple[list[str], bool]:
+    items, last = _page_of(reply)
+    return [item["listed"]["S"] for item in items], last is None
+
+
+def item_of(value: Any) -> Item:
+    """Return a value of a reply as the item that it must be. Raises `ValueError`."""
+    if not is_item(value, _KEY):
+        raise ValueError("not an item of the ledger")
+    item: Item = value
+    return item

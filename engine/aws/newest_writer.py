@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.aws.table_calls import TableCalls
+from engine.aws.table_calls import ItemWriter, check_reply
 from engine.aws.types import PUT_ITEM
 from engine.errors import ServiceError
 from engine.flow.backoff import Deadline
@@ -17,11 +17,11 @@ from engine.items import Items, put_body
 from engine.outcome import Outcome
 
 _CONDITION_FAILED = "ConditionalCheckFailedException"
-_NEWER_THERE = b""
-"""Stands for the reply to a call whose condition failed; a real one is JSON."""
+_NEWER_THERE = _CONDITION_FAILED.encode()
+"""Stands for the reply to a call whose condition failed. It is known by its identity: a reply may say anything."""
 
 
-class NewestWriter(TableCalls):
+class NewestWriter(ItemWriter):
     """Writes items into one table, each in a call of its own, unless a newer one of its key is there.
 
     It puts the highest version of each key among the items; the others are superseded with it. Only where DynamoDB
@@ -79,6 +79,8 @@ class _ConditionalPut:
         return self._items.units(part)
 
     def left(self, reply: bytes, part: Sequence[int]) -> Sequence[int]:
-        if reply == _NEWER_THERE:
+        if reply is _NEWER_THERE:
             self._outcome.superseded.add(part[0])
+        else:
+            check_reply(PUT_ITEM, reply)
         return ()

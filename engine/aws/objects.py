@@ -30,6 +30,7 @@ CHUNK_BYTES = 262_144
 # At most 18 digits: no object is larger, and Python refuses to convert thousands of digits.
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18})")
+_INGESTION = re.compile(r"[0-9a-f]{20}")
 _GONE = ("NoSuchKey", "NoSuchVersion", "MethodNotAllowed")  # the last one: the version is a delete marker
 
 
@@ -76,13 +77,17 @@ class Objects:
 
 
 class OpenObject:
-    """An object being read: its `version`, its `size` in bytes, and its `chunks`, to the end or before byte `stop`."""
+    """An object being read: its `version`, its `size` in bytes, and its `chunks`, to the end or before byte `stop`.
+
+    `corrects`: the ingestion of which it holds corrected rows, as its metadata says.
+    """
 
     def __init__(self, objects: Objects, version: ObjectVersion, size: int, reply: Exchange) -> None:
         self.version, self.size = version, size
         self._stop = size
         self._objects, self._body = objects, reply
         self._open = True
+        self.corrects = _corrects_of(reply.headers)
         self._checksum = _checksum_of(reply.headers)
         self._offset = 0
         self._summed = 0
@@ -209,6 +214,12 @@ def _same(version: ObjectVersion, size: int, offset: int, reply: Exchange) -> No
         good = span is not None and (int(span[1]), int(span[2])) == (offset, size)
     if not good:
         raise _unreadable("not the bytes that were asked for")
+
+
+def _corrects_of(headers: Headers) -> str | None:
+    """Return the ingestion in the metadata `corrects`; anything else that somebody has put there is ignored."""
+    said = headers.get("x-amz-meta-corrects") or ""
+    return said if _INGESTION.fullmatch(said) else None
 
 
 def _checksum_of(headers: Headers) -> int | None:

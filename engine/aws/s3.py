@@ -30,6 +30,8 @@ MAX_ERROR_BYTES = 65_536
 MAX_REGIONS = 1_000
 """Buckets whose region is remembered."""
 
+_WITHOUT_ETAG = ("ListObjectsV2",)
+
 _CODE = re.compile(r"<Code>([\w.]{1,64})</Code>")
 _MESSAGE = re.compile(r"<Message>([^<]*)</Message>")
 _REGION = re.compile(r"<Region>([^<]*)</Region>")
@@ -91,12 +93,15 @@ class S3:
         request, used = await self._session.s3_request(operation, arguments, region)
         with connection_errors(operation):
             reply = await self._fetch(request, self._patience)
-            if reply.status in (200, 206):
+            if reply.status in (200, 206) and (reply.headers.get("etag") or operation in _WITHOUT_ETAG):
                 return reply
             try:
                 body = await _text_of(reply)
             finally:
                 reply.close()
+        if reply.status in (200, 206):
+            # S3 names the ETag of what it sends and of what it takes: this is something else, perhaps a proxy's page.
+            raise ServiceError(operation, "UnreadableReply", 0, "a reply without ETag")
         named = reply.headers.get("x-amz-bucket-region") or _first(_REGION, body)
         if reply.status in (301, 307, 400) and named != used and _NAME_OF_REGION.fullmatch(named):
             raise _Elsewhere(named, operation, *_error_of(reply.status, body))

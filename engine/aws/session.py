@@ -25,7 +25,7 @@ from botocore.httpsession import get_cert_path
 
 from engine.aws.sign import Credentials
 from engine.aws.types import Request
-from engine.errors import ServiceError
+from engine.errors import ServiceError, Verdict
 
 
 @contextmanager
@@ -160,7 +160,9 @@ class Session:
             return writer.write(operation, arguments)
         except (botocore.exceptions.BotoCoreError, ValueError) as error:
             # Nothing was sent, so a setting or a name is wrong.
-            raise ServiceError(operation, "InvalidParameter", 400, " ".join(str(error).split())) from error
+            raise ServiceError(
+                operation, "InvalidParameter", 400, " ".join(str(error).split()), verdict=Verdict.FATAL
+            ) from error
 
     async def credentials(self, renew: bool = False) -> Credentials:
         """Return current credentials; botocore renews them before they expire. Raises `ServiceError`.

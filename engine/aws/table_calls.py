@@ -1,6 +1,7 @@
-"""Calls that write items to one table, each repeated until its items are written, refused for good, or time is up.
+"""Calls that write to one table, each repeated until its items are written, refused for good, or time is up.
 
-What both writers share: the check of the table's key, how many calls are under way, and the attempts at each.
+What writers and deleter share: how many calls are under way, and the attempts at each. Writers also check the table's
+key.
 Throttling, in both of its forms, passing faults and broken connections only ever delay. A batch that DynamoDB refuses,
 or to which all answers are server errors or unreadable, is split until the item at fault stands alone and holds back no
 other.
@@ -15,7 +16,7 @@ from typing import Protocol
 
 import orjson
 
-from engine.aws.types import Caller
+from engine.aws.types import Caller, Operation
 from engine.errors import ConfigError, DeadlineExceeded, ServiceError, Verdict
 from engine.flow.attempts import Attempts
 from engine.flow.backoff import Deadline
@@ -68,11 +69,10 @@ class Rate(Protocol):
         """Note how many units a call has cost; `estimate` is that of the items it has written."""
 
 
-class TableCalls(ABC):
-    """Writes items into one table. Keeps what it has learned of the table's capacity.
+class TableCalls:
+    """Calls to one table. Keeps what it has learned of the table's capacity.
 
-    `write` is the lane of the operation that writes, `describe` that of DescribeTable; calls wait for the `rate`, if
-    there is one, and then ask what they have cost.
+    `write` is the lane of the operation; calls wait for the `rate`, if there is one, and then ask what they have cost.
     """
 
     def __init__(
@@ -80,53 +80,12 @@ class TableCalls(ABC):
         table: str,
         schema: Schema,
         write: Caller,
-        describe: Caller,
         *,
         rate: Rate | None = None,
         is_busy: Callable[[], bool] | None = None,
     ) -> None:
-        self._table, self._schema, self._lane, self._describe, self._rate = table, schema, write, describe, rate
+        self._table, self._schema, self._lane, self._rate = table, schema, write, rate
         self._gate = Gate(Window(INITIAL_IN_FLIGHT, MAX_IN_FLIGHT, busy_limit=BUSY_IN_FLIGHT), is_busy)
-        self._checked = False
-
-    async def write(self, items: Items, deadline: Deadline) -> Outcome:
-        """Put `items`, as the writer's operation does it.
-
-        Raises `ConfigError` when the table's key is not the schema's, and `ServiceError` with a fatal verdict when the
-        table cannot be written to at all; items may then have been written, but none may be counted on.
-        """
-        outcome = Outcome(bytearray(len(items)))
-        try:
-            await self._check(deadline)
-            await self._put(items, outcome, deadline)
-        except DeadlineExceeded:
-            outcome.out_of_time = True
-        return outcome
-
-    @abstractmethod
-    async def _put(self, items: Items, outcome: Outcome, deadline: Deadline) -> None:
-        """Put the items with `_put_batches`, and note in `outcome` what became of them."""
-
-    async def _check(self, deadline: Deadline) -> None:
-        """Compare the table's key with the schema's, once in a process. Raises `ConfigError` if they differ.
-
-        DynamoDB would take items for a table with another key, as long as they hold its attributes, and would let
-        rows replace one another.
-        """
-        if self._checked:
-            return
-        body = orjson.dumps({"TableName": self._table})
-        attempts = Attempts(self._describe.pause, deadline)
-        while True:
-            try:
-                key = _key_of(await self._describe.call(body, deadline, MAX_PATIENCE))
-                break
-            except ServiceError as error:
-                attempts.failed(error)
-            await attempts.wait()
-        if problem := key_problem(self._table, key, self._schema):
-            raise ConfigError(f"TABLE_NAME: {problem}: use a table with the schema's key, or the schema of this table")
-        self._checked = True
 
     async def _put_batches(
         self, batches: Iterable[Sequence[int]], count: int, put: Put, outcome: Outcome, deadline: Deadline
@@ -211,6 +170,83 @@ class TableCalls(ABC):
             rate.settle(estimate - put.units(left), reserved, units)
         gate.answered(sent, len(part) - len(left), len(left))
         return left
+
+
+class ItemWriter(TableCalls, ABC):
+    """Writes items into one table, whose key it checks first; `describe` is the lane of DescribeTable."""
+
+    def __init__(
+        self,
+        table: str,
+        schema: Schema,
+        write: Caller,
+        describe: Caller,
+        *,
+        rate: Rate | None = None,
+        is_busy: Callable[[], bool] | None = None,
+    ) -> None:
+        super().__init__(table, schema, write, rate=rate, is_busy=is_busy)
+        self._describe = describe
+        self._checked = False
+
+    async def write(self, items: Items, deadline: Deadline) -> Outcome:
+        """Put `items`, as the writer's operation does it.
+
+        Raises `ConfigError` when the table's key is not the schema's, and `ServiceError` with a fatal verdict when the
+        table cannot be written to at all; items may then have been written, but none may be counted on.
+        """
+        outcome = Outcome(bytearray(len(items)))
+        try:
+            await self._check(deadline)
+            await self._put(items, outcome, deadline)
+        except DeadlineExceeded:
+            outcome.out_of_time = True
+        return outcome
+
+    @abstractmethod
+    async def _put(self, items: Items, outcome: Outcome, deadline: Deadline) -> None:
+        """Put the items with `_put_batches`, and note in `outcome` what became of them."""
+
+    async def _check(self, deadline: Deadline) -> None:
+        """Compare the table's key with the schema's, once in a process. Raises `ConfigError` if they differ.
+
+        DynamoDB would take items for a table with another key, as long as they hold its attributes, and would let
+        rows replace one another.
+        """
+        if self._checked:
+            return
+        body = orjson.dumps({"TableName": self._table})
+        attempts = Attempts(self._describe.pause, deadline)
+        while True:
+            try:
+                key = _key_of(await self._describe.call(body, deadline, MAX_PATIENCE))
+                break
+            except ServiceError as error:
+                attempts.failed(error)
+            await attempts.wait()
+        if problem := key_problem(self._table, key, self._schema):
+            raise ConfigError(f"TABLE_NAME: {problem}: use a table with the schema's key, or the schema of this table")
+        self._checked = True
+
+
+_DONE = b"{}"
+_MEMBERS = {"Attributes", "ConsumedCapacity", "ItemCollectionMetrics"}
+"""What a reply to PutItem or DeleteItem may have."""
+
+
+def check_reply(operation: Operation, reply: bytes) -> None:
+    """Raise `ServiceError` unless this is a reply to PutItem or DeleteItem.
+
+    Something on the way may have answered, such as a proxy with a page: that does not say that anything is done.
+    """
+    if reply == _DONE:
+        return
+    try:
+        document = orjson.loads(reply)
+    except orjson.JSONDecodeError:
+        document = None
+    if not isinstance(document, dict) or not document.keys() <= _MEMBERS:
+        raise ServiceError(operation.name, "UnreadableReply", 0)
 
 
 def _units_of(reply: bytes) -> float | None:

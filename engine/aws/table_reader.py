@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import orjson
@@ -11,6 +12,7 @@ from engine.errors import ServiceError
 from engine.flow.attempts import Attempts
 from engine.flow.backoff import Deadline
 from engine.queries import Attributes
+from engine.reading.attribute_values import is_item
 from engine.schema.model import Schema
 
 MAX_READ_ATTEMPTS = 5
@@ -29,6 +31,7 @@ class TableReader:
 
     def __init__(self, table: str, schema: Schema, query: Caller, scan: Caller) -> None:
         self._table, self._schema, self._query, self._scan = table, schema, query, scan
+        self._keys = {name: schema.types[name] for name in schema.keys}
 
     async def query(
         self, partition: str, deadline: Deadline, *, newest_first: bool, limit: int, start_key: Attributes | None = None
@@ -61,15 +64,24 @@ class TableReader:
         attempts = Attempts(lane.pause, deadline, MAX_READ_ATTEMPTS)
         while True:
             try:
-                return _page_of(await lane.call(body, deadline))
+                return _page_of(await lane.call(body, deadline), self._keys)
             except ServiceError as error:
                 attempts.failed(error)
             await attempts.wait()
 
 
-def _page_of(reply: bytes) -> Page:
+def _page_of(reply: bytes, keys: Mapping[str, str]) -> Page:
     try:
         found = orjson.loads(reply)
-        return Page(list(found["Items"]), found.get("LastEvaluatedKey"))
+        page = Page(list(found["Items"]), found.get("LastEvaluatedKey"))
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
-        raise ServiceError("Query or Scan", "UnreadableReply", 0) from None
+        raise _unreadable() from None
+    last = [] if page.last_key is None else [page.last_key]
+    # A number is answered as the text that it is here: what is none would make the response no JSON.
+    if not all(is_item(each, keys) for each in (*page.items, *last)):
+        raise _unreadable()
+    return page
+
+
+def _unreadable() -> ServiceError:
+    return ServiceError("Query or Scan", "UnreadableReply", 0)

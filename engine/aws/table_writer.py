@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from engine.aws.table_calls import TableCalls
+from engine.aws.table_calls import ItemWriter
 from engine.aws.types import BATCH_WRITE_ITEM
 from engine.errors import ServiceError
 from engine.flow.backoff import Deadline
@@ -21,7 +21,7 @@ from engine.schema.model import Schema
 _ALL_PROCESSED = b'{"UnprocessedItems":{}}'
 
 
-class TableWriter(TableCalls):
+class TableWriter(ItemWriter):
     """Writes items into one table, 25 in a call, in their order as far as concurrency allows."""
 
     operation = BATCH_WRITE_ITEM.name

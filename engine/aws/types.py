@@ -72,6 +72,8 @@ class Operation:
     content_type: str = "application/x-amz-json-1.0"
 
 
+BATCH_GET_ITEM = Operation("dynamodb", "BatchGetItem", "DynamoDB_20120810.BatchGetItem")
+
 BATCH_WRITE_ITEM = Operation("dynamodb", "BatchWriteItem", "DynamoDB_20120810.BatchWriteItem")
 
 DELETE_ITEM = Operation("dynamodb", "DeleteItem", "DynamoDB_20120810.DeleteItem")

@@ -138,6 +138,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="stop following when nothing has changed for this long (default: 300; with --endpoint-url 60)",
     )
+    ingest.add_argument(
+        "--corrects", metavar="ID|KEY", help="the ingestion that FILE corrects (default: as its name says)"
+    )
     _schema(ingest, "the stack's schema file (default: the stack is asked)")
 
     status = commands.add_parser(
@@ -339,7 +342,9 @@ def _about_one(commands: Any) -> None:
         description="Show the reasons for which rows of an ingestion were rejected, with the first row of each. With "
         "--out, write all of them to a file as they are in the object, under its header: correct it and ingest it.",
     )
-    rejects.add_argument("--out", type=Path, metavar="FILE", help="a new file for the rejected rows")
+    rejects.add_argument(
+        "--out", type=Path, metavar="FILE", help="a new file for the rejected rows, or a folder for it"
+    )
     undo = commands.add_parser(
         "undo",
         help="delete the items that an ingestion wrote",

@@ -273,6 +273,7 @@ class Display:
         size = None if document["size"] is None else counted(document["size"], "byte")
         pairs = {
             "ingestion": document["ingestion"],
+            "corrects": document["corrects"],
             "status": f"{document['status']}{reason}",
             "rows": rows,
             "rate": f"{document['rowsPerSecond']:,} rows/s",

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote_plus
 
 from engine.cli.account import Target, missing_access
+from engine.cli.corrections import corrected_by
 from engine.cli.display import Display
 from engine.cli.errors import CliError
 from engine.cli.follow import Upload
@@ -42,9 +43,14 @@ class Place:
     schema: SchemaFile | None = None
 
 
-def run_ingest(display: Display, source: str, place: Place) -> int:
-    """Ingest `source`, a path or `s3://bucket/key`; return the exit code: 0 done, 1 rows missing, 3 with rejects."""
+def run_ingest(display: Display, source: str, place: Place, corrects: str | None = None) -> int:
+    """Ingest `source`, a path or `s3://bucket/key`; return the exit code: 0 done, 1 rows missing, 3 with rejects.
+
+    `corrects` names the ingestion of which it holds corrected rows; None: as the file's name says.
+    """
     address = s3_address(source)
+    if address and corrects:
+        raise CliError("--corrects is for a file that is uploaded: an object in S3 has it in its metadata, corrects.")
     if address is None:
         check_is_file(source)
     if not is_data_file(source):
@@ -53,7 +59,8 @@ def run_ingest(display: Display, source: str, place: Place) -> int:
         raise CliError(listed(missing))
     if address is not None:
         return asyncio.run(_object(display, *address, place))
-    return asyncio.run(_file(display, Path(source), place))
+    path = Path(source)
+    return asyncio.run(_file(display, path, place, corrects or corrected_by(path.name)))
 
 
 def check_is_file(source: str) -> None:
@@ -110,15 +117,18 @@ async def _stack(place: Place) -> stacks.Stack:
     return await stacks.find(place.stack, endpoint_url=place.endpoint_url, region=place.region)
 
 
-async def _file(display: Display, path: Path, place: Place) -> int:
+async def _file(display: Display, path: Path, place: Place, corrects: str | None) -> int:
     stack = await _stack(place)
     file = place.schema or await schema_of_stack(stack.query, endpoint_url=place.endpoint_url, region=place.region)
     rows = await asyncio.to_thread(rows_of, path, file.schema)
     key = stack.uploads_prefix + path.name
     display.heading(f"{path.name} to {stack.name}")
     async with _client(stack, place) as client:
+        ingestion = await client.ingestion(corrects) if corrects else None
         with display.step("uploading", f"uploaded as {key}: {counted(rows, 'row')}"):
-            upload = await client.upload(path, key)
+            upload = await client.upload(path, key, ingestion)
+        if ingestion:
+            display.note(f"It corrects rows of ingestion {ingestion}.")
         return await _follow(display, client, upload, rows, stack, place)
 
 
@@ -170,15 +180,16 @@ async def _follow(
             display.line(f"rejects: s3://{stack.rejects_bucket}/{reject_key}", style="cyan")
     display.line()
     if not outcome.complete:
-        display.missing(name, outcome, _again(upload, place))
+        again = ingest_command(place, f"s3://{upload.source.bucket}/{upload.source.key}")
+        display.missing(name, outcome, again)
         return NOT_DONE
     return WITH_REJECTS if outcome.rejected else DONE
 
 
-def _again(upload: Upload, place: Place) -> str:
-    """Return the command that ingests the object again."""
+def ingest_command(place: Place, *arguments: str) -> str:
+    """Return the command that ingests a file or an object."""
     options = (("--stack", place.stack), ("--endpoint-url", place.endpoint_url), ("--region", place.region))
-    words = ["ingest", f"s3://{upload.source.bucket}/{upload.source.key}"]
+    words = ["ingest", *arguments]
     words += [word for name, value in options if value for word in (name, value)]
     return f"{command_as_called(sys.argv[0])} {shlex.join(words)}"
 

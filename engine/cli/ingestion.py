@@ -56,8 +56,7 @@ class Ingestion:
 
     async def reject_files(self) -> list[str]:
         """Return the keys of its reject files, without those of an earlier ingestion of the same object."""
-        since = self.account.entry["started"] // 1000  # S3 tells whole seconds
-        return await RejectsView(self.stack, self.s3).reject_files(self.source, since)
+        return await RejectsView(self.stack, self.s3).reject_files(self.source, self.account.rejects_since)
 
     async def reasons(self) -> Reasons:
         """Return which of its rows are in reject files, and why."""
@@ -85,12 +84,11 @@ async def open_ingestion(name: str, place: Place) -> AsyncIterator[Ingestion]:
         clients.client("dynamodb", endpoint_url=url, region=region) as dynamodb,
     ):
         account = await ledger.find(name)
-        entry = account.entry
-        if "modified" not in entry:
+        entry, source = account.entry, account.source
+        if source is None:
             said = ledger.document(account)
             why = f"{said['status']}: {said['reason']}" if said["reason"] else said["status"]
             raise CliError(f"Nothing was read of s3://{entry['bucket']}/{entry['key']} ({why}).")
-        source = ObjectVersion(entry["bucket"], entry["key"], entry.get("versionId"), entry["etag"], entry["modified"])
         file = place.schema or await schema_of_stack(stack.query, endpoint_url=url, region=region)
         yield Ingestion(
             stack,

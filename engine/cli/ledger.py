@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from engine.accounts import EMPTY_MONTHS, TIME_INDEX, Account, month_before
+from engine.accounts import Account, iso, listed_ingestion
+from engine.aws.ledger_list import MOST_TOGETHER, LedgerList
+from engine.aws.types import BATCH_GET_ITEM, QUERY
 from engine.cli.errors import CliError
+from engine.cli.lanes import open_lanes
 from engine.cli.queues import Queues, depths
 from engine.deployment import clients
 from engine.deployment.stack import Stack
+from engine.flow.backoff import NEVER
 
 
 class LedgerView:
@@ -20,47 +24,36 @@ class LedgerView:
     `patience`: ms without a change after which rows are stuck.
     """
 
-    def __init__(self, stack: Stack, table: str, dynamodb: Any, sqs: Any, patience: int) -> None:
-        self._stack, self._table, self._dynamodb, self._sqs, self._patience = stack, table, dynamodb, sqs, patience
+    def __init__(self, stack: Stack, table: str, ledger: LedgerList, sqs: Any, patience: int) -> None:
+        self._stack, self._table, self._ledger, self._sqs, self._patience = stack, table, ledger, sqs, patience
 
     async def account(self, ingestion: str) -> Account | None:
-        """Return all that is known of an ingestion, or None if nothing is."""
-        account = Account()
-        pages = self._dynamodb.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression="ingestion = :id",
-            ExpressionAttributeValues={":id": {"S": ingestion}},
-            ConsistentRead=True,
-        )
-        async for page in pages:
-            for item in page["Items"]:
-                account.add(item)
+        """Return all that a command needs to know of an ingestion, or None if nothing is known."""
+        account = await self._ledger.shown(ingestion, NEVER)
         return account if account.entry else None
+
+    async def accounts(self, ingestions: Sequence[str]) -> list[Account]:
+        """Return the ingestions with these ids that are known."""
+        found: list[Account] = []
+        for start in range(0, len(ingestions), MOST_TOGETHER):
+            found += await self._ledger.shown_all(ingestions[start : start + MOST_TOGETHER], NEVER)
+        return [account for account in found if account.entry]
 
     async def newest(self) -> AsyncIterator[Account]:
         """Yield the accounts of all ingestions, the newest first, until nothing older is kept."""
-        async for ingestion in self.ids():
-            if account := await self.account(ingestion):
+        async for ingestions in self._listed():
+            for account in await self.accounts(ingestions):
                 yield account
 
     async def ids(self) -> AsyncIterator[str]:
         """Yield the ids of all ingestions, the newest first."""
-        month, empty = time.strftime("%Y-%m", time.gmtime()), 0
-        while empty < EMPTY_MONTHS:
-            pages = self._dynamodb.get_paginator("query").paginate(
-                TableName=self._table,
-                IndexName=TIME_INDEX,
-                KeyConditionExpression="#month = :month",
-                ExpressionAttributeNames={"#month": "month"},
-                ExpressionAttributeValues={":month": {"S": month}},
-                ScanIndexForward=False,
-            )
-            empty += 1
-            async for page in pages:
-                for item in page["Items"]:
-                    empty = 0
-                    yield item["ingestion"]["S"]
-            month = month_before(month)
+        async for ingestions in self._listed():
+            for ingestion in ingestions:
+                yield ingestion
+
+    async def _listed(self) -> AsyncIterator[list[str]]:
+        async for places in self._ledger.months(iso(int(time.time() * 1000)), NEVER, limit=MOST_TOGETHER):
+            yield [listed_ingestion(place) for place in places]
 
     async def find(self, name: str) -> Account:
         """Return the ingestion with this id, or the newest of an object whose key, or its last part, is `name`.
@@ -85,6 +78,13 @@ class LedgerView:
 
 
 @asynccontextmanager
+async def open_list(table: str, dynamodb: Any) -> AsyncIterator[LedgerList]:
+    """Open a ledger, which is where the general client `dynamodb` sends to."""
+    async with open_lanes(dynamodb, QUERY, BATCH_GET_ITEM) as (query, get):
+        yield LedgerList(table, query, get)
+
+
+@asynccontextmanager
 async def open_ledger(stack: Stack, *, endpoint_url: str | None, region: str | None) -> AsyncIterator[LedgerView]:
     """Open the ledger of a stack. Raises `CliError` if it has none."""
     if stack.ledger is None:
@@ -92,7 +92,8 @@ async def open_ledger(stack: Stack, *, endpoint_url: str | None, region: str | N
     async with (
         clients.client("sqs", endpoint_url=endpoint_url, region=region) as sqs,
         clients.client("dynamodb", endpoint_url=endpoint_url, region=region) as dynamodb,
+        open_list(stack.ledger, dynamodb) as ledger,
     ):
         attributes = await sqs.get_queue_attributes(QueueUrl=stack.queue_url, AttributeNames=["VisibilityTimeout"])
         patience = int(attributes["Attributes"]["VisibilityTimeout"]) * 1000
-        yield LedgerView(stack, stack.ledger, dynamodb, sqs, patience)
+        yield LedgerView(stack, stack.ledger, ledger, sqs, patience)

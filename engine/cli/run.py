@@ -121,6 +121,7 @@ def _run_on_stack(options: argparse.Namespace, display: Display, target: Target)
         display,
         options.source,
         Place(options.stack, options.endpoint_url, options.region, options.timeout, _schema(options)),
+        options.corrects,
     )
 
 

@@ -75,7 +75,7 @@ class StackClient:
         url, region = self._endpoint_url, self._region
         async with AsyncExitStack() as exits:
             opened = open_ledger(self._stack, endpoint_url=url, region=region)
-            ledger = await exits.enter_async_context(opened)
+            self._ledger = ledger = await exits.enter_async_context(opened)
             self._s3, logs = [
                 await exits.enter_async_context(clients.client(name, endpoint_url=url, region=region))
                 for name in ("s3", "logs")
@@ -88,14 +88,22 @@ class StackClient:
         """Close the clients."""
         await self._exits.aclose()
 
-    async def upload(self, path: Path, key: str) -> Upload:
-        """Put the file into the stack's bucket, in parts if it is large; its arrival starts the producer."""
+    async def upload(self, path: Path, key: str, corrects: str | None = None) -> Upload:
+        """Put the file into the stack's bucket, in parts if it is large; its arrival starts the producer.
+
+        `corrects`: the ingestion of which it holds corrected rows.
+        """
+        about = {"ExtraArgs": {"Metadata": {"corrects": corrects}}} if corrects else {}
         began, began_at = asyncio.get_running_loop().time(), time.time()
-        await self._s3.upload_file(str(path), self._stack.bucket, key)
+        await self._s3.upload_file(str(path), self._stack.bucket, key, **about)
         version, size, _ = await self._version(self._stack.bucket, key)
         if size != (await asyncio.to_thread(path.stat)).st_size:
             raise CliError(f"s3://{version.bucket}/{key} was replaced by someone else right after the upload.")
         return Upload(version, began, began_at, version.modified)
+
+    async def ingestion(self, name: str) -> str:
+        """Return the id of an ingestion; `name` is its id, or the key of its object. Raises `CliError` without one."""
+        return str((await self._ledger.find(name)).entry["ingestion"])
 
     async def existing(self, bucket: str, key: str) -> Upload:
         """Return an object that is in S3 already, to be followed from now on. Raises `CliError` if there is none."""

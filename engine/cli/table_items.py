@@ -13,7 +13,7 @@ from engine.cli.proof import proof_attribute
 from engine.item_keys import Key, wire_key
 from engine.schema.model import Schema
 
-THROTTLED = ("ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded")
+_THROTTLED = ("ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded")
 
 _MAX_KEYS = 100
 """BatchGetItem quota: at most 100 keys in one call."""
@@ -82,7 +82,7 @@ class TableItems:
             reply: dict[str, Any] = await self._dynamodb.batch_get_item(RequestItems={self._table: request})
         except ClientError as error:
             code = error.response["Error"].get("Code")
-            if code in THROTTLED:
+            if code in _THROTTLED:
                 return {"Responses": {}, "UnprocessedKeys": {self._table: request}}
             if code == "ValidationException":
                 raise CliError(

@@ -4,33 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
-from typing import Any
-
-from botocore.exceptions import ClientError
 
 from engine.accounts import ENTRY
+from engine.aws.table_deleter import TableDeleter, operation_of
 from engine.cli.account import asked_for
 from engine.cli.display import Display
 from engine.cli.errors import CliError
 from engine.cli.ingest import Place
 from engine.cli.ingestion import Ingestion, open_ingestion
+from engine.cli.lanes import open_lanes
 from engine.cli.proof import own_keys, proof_attribute, proofs_of
-from engine.cli.table_items import THROTTLED
 from engine.cli.words import counted
 from engine.errors import BadFile
-from engine.flow.backoff import Backoff
-from engine.item_keys import Key, wire_key
+from engine.flow.attempts import now
+from engine.flow.backoff import Deadline
+from engine.item_keys import Key
+from engine.outcome import Outcome
 from engine.schema.model import Schema
 from engine.undone import undone_fact
 
-_DELETES_AT_ONCE = 32
-
-_MOST_ATTEMPTS = 30
-"""At one item while the table throttles: about a minute, besides the attempts of the client itself."""
+_PATIENCE = 60.0
+"""Seconds without any item deleted, after which deleting is given up."""
 
 
 def run_undo(display: Display, name: str, place: Place, *, agreed: bool, as_json: bool) -> int:
@@ -55,9 +52,11 @@ async def _undo(display: Display, name: str, place: Place, agreed: bool, as_json
                 display.failed("nothing was deleted")
                 return 2
         note = partial(_note, ingestion, int(time.time() * 1000))
-        deletion = Deletion(ingestion.dynamodb, table, ingestion.schema, note)
-        with display.step(f"deleting from {table}", "all of them are deleted"):
-            await deletion.run(_own(ingestion))
+        schema, proof = ingestion.schema, proof_attribute(ingestion.schema) or ""
+        async with open_lanes(ingestion.dynamodb, operation_of(schema, proof)) as (lane,):
+            deletion = Deletion(TableDeleter(table, schema, proof, lane), table, note)
+            with display.step(f"deleting from {table}", "all of them are deleted"):
+                await deletion.run(_own(ingestion))
         display.done(f"{counted(deletion.count, 'item')} deleted")
         if as_json:
             about = {"ingestion": source.ingestion, "bucket": source.bucket, "key": source.key}
@@ -121,14 +120,13 @@ async def _note(ingestion: Ingestion, began: int, items: int) -> None:
 
 
 class Deletion:
-    """Deletes items, each on the condition that it is still the ingestion's own. `count`: how many it has deleted.
+    """Deletes items, each only if it is still the ingestion's own. `count`: how many it has deleted.
 
     `note` notes a count in the ledger: before the first item is deleted, and at the end, even if that is a failure.
     """
 
-    def __init__(self, dynamodb: Any, table: str, schema: Schema, note: Callable[[int], Awaitable[None]]) -> None:
-        self._dynamodb, self._table, self._schema, self._note = dynamodb, table, schema, note
-        self._places = asyncio.Semaphore(_DELETES_AT_ONCE)
+    def __init__(self, deleter: TableDeleter, table: str, note: Callable[[int], Awaitable[None]]) -> None:
+        self._deleter, self._table, self._note = deleter, table, note
         self.count = 0
 
     async def run(self, groups: AsyncIterator[dict[Key, str]]) -> None:
@@ -139,53 +137,26 @@ class Deletion:
                 if group and not is_noted:
                     await self._note(0)
                     is_noted = True
-                await _all([self._delete(key, proof) for key, proof in group.items()])
+                left = list(group.items())
+                while left:
+                    left = await self._delete(left)
         finally:
             if is_noted:
                 await self._note(self.count)
 
-    async def _delete(self, key: Key, proof: str) -> None:
-        name = proof_attribute(self._schema) or ""
-        condition: dict[str, Any] = {"ConditionExpression": "attribute_exists(#p)"}
-        if proof:
-            value = {self._schema.types[name]: proof}
-            condition = {"ConditionExpression": "#p = :p", "ExpressionAttributeValues": {":p": value}}
-        async with self._places:
-            is_deleted = await _with_patience(
-                lambda: self._dynamodb.delete_item(
-                    TableName=self._table,
-                    Key=wire_key(key, self._schema),
-                    ExpressionAttributeNames={"#p": name},
-                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                    **condition,
-                ),
-                self._table,
-            )
-        self.count += is_deleted  # not in one statement with the await, which would lose what others add meanwhile
-
-
-async def _all(deletes: list[Awaitable[None]]) -> None:
-    """Wait for all of them, even if one fails, so that each item that is deleted is counted."""
-    for result in await asyncio.gather(*deletes, return_exceptions=True):
-        if result is not None:
-            raise result
-
-
-async def _with_patience(call: Callable[[], Awaitable[Any]], table: str) -> bool:
-    """Return whether an item is deleted; False: something else has replaced it meanwhile."""
-    backoff = Backoff()
-    for attempt in range(_MOST_ATTEMPTS):
+    async def _delete(self, items: list[tuple[Key, str]]) -> list[tuple[Key, str]]:
+        """Delete what can be deleted in some time; return the others. Raises `CliError` if that was none."""
+        outcome = Outcome(bytearray(len(items)))
         try:
-            await call()
-            return True
-        except ClientError as error:
-            code = error.response["Error"].get("Code")
-            if code == "ConditionalCheckFailedException":
-                # The client tries again by itself: without an item, an attempt whose answer was lost has deleted it.
-                return "Item" not in error.response
-            if code not in THROTTLED:
-                raise
-        await asyncio.sleep(backoff.delay(attempt, random.random()))  # noqa: S311 - jitter, not a secret
-    raise CliError(
-        f"Table {table} throttles writes: raise its write capacity, and run the same command again to go on."
-    )
+            await self._deleter.delete(items, outcome, Deadline(now() + _PATIENCE))
+        finally:
+            self.count += sum(outcome.written) - len(outcome.superseded)
+        if outcome.refused:
+            raise CliError(f"Table {self._table} does not delete an item: {next(iter(outcome.refused.values()))}")
+        left = outcome.unwritten(range(len(items)))
+        if len(left) == len(items):
+            raise CliError(
+                f"Table {self._table} throttles writes, or fails: raise its write capacity, and run the same command "
+                "again to go on."
+            )
+        return [items[index] for index in left]

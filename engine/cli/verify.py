@@ -10,6 +10,7 @@ from typing import Any
 from engine.cli.display import Display
 from engine.cli.ingest import Place
 from engine.cli.ingestion import Ingestion, open_ingestion
+from engine.cli.standing import DONE, NOT_DONE, WITH_REJECTS
 from engine.cli.words import counted
 from engine.jobs.verify import BAD, GOOD, Verification, spread
 from engine.undone import undone_of
@@ -26,7 +27,10 @@ _MEANINGS = {
 
 
 def run_verify(display: Display, name: str, place: Place, *, sample: int | None, as_json: bool) -> int:
-    """Compare the table with the object of an ingestion; return 0 if each row is there, replaced or rejected."""
+    """Compare the table with the object of an ingestion; return the exit code.
+
+    0: each row is there or replaced; 3: some are rejected; 1: some are not as they should be.
+    """
     return asyncio.run(_verify(display, name, place, sample, as_json))
 
 
@@ -47,7 +51,9 @@ async def _verify(display: Display, name: str, place: Place, sample: int | None,
     if as_json:
         print(json.dumps(about))
     _show(display, about)
-    return 0 if verification.is_good else 1
+    if not verification.is_good:
+        return NOT_DONE
+    return WITH_REJECTS if about["rejected"] else DONE
 
 
 async def _verification(ingestion: Ingestion, sample: int | None) -> Verification:

@@ -6,16 +6,17 @@ import logging
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from engine.aws.lane import lane_for
-from engine.aws.ledger_reader import LedgerReader
+from engine.aws.ledger_list import LedgerList
 from engine.aws.session import Session
 from engine.aws.table_reader import TableReader
-from engine.aws.transports import open_transport
-from engine.aws.types import QUERY, SCAN
+from engine.aws.transports import open_fetch, open_transport
+from engine.aws.types import BATCH_GET_ITEM, QUERY, SCAN
 from engine.config import QuerySettings
 from engine.errors import BadRequest, MillpondError
 from engine.handlers.runtime import Context, Process, deadline_of
@@ -23,6 +24,9 @@ from engine.http_events import front_end_of, method_of, read_request
 from engine.jobs.answer import Query, answer
 from engine.logs import log
 from engine.queries import ALLOW, SCHEMA_EVENT
+
+if TYPE_CHECKING:
+    from engine.jobs.answer_rejects import RejectFolders
 
 RESERVE_SECONDS = 2.0
 """Reserved of the function's time: a page that is not full by then is answered as it is."""
@@ -36,7 +40,21 @@ async def open_query(env: Mapping[str, str]) -> AsyncIterator[Query]:
     """Read the settings and open the client."""
     settings = QuerySettings.from_env(env)
     session = Session()
-    async with open_transport(settings.transport, session) as transport:
+    async with (
+        open_transport(settings.transport, session) as transport,
+        open_fetch(settings.transport, session) as fetch,
+    ):
+
+        @cache
+        def reject_folders() -> RejectFolders:
+            """Open S3 when rejects are first asked for: importing all that it takes slows cold starts."""
+            from engine.aws.reject_store import RejectReader
+            from engine.aws.s3 import S3
+            from engine.jobs.answer_rejects import RejectFolders
+
+            s3 = S3(session, fetch)
+            return RejectFolders(settings.rejects_prefix, settings.rejects_bucket, partial(RejectReader, s3))
+
         query, scan = (lane_for(operation, transport, session) for operation in (QUERY, SCAN))
         reader = TableReader(settings.table, settings.schema, query, scan)
         ledger = settings.ledger
@@ -45,8 +63,11 @@ async def open_query(env: Mapping[str, str]) -> AsyncIterator[Query]:
             settings.schema_text,
             reader,
             # A lane of its own: what a throttled table teaches does not concern the ledger.
-            LedgerReader(ledger.table, lane_for(QUERY, transport, session)) if ledger else None,
+            LedgerList(ledger.table, *(lane_for(each, transport, session) for each in (QUERY, BATCH_GET_ITEM)))
+            if ledger
+            else None,
             ledger.patience if ledger else 0,
+            reject_folders,
         )
 
 

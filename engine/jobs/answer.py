@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from engine.accounts import EMPTY_MONTHS, iso, listed_ingestion, month_before
-from engine.aws.ledger_reader import LedgerReader
+from engine.accounts import Account, iso, listed_ingestion
+from engine.aws.ledger_list import MOST_TOGETHER, LedgerList
 from engine.aws.table_reader import Page, TableReader
 from engine.errors import BadRequest
 from engine.flow.attempts import now
@@ -25,10 +24,15 @@ from engine.queries import (
     Latest,
     Listing,
     Options,
+    Rejects,
     parse_ingestions,
     parse_request,
 )
 from engine.schema.model import INGESTIONS, Schema
+
+if TYPE_CHECKING:
+    from engine.jobs.answer_rejects import RejectFolders
+    from engine.reject_pages import RejectsPage
 
 MAX_READ_ITEMS = 1_000
 """Items asked of one Query or Scan; DynamoDB itself stops at 1 MB."""
@@ -37,22 +41,24 @@ LATEST_READS = (1, 10, 100, *[MAX_READ_ITEMS] * 5)
 """Items asked of one Query after the other while all that came have expired. Almost always the first is enough; all of
 them read 8 MB at most, of a key with thousands of versions that DynamoDB has not deleted yet."""
 
-INGESTIONS_TOGETHER = 16
-"""Ingestions of a list that are read at a time: one Query each, about 5 ms."""
+FEWEST_TOGETHER = 16
+"""Ingestions of a list that are read at a time at least: filters may leave most of them out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
     """What an invocation works with: the schema, as text too, and open readers of the table and the ledger.
 
-    `patience`: seconds without a change after which the rows of an ingestion are stuck.
+    `patience`: seconds without a change after which the rows of an ingestion are stuck. `rejects` tells
+    where reject files are, if there is a ledger.
     """
 
     schema: Schema
     schema_text: str
     reader: TableReader
-    ledger: LedgerReader | None = None
+    ledger: LedgerList | None = None
     patience: int = 0
+    rejects: Callable[[], RejectFolders] | None = None
 
 
 async def answer(query: Query, request: HttpRequest, moment: int, deadline: Deadline, last: Deadline) -> bytes:
@@ -77,33 +83,37 @@ async def answer(query: Query, request: HttpRequest, moment: int, deadline: Dead
 
 
 async def _answer_ingestions(
-    query: Query, ledger: LedgerReader, request: HttpRequest, moment: int, deadline: Deadline, last: Deadline
+    query: Query, ledger: LedgerList, request: HttpRequest, moment: int, deadline: Deadline, last: Deadline
 ) -> bytes:
-    async def document(ingestion: str) -> dict[str, Any] | None:
-        # Tallies are only needed of ingestions that have not ended.
-        account = await ledger.account(ingestion, last, tallies=False)
-        if account.entry and "ended" not in account.entry:
-            account = await ledger.account(ingestion, last)
-        return account.document(moment * 1000, query.patience * 1000) if account.entry else None
+    def document(account: Account) -> dict[str, Any]:
+        return account.document(moment * 1000, query.patience * 1000)
 
     match parse_ingestions(request):
         case Options():
             return b""
         case Ingestion() as wanted:
-            found = await document(wanted.ingestion)
-            if found is None:
+            account = await ledger.shown(wanted.ingestion, last)
+            if not account.entry:
                 raise BadRequest(404, "no such ingestion")
-            return orjson.dumps(found)
+            return orjson.dumps(document(account))
         case Ingestions() as wanted:
             page = IngestionsPage(wanted, request.front_end.max_bytes)
             await _fill_ingestions(page, ledger, document, wanted.start or iso(moment * 1000), deadline, last)
             return _document(page)
+        case Rejects() as wanted:
+            account = await ledger.account(wanted.ingestion, last, tallies=False)
+            if not account.entry or query.rejects is None:
+                raise BadRequest(404, "no such ingestion")
+            from engine.jobs.answer_rejects import rejects_page  # few ask for it, and importing it slows cold starts
+
+            max_bytes = request.front_end.max_bytes
+            return _document(await rejects_page(query.rejects(), account, wanted, max_bytes, deadline, last))
 
 
 async def _fill_ingestions(
     page: IngestionsPage,
-    ledger: LedgerReader,
-    document: Callable[[str], Awaitable[dict[str, Any] | None]],
+    ledger: LedgerList,
+    document: Callable[[Account], dict[str, Any]],
     start: str,
     deadline: Deadline,
     last: Deadline,
@@ -112,19 +122,14 @@ async def _fill_ingestions(
 
     `start`: the place before the first, or a time in the month of the newest.
     """
-    month, after, empty = start[:7], start if " " in start else None, 0
-    while empty < EMPTY_MONTHS:
-        places, is_all = await ledger.listed(month, last, limit=INGESTIONS_TOGETHER, after=after)
-        documents = await asyncio.gather(*(document(listed_ingestion(place)) for place in places))
-        for place, each in zip(places, documents, strict=True):
+    # One more than the page may have shows whether anything follows.
+    together = min(max(FEWEST_TOGETHER, page.limit + 1), MOST_TOGETHER)
+    async for places in ledger.months(start, last, limit=together):
+        accounts = await ledger.shown_all([listed_ingestion(place) for place in places], last)
+        for place, account in zip(places, accounts, strict=True):
             # What has just expired is in the index still.
-            if each is not None and not page.add(place, each):
+            if account.entry and not page.add(place, document(account)):
                 return
-        empty = 0 if places else empty + 1
-        if is_all:
-            month, after = month_before(month), None
-        else:
-            after = places[-1]
         if deadline.passed(now()) and page.stop():
             return
 
@@ -192,6 +197,6 @@ async def _fill(
             return
 
 
-def _document(page: HistoryPage | ListPage | IngestionsPage) -> bytes:
+def _document(page: HistoryPage | ListPage | IngestionsPage | RejectsPage) -> bytes:
     items: list[Any] = list(map(orjson.Fragment, page.items))
     return orjson.dumps({"items": items, "count": len(items), "nextToken": page.cursor})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.accounts import SpanCounts
+from engine.aws.objects import OpenObject
 from engine.errors import TooManyRejects
 from engine.events import Arrival
 from engine.flow.backoff import Deadline
@@ -38,14 +39,23 @@ class RunAccount:
             status = status if status in ("skipped", "superseded") else "failed"
             await self._accounting.ledger.turned_away(self._arrival.ref, status, reason, self._last)
 
-    async def opened(self, version: ObjectVersion, size: int, schema_hash: str, packing: str) -> None:
+    async def opened(self, opened: OpenObject, schema_hash: str, packing: str) -> None:
         """Note an object that is open; what is taken up again belongs to the run that began it."""
+        version = opened.version
         self._ingestion = version.ingestion
         if self._accounting is None:
             return
         if self._rest.modified is None:
             ledger = self._accounting.ledger
-            self.run = await ledger.opened(self._arrival.ref, version, size, schema_hash, self._last, packing=packing)
+            self.run = await ledger.opened(
+                self._arrival.ref,
+                version,
+                opened.size,
+                schema_hash,
+                self._last,
+                packing=packing,
+                corrects=opened.corrects,
+            )
 
     async def progressed(self, counts: SpanCounts) -> None:
         """Note how far the object is read."""

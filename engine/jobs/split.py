@@ -86,6 +86,7 @@ class Splitter:
             packing=self.settings.packing,
             split=span_bytes,
             max_rejects=self.settings.max_rejects.text,
+            corrects=opened.corrects,
         )
         places = ranges_of(first, opened.size, span_bytes)
         noted = await ledger.scanned(version.ingestion, span_bytes, {}, deadline, run=run)

@@ -39,6 +39,9 @@ can tell one row's fault from the table's at once. At a minute and more each, th
 HAND_ON_SECONDS = 1.0
 """Kept back of the time for the ledger."""
 
+MAX_INGESTIONS = 50
+"""Ingestions named in the log line of a batch: 1.2 KB. A batch has more of them only where files are tiny."""
+
 REJECTS_AT_ONCE = 8
 """Reject files put at a time."""
 
@@ -153,6 +156,7 @@ async def work(worker: Worker, event: Any, deadline: Deadline, last: Deadline) -
         logging.WARNING if failures or rejected else logging.INFO,
         "batch",
         messages=len(event["Records"]),
+        **_ingestions(deliveries),
         written=written,
         superseded=superseded,
         rejected=rejected,
@@ -195,6 +199,13 @@ def _read(worker: Worker, record: dict[str, Any], items: Items, failures: list[s
         log(logging.ERROR, "message not read", messageId=delivery.message_id, reason=type(error).__name__)
     failures.append(delivery.message_id)
     return None
+
+
+def _ingestions(deliveries: Sequence[_Delivery]) -> dict[str, Any]:
+    """Return which ingestions the messages are of, as the log line names them."""
+    ids = list(dict.fromkeys(each.account[0] for each in deliveries if each.account))
+    more = len(ids) - MAX_INGESTIONS
+    return {"ingestions": ids[:MAX_INGESTIONS], **({"moreIngestions": more} if more > 0 else {})}
 
 
 def _is_at_fault(delivery: _Delivery, outcome: Outcome) -> bool:

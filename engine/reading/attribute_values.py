@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from binascii import Error, a2b_base64
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -28,6 +28,15 @@ def column_faults(name: str, values: Sequence[Any]) -> dict[int, str]:
         for i, value in enumerate(values)
         if value is not None and (reason := fault_of(value)) is not None
     }
+
+
+def is_item(value: Any, keys: Mapping[str, str]) -> bool:
+    """Return whether a value is an item as DynamoDB writes it, with these key attributes, by name with their types."""
+    return (
+        isinstance(value, dict)
+        and all(isinstance(each := value.get(name), dict) and type_ in each for name, type_ in keys.items())
+        and not any(map(fault_of, value.values()))
+    )
 
 
 def fault_of(value: Any, level: int = 1) -> str | None:

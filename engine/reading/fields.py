@@ -23,6 +23,10 @@ NEVER_CLOSED = "a quoted field is never closed"
 BAD_QUOTES = "the quotes are wrong: text follows a closing quote"
 
 
+_PAIR = "\0"
+"""Stands for two quotes."""
+
+
 class Span(NamedTuple):
     """Text with line breaks inside one field: the index of the field, and where the text begins and ends."""
 
@@ -66,10 +70,12 @@ class Syntax(NamedTuple):
     """Where `csv` may read something else than this reader, or reads what has to be looked at; see `odd_places`."""
     escape: re.Pattern[str]
     usual: re.Pattern[str]
-    """A whole line of the most usual shape that has odd places; see `usual_line`."""
+    """Whole lines of the most usual shape that has odd places; see `usual_lines`."""
     strict: re.Pattern[str]
     """A whole line that every reader of such quotes reads alike if a record begins there: no blanks around the quotes
     of a field, all others doubled."""
+    strict_lines: re.Pattern[str]
+    """Lines that are `strict` each, with `_PAIR` in place of two quotes one after the other; see `is_strict`."""
     spaced: re.Pattern[str]
     """A delimiter, blanks and a quote: text in quotes, but a quoted field in a line that begins within a field."""
     blanks: str
@@ -109,7 +115,12 @@ def syntax_of(dialect: Dialect) -> Syntax:
         usual = rf"(?:(?: )?{quote}{inside}{quote}(?: )?|[^{delimiter}{quote}\r\n]*+)"
     else:
         usual = nothing
+    usual = rf"(?! ){usual}(?:{delimiter}{usual})*+(?<! )"
     alike = rf"(?:{quote}(?:[^{quote}\r\n]++|{quote}{quote})*+{quote}|[^{delimiter}{quote}\r\n]*+)"
+    # Of an odd number of quotes at the beginning of a field the first one opens it, though it comes last here; an even
+    # number is a field of its own.
+    closed = rf"{_PAIR}*+{quote}[^{quote}\r\n]*+{quote}|{_PAIR}++(?=[{delimiter}\r\n])"
+    paired = rf"(?:{closed}|[^{delimiter}{quote}{_PAIR}\r\n]*+)"
     return Syntax(
         dialect=dialect,
         field=re.compile(field, re.DOTALL),
@@ -119,12 +130,26 @@ def syntax_of(dialect: Dialect) -> Syntax:
         tight=re.compile(rf"{delimiter}(?![{blanks}])"),
         odd=re.compile(odd),
         escape=re.compile(rf"\\(\\|{delimiter}|{quote or nothing}|\r\n|\n|\r)"),
-        usual=re.compile(rf"(?! ){usual}(?:{delimiter}{usual})*+(?<! )(?:\r\n|\n|\r)?"),
+        usual=re.compile(rf"(?:{usual}(?:\r\n|\n|\r))*+(?:{usual})?"),
         strict=re.compile(
             rf"{alike}(?:{delimiter}{alike})*+(?:\r\n|\n|\r)?" if dialect.quote and not backslash else nothing
         ),
+        strict_lines=re.compile(
+            rf"(?:{paired}(?:{delimiter}{paired})*+(?:\r\n|\n|\r))*+" if dialect.quote and not backslash else nothing
+        ),
         spaced=re.compile(rf"{delimiter}{blank}++{quote}" if quote else nothing),
         blanks=blanks,
+    )
+
+
+def is_strict(text: str, syntax: Syntax) -> bool:
+    """Return whether each line is certainly a record that every reader reads alike, as if `strict` matched all lines.
+
+    Where there are many doubled quotes, that takes a third of the time.
+    """
+    lines = text.replace(syntax.dialect.quote * 2, _PAIR)
+    return (
+        _PAIR not in text and syntax.strict_lines.fullmatch(lines if lines[-1:] in "\r\n" else f"{lines}\n") is not None
     )
 
 
@@ -147,17 +172,17 @@ def odd_places(text: str, syntax: Syntax) -> Iterator[int]:
         yield place
 
 
-def usual_line(line: str, syntax: Syntax) -> str | None:
-    """Return a line as `csv` reads it rightly, without blanks around quotes; None if it may be of another shape.
+def usual_lines(lines: str, syntax: Syntax) -> str | None:
+    """Return lines as `csv` reads them rightly, without blanks around quotes; None if one may be of another shape.
 
-    It is a whole record. Its quoted fields have no quotes in them but escaped ones; either those or blanks around them.
+    Each is a whole record. Quoted fields have no quotes in them but escaped ones; either those or blanks around them.
     """
-    if not syntax.usual.fullmatch(line):
+    if not syntax.usual.fullmatch(lines):
         return None
     delimiter, quote = syntax.dialect[:2]
     if syntax.dialect.escape == "backslash":
-        return line
-    return line.replace(f"{delimiter} {quote}", delimiter + quote).replace(f"{quote} {delimiter}", quote + delimiter)
+        return lines
+    return lines.replace(f"{delimiter} {quote}", delimiter + quote).replace(f"{quote} {delimiter}", quote + delimiter)
 
 
 def read_record(text: str, begin: int, end: int, syntax: Syntax) -> RawRecord:

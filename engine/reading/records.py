@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from engine.reading.closely import read_one
 from engine.reading.doubts import has_few_delimiters
-from engine.reading.fields import odd_places, usual_line
+from engine.reading.fields import is_strict, odd_places, usual_lines
 from engine.reading.format import Dialect
 from engine.reading.layout import Entry, Fault, Layout, View
 from engine.reading.lines import decoded, last_line_end, line_ends
@@ -136,8 +136,14 @@ class _SliceReader:
         """Return the lines from `first` on that `csv` must not read, and put others so that it can."""
         layout, lines = self._layout, self._lines
         odd: set[int] = set()
-        if layout.syntax.odd.search(self._text):
-            odd.update(filter(self._is_odd, range(first, len(lines))))
+        text = self._text[self._starts[first] :]
+        if layout.syntax.odd.search(text) and not is_strict(text, layout.syntax):
+            usual = usual_lines(text, layout.syntax)
+            if usual is None:
+                odd.update(filter(self._is_odd, range(first, len(lines))))
+            elif usual != text:
+                lines[first:] = io.StringIO(usual, newline="")
+                self._first_changed = min(self._first_changed, first)
         if layout.dialect.comment:
             odd.update(i for i, line in enumerate(lines) if line.startswith(layout.dialect.comment))
         if self._ends[-1] > layout.limits.record_bytes:
@@ -154,7 +160,7 @@ class _SliceReader:
             if syntax.spaced.search(text):
                 self._alone.add(line)
             return False
-        usual = usual_line(text, syntax)
+        usual = usual_lines(text, syntax)
         if usual is None:
             return next(odd_places(text, syntax), None) is not None
         if usual != text:

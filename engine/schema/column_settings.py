@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -16,6 +16,9 @@ from engine.schema.columns import NO_VALUES, Column
 from engine.schema.numbers import Numbers
 from engine.schema.settings import Settings
 from engine.schema.values import NULL, Conversion, Value
+
+if TYPE_CHECKING:
+    from engine.schema.patterns import Pattern
 
 MAX_KEY_ATTRIBUTE_BYTES = 255
 """DynamoDB quota: the name of a key attribute, here of any attribute that a schema names."""
@@ -128,16 +131,19 @@ def _path(settings: Settings) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _pattern(settings: Settings) -> re.Pattern[str] | None:
+def _pattern(settings: Settings) -> Pattern | None:
     pattern = settings.get("pattern")
     if pattern is None:
         return None
     if not isinstance(pattern, str):
         raise settings.wrong("pattern", f"must be a text, not {pattern!r}")
+    # Imported where a schema needs it: RE2 makes every cold start longer.
+    from engine.schema.patterns import InvalidPattern, Pattern
+
     try:
-        return re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise settings.wrong("pattern", f"is not a valid regular expression: {error}") from None
+        return Pattern(pattern)
+    except InvalidPattern as error:
+        raise settings.wrong("pattern", f"{pattern!r} is not a valid regular expression: {error}") from None
 
 
 def _empty(settings: Settings, type_: str, usual: str, *, required: bool) -> Value:

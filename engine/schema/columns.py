@@ -6,16 +6,19 @@ that fails looks at the values one by one, to find the rows. Working row by row 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from engine.decimal_text import canonical_number
 from engine.exact_json import NumberText
 from engine.schema.booleans import Booleans
 from engine.schema.numbers import Numbers
 from engine.schema.values import NESTED, TYPED, VARIES, Attribute, Conversion, Value
+
+if TYPE_CHECKING:
+    from engine.schema.patterns import Pattern
 
 NO_VALUES: Final[frozenset[str]] = frozenset()
 
@@ -56,7 +59,7 @@ class Column:
     empty: Value = field(default=None, hash=False)
     max_length: int | None = None
     max_bytes: int | None = None
-    pattern: re.Pattern[str] | None = None
+    pattern: Pattern | None = None
     conversion: Conversion | None = None
 
     @property
@@ -99,11 +102,27 @@ class Column:
             and self.pattern is None
         ):
             # Mostly there is nothing to trim, and nothing else to check.
-            present = values if all(values) else list(filter(None, values))
-            if present and (present is values or not self.required):
-                converted = conversion.convert(present)
-                if None not in converted:
-                    return converted if present is values else self._with_gap(values, converted)
+            if all(values):
+                return self._converted(conversion, values, bad)
+            if not self.required:
+                return self._around_gaps(values, partial(self._converted, conversion), bad)
+        return self._checked(values, bad)
+
+    def _converted(self, conversion: Conversion, values: Sequence[str], bad: dict[int, str]) -> Sequence[Value]:
+        """Convert values as they are, and look closely only at those that are refused."""
+        converted = conversion.convert(values)
+        if None not in converted:
+            return converted
+        result = list(converted)
+        odd = [i for i, value in enumerate(result) if value is None]
+        found: dict[int, str] = {}
+        for i, value in zip(odd, self._checked([values[i] for i in odd], found), strict=True):
+            result[i] = value
+        bad.update((odd[i], reason) for i, reason in found.items())
+        return result
+
+    def _checked(self, values: Sequence[str], bad: dict[int, str]) -> Sequence[Value]:
+        """Trim, check and convert values."""
         if self.trim or self.type != "S":
             values = list(map(str.strip, values))
         if self.lower:
@@ -113,7 +132,7 @@ class Column:
         if not all(values):
             if self.required:
                 bad.update((i, f"{self.name} is required, but empty") for i, value in enumerate(values) if not value)
-            return self._with_gaps(values, bad)
+            return self._around_gaps(values, self._full, bad)
         return self._full(values, bad)
 
     def clean_json(self, values: Sequence[Any], bad: dict[int, str]) -> Sequence[Value]:
@@ -212,20 +231,19 @@ class Column:
         reason = f"{self.name} is longer than {self.max_bytes:,} bytes, the limit for a key"
         return {i: reason for i, value in enumerate(values) if len(value.encode()) > self.max_bytes}
 
-    def _with_gap(self, values: Sequence[str], converted: Sequence[Value]) -> Sequence[Value]:
-        """Return what is converted of the values that are not empty, and for each empty one what it becomes."""
-        gap, following = self._gap, iter(converted).__next__
-        return [following() if value else gap for value in values]
-
-    def _with_gaps(self, values: Sequence[str], bad: dict[int, str]) -> Sequence[Value]:
-        present = [i for i, value in enumerate(values) if value]
+    def _around_gaps(
+        self,
+        values: Sequence[str],
+        clean: Callable[[Sequence[str], dict[int, str]], Sequence[Value]],
+        bad: dict[int, str],
+    ) -> Sequence[Value]:
+        """Clean the values that are not empty by `clean`; return them, and what the empty ones become."""
         found: dict[int, str] = {}
-        cleaned = self._full([values[i] for i in present], found)
-        bad.update((present[i], reason) for i, reason in found.items())
-        result: list[Value] = [self._gap] * len(values)
-        for i, value in zip(present, cleaned, strict=True):
-            result[i] = value
-        return result
+        gap, following = self._gap, iter(clean(list(filter(None, values)), found)).__next__
+        if found:
+            present = [i for i, value in enumerate(values) if value]
+            bad.update((present[i], reason) for i, reason in found.items())
+        return [following() if value else gap for value in values]
 
     def _full(self, values: Sequence[str], bad: dict[int, str]) -> Sequence[Value]:
         if self.max_length is not None and max(map(len, values), default=0) > self.max_length:
@@ -233,10 +251,9 @@ class Column:
             bad.update((i, reason) for i, value in enumerate(values) if len(value) > self.max_length)
         for i, reason in self.too_long_for_key(values).items():
             bad.setdefault(i, reason)
-        if self.pattern is not None and not all(map(self.pattern.fullmatch, values)):
+        if self.pattern is not None:
             reason = f"{self.name} does not match the pattern"
-            misfits = [i for i, value in enumerate(values) if not self.pattern.fullmatch(value)]
-            bad.update((i, reason) for i in misfits if i not in bad)
+            bad.update((i, reason) for i in self.pattern.misfits(values) if i not in bad)
         conversion = self._conversion
         if conversion is None:
             return values

@@ -6,13 +6,13 @@ import base64
 import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, chain
+from itertools import accumulate, chain, pairwise
 from typing import Any, Final
 
 import orjson
 
 from engine import exact_json
-from engine.decimal_text import canonical_numbers
+from engine.decimal_text import are_canonical, canonical_numbers
 from engine.exact_json import NumberText
 from engine.schema.json_columns import by_shape
 from engine.schema.values import MAX_DEPTH, VARIES, Attribute, Encoded, Value, attribute_of
@@ -20,6 +20,10 @@ from engine.text import is_text
 
 _ESCAPED: Final = bytes({*range(32), *b'"\\'} - {*b"\n"})
 """Characters that JSON escapes, but for the one between lines."""
+
+
+_IN_NUMBERS: Final = "0123456789.-\n"
+"""Characters of canonical numbers, and the one between lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +137,13 @@ class Elements:
             elements = list(map(str.strip, elements))
         # All elements of the column together: converting a few at a time costs more. An empty one may be a missing one.
         held = canonical_numbers(elements) if self.numbers else [element or None for element in elements]
-        ends = list(accumulate(map(len, lists)))
-        return [self._held(held[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
+        rows = [held[start:end] for start, end in pairwise(accumulate(map(len, lists), initial=0))]
+        if None not in held and len(separator) == 1 and separator not in _IN_NUMBERS:
+            # None of them is written with the separator.
+            whole = self._convert_whole([separator.join(map(str, row)) for row in rows], separator)
+            if whole is not None:
+                return whole
+        return list(map(self._held, rows))
 
     def _convert_whole(self, texts: Sequence[str], separator: str) -> Sequence[Attribute | Encoded] | None:
         """Write a column as JSON by replacing its separators, if all elements can stand there as they are; or None."""
@@ -162,10 +171,10 @@ class Elements:
 
     def _are_clean(self, lines: bytes) -> bool:
         """Return whether all elements, one a line, stand there as they are kept."""
-        if not self.trim and not self.numbers:
-            return True
-        elements = lines.decode().split("\n")
-        return elements == list(canonical_numbers(elements) if self.numbers else map(str.strip, elements))
+        if self.numbers:
+            return are_canonical(b"%b\n" % lines)
+        elements = lines.decode().split("\n") if self.trim else []
+        return elements == list(map(str.strip, elements))
 
     def _json_parts(self) -> tuple[bytes, bytes, bytes]:
         """Return what is before, between and after the elements of a value in JSON."""

@@ -12,10 +12,12 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, tzinfo
 from functools import lru_cache
+from itertools import chain, product, repeat
 from operator import add
 from typing import Final, NamedTuple
 
-from engine.schema.time_zones import EPOCH_DAY, LocalDay, local_days
+from engine.schema.lanes import chosen, reached, total, values
+from engine.schema.time_zones import EPOCH_DAY, shifts_of_days
 
 MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
@@ -31,119 +33,222 @@ _FIELDS: Final = {
     "p": ("half", 2),
     "M": ("minute", 2),
     "S": ("second", 2),
+    # Spellings of %f and %z.
+    "3": ("fraction", 3),
+    "6": ("fraction", 6),
+    "+": ("sign", 1),
+    "h": ("offset_hour", 2),
+    "n": ("offset_minute", 2),
 }
 
+_SPELLINGS: Final = {"%f": ("%3", "%6"), "%z": ("%Z", "%+%h:%n", "%+%h%n")}
+"""What has no fixed place has one in most columns. ``%Z`` is the letter, which says that the time is UTC."""
+
 _ISO_TIMES: Final = tuple(
-    f"%Y-%m-%d{blank}%H:%M{second}{zone}" for second in (":%S", "") for blank in "T " for zone in ("Z", "")
+    f"%Y-%m-%d{blank}%H:%M{second}{zone}" for second in (":%S", ":%S.%f", "") for blank in "T " for zone in ("%z", "")
 )
 
-# Where a leading zero is missing: before a digit that stands alone.
-_NO_ZERO = re.compile(r"(?<![0-9])(?=[0-9](?![0-9]))")
+_WRITTEN: Final = ("%Y-%m-%d", *(f"%Y-%m-%dT%H:%M:%S{fraction}%Z" for fraction in ("", ".%3", ".%6")))
+"""What `Columns.iso_texts` writes."""
+
+_LOOSE: Final = frozenset(f"%{each}" for each in "mdHIMS")
+"""Fields that may lack a leading zero, where no digits are beside them."""
+
+_DIGITS: Final = _LOOSE | {"%Y", "%y", "%3", "%6"}
+
+
+def _only(value: int) -> bytes:
+    """Return the table of a mask: 255 for one value, and 0 for all others."""
+    return bytes(value) + b"\xff" + bytes(255 - value)
+
+
+_IS_NO_DIGIT: Final = b"\xff" * 48 + bytes(10) + b"\xff" * 198
+_IS_PLUS: Final = _only(ord("+"))
+
+# Of numbers of two digits.
+_IS_ZERO: Final = _only(0)
+_IS_FEBRUARY: Final = _only(2)
+_IS_FOURTH: Final = b"\1\0\0\0" * 64
+_MONTH_DAYS: Final = bytes([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]).ljust(256, b"\0")
+_HOURS: Final = bytes(range(24))
+_MINUTES: Final = bytes(range(60))
+_MINUS_23, _MINUS_60 = (bytes(range(most, -1, -1)).ljust(256, b"\0") for most in (23, 60))
+_PLUS_24: Final = bytes([*range(24, 256), *range(24)])
+
+SAME, BEFORE, AFTER, UNKNOWN = b"=<>?"
+"""Of which day a time in UTC is: the local one, the one before or after it; or its day is `UNUSUAL`."""
+
+# By hours and minutes in UTC, counted from the day before, and hours of an unusual day from 128 on.
+_DAY_OF_HOUR: Final = bytes([BEFORE] * 24 + [SAME] * 24 + [AFTER] * 80 + [UNKNOWN] * 128)
+DAYS_AFTER: Final = bytes.maketrans(bytes([BEFORE, SAME, AFTER]), bytes(range(3)))
+"""How many days after the one before the local one these are."""
+_CARRY: Final = bytes.maketrans(b"\x80", b"\1")
+
+
+def _digits_of(modulus: int) -> tuple[bytes, bytes]:
+    """Return tables for the two digits of numbers modulo `modulus`."""
+    digits = b"".join(b"%02d" % each for each in range(modulus)) * 11
+    return digits[0:512:2], digits[1:512:2]
+
+
+_HOUR_DIGITS: Final = _digits_of(24)
+_MINUTE_DIGITS: Final = _digits_of(60)
 
 
 class Shape(NamedTuple):
-    """Texts of one length: the places of their fields, and the characters at all other places.
+    """Texts of one length: names, places from 1 and widths of their fields, and the characters at all other places.
 
-    `pads`: whether fields may lack a leading zero. `iso_end`: if the texts are ISO 8601 with seconds or without a time,
-    what follows that. `utc`: whether the text says that it is UTC.
+    `loose` are the places where a leading zero may be missing, the last one first. `utc`: whether the text says that
+    it is UTC. `form` is the input format with the spellings of its fields.
     """
 
     width: int
-    fields: tuple[tuple[str, int], ...]
+    fields: tuple[tuple[str, int, int], ...]
     literals: tuple[tuple[int, bytes], ...]
-    pads: bool
+    loose: tuple[int, ...]
     utc: bool
-    iso_end: str | None
+    form: str
+
+
+Digits = Sequence[bytes]
+"""The digits of a field of a whole column: a lane for each place."""
 
 
 class Columns(NamedTuple):
-    """The digits of a whole column by field: those of all texts one after the other."""
+    """The digits of a whole column by field; those of the fraction and of the offset, with its sign, may be none."""
 
     rows: int
-    year: bytes
-    month: bytes
-    day: bytes
-    hour: bytes
-    minute: bytes
-    second: bytes
-    utc: bool
-    iso_end: str | None
+    year: Digits
+    month: Digits
+    day: Digits
+    hour: Digits
+    minute: Digits
+    second: Digits
+    fraction: Digits
+    offset: Digits
+    shape: Shape
 
     def exist(self) -> bool:
         """Return whether all days are of the calendar, and all times of a day."""
-        month_days = memoryview(_pairs(self.month, self.day)).cast("I")
-        unusual = set(month_days) - _USUAL_DAYS.keys()
-        if unusual:
-            if unusual != {_LEAP_DAY}:
-                return False
-            years = {int(self.year[4 * i : 4 * i + 4]) for i, each in enumerate(month_days) if each == _LEAP_DAY}
-            if not all(map(_is_leap_year, years)):
-                return False
-        if b"0000" in self.year and _key("0000") in set(memoryview(self.year).cast("I")):
-            return False
-        tens = self.minute[0::2] + self.second[0::2]
-        return not tens.translate(None, b"012345") and set(memoryview(self.hour).cast("H")) <= _HOURS
+        century, year = values(*self.year[:2]), values(*self.year[2:])
+        month, day = values(*self.month), values(*self.day)
+        # Of years that end with 00, the century decides.
+        leap = chosen(year.translate(_IS_ZERO), century, year).translate(_IS_FOURTH)
+        february = chosen(month.translate(_IS_FEBRUARY), leap, bytes(self.rows))
+        return (
+            b"\0" not in total(century, year)
+            and b"\0" not in day
+            and b"\0" not in reached(total(month.translate(_MONTH_DAYS), february), day)
+            and not values(*self.hour).translate(None, _HOURS)
+            and not (self.minute[0] + self.second[0]).translate(None, b"012345")
+            and (not self.offset or self._offsets_exist())
+        )
 
-    def iso_texts(self, end: str) -> list[str]:
-        """Return the texts of ISO 8601; `end` is what follows the seconds (empty: only the days are wanted)."""
-        fields = [(self.year, 4, 0), (self.month, 2, 5), (self.day, 2, 8)]
+    def _offsets_exist(self) -> bool:
+        sign, *digits = self.offset
+        return not (
+            sign.translate(None, b"+-")
+            or values(*digits[:2]).translate(None, _HOURS)
+            or values(*digits[2:]).translate(None, _MINUTES)
+        )
+
+    @property
+    def is_written(self) -> bool:
+        """Return whether the texts are what `iso_texts` writes, with as many decimals as they have."""
+        return not self.shape.loose and self.shape.form in _WRITTEN
+
+    def has_more_than(self, decimals: int) -> bool:
+        """Return whether the fraction of a second has more decimals than that, apart from zeros."""
+        return bool(b"".join(self.fraction[decimals:]).strip(b"0"))
+
+    def fractions(self) -> list[str]:
+        """Return the digits of the fractions of a second, without zeros at the end."""
+        digits, width = _interleaved(self.fraction).decode(), len(self.fraction)
+        return [digits[i : i + width].rstrip("0") for i in range(0, len(digits), width)]
+
+    def iso_texts(self, decimals: int | None) -> list[str]:
+        """Return the texts of ISO 8601; `decimals` are those of the seconds (None: only the days are wanted)."""
+        fields = [(self.year, 0), (self.month, 5), (self.day, 8)]
         line = "0000-00-00"
-        if end:
-            fields += [(self.hour, 2, 11), (self.minute, 2, 14), (self.second, 2, 17)]
-            line += f"T00:00:00{end}"
+        if decimals is not None:
+            fields += [(self.hour, 11), (self.minute, 14), (self.second, 17), (self.fraction[:decimals], 20)]
+            line += f"T00:00:00{'.' * bool(decimals)}{'0' * decimals}Z"
         lines, stride = bytearray(f"{line}\n".encode() * self.rows), len(line) + 1
-        for digits, width, place in fields:
-            for i in range(width):
-                lines[place + i :: stride] = digits[i::width]
+        for digits, place in fields:
+            for i, lane in enumerate(digits, start=place):
+                lines[i::stride] = lane
         return lines.decode().split("\n")[:-1]
 
     def days(self) -> list[int]:
-        """Return the days from the epoch. Raises `KeyError` if the calendar lacks one."""
-        years = map(_days_of_year, memoryview(self.year).cast("I"))
-        month_days = memoryview(_pairs(self.month, self.day)).cast("I")
+        """Return the days from the epoch, if all of them `exist`."""
+        years = map(_days_of_year, memoryview(_interleaved(self.year)).cast("I"))
+        month_days = memoryview(_interleaved([*self.month, *self.day])).cast("I")
         return [first + days[month_day] for (first, days), month_day in zip(years, month_days, strict=True)]
 
-    def local_days(self, zone: tzinfo) -> list[LocalDay]:
-        """Return the days in a time zone. Raises `KeyError` if the calendar lacks one."""
-        year, month, day = self.year, self.month, self.day
-        digits = [*(year[i::4] for i in range(4)), month[0::2], month[1::2], day[0::2], day[1::2]]
-        return list(map(local_days(zone).__getitem__, memoryview(_interleaved(digits)).cast("Q")))
+    def local_days(self) -> memoryview:
+        """Return the digits of the days as the tables of `engine.schema.time_zones` have them."""
+        return memoryview(_interleaved([*self.year, *self.month, *self.day])).cast("Q")
 
-    def in_utc(self, days: Sequence[LocalDay]) -> tuple[Columns, bytes]:
-        """Return the columns with hours and minutes of UTC, and whether each is of the `SAME` day, `BEFORE` or `AFTER`.
+    def in_utc(self, zone: tzinfo) -> tuple[Columns, bytes]:
+        """Return the columns with hours and minutes of UTC, and of which day each is: `SAME` and so on.
 
-        Raises `KeyError` if there is no such time.
+        Only if all of them `exist`. `zone` is that of texts without an offset.
         """
-        if self.second[0::2].translate(None, b"012345"):
-            raise KeyError("seconds")
-        minutes = memoryview(_pairs(self.hour, self.minute)).cast("I")
-        times = b"".join([clock[minute] for (_, clock), minute in zip(days, minutes, strict=True)])
-        hour, minute = (_interleaved([times[i::5], times[i + 1 :: 5]]) for i in (0, 2))
-        return self._replace(hour=hour, minute=minute), times[4::5]
+        shifts = self._shifts() if self.offset else self._shifts_of_days(zone)
+        minutes = total(values(*self.minute), shifts[1])
+        carried = reached(minutes, b"\x3c" * self.rows).translate(_CARRY)
+        hours = total(values(*self.hour), shifts[0], carried)
+        columns = self._replace(
+            hour=[hours.translate(table) for table in _HOUR_DIGITS],
+            minute=[minutes.translate(table) for table in _MINUTE_DIGITS],
+        )
+        return columns, hours.translate(_DAY_OF_HOUR)
+
+    def _shifts_of_days(self, zone: tzinfo) -> tuple[bytes, bytes]:
+        """Return how many hours and minutes are to be added for the time of UTC, counted from the day before."""
+        shifts = b"".join(map(shifts_of_days(zone).__getitem__, self.local_days()))
+        return shifts[0::2], shifts[1::2]
+
+    def _shifts(self) -> tuple[bytes, bytes]:
+        """Return the same for texts with an offset."""
+        sign, *digits = self.offset
+        plus, hours, minutes = sign.translate(_IS_PLUS), values(*digits[:2]), values(*digits[2:])
+        return (
+            chosen(plus, hours.translate(_MINUS_23), hours.translate(_PLUS_24)),
+            chosen(plus, minutes.translate(_MINUS_60), minutes),
+        )
 
     def times(self) -> list[int]:
-        """Return the seconds since midnight. Raises `KeyError` if there is no such time."""
-        minutes = map(_minutes().__getitem__, memoryview(_pairs(self.hour, self.minute)).cast("I"))
-        if not self.second.strip(b"0"):
+        """Return the seconds since midnight, if all times `exist`."""
+        minutes = map(_minutes().__getitem__, memoryview(_interleaved([*self.hour, *self.minute])).cast("I"))
+        if not b"".join(self.second).strip(b"0"):
             return list(minutes)
-        return list(map(add, minutes, map(_SECONDS.__getitem__, memoryview(self.second).cast("H"))))
+        return list(map(add, minutes, map(_SECONDS.__getitem__, memoryview(_interleaved(self.second)).cast("H"))))
 
 
+@lru_cache(64)
 def shapes_of(form: str, *, time: bool) -> tuple[Shape, ...]:
     """Return the shapes that texts of a valid input format mostly have; none if its fields have no fixed places."""
-    if form == "iso":
-        forms = _ISO_TIMES if time else ("%Y-%m-%d",)
-        return tuple(shape for each in forms if (shape := _shape_of(each, pads=False, utc=each.endswith("Z"))))
-    shape = _shape_of(form, pads=True, utc=False)
-    return (shape,) if shape else ()
+    pads = form != "iso"
+    forms = (form,) if pads else _ISO_TIMES if time else ("%Y-%m-%d",)
+    spelled = chain.from_iterable(map(_spelled, forms))
+    return tuple(shape for each in spelled if (shape := _shape_of(each, pads=pads)))
 
 
-def _shape_of(form: str, *, pads: bool, utc: bool) -> Shape | None:
-    fields: dict[str, int] = {}
-    literals: list[tuple[int, bytes]] = []
-    place = 0
-    for piece in re.findall(r"%.|[^%]", form, re.DOTALL):
-        if piece[0] != "%" or piece == "%%":
+def _spelled(form: str) -> Iterable[str]:
+    """Return a format with its fields in each of their spellings."""
+    choices = [_SPELLINGS.get(piece, (piece,)) for piece in re.findall(r"%.|[^%]", form, re.DOTALL)]
+    return map("".join, product(*choices))
+
+
+def _shape_of(form: str, *, pads: bool) -> Shape | None:
+    fields: list[tuple[str, int, int]] = []
+    literals: list[tuple[int, bytes]] = [(0, b"\n")]
+    loose: list[int] = []
+    pieces = re.findall(r"%.|[^%]", form, re.DOTALL)
+    place = 1
+    for i, piece in enumerate(pieces):
+        if piece[0] != "%" or piece in ("%%", "%Z"):
             # Digits would count as digits of the field beside them.
             if not piece.isascii() or piece.isdigit() or piece == "\n":
                 return None
@@ -151,17 +256,16 @@ def _shape_of(form: str, *, pads: bool, utc: bool) -> Shape | None:
             place += 1
         elif piece[1] in _FIELDS:
             name, width = _FIELDS[piece[1]]
-            fields[name] = place
+            fields.append((name, place, width))
+            beside = {*pieces[max(0, i - 1) : i], *pieces[i + 1 : i + 2]}
+            if pads and piece in _LOOSE and beside.isdisjoint(_DIGITS):
+                loose.append(place)
             place += width
         else:
             return None
-    iso_end = {"%Y-%m-%d": "", "%Y-%m-%dT%H:%M:%SZ": "Z"}.get(form) if not pads else None
-    # Two digits of a year are never one.
-    return (
-        Shape(place, tuple(fields.items()), tuple(literals), pads and "short_year" not in fields, utc, iso_end)
-        if fields
-        else None
-    )
+    if not fields:
+        return None
+    return Shape(place - 1, tuple(fields), tuple(literals), tuple(reversed(loose)), "%Z" in pieces, form)
 
 
 def read_columns(texts: Sequence[str], shapes: Iterable[Shape], first_year: int) -> Columns | None:
@@ -169,57 +273,61 @@ def read_columns(texts: Sequence[str], shapes: Iterable[Shape], first_year: int)
 
     Returns None otherwise. That a month, an hour and so on exist is not checked.
     """
-    lines = "\n".join(texts) + "\n"
+    lines = "\n".join(["", *texts])
+    if not lines.isascii() or lines.count("\n") != len(texts):
+        return None
     for shape in shapes:
-        if shape.pads and len(lines) != len(texts) * (shape.width + 1):
-            lines = _NO_ZERO.sub("0", lines)
-        data = lines.encode() if lines.isascii() else b""
-        if not _fits(data, shape, len(texts)):
-            continue
-        columns = _columns(data, shape, len(texts), first_year)
+        places = _places(lines, texts, shape)
+        columns = _columns(places, shape, len(texts), first_year) if places else None
         if columns is not None:
             return columns
     return None
 
 
-def _fits(data: bytes, shape: Shape, count: int) -> bool:
+def _places(lines: str, texts: Sequence[str], shape: Shape) -> list[bytes] | None:
+    """Return a lane for each place of a shape, filled up with zeros; None if a text has another shape.
+
+    Place 0 has the line end before each text. Where a text is shorter there are more of them, and each makes way for
+    a missing zero.
+    """
     stride = shape.width + 1
-    return (
-        len(data) == count * stride
-        # A text that has a line break would pass for two.
-        and data.count(b"\n") == data[shape.width :: stride].count(b"\n") == count
-        and all(data[place::stride].count(literal) == count for place, literal in shape.literals)
-    )
+    if shape.loose and len(lines) != len(texts) * stride:
+        lines = "".join(map(str.rjust, texts, repeat(stride), repeat("\n")))
+    if len(lines) != len(texts) * stride:
+        return None
+    data = lines.encode()
+    places = [data[i::stride] for i in range(stride)]
+    for place in shape.loose:
+        missing = places[place].translate(_IS_NO_DIGIT)
+        if b"\xff" in missing:
+            moved = [*places[1 : place + 1], b"0" * len(texts)]
+            places[: place + 1] = map(chosen, repeat(missing), moved, places)
+    fits = all(places[place].count(literal) == len(texts) for place, literal in shape.literals)
+    return places if fits else None
 
 
-def _columns(data: bytes, shape: Shape, count: int, first_year: int) -> Columns | None:
-    fields = dict(shape.fields)
-
-    def digits(name: str, width: int = 2) -> bytes:
-        place = fields.get(name)
-        if place is None:
-            return b"0" * (width * count)
-        return _interleaved([data[place + i :: shape.width + 1] for i in range(width)])
-
-    zeros = bytes(count)
+def _columns(places: list[bytes], shape: Shape, count: int, first_year: int) -> Columns | None:
+    fields = {name: places[place : place + width] for name, place, width in shape.fields}
+    zeros = [b"0" * count] * 2
     try:
-        year = _each(digits("short_year"), "H", _years(first_year)) if "short_year" in fields else digits("year", 4)
+        year = _each(fields["short_year"], "H", _years(first_year), 4) if "short_year" in fields else fields["year"]
         if "month_name" in fields:
-            name = digits("month_name", 3).lower()
-            month = _each(_interleaved([name[0::3], name[1::3], name[2::3], zeros]), "I", _MONTH_OF_NAME)
+            name = [lane.lower() for lane in fields["month_name"]]
+            month = _each([*name, bytes(count)], "I", _MONTH_OF_NAME, 2)
         else:
-            month = digits("month")
+            month = fields["month"]
         if "half" in fields:
-            hour, half = digits("half_hour"), digits("half").lower()
-            hour = _each(_interleaved([hour[0::2], hour[1::2], half[0::2], half[1::2]]), "I", _HOUR_OF_HALF)
+            half = [lane.lower() for lane in fields["half"]]
+            hour = _each([*fields["half_hour"], *half], "I", _HOUR_OF_HALF, 2)
         else:
-            hour = digits("hour")
+            hour = fields.get("hour", zeros)
     except KeyError:
         return None
-    columns = Columns(
-        count, year, month, digits("day"), hour, digits("minute"), digits("second"), shape.utc, shape.iso_end
-    )
-    return columns if b"".join(columns[1:-2]).isdigit() else None
+    minute, second, fraction = fields.get("minute", zeros), fields.get("second", zeros), fields.get("fraction", [])
+    offset = [*fields.get("sign", []), *fields.get("offset_hour", []), *fields.get("offset_minute", [])]
+    digits = chain(year, month, fields["day"], hour, minute, second, fraction, offset[1:])
+    columns = Columns(count, year, month, fields["day"], hour, minute, second, fraction, offset, shape)
+    return columns if b"".join(digits).isdigit() else None
 
 
 def _interleaved(parts: Sequence[bytes]) -> bytes:
@@ -230,9 +338,10 @@ def _interleaved(parts: Sequence[bytes]) -> bytes:
     return bytes(joined)
 
 
-def _each(column: bytes, size: str, table: Mapping[int, bytes]) -> bytes:
-    """Return what a table has for each value of a column. Raises `KeyError`."""
-    return b"".join(map(table.__getitem__, memoryview(column).cast(size)))  # type: ignore[call-overload]
+def _each(lanes: Digits, size: str, table: Mapping[int, bytes], width: int) -> Digits:
+    """Return the digits that a table has for what is in some lanes together. Raises `KeyError`."""
+    found = b"".join(map(table.__getitem__, memoryview(_interleaved(lanes)).cast(size)))  # type: ignore[call-overload]
+    return [found[i::width] for i in range(width)]
 
 
 def _key(text: str) -> int:
@@ -253,11 +362,7 @@ _HOUR_OF_HALF: Final = {
     for half in ("am", "pm")
 }
 
-_LEAP_DAY: Final = _key("0229")
-
 _SECONDS: Final = {_key(f"{number:02d}"): number for number in range(60)}
-
-_HOURS: Final = frozenset(_key(f"{hour:02d}") for hour in range(24))
 
 
 @lru_cache(1)
@@ -266,28 +371,17 @@ def _minutes() -> Mapping[int, int]:
     return {_key(f"{minute // 60:02d}{minute % 60:02d}"): minute * 60 for minute in range(1_440)}
 
 
-def _pairs(first: bytes, second: bytes) -> bytes:
-    return _interleaved([first[0::2], first[1::2], second[0::2], second[1::2]])
-
-
-def _numbered(lengths: Sequence[int]) -> Mapping[int, int]:
+@lru_cache(2)
+def _numbers_of_days(*, leap: bool) -> Mapping[int, int]:
     """Return the number of each day of a year, from 0, by the digits of month and day."""
+    lengths = (31, 28 + leap, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
     days = ((month, day) for month, length in enumerate(lengths, start=1) for day in range(1, length + 1))
     return {_key(f"{month:02d}{day:02d}"): number for number, (month, day) in enumerate(days)}
 
 
-_USUAL_DAYS: Final = _numbered((31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31))
-_LEAP_YEARS_DAYS: Final = _numbered((31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31))
-
-
 @lru_cache(10_000)
 def _days_of_year(key: int) -> tuple[int, Mapping[int, int]]:
-    """Return the first day of a year, from the epoch, and the numbers of its days; year 0 has none."""
+    """Return the first day of a year, from the epoch, and the numbers of its days."""
     year = int(key.to_bytes(4, sys.byteorder))
-    if not year:
-        return 0, {}
-    return date(year, 1, 1).toordinal() - EPOCH_DAY, _LEAP_YEARS_DAYS if _is_leap_year(year) else _USUAL_DAYS
-
-
-def _is_leap_year(year: int) -> bool:
-    return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    first, last = (date(year, month, day).toordinal() for month, day in ((1, 1), (12, 31)))
+    return first - EPOCH_DAY, _numbers_of_days(leap=last - first == 365)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, tzinfo
 from zoneinfo import ZoneInfo
 
-from engine.schema.dates import OUTPUTS, Dates, form_of, needs_first_year
+from engine.schema.date_forms import form_of, needs_first_year
+from engine.schema.dates import OUTPUTS, Dates
 from engine.schema.settings import Settings
 
 

@@ -1,65 +1,33 @@
 """Dates and times: declared input formats -> ISO 8601 text or seconds since the epoch. Nothing is guessed.
 
-A format is compiled to an expression of its own, stricter than `strptime`: digits are ASCII, months are English, a
-field may leave out a leading zero only where no digit can follow it, and a day of the week must be the date's own. A
-text that two formats read as two different times is refused, and so is a local time that a change of clocks makes
-twice or not at all.
+A text that two formats read as two different times is refused, and so is a local time that a change of clocks makes
+twice or not at all. A day of the week must be the date's own.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, timedelta, tzinfo
 from functools import lru_cache
-from operator import itemgetter
-from typing import Any, Final, NamedTuple
+from itertools import compress, repeat
+from operator import add, not_
+from typing import Any, Final
 
-from engine.schema.date_columns import Columns, Shape, read_columns, shapes_of
-from engine.schema.time_zones import BEFORE, SAME, UNUSUAL, offset_of, offsets_of_days
+from engine.schema.date_columns import BEFORE, DAYS_AFTER, SAME, UNKNOWN, Columns, Shape, read_columns
+from engine.schema.date_forms import DAYS, MONTHS, Form, Texts
 from engine.schema.time_zones import CACHED_DAYS as _CACHED
 from engine.schema.time_zones import DAY as _DAY
 from engine.schema.time_zones import EPOCH_DAY as _EPOCH_DAY
+from engine.schema.time_zones import offset_of, starts_of_days
 
 _FIRST_DAY = date.min.toordinal() - _EPOCH_DAY
 _LAST_DAY = date.max.toordinal() - _EPOCH_DAY
 
-_MONTHS = ["january", "february", "march", "april", "may", "june"]
-_MONTHS += ["july", "august", "september", "october", "november", "december"]
-_MONTH_NUMBERS = {name[:3]: number for number, name in enumerate(_MONTHS, start=1)}
-_DAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+_ENDS = (date.min.isoformat(), date.max.isoformat())
 
-# Fields by directive: name, expression with all leading zeros, and one that may leave them out.
-_FIELDS: Final = {
-    "Y": ("year", "[0-9]{4}", "[0-9]{4}"),
-    "y": ("short_year", "[0-9]{2}", "[0-9]{2}"),
-    "m": ("month", "[0-9]{2}", "[0-9]{1,2}"),
-    "d": ("day", "[0-9]{2}", "[0-9]{1,2}"),
-    "H": ("hour", "[0-9]{2}", "[0-9]{1,2}"),
-    "I": ("half_hour", "[0-9]{2}", "[0-9]{1,2}"),
-    "M": ("minute", "[0-9]{2}", "[0-9]{1,2}"),
-    "S": ("second", "[0-9]{2}", "[0-9]{1,2}"),
-    "f": ("fraction", "[0-9]{1,9}", "[0-9]{1,9}"),
-    "p": ("half", "(?i:[ap]m)", "(?i:[ap]m)"),
-    "B": ("month_name", f"(?i:{'|'.join(_MONTHS)})", f"(?i:{'|'.join(_MONTHS)})"),
-    "b": ("month_name", f"(?i:{'|'.join(m[:3] for m in _MONTHS)})", f"(?i:{'|'.join(m[:3] for m in _MONTHS)})"),
-    "A": ("weekday", f"(?i:{'|'.join(_DAYS)})", f"(?i:{'|'.join(_DAYS)})"),
-    "a": ("weekday", f"(?i:{'|'.join(d[:3] for d in _DAYS)})", f"(?i:{'|'.join(d[:3] for d in _DAYS)})"),
-    "z": ("offset", "Z|[+-][0-9]{2}:?[0-9]{2}", "Z|[+-][0-9]{2}:?[0-9]{2}"),
-}
-_DIGITS = frozenset("YymdHIMSf")
-
-_ISO_DATE = "(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})"
-_ISO_TIME = (
-    _ISO_DATE + r"[T ](?P<hour>[0-9]{2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2})"
-    r"(?:[.,](?P<fraction>[0-9]{1,9}))?)?(?P<offset>Z|[+-][0-9]{2}(?::?[0-9]{2})?)?"
-)
-_SECONDS = r"(?P<sign>-?)(?P<seconds>[0-9]{1,12})(?:\.(?P<fraction>[0-9]{1,9}))?"
-_MILLISECONDS = "(?P<sign>-?)(?P<milliseconds>[0-9]{1,15})"
-
-NAMED: Final = {"iso": _ISO_TIME, "epoch": _SECONDS, "epoch-ms": _MILLISECONDS}
-"""Input formats that have a name."""
+_MONTH_NUMBERS: Final = {name[:3]: number for number, name in enumerate(MONTHS, start=1)}
 
 OUTPUTS: Final = {"iso": "S", "iso-ms": "S", "iso-us": "S", "epoch": "N"}
 """Output formats, with their DynamoDB types. Texts of one format have one length, so that they sort by time."""
@@ -69,101 +37,13 @@ _DECIMALS: Final = {"iso": 0, "iso-ms": 3, "iso-us": 6}
 # The whole numbers below 60 as they may be written, faster than `int`.
 _SIXTY: Final = {text: number for number in range(60) for text in (str(number), f"{number:02d}")}
 
+_TWO_DIGITS: Final = tuple(f"{number:02d}" for number in range(60))
+
 _HOURS: Final = {text: number for text, number in _SIXTY.items() if number < 24}
 
 
 _FEW = 32
 """Texts that are read one by one when they have no common shape."""
-
-_DAY_FIELDS: Final = ("year", "short_year", "month", "month_name", "day", "weekday")
-_CLOCK_FIELDS: Final = ("hour", "half_hour", "half", "minute", "second", "fraction", "offset")
-_EPOCH_FIELDS: Final = ("sign", "seconds", "milliseconds", "fraction")
-
-_Texts = tuple[str, ...]
-
-
-class Form(NamedTuple):
-    """A compiled input format: its expression, and how to take the texts of fields from the texts of its groups.
-
-    The fields are those of `_DAY_FIELDS`, `_CLOCK_FIELDS` and `_EPOCH_FIELDS`; those that the format lacks are empty.
-    `since_epoch`: whether it is a number of seconds or milliseconds. `shapes`: what its texts mostly look like.
-    """
-
-    pattern: re.Pattern[str]
-    day: Callable[[_Texts], _Texts]
-    clock: Callable[[_Texts], _Texts]
-    epoch: Callable[[_Texts], _Texts]
-    since_epoch: bool
-    shapes: tuple[Shape, ...]
-
-
-def form_of(form: str, *, time: bool) -> Form:
-    """Compile an input format. Raises `ValueError` with what is wrong with it."""
-    # The last group is always there, and empty: it stands for each field that the format lacks.
-    # ASCII: in any case, "s" would else be the long s too, and "i" the dotless one.
-    pattern = re.compile(f"{_expression(form, time=time)}()", re.ASCII)
-    day, clock, epoch = (
-        itemgetter(*(pattern.groupindex.get(name, pattern.groups) - 1 for name in names))
-        for names in (_DAY_FIELDS, _CLOCK_FIELDS, _EPOCH_FIELDS)
-    )
-    shapes = () if form in NAMED and form != "iso" else shapes_of(form, time=time)
-    return Form(pattern, day, clock, epoch, "sign" in pattern.groupindex, shapes)
-
-
-def _expression(form: str, *, time: bool) -> str:
-    if form == "iso":
-        return _ISO_TIME if time else _ISO_DATE
-    if form in NAMED:
-        if not time:
-            raise ValueError(f"{form!r} is for type datetime only")
-        return NAMED[form]
-    if form != form.strip():
-        raise ValueError("it begins or ends with a blank, and blanks around dates are dropped")
-    pieces = re.findall(r"%.|[^%]|%$", form, re.DOTALL)
-    names: list[str] = []
-    text = ""
-    for place, piece in enumerate(pieces):
-        if piece == "%%":
-            text += "%"
-        elif len(piece) == 1 and piece != "%":
-            text += re.escape(piece)
-        elif piece[1:] not in _FIELDS:
-            raise ValueError(f"{piece!r} is not known; known are {', '.join(f'%{each}' for each in _FIELDS)}")
-        else:
-            name, exact, loose = _FIELDS[piece[1:]]
-            if name in names:
-                raise ValueError(f"it has {piece!r} or its like twice")
-            names.append(name)
-            beside = [*pieces[max(0, place - 1) : place], *pieces[place + 1 : place + 2]]
-            text += f"(?P<{name}>{exact if any(map(_has_digits, beside)) else loose})"
-    _check(set(names), time=time)
-    return text
-
-
-def _has_digits(piece: str) -> bool:
-    return piece.isdigit() or (piece[:1] == "%" and piece[1:] in _DIGITS)
-
-
-def _check(names: set[str], *, time: bool) -> None:
-    """Raise `ValueError` unless a format with these fields determines a date, and a time if it is to."""
-    wanted = [("%Y or %y", {"year", "short_year"}), ("%m, %b or %B", {"month", "month_name"}), ("%d", {"day"})]
-    if time:
-        wanted.append(("%H or %I", {"hour", "half_hour"}))
-    for directives, alternatives in wanted:
-        if len(names & alternatives) != 1:
-            raise ValueError(f"it must have {directives}, once")
-    if ("half_hour" in names) != ("half" in names):
-        raise ValueError("%I and %p belong together")
-    if ("second" in names and "minute" not in names) or ("fraction" in names and "second" not in names):
-        raise ValueError("minutes come before seconds, and seconds before their fraction")
-    clock = names & {"hour", "half_hour", "half", "minute", "second", "fraction", "offset"}
-    if not time and clock:
-        raise ValueError("it has a time, which type date would lose: use type datetime")
-
-
-def needs_first_year(form: str) -> bool:
-    """Return whether years in this format have two digits."""
-    return form not in NAMED and "%y" in form.replace("%%", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,19 +65,43 @@ class Dates:
 
     def convert(self, texts: Sequence[str]) -> Sequence[str | None]:
         """Return each date in the output format, None for a text that is refused."""
-        return self._convert_parts(texts)
+        if len(self.forms) == 1:
+            return self._convert_parts(texts)
+        # Dates come again and again: each different text is read once.
+        different = list(set(texts))
+        results = dict(zip(different, self._convert_by_form(different), strict=True))
+        return list(map(results.__getitem__, texts))
+
+    def _convert_by_form(self, texts: Sequence[str]) -> list[str | None]:
+        """Convert texts of several forms: apart from one another, and one by one if they have two of them."""
+        everywhere = []
+        for form in self.forms:
+            matches = list(map(form.pattern.fullmatch, texts))
+            if None not in matches:
+                everywhere.append(form)
+            elif any(matches):
+                of_form = iter(self._convert_by_form(list(compress(texts, matches)))).__next__
+                others = iter(self._convert_by_form(list(compress(texts, map(not_, matches))))).__next__
+                return [of_form() if each else others() for each in matches]
+        if len(everywhere) != 1:
+            return self._convert_each(texts)
+        return replace(self, forms=(everywhere[0],))._convert_parts(texts)
 
     def _convert_each(self, texts: Sequence[str]) -> list[str | None]:
-        # Dates come again and again: each different text is read once.
         results = {text: self._read(text)[0] for text in set(texts)}
         return list(map(results.__getitem__, texts))
 
     def _convert_parts(self, texts: Sequence[str]) -> list[str | None]:
-        """Convert a whole column at once; where that fails, its halves, so that few are read one by one."""
-        converted = self._convert_whole(texts) if len(self.forms) == 1 else None
+        """Convert a whole column of one form at once; where that fails, its halves, so that few are read one by one."""
+        form = self.forms[0]
+        converted = (
+            self._convert_instants(texts, in_seconds="seconds" in form.pattern.groupindex)
+            if form.since_epoch
+            else self._convert_shaped(texts, form.shapes)
+        )
         if converted is not None:
             return converted
-        if len(texts) <= _FEW or not self.forms[0].shapes or len(self.forms) > 1:
+        if len(texts) <= _FEW or not (form.shapes or form.since_epoch):
             return self._convert_each(texts)
         middle = len(texts) // 2
         return self._convert_parts(texts[:middle]) + self._convert_parts(texts[middle:])
@@ -209,39 +113,88 @@ class Dates:
         """Return what is wrong with a refused value."""
         return self._read(value)[1] if isinstance(value, str) else "is not a date"
 
-    def _convert_whole(self, texts: Sequence[str]) -> list[str | None] | None:
-        """Convert texts that all have one shape; None if that is left to `_read`."""
-        columns = read_columns(texts, self.forms[0].shapes, self.first_year)
-        if columns is None:
+    def _convert_shaped(self, texts: Sequence[str], shapes: Sequence[Shape]) -> list[str | None] | None:
+        """Convert texts that all have one of the shapes; None if that is left to `_read`."""
+        columns = read_columns(texts, shapes, self.first_year)
+        if columns is None or not columns.exist():
             return None
-        end = _end_of("", _DECIMALS[self.output]) if self.time and self.output != "epoch" else ""
-        zone = UTC if columns.utc else self.zone
-        if self.output != "epoch" and (zone is UTC or not self.time):
-            if not columns.exist():
-                return None
-            return [*(texts if columns.iso_end == end else columns.iso_texts(end))]
-        try:
-            if zone is not UTC:
-                return self._convert_local(texts, columns, zone, end)
-            days, times = columns.days(), columns.times()
-        except KeyError:
+        is_utc = not columns.offset and (columns.shape.utc or self.zone is UTC)
+        if self.output == "epoch":
+            return self._epochs(texts, columns, is_utc=is_utc)
+        if not self.time:
+            return [*(texts if columns.is_written else columns.iso_texts(None))]
+        decimals = _DECIMALS[self.output]
+        if columns.has_more_than(decimals):
             return None
-        return [str(day * _DAY + time) for day, time in zip(days, times, strict=True)]
+        if is_utc:
+            as_it_is = columns.is_written and len(columns.fraction) == decimals
+            return [*(texts if as_it_is else columns.iso_texts(decimals))]
+        in_utc, days = columns.in_utc(self.zone)
+        converted: list[str | None] = [*in_utc.iso_texts(decimals)]
+        for found in re.finditer(b"[^%c]" % SAME, days):
+            i = found.start()
+            text = converted[i] or ""
+            converted[i] = (
+                self._read(texts[i])[0]
+                if days[i] == UNKNOWN or text[:10] in _ENDS
+                else _neighbour(text[:10], -1 if days[i] == BEFORE else 1) + text[10:]
+            )
+        return converted
 
-    def _convert_local(self, texts: Sequence[str], columns: Columns, zone: tzinfo, end: str) -> list[str | None]:
-        """Convert times of a time zone. Raises `KeyError` if one is not of the calendar, or not of a day."""
-        days = columns.local_days(zone)
-        if end:
-            in_utc, moved = columns.in_utc(days)
-            written = in_utc.iso_texts(end)
-            for found in re.finditer(b"[^%c]" % SAME, moved):
-                i = found.start()
-                text = written[i]
-                written[i] = _neighbour(text[:10], -1 if moved[i] == BEFORE else 1) + text[10:]
+    def _convert_instants(self, texts: Sequence[str], *, in_seconds: bool) -> list[str | None] | None:
+        """Convert whole numbers of seconds or milliseconds since the epoch; None if they are left to `_read`."""
+        lines = "\n".join(texts)
+        if (
+            not lines.isascii()
+            or lines.encode().translate(None, b"0123456789-\n")
+            or lines.count("\n") != len(texts) - 1
+            or len(max(texts, key=len)) > (10 if in_seconds else 13)
+        ):
+            return None
+        try:
+            numbers = list(map(int, texts))
+        except ValueError:
+            return None
+        fractions: Iterable[str] = repeat("")
+        if not in_seconds:
+            fractions = [f"{number % 1_000:03d}" for number in numbers]
+            numbers = [number // 1_000 for number in numbers]
+        if self.output == "epoch":
+            return [_decimal(number, each.rstrip("0")) for number, each in zip(numbers, fractions, strict=False)]
+        decimals = _DECIMALS[self.output]
+        if not decimals and not in_seconds:
+            if any(each != "000" for each in fractions):
+                return None
+            fractions = repeat("")
+        minutes, zeros = _minutes(), "0" * (decimals if in_seconds else decimals - 3)
+        before, after = ("." if decimals else ""), f"{zeros}Z"
+        return [
+            f"{_iso_day(number // _DAY)}T{minutes[number % _DAY // 60]}:{_TWO_DIGITS[number % 60]}{before}{each}{after}"
+            for number, each in zip(numbers, fractions, strict=False)
+        ]
+
+    def _epochs(self, texts: Sequence[str], columns: Columns, *, is_utc: bool) -> list[str | None] | None:
+        unusual: list[int] = []
+        if columns.offset:
+            columns, days = columns.in_utc(self.zone)
+            seconds = [
+                (day + after - 1) * _DAY + time
+                for day, after, time in zip(columns.days(), days.translate(DAYS_AFTER), columns.times(), strict=True)
+            ]
+            if min(seconds) // _DAY < _FIRST_DAY or max(seconds) // _DAY > _LAST_DAY:
+                return None
+        elif is_utc:
+            seconds = [day * _DAY + time for day, time in zip(columns.days(), columns.times(), strict=True)]
         else:
-            written = [str(start + time) for (start, _), time in zip(days, columns.times(), strict=True)]
-        converted: list[str | None] = [*written]
-        for i in [i for i, day in enumerate(days) if day is UNUSUAL]:
+            starts = list(map(starts_of_days(self.zone).__getitem__, columns.local_days()))
+            unusual = [i for i, start in enumerate(starts) if start is None] if None in starts else []
+            for i in unusual:
+                starts[i] = 0
+            seconds = list(map(add, starts, columns.times()))
+        converted: list[str | None] = [
+            *(map(_decimal, seconds, columns.fractions()) if columns.has_more_than(0) else map(str, seconds))
+        ]
+        for i in unusual:
             converted[i] = self._read(texts[i])[0]
         return converted
 
@@ -267,7 +220,7 @@ class Dates:
             return written, ""
         return None, reason or f"is not a {'time' if self.time else 'date'} in the declared form"
 
-    def _written(self, form: Form, texts: _Texts) -> str:
+    def _written(self, form: Form, texts: Texts) -> str:
         if not self.time:
             day = _day_of_fields(form.day(texts), self.first_year)
             return _iso_day(day) if self.output == "iso" else str(self._instant(day, 0))
@@ -284,7 +237,7 @@ class Dates:
         minutes, second = divmod(second, 60)
         return "%sT%02d:%02d:%02d%s" % (_iso_day(day), minutes // 60, minutes % 60, second, end)  # noqa: UP031 - faster
 
-    def _moment(self, form: Form, texts: _Texts) -> tuple[int, str]:
+    def _moment(self, form: Form, texts: Texts) -> tuple[int, str]:
         """Return the seconds since the epoch, and the digits of the fraction that is to be added to them."""
         hour_text, half_hour, half, minute_text, second_text, fraction, offset = form.clock(texts)
         if half:
@@ -305,9 +258,7 @@ class Dates:
         """Return the seconds since the epoch of a local time in the declared zone, if it is there exactly once."""
         if self.zone is UTC:
             return day * _DAY + time
-        offset = offsets_of_days(self.zone)[day]
-        if offset is None:
-            offset = offset_of(self.zone, day, time)
+        offset = offset_of(self.zone, day * _DAY + time)
         if offset is None:
             raise _Refused("is a local time that a change of clocks makes twice or not at all")
         return day * _DAY + time - offset
@@ -322,16 +273,22 @@ class _Refused(Exception):
 
 
 @lru_cache(_CACHED)
-def _day_of_fields(fields: _Texts, first_year: int) -> int:
+def _day_of_fields(fields: Texts, first_year: int) -> int:
     """Return a day, from the epoch, of the texts of `_DAY_FIELDS`. Raises `ValueError` if the calendar lacks it."""
     year_text, short_year, month_text, month_name, day_text, weekday = fields
     year = int(year_text) if year_text else first_year + (int(short_year) - first_year) % 100
     month = int(month_text) if month_text else _MONTH_NUMBERS[month_name[:3].lower()]
     day = date(year, month, int(day_text)).toordinal() - _EPOCH_DAY
     # The epoch was a Thursday.
-    if weekday and _DAYS[(day + 3) % 7][:3] != weekday[:3].lower():
+    if weekday and DAYS[(day + 3) % 7][:3] != weekday[:3].lower():
         raise _Refused("has the name of another day of the week")
     return day
+
+
+@lru_cache(1)
+def _minutes() -> Sequence[str]:
+    """Return the minutes of a day as ISO 8601 writes them."""
+    return [f"{hour:02d}:{minute}" for hour in range(24) for minute in _TWO_DIGITS]
 
 
 @lru_cache(_CACHED)
@@ -356,7 +313,7 @@ def _offset(text: str) -> int:
     return -size if text[0] == "-" else size
 
 
-def _since_epoch(fields: _Texts) -> tuple[int, str]:
+def _since_epoch(fields: Texts) -> tuple[int, str]:
     """Return a number of seconds or milliseconds since the epoch, of `_EPOCH_FIELDS`, as `Dates._moment` does."""
     sign, whole, milliseconds, fraction = fields
     if milliseconds:

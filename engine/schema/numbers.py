@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.decimal_text import canonical_numbers
+from engine.decimal_text import PLAIN_WHOLE, canonical_decimals, canonical_numbers
 
 _BLANKS = (" ", "\xa0", "\u202f")
 """What may stand between a number and its currency: a blank, or one of those at which lines are not broken."""
@@ -36,13 +36,21 @@ class Numbers:
         """Return the canonical text of each number, None for one that is refused."""
         if self.is_plain:
             return canonical_numbers(texts)
-        lines = "\n".join(texts) + "\n"
-        if lines.count("\n") == len(texts) and re.fullmatch(self._lines(), lines):
-            for mark in (*self._signs(), *(_BLANKS if self.currency else ()), self.thousands or ""):
-                lines = lines.replace(mark, "") if mark else lines
-            return canonical_numbers(lines.replace(self.decimal, ".")[:-1].split("\n"))
+        whole = self._convert_whole(texts)
+        if whole is not None:
+            return whole
         pattern = self._pattern()
         return canonical_numbers([self._plain(text, pattern) for text in texts])
+
+    def _convert_whole(self, texts: Sequence[str]) -> Sequence[str] | None:
+        """Convert numbers that are all in their most usual form; None if one is not."""
+        lines = "\n".join([*texts, ""])
+        if lines.count("\n") != len(texts) or not re.fullmatch(self._lines(), lines):
+            return None
+        for mark in (*self._signs(), *(_BLANKS if self.currency else ()), self.thousands or ""):
+            lines = lines.replace(mark, "") if mark else lines
+        lines = lines.replace(self.decimal, ".")
+        return canonical_decimals(lines.split("\n")[:-1], lines)
 
     def nested(self, value: Any) -> None:
         """Refuse lists and objects."""
@@ -57,20 +65,20 @@ class Numbers:
         """Return the currency signs, longer ones first: one may be the beginning of another."""
         return sorted(self.currency, key=len, reverse=True)
 
-    def _whole(self) -> str:
-        """Return the expression of digits before the fraction."""
+    def _whole(self, digits: str) -> str:
+        """Return the expression of what is before the fraction: `digits`, or groups of them."""
         if self.thousands is None:
-            return "[0-9]++"
+            return digits
         # A group may not begin with 0: "0.123" is no whole number.
-        return rf"(?:[1-9][0-9]{{0,2}}(?:{re.escape(self.thousands)}[0-9]{{3}})++(?![0-9])|[0-9]++)"
+        return rf"(?:[1-9][0-9]{{0,2}}(?:{re.escape(self.thousands)}[0-9]{{3}})++(?![0-9])|{digits})"
 
     def _lines(self) -> str:
         """Return the expression of numbers one a line, in their most usual form only."""
-        number = rf"{self._whole()}(?:{re.escape(self.decimal)}[0-9]++)?+"
+        number = rf"{self._whole(PLAIN_WHOLE)}(?:{re.escape(self.decimal)}[0-9]++)?+"
         if not self.currency:
             return rf"(?:-?+{number}\n)*+"
         sign, blank = "|".join(map(re.escape, self._signs())), f"[{''.join(_BLANKS)}]?+"
-        return rf"(?:-?+(?:(?:(?:{sign}){blank})?+{number}|{number}{blank}(?:{sign}))\n)*+"
+        return rf"(?:-?+(?:(?:{sign}){blank}{number}|{number}(?:{blank}(?:{sign}))?+)\n)*+"
 
     def _pattern(self) -> re.Pattern[str]:
         """Return the expression of a number in any of its forms."""
@@ -79,7 +87,7 @@ class Numbers:
         after = rf"(?:{blank}(?P<after>{sign}))?" if sign else ""
         fraction = rf"(?:{re.escape(self.decimal)}(?P<fraction>[0-9]++))?"
         exponent = "(?P<exponent>[eE][+-]?[0-9]{1,4})?"
-        return re.compile(f"(?P<sign>[+-]?){before}(?P<whole>{self._whole()})?{fraction}{exponent}{after}")
+        return re.compile(f"(?P<sign>[+-]?){before}(?P<whole>{self._whole('[0-9]++')})?{fraction}{exponent}{after}")
 
     def _plain(self, text: str, pattern: re.Pattern[str]) -> str:
         """Return a number as programs write it; empty if it has another form."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta, tzinfo
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final, TypeVar
 
 EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 DAY: Final = 86_400
+
+_EPOCH: Final = datetime(1970, 1, 1)
+_HOUR: Final = 3_600
 
 _FIRST_DAY, _LAST_DAY = (day.toordinal() - EPOCH_DAY for day in (date.min, date.max))
 
@@ -18,87 +20,87 @@ CACHED_DAYS = 32_768
 """Days that are remembered: a file has the same ones again and again. 90 years of them, as dates of birth have."""
 
 
+Known = TypeVar("Known")
+
+
 class _Offsets(dict[int, int | None]):
-    """The offsets of a time zone in seconds during whole local days; None for a day on which it changes."""
+    """The offsets of a time zone in seconds during whole local days, or hours; None for those in which it changes."""
 
-    def __init__(self, zone: tzinfo) -> None:
-        self._zone = zone
+    def __init__(self, zone: tzinfo, length: int) -> None:
+        self._zone, self._length = zone, length
 
-    def __missing__(self, day: int) -> int | None:
+    def __missing__(self, number: int) -> int | None:
         if len(self) >= CACHED_DAYS:
             self.clear()
         # No zone has ever changed its clocks twice in a day.
-        first, last = offset_of(self._zone, day, 0), offset_of(self._zone, day, DAY - 1)
-        self[day] = offset = first if first == last else None
+        start = number * self._length
+        first, last = _changing_offset(self._zone, start), _changing_offset(self._zone, start + self._length - 1)
+        self[number] = offset = first if first == last else None
         return offset
 
 
-offsets_of_days = lru_cache(8)(_Offsets)
-"""By time zone. A dict is read twice as fast as a cache that knows which value was used last."""
+_offsets = lru_cache(16)(_Offsets)
+"""By time zone and length in seconds. A dict is read twice as fast as a cache that knows which value was used last."""
 
 
-SAME, BEFORE, AFTER = b"=<>"
-"""Whether a time in UTC is of the local day, of the one before or of the one after it."""
+def offset_of(zone: tzinfo, local: int) -> int | None:
+    """Return the offset of a time zone in seconds at a local time; None if there is no such time, or there are two.
 
-
-class LocalDay(NamedTuple):
-    """A whole day of one offset: its beginning in seconds from the epoch, and its times in UTC; see `clock_of`."""
-
-    start: int
-    clock: Mapping[int, bytes]
-
-
-@lru_cache(64)
-def clock_of(offset: int) -> Mapping[int, bytes]:
-    """Return the four digits of a time in UTC and what day it is of, by the four digits of a local time.
-
-    Those are numbers as a memory view shows them; `offset` is in seconds, of whole minutes.
+    The local time is in seconds from the epoch, as if it were in UTC.
     """
-    clock = {}
-    for local in range(1_440):
-        utc = local - offset // 60
-        day = BEFORE if utc < 0 else AFTER if utc >= 1_440 else SAME
-        key = int.from_bytes(b"%02d%02d" % divmod(local, 60), sys.byteorder)
-        clock[key] = b"%02d%02d%c" % (*divmod(utc % 1_440, 60), day)
-    return clock
+    offset = _offsets(zone, DAY)[local // DAY]
+    if offset is None:
+        offset = _offsets(zone, _HOUR)[local // _HOUR]
+    return _changing_offset(zone, local) if offset is None else offset
 
 
-UNUSUAL: Final = LocalDay(0, defaultdict(lambda: b"0000%c" % SAME))
-"""A day whose times have to be looked at one by one."""
-
-
-class _LocalDays(dict[int, LocalDay]):
-    """The days of a time zone by their eight digits, as a memory view shows them.
-
-    `UNUSUAL` are those on which the offset changes or has seconds, and the first and the last one of the calendar.
-    """
-
-    def __init__(self, zone: tzinfo) -> None:
-        self._offsets = offsets_of_days(zone)
-
-    def __missing__(self, key: int) -> LocalDay:
-        digits = key.to_bytes(8, sys.byteorder)
-        try:
-            day = date(int(digits[:4]), int(digits[4:6]), int(digits[6:])).toordinal() - EPOCH_DAY
-        except ValueError:
-            raise KeyError(key) from None
-        if len(self) >= CACHED_DAYS:
-            self.clear()
-        offset = self._offsets[day]
-        usual = offset is not None and not offset % 60 and _FIRST_DAY < day < _LAST_DAY
-        self[key] = found = LocalDay(day * DAY - (offset or 0), clock_of(offset or 0)) if usual else UNUSUAL
-        return found
-
-
-local_days = lru_cache(8)(_LocalDays)
-"""By time zone."""
-
-
-def offset_of(zone: tzinfo, day: int, time: int) -> int | None:
-    """Return the offset of a time zone in seconds at a local time; None if there is no such time, or there are two."""
-    local = datetime.combine(date.fromordinal(day + EPOCH_DAY), datetime.min.time()) + timedelta(seconds=time)
-    early, late = (local.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
+def _changing_offset(zone: tzinfo, local: int) -> int | None:
+    time = _EPOCH + timedelta(seconds=local)
+    early, late = (time.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
     if early is None or early != late:
         return None
     # Local mean times of long ago have offsets of fractions of a minute, but of whole seconds.
     return early // timedelta(seconds=1)
+
+
+UNUSUAL: Final = bytes([128, 0])
+"""The shift of a day whose times have to be looked at one by one."""
+
+
+@lru_cache(256)
+def _shift(offset: int) -> bytes:
+    """Return how many hours and minutes are to be added to local times for those of UTC of the next day."""
+    return bytes(divmod((DAY - offset) // 60, 60))
+
+
+class _LocalDays(dict[int, Known]):
+    """What `known` makes of the days of a time zone and their offsets.
+
+    Keys are the eight digits of days as a memory view shows them; a day that the calendar lacks raises `ValueError`.
+    The offset is None on days on which it changes or has seconds, and on the first and the last one of the calendar.
+    """
+
+    def __init__(self, zone: tzinfo, known: Callable[[int, int | None], Known]) -> None:
+        self._offsets, self._known = _offsets(zone, DAY), known
+
+    def __missing__(self, key: int) -> Known:
+        digits = key.to_bytes(8, sys.byteorder)
+        day = date(int(digits[:4]), int(digits[4:6]), int(digits[6:])).toordinal() - EPOCH_DAY
+        if len(self) >= CACHED_DAYS:
+            self.clear()
+        offset = self._offsets[day]
+        usual = offset is not None and not offset % 60 and _FIRST_DAY < day < _LAST_DAY
+        self[key] = known = self._known(day, offset if usual else None)
+        return known
+
+
+@lru_cache(8)
+def shifts_of_days(zone: tzinfo) -> Mapping[int, bytes]:
+    """Return the shifts of the days of a time zone, or `UNUSUAL`; see `_LocalDays` for their keys."""
+    return _LocalDays(zone, lambda _, offset: UNUSUAL if offset is None else _shift(offset))
+
+
+@lru_cache(8)
+def starts_of_days(zone: tzinfo) -> Mapping[int, int | None]:
+    """Return the beginnings of the days of a time zone in seconds from the epoch, None for unusual ones."""
+    return _LocalDays(zone, lambda day, offset: None if offset is None else day * DAY - offset)

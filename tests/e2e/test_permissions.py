@@ -1,7 +1,7 @@
 """Each action of each role is needed: with all of them a function does its work, without one it says so.
 
 `BEYOND` has what cannot be shown here: the local AWS asks for no permission for what the event source mapping and the
-log agent do in a function's name, and answers 404 for a missing object also without s3:ListBucket, where S3 says 403.
+log agent do in a function's name. Without `TELL_MISSING` it answers 404 for a missing object, where S3 says 403.
 `HAND_ON` takes a table that throttles, and the local one does not. `NEWEST` takes a schema with `conflict = "newest"`.
 """
 
@@ -20,6 +20,8 @@ from engine.accounts import ENTRY, SpanCounts, attribute, span_part_key
 from engine.deployment.checkout import TEMPLATE
 from engine.deployment.template import read_template
 from engine.identity import ObjectVersion
+from engine.reading.block import Reject
+from engine.rejects import RejectFiles, folder_of, span_part
 from engine.tallies import marks
 from tests.builders.invocations import Json, api_event, event_of, s3_record, sqs_record
 from tests.builders.messages import MODIFIED, packed, users
@@ -30,11 +32,11 @@ pytestmark = pytest.mark.usefixtures("no_notification")
 BEYOND = {
     "logs:CreateLogStream",
     "logs:PutLogEvents",
-    "s3:ListBucket",
     "sqs:DeleteMessage",
     "sqs:GetQueueAttributes",
     "sqs:ReceiveMessage",
 }
+TELL_MISSING = ("producer", "s3:ListBucket")
 HAND_ON = ("worker", "sqs:SendMessage")
 NEWEST = ("worker", "dynamodb:PutItem")
 ROLES = {"producer": "ProducerRole", "worker": "WorkerRole", "query": "QueryRole"}
@@ -49,7 +51,8 @@ def actions_of(role: str) -> Iterator[str]:
 
 
 GRANTED = sorted(
-    {(kind, action) for kind, role in ROLES.items() for action in set(actions_of(role)) - BEYOND} - {HAND_ON, NEWEST}
+    {(kind, action) for kind, role in ROLES.items() for action in set(actions_of(role)) - BEYOND}
+    - {TELL_MISSING, HAND_ON, NEWEST}
 )
 
 
@@ -141,6 +144,29 @@ async def lists_users(stack: LocalStack) -> bool:
     return bool((await invoke(stack, "query", api_event("/users", limit="1")))["statusCode"] == 200)
 
 
+async def lists_ingestions(stack: LocalStack) -> bool:
+    """Whether ingestions are listed, of which one is there at least."""
+    await reads_an_object(stack)
+    return bool((await invoke(stack, "query", api_event("/ingestions", limit="1")))["statusCode"] == 200)
+
+
+async def reads_rejects(stack: LocalStack) -> bool:
+    """Whether the rejects of an ingestion are found in its reject file."""
+    source = ObjectVersion("b", f"uploads/{uuid.uuid4().hex}.csv", None, "e", MODIFIED)
+    files = RejectFiles(folder_of("rejects/", source), span_part(0))
+    files.add([Reject(1, 0, "no mail", "A,")])
+    (file,) = files.flush()
+    facts: Json = {"bucket": "b", "key": source.key, "etag": "e", "modified": MODIFIED, "started": MODIFIED * 1000}
+    entry = {"ingestion": source.ingestion, "part": ENTRY, **facts}
+    async with stack.client("s3") as s3, stack.client("dynamodb") as dynamodb:
+        await s3.put_object(Bucket=stack.outputs.rejects_bucket, Key=file.key, Body=file.body)
+        await dynamodb.put_item(
+            TableName=stack.outputs.ledger, Item={name: attribute(value) for name, value in entry.items()}
+        )
+    answer = await invoke(stack, "query", api_event(f"/ingestions/{source.ingestion}/rejects"))
+    return bool(answer["statusCode"] == 200 and json.loads(answer["body"])["count"] == 1)
+
+
 WORK = {
     # An object without rows: the producer notes all of its account, and ends it.
     ("producer", "s3:GetObject"): reads_an_object,
@@ -166,6 +192,9 @@ WORK = {
     ("worker", "s3:PutObject"): keeps_the_rejects_of_a_message,
     ("query", "dynamodb:Query"): finds_a_user,
     ("query", "dynamodb:Scan"): lists_users,
+    ("query", "dynamodb:BatchGetItem"): lists_ingestions,
+    ("query", "s3:GetObject"): reads_rejects,
+    ("query", "s3:ListBucket"): reads_rejects,
 }
 
 

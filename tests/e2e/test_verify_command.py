@@ -75,7 +75,7 @@ def ledger_entry(millpond: Commands, path: Path) -> dict[str, Any]:
             (entry,) = [
                 item
                 for item in page["Items"]
-                if item["part"]["S"] == "entry" and item["key"]["S"] == f"uploads/{path.name}"
+                if item["part"]["S"] == "entry" and item["key"]["S"] == f"uploads/{path.name}" and "opened" not in item
             ]
             return dict(entry)
 
@@ -110,10 +110,10 @@ def test_verify_finds_what_is_not_as_written(millpond: Commands, local_stack: Lo
     path = csv_file(tmp_path, 1_100, own := domain(), bad=3)
     ended(millpond, path)
     code, shown, _ = millpond("verify", path.name)
-    assert code == 0
+    assert code == 3
     assert "every row that was compared is in the table, replaced or rejected" in shown
-    assert millpond.verify(path.name) == (0, {"match": 1_100, "rejected": 3})
-    assert millpond.verify(path.name, "--sample", "100")[0] == 0
+    assert millpond.verify(path.name) == (3, {"match": 1_100, "rejected": 3})
+    assert millpond.verify(path.name, "--sample", "100")[0] == 3
 
     first, second, *_ = sorted(items_of(local_stack, own).values(), key=lambda item: float(item["createdAt"]["N"]))
     change_table(local_stack, "delete_item", Key=key_of(first))
@@ -175,12 +175,40 @@ def test_rejects_can_be_corrected_and_loaded(millpond: Commands, local_stack: Lo
     assert (told["rejected"], told["rowsWritten"], sum(each["rows"] for each in told["reasons"])) == (3, 3, 3)
     assert out.read_text() == f"name,mail\n,x0@{own}\n,x1@{own}\nN7\n"
     assert millpond("rejects", path.name, "--out", str(out))[0] == 2
+    assert "corrects" not in ledger_entry(millpond, path)
+
+    corrected = ledger_entry(millpond, path)["ingestion"]["S"]
+    marked = tmp_path / f"{path.stem}.corrects-{corrected}.csv"
+    code, shown, err = millpond("rejects", path.name, "--out", str(tmp_path))
+    assert code == 0, err
+    assert marked.read_text() == out.read_text()
+    assert f"ingest {marked}" in shown
+    assert f"{marked} --corrects" not in shown
+    assert millpond("rejects", path.name, "--out", str(tmp_path))[0] == 2
 
     out.write_text(out.read_text().replace("\n,", "\nX,").replace("N7", f"N7,u7@{own}"))
     ended(millpond, out)
     assert len(items_of(local_stack, own)) == 9
     assert millpond("rejects", out.name, "--json")[0] == 0
     assert millpond.verify(out.name) == (0, {"match": 3})
+    assert "corrects" not in ledger_entry(millpond, out)
+    marked.write_text(out.read_text())
+    ended(millpond, marked)
+    assert ledger_entry(millpond, marked)["corrects"] == {"S": corrected}
+    assert json.loads(millpond("status", marked.name, "--json")[1])["corrects"] == corrected
+    assert corrected in millpond("status", marked.name)[1]
+
+
+def test_file_under_another_name_corrects_what_is_said(millpond: Commands, tmp_path: Path) -> None:
+    path, renamed = csv_file(tmp_path, 3, own := domain(), bad=1), csv_file(tmp_path, 1, own)
+    ended(millpond, path)
+    assert millpond("ingest", str(renamed), "--corrects", "f" * 20)[0] == 2
+    assert millpond("ingest", "s3://bucket/a.csv", "--corrects", path.name)[0] == 2
+    code, shown, err = millpond("ingest", str(renamed), "--corrects", path.name)
+    assert code == 0, err
+    corrected = ledger_entry(millpond, path)["ingestion"]["S"]
+    assert ledger_entry(millpond, renamed)["corrects"] == {"S": corrected}
+    assert f"It corrects rows of ingestion {corrected}" in shown
 
 
 def test_row_that_the_table_refused_is_taken_from_the_object(
@@ -190,7 +218,7 @@ def test_row_that_the_table_refused_is_taken_from_the_object(
     path.write_text(path.read_text() + f" {'x' * 420_000},Long@{own}\n")
     change_producer(local_stack, MAX_MESSAGE_BYTES="1000000")
     ended(millpond, path)
-    assert millpond.verify(path.name) == (0, {"match": 3, "rejected": 1})
+    assert millpond.verify(path.name) == (3, {"match": 3, "rejected": 1})
     out = tmp_path / "long.csv"
     assert millpond("rejects", path.name, "--out", str(out))[0] == 0
     assert out.read_text() == f"name,mail\n {'x' * 420_000},Long@{own}\n"

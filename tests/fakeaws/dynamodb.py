@@ -47,6 +47,8 @@ _PUT = frozenset(
     }
 )
 
+_DELETE = _PUT - {"Item", "ReturnConsumedCapacity"} | {"Key"}
+
 _UPDATE = _PUT - {"Item", "ReturnConsumedCapacity"} | {"Key", "UpdateExpression", "ReturnValues"}
 
 EXCEEDED = Refusal(
@@ -195,8 +197,7 @@ class DynamoDB:
             case "BatchGetItem":
                 return self._get(request)
             case "DeleteItem":
-                only(request, frozenset({"TableName", "Key"}))
-                return self._write_one(request["TableName"], {"DeleteRequest": {"Key": request["Key"]}}, now)
+                return self._delete_one(request, now)
             case "Query":
                 return query(self.table(request.get("TableName")), request)
             case "Scan":
@@ -247,6 +248,17 @@ class DynamoDB:
             if request.get("ReturnConsumedCapacity") == "TOTAL":
                 return {"ConsumedCapacity": _consumed([write], {})[0]}
             return {}
+        table.admitted([write], now)
+        raise Refusal("ConditionalCheckFailedException", "The conditional request failed")
+
+    def _delete_one(self, request: Json, now: float) -> Json:
+        """Delete an item, perhaps on a condition; one that fails uses up capacity like a write. Raises `Refusal`."""
+        only(request, _DELETE)
+        name, delete = request["TableName"], {"DeleteRequest": {"Key": request["Key"]}}
+        condition = condition_of(request)
+        write, table = self._write(name, delete), self.table(name)
+        if condition(table.items.get(write.key, {})):
+            return self._write_one(name, delete, now)
         table.admitted([write], now)
         raise Refusal("ConditionalCheckFailedException", "The conditional request failed")
 

@@ -175,7 +175,7 @@ class ObjectServer(Listener):
 
     async def answer(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Do what is asked, as far as the fault lets it."""
-        _, bucket, key = unquote(request.target.partition("?")[0]).split("/", 2)
+        bucket, _, key = unquote(request.target.partition("?")[0]).removeprefix("/").partition("/")
         range_ = request.headers.get("range", "bytes=0-")
         start = int(range_.removeprefix("bytes=").partition("-")[0])
         asked = ObjectRequest(

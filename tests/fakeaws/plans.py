@@ -42,8 +42,12 @@ class Call:
             return list(self.body["Entries"])
         if self.operation == "PutItem":
             return [self.body["Item"]]
+        if self.operation == "DeleteItem":
+            return [self.body["Key"]]
         writes = [write for requests in self.body["RequestItems"].values() for write in requests]
-        return [write["PutRequest"]["Item"] for write in writes]
+        return [
+            write["PutRequest"]["Item"] if "PutRequest" in write else write["DeleteRequest"]["Key"] for write in writes
+        ]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A model of S3: objects and their versions; GET and HEAD with ranges and conditions, PUT, DELETE. It has no clock.
+"""A model of S3: objects and their versions; GET and HEAD with ranges and conditions, PUT, DELETE, lists. No clock.
 
     s3 = S3()
     s3.put("bucket", "uploads/users.csv", b"name,mail,phone\\n")
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, quote_plus, unquote
 from xml.sax.saxutils import escape
 
 from tests.fakeaws.errors import Refusal, not_modelled
@@ -28,6 +28,7 @@ MODIFIED = 1_775_260_800
 _RANGE = re.compile(r"bytes=(?:([0-9]+)-([0-9]*)|-([0-9]+))")
 # `x-id` is the name of the operation, which some SDKs add.
 _PARAMETERS = {"versionId", "x-id"}
+_LIST_PARAMETERS = {"list-type", "prefix", "start-after", "max-keys", "encoding-type", "x-id"}
 _CONDITIONS = {"if-none-match", "if-modified-since", "if-unmodified-since", "x-amz-copy-source"}
 
 
@@ -196,10 +197,13 @@ class S3:
         path, _, query = target.partition("?")
         parameters = dict(parse_qsl(query, keep_blank_values=True))
         bucket, _, key = unquote(path).removeprefix("/").partition("/")
-        if unknown := sorted((set(parameters) - _PARAMETERS) | (set(headers) & _CONDITIONS)):
+        known = _PARAMETERS if key else _LIST_PARAMETERS
+        if unknown := sorted((set(parameters) - known) | (set(headers) & _CONDITIONS)):
             raise not_modelled(f"{unknown[0]} in requests to S3")
         if self.buckets is not None and bucket not in self.buckets:
             raise Refusal("NoSuchBucket", "The specified bucket does not exist", 404)
+        if method == "GET" and parameters.get("list-type") == "2" and not key:
+            return self._list(bucket, parameters)
         if not key:
             raise not_modelled(f"{method} of a bucket in S3")
         if method in ("GET", "HEAD"):
@@ -210,6 +214,28 @@ class S3:
             deleted = self.delete(bucket, key, parameters.get("versionId"))
             return S3Reply(204, {"x-amz-version-id": deleted} if deleted else {})
         raise not_modelled(f"{method} in S3")
+
+    def _list(self, bucket: str, parameters: Mapping[str, str]) -> S3Reply:
+        """Answer ListObjectsV2: keys in the order of their bytes."""
+        if parameters.get("encoding-type") != "url":
+            raise not_modelled("a list of keys that are not encoded like URLs")
+        prefix, after = parameters.get("prefix", ""), parameters.get("start-after", "")
+        keys = sorted((key for of, key in self.objects if of == bucket), key=str.encode)
+        found = [key for key in keys if key.startswith(prefix) and key.encode() > after.encode()]
+        most = min(int(parameters.get("max-keys", "1000")), 1000)
+        each = (self.objects[bucket, key] for key in found)
+        contents = "".join(
+            f"<Contents><Key>{quote_plus(key, safe='/')}</Key>"
+            f"<LastModified>{datetime.fromtimestamp(stored.modified, UTC):%Y-%m-%dT%H:%M:%S}.000Z</LastModified>"
+            f"<ETag>&quot;{stored.etag}&quot;</ETag><Size>{stored.size}</Size></Contents>"
+            for key, stored in list(zip(found, each, strict=True))[:most]
+        )
+        text = (
+            '<?xml version="1.0" encoding="UTF-8"?>\n'
+            f'<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>{bucket}</Name>'
+            f"<IsTruncated>{str(len(found) > most).lower()}</IsTruncated>{contents}</ListBucketResult>"
+        )
+        return S3Reply(200, {"Content-Type": "application/xml"}, text=text.encode())
 
     def _put(self, bucket: str, key: str, headers: Mapping[str, str], body: bytes, now: float) -> S3Reply:
         if "aws-chunked" in headers.get("content-encoding", "") or "transfer-encoding" in headers:

@@ -243,6 +243,13 @@ async def test_html_page_of_proxy_is_not_an_object(stored: ObjectServer) -> None
             await objects.open(REF)
 
 
+async def test_html_page_of_proxy_is_no_other_version_of_the_object(stored: ObjectServer) -> None:
+    stored.plan = [Page(), Cut(300_000), Page(), Page()]
+    async with objects_in(stored) as objects:
+        assert await content(await objects.open(REF)) == BODY
+    assert len(stored.requests) == 5
+
+
 async def test_chunks_go_on_where_an_earlier_call_stopped(stored: ObjectServer) -> None:
     stored.headers = {"x-amz-checksum-crc32": checksum(BODY)}
     async with objects_in(stored) as objects:

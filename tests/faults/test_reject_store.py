@@ -72,7 +72,9 @@ async def test_files_are_put_completely(object_server: ObjectServer, kind: str) 
 
 
 @pytest.mark.parametrize(
-    "fault", [SLOW_DOWN, S3_ERROR, Reset(), Silent(), Slow(0.05), Page(503), Refuse("RequestTimeout", 400)], ids=repr
+    "fault",
+    [SLOW_DOWN, S3_ERROR, Reset(), Silent(), Slow(0.05), Page(503), Page(200), Refuse("RequestTimeout", 400)],
+    ids=repr,
 )
 async def test_passing_faults_only_delay(object_server: ObjectServer, kind: str, fault: ObjectFault) -> None:
     object_server.plan = [fault, fault]

@@ -419,3 +419,37 @@ def test_reasons_for_throttling_are_logged_and_measured(
     counts, later = metrics_in(capsys.readouterr().out)
     assert (counts["ThrottledProvisioned"], counts["ThrottledKeyRange"]) == (1, 1)
     assert not any(name.startswith("Throttled") for name in later)
+
+
+def batch_line(caplog: pytest.LogCaptureFixture) -> Json:
+    (line,) = (json.loads(record.getMessage()) for record in caplog.records if '"batch"' in record.getMessage())
+    return dict(line)
+
+
+def of_ingestion(number: int) -> tuple[Json, str]:
+    """A message of an ingestion of its own, and the ingestion's id."""
+    source = UPLOAD._replace(key=f"uploads/{number}.csv")
+    return sqs_record(f"m{number}", packed(users(1, 1)) | {"object": source._asdict()}), source.ingestion
+
+
+def test_line_of_a_batch_names_its_ingestions(
+    fault_server: FaultServer, object_server: ObjectServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    first, second = of_ingestion(1), of_ingestion(2)
+    other = sqs_record("plain", {"name": "A", "mail": "a@x.org"})
+    assert work(first[0], second[0], {**first[0], "messageId": "again"}, other) == []
+    line = batch_line(caplog)
+    assert line["ingestions"] == [first[1], second[1]]
+    assert "moreIngestions" not in line
+
+
+def test_line_of_a_batch_names_a_bounded_number_of_ingestions(
+    fault_server: FaultServer, object_server: ObjectServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    messages = [of_ingestion(number) for number in range(60)]
+    assert work(*(message for message, _ in messages)) == []
+    line = batch_line(caplog)
+    assert line["ingestions"] == [ingestion for _, ingestion in messages[:50]]
+    assert line["moreIngestions"] == 10

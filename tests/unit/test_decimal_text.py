@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from engine.decimal_text import canonical_number, canonical_numbers
+from engine.decimal_text import are_canonical, canonical_number, canonical_numbers
 
 EXACT = Context(prec=10_000, Emin=-99_999, Emax=99_999)
 CANONICAL = re.compile(r"0|-?(0|[1-9][0-9]*)(\.[0-9]*[1-9])?")
@@ -127,12 +127,32 @@ def test_column_of_numbers_equals_its_numbers_one_by_one(column: list[str]) -> N
     assert list(canonical_numbers(column)) == list(map(canonical_number, column))
 
 
+@given(numbers() | LINES | st.decimals(allow_nan=False, allow_infinity=False, places=2).map(str))
+@example("0.50")
+@example("-0")
+@example("-0.5")
+@example("9" * 39)
+@example("9" * 19 + "." + "9" * 19)
+def test_what_is_canonical_stays(text: str) -> None:
+    lines = f"{text}\n".encode()
+    if are_canonical(lines):
+        assert list(map(canonical_number, text.split("\n"))) == text.split("\n")
+    usual = len(text) < 20 and canonical_number(text) == text
+    assert are_canonical(lines) or not usual
+
+
 @given(st.lists(st.integers(-(10**9), 10**9), min_size=1, max_size=8), st.integers(0, 6))
 def test_column_of_plain_decimals_equals_its_numbers_one_by_one(column: list[int], places: int) -> None:
     texts = [f"{Decimal(each).scaleb(-places):f}" for each in column]
     assert list(canonical_numbers(texts)) == list(map(canonical_number, texts))
 
 
-@given(st.lists(numbers() | st.sampled_from(["1e5\n2", "1e400", "-0.0e5", "٣e1", "1e5 "]), min_size=1, max_size=5))
+@given(
+    st.lists(
+        numbers() | st.sampled_from(["1e5\n2", "1e400", "-0.0e5", "٣e1", "1e5 ", "1_0e5", "1e00005", "1e-0000", "nan"]),
+        min_size=1,
+        max_size=5,
+    )
+)
 def test_column_of_numbers_is_converted_as_its_values(texts: list[str]) -> None:
     assert list(canonical_numbers(texts)) == list(map(canonical_number, texts))

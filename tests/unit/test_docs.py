@@ -14,7 +14,8 @@ from engine.jobs import object_run
 from engine.metrics import NAMESPACE
 from engine.reading.format import Format
 from engine.schema.column_settings import COMMON_SETTINGS, OWN_SETTINGS
-from engine.schema.dates import NAMED, OUTPUTS
+from engine.schema.date_forms import NAMED
+from engine.schema.dates import OUTPUTS
 from engine.schema.model import GENERATED_KINDS
 
 CHECKOUT = Path(__file__).parents[2]

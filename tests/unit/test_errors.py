@@ -105,15 +105,30 @@ SECRET = "the item has secret@example.com in it"
         ("ThrottlingException", 400, False),
         ("InternalServerError", 500, False),
         ("ExpiredTokenException", 400, False),
+        ("InvalidParameterValue", 400, False),
+        ("InvalidMessageContents", 400, False),
+        ("WhoKnows", 400, False),
         ("ResourceNotFoundException", 400, True),
         ("AccessDeniedException", 400, True),
+        ("UnrecognizedClientException", 400, True),
+        ("AWS.SimpleQueueService.NonExistentQueue", 400, True),
+        ("QueueDoesNotExist", 400, True),
+        ("KMS.DisabledException", 400, True),
+        ("InvalidObjectState", 403, True),
     ],
 )
-def test_only_fatal_errors_quote_the_service(code: str, status: int, tells: bool) -> None:
+def test_only_fatal_errors_that_are_not_about_content_quote_the_service(code: str, status: int, tells: bool) -> None:
     error = ServiceError("BatchWriteItem", code, status, SECRET)
     assert str(error) == f"BatchWriteItem failed: {code} (HTTP {status})" + (f": {SECRET}" if tells else "")
     assert (error.operation, error.code, error.status, error.detail) == ("BatchWriteItem", code, status, SECRET)
     assert error.verdict is verdict_of(code, status)
+
+
+@pytest.mark.parametrize("message", KEY_MISMATCHES)
+def test_words_about_a_wrong_key_are_shown_up_to_where_they_may_quote_the_item(message: str) -> None:
+    error = ServiceError("BatchWriteItem", "ValidationException", 400, f"{message}: {{email={SECRET}}}")
+    assert message.split(":")[0].split(".")[0] in str(error)
+    assert SECRET not in str(error)
 
 
 def test_verdict_can_be_given_explicitly() -> None:

@@ -11,13 +11,25 @@ from engine.accounts import STATUSES
 from engine.errors import BadRequest
 from engine.http_events import read_request
 from engine.pages import ENVELOPE_BYTES, IngestionsPage
-from engine.queries import Ingestion, Ingestions, Options, encode_place, parse_ingestions
+from engine.queries import (
+    Ingestion,
+    Ingestions,
+    Options,
+    RejectPlace,
+    Rejects,
+    encode_place,
+    encode_reject_place,
+    parse_ingestions,
+)
 
 ID = "0123456789abcdef0123"
 PLACE = f"2026-04-04T00:00:00.000Z {ID}"
 
 
-def ask(path: str, method: str = "GET", **parameters: str) -> Options | Ingestion | Ingestions:
+FILE = "span-000000000000000-000000000003-000000000009.csv"
+
+
+def ask(path: str, method: str = "GET", **parameters: str) -> Options | Ingestion | Ingestions | Rejects:
     event = {"httpMethod": method, "path": path, "queryStringParameters": parameters or None}
     return parse_ingestions(read_request(event))
 
@@ -34,6 +46,8 @@ def test_routes() -> None:
         7, None, "stuck", "uploads/a"
     )
     assert ask(f"/ingestions/{ID}") == ask(f"/ingestions/{ID}", "HEAD") == Ingestion(ID)
+    assert ask(f"/ingestions/{ID}/rejects") == Rejects(ID, 10, None, with_text=False)
+    assert ask(f"/ingestions/{ID}/rejects/", text="true", limit="3") == Rejects(ID, 3, None, with_text=True)
     assert ask("/ingestions", "OPTIONS") == ask(f"/ingestions/{ID}", "OPTIONS") == Options()
 
 
@@ -44,10 +58,42 @@ def test_token_leads_to_the_place(name: str) -> None:
     assert found.start == PLACE
 
 
+def test_token_leads_to_the_place_among_the_rejects() -> None:
+    place = RejectPlace(FILE, 7)
+    assert ask(f"/ingestions/{ID}/rejects", nextToken=encode_reject_place(ID, place)) == Rejects(ID, 10, place, False)
+
+
 @pytest.mark.parametrize(
     ("path", "parameters", "status", "says"),
     [
-        (f"/ingestions/{ID}/rejects", {}, 404, "no such route; there are /ingestions and /ingestions/{id}"),
+        (
+            f"/ingestions/{ID}/rows",
+            {},
+            404,
+            "no such route; there are /ingestions, /ingestions/{id} and /ingestions/{id}/rejects",
+        ),
+        (f"/ingestions/{ID}/rejects/1", {}, 404, "no such route"),
+        ("/ingestions/nope/rejects", {}, 404, "no such ingestion"),
+        (f"/ingestions/{ID}/rejects", {"status": "done"}, 400, "unknown query parameter status"),
+        (f"/ingestions/{ID}/rejects", {"text": "yes"}, 400, "text must be true or false"),
+        (f"/ingestions/{ID}/rejects", {"limit": "1001"}, 400, "limit"),
+        (
+            f"/ingestions/{ID}/rejects",
+            {"startKey": encode_reject_place("f" * 20, RejectPlace(FILE, 7))},
+            400,
+            "another ingestion",
+        ),
+        *(
+            (f"/ingestions/{ID}/rejects", {"startKey": token}, 400, "startKey is not a token")
+            for token in (
+                "x",
+                encode_place(PLACE),
+                encode_reject_place(ID, RejectPlace("../" + FILE, 7)),
+                encode_place(f"{ID} {FILE} -7"),
+                encode_place(f"{ID} {FILE} 7\n"),
+            )
+        ),
+        ("/ingestions", {"startKey": encode_reject_place(ID, RejectPlace(FILE, 7))}, 400, "startKey is not a token"),
         ("/ingestions/nope", {}, 404, "no such ingestion"),
         (f"/ingestions/{ID}", {"limit": "1"}, 400, "unknown query parameter limit"),
         ("/ingestions", {"limit": "0"}, 400, "limit"),

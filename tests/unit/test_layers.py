@@ -60,6 +60,7 @@ PURE: dict[str, set[str]] = {
     "http_events": {"errors", "text"},
     "queries": {"accounts", "decimal_text", "errors", "http_events", "identity", "schema"},
     "pages": {"errors", "queries", "schema"},
+    "reject_pages": {"pages", "queries", "reading", "rejects"},
     "flow.backoff": set(),
     "flow.window": set(),
     "flow.pace": set(),
@@ -71,12 +72,14 @@ _SERVICE = {*PURE, "aws.types", "flow"}
 SERVICES: dict[str, set[str]] = {
     "aws.announcer": _SERVICE,
     "aws.ledger_reader": _SERVICE,
+    "aws.ledger_list": _SERVICE | {"aws.ledger_reader"},
     "aws.ledger": _SERVICE | {"aws.ledger_reader"},
     "aws.objects": _SERVICE | {"aws.s3"},
     "aws.queues": _SERVICE,
     "aws.table_reader": _SERVICE,
     "aws.newest_writer": _SERVICE | {"aws.table_calls"},
     "aws.table_writer": _SERVICE | {"aws.table_calls"},
+    "aws.table_deleter": _SERVICE | {"aws.table_calls"},
     "aws.write_rate": _SERVICE,
     "aws.reject_store": _SERVICE | {"aws.s3"},
 }
@@ -111,8 +114,9 @@ RESERVED = {
     "aiobotocore": {"deployment.clients"},
     "aiohttp": {"aws.aiohttp_transport"},
     "httptools": {"aws.http1"},
+    "re2": {"schema.patterns"},
 }
-IMPURE = set(RESERVED) | {
+IMPURE = set(RESERVED) - {"re2"} | {
     "asyncio",
     "boto3",
     "botocore",

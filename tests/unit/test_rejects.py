@@ -118,7 +118,7 @@ def test_lone_surrogate_is_written_as_its_escape() -> None:
 @pytest.mark.parametrize(
     ("body", "text"),
     [
-        (b"", "the file of rejects is damaged"),
+        (b"", "does not begin with the header row,offset,reason,record"),
         (b"name,mail\r\na,b\r\n", "does not begin with the header row,offset,reason,record"),
         (b"row,offset,reason,record\r\nsecret\r\n", "the file of rejects is damaged"),
         (b"row,offset,reason,record\r\nsecret,0,a,b\r\n", "the file of rejects is damaged"),

@@ -5,10 +5,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from engine.accounts import Account
+from engine.aws.ledger_list import LedgerList
 from engine.cli.ingestion import Ingestion
 from engine.cli.ledger import LedgerView
 from engine.cli.table_items import TableItems
 from engine.deployment.stack import Stack
+from engine.flow.backoff import Deadline
 from tests.builders.samples import SOURCE, USERS
 from tests.fakeaws.virtual_time import run
 
@@ -31,6 +33,16 @@ class Files:
         yield {"Contents": [{"Key": key, "LastModified": at} for key, at in entries.items()]}
 
 
+class Silent:
+    """A lane that is not used."""
+
+    async def call(self, body: bytes, deadline: Deadline, seconds: float | None = None) -> bytes:
+        raise AssertionError
+
+    async def pause(self, attempt: int, deadline: Deadline) -> None:
+        raise AssertionError
+
+
 def test_rejects_of_an_earlier_ingestion_of_the_object_are_left_out() -> None:
     started = SOURCE.modified + 60
     account = Account(entry={"ingestion": SOURCE.ingestion, "started": started * 1_000 + 900})
@@ -39,7 +51,7 @@ def test_rejects_of_an_earlier_ingestion_of_the_object_are_left_out() -> None:
         USERS,
         has_same_schema=True,
         ttl_days=None,
-        ledger=LedgerView(STACK, "ledger", None, None, 1),
+        ledger=LedgerView(STACK, "ledger", LedgerList("ledger", Silent(), Silent()), None, 1),
         account=account,
         source=SOURCE,
         s3=Files(earlier=started - 1, first=started, later=started + 50),

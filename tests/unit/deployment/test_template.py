@@ -70,9 +70,11 @@ GRANTS = {
     "QueryRole": {
         "ReadItems": ({"dynamodb:Query", "dynamodb:Scan"}, [arn_of("Table")]),
         "ReadAccounts": (
-            {"dynamodb:Query"},
+            {"dynamodb:BatchGetItem", "dynamodb:Query"},
             [arn_of("Ledger"), {"Fn::Sub": "${Ledger.Arn}/index/by-time"}],
         ),
+        "ReadRejects": ({"s3:GetObject"}, [{"Fn::Sub": "${Bucket.Arn}/rejects/*"}]),
+        "FindRejects": ({"s3:ListBucket"}, [arn_of("Bucket")]),
         "Log": ({"logs:CreateLogStream", "logs:PutLogEvents"}, [arn_of("QueryLogs")]),
     },
 }

@@ -164,6 +164,17 @@ def test_max_length_counts_characters() -> None:
     assert clean(column, "€€€", "abcd", "")[1] == {1: "c is longer than 3 characters"}
 
 
+@given(st.lists(st.sampled_from(["1", "1.50", " 2 ", "", "  ", "x"]), min_size=1), st.booleans())
+def test_refused_values_are_looked_at_alone(values: list[str], required: bool) -> None:
+    column = Column(name="c", attribute="c", type="N", required=required)
+    cleaned, bad = clean(column, *values)
+    one_by_one = [clean(column, value) for value in values]
+    assert bad == {i: found[0] for i, (_, found) in enumerate(one_by_one) if found}
+    assert [cleaned[i] for i in range(len(values)) if i not in bad] == [
+        row[0] for row, found in one_by_one if not found
+    ]
+
+
 @pytest.mark.parametrize("text", ["true", "T", "Yes", "y", "1", " TRUE "])
 def test_texts_for_true(text: str) -> None:
     assert clean(Column(name="c", attribute="c", type="BOOL"), text, text.upper()) == ([True, True], {})

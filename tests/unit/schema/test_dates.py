@@ -1,5 +1,7 @@
 """Dates: what declared formats read, against Python's own formatting, and what is refused with which reason."""
 
+import re
+from calendar import isleap
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -9,7 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from engine.schema.dates import Dates, form_of
+from engine.schema.date_forms import form_of
+from engine.schema.dates import Dates
 from tests.builders.samples import schema_of
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -146,6 +149,20 @@ def test_date_that_reads_in_two_ways_is_refused(text: str, result: str) -> None:
     assert read(dates("%d/%m/%Y", "%m/%d/%Y"), text) == result
 
 
+@pytest.mark.parametrize("forms", [("iso", "%m/%d/%Y"), ("%d/%m/%Y", "%m/%d/%Y"), ("%d.%m.%Y", "%d.%m.%y", "iso")])
+@given(st.lists(st.dates(), min_size=1, max_size=9), st.lists(st.dates(), max_size=3), st.data())
+def test_columns_of_several_forms(
+    forms: tuple[str, ...], first: list[date], second: list[date], data: st.DataObject
+) -> None:
+    usual, other = (data.draw(st.sampled_from(forms)).replace("iso", "%Y-%m-%d") for _ in range(2))
+    texts = [day.strftime(usual.replace("%Y", f"{day.year:04d}")) for day in first] * 8
+    texts += [day.strftime(other.replace("%Y", f"{day.year:04d}")) for day in second] * 12
+    texts = data.draw(st.sampled_from([texts, [*texts[::2], "", *texts[1::2]]]))
+    first_year = 1950 if any("%y" in form for form in forms) else 0
+    column, one_by_one = dates(*forms, first_year=first_year), dates(*forms, *forms, first_year=first_year)
+    assert list(column.convert(texts)) == list(one_by_one.convert(texts))
+
+
 @pytest.mark.parametrize(("text", "year"), [("50", 1950), ("99", 1999), ("00", 2000), ("49", 2049)])
 def test_years_of_two_digits_are_those_from_the_first_year_on(text: str, year: int) -> None:
     assert read(dates("%d.%m.%y", first_year=1950), f"01.02.{text}") == f"{year}-02-01"
@@ -213,6 +230,27 @@ def test_milliseconds_since_the_epoch(milliseconds: int) -> None:
         assert Decimal(value) * 1000 == milliseconds
 
 
+INSTANTS = (
+    st.integers(-(10**10), 10**10)
+    | st.integers(-(10**14), 10**14)
+    | st.integers(-(10**6), 10**6).map(lambda n: n * 1000)
+)
+
+
+@given(
+    st.sampled_from(["epoch", "epoch-ms"]),
+    st.sampled_from(["iso", "iso-ms", "iso-us", "epoch"]),
+    st.lists(INSTANTS.map(str), min_size=1, max_size=5),
+    st.lists(INSTANTS.map(str) | st.text("0123456789-+._ \n٣", min_size=1, max_size=8), max_size=2),
+)
+def test_column_of_instants_is_converted_as_its_values(
+    form: str, output: str, usual: list[str], others: list[str]
+) -> None:
+    texts = usual * 10 + others
+    column, one_by_one = (dates(*forms, output=output, time=True) for forms in ([form], [form, form]))
+    assert list(column.convert(texts)) == list(one_by_one.convert(texts))
+
+
 def test_dates_as_epoch_are_midnight_in_the_declared_zone() -> None:
     assert read(dates("iso", output="epoch", zone=BERLIN), "2024-06-01") == str(1_717_200_000 - 7_200)
     cairo = dates("iso", output="epoch", zone=ZoneInfo("Africa/Cairo"))
@@ -272,8 +310,11 @@ def test_blanks_around_dates_are_dropped_whatever_stands_in_other_rows() -> None
         form_of("%Y-%m-%d ", time=False)
 
 
-SHAPED = ["iso", "%d.%m.%Y", "%m/%d/%y", "%Y%m%d", "%d-%b-%Y", "%d%%%mZ%Y"]
-SHAPED_TIMES = ["iso", "%d.%m.%Y %H:%M", "%m/%d/%Y %I:%M:%S %p", "%H%M%S %y%m%d", "%Y-%m-%d %H"]
+SHAPED = ["iso", "%Y-%m-%d", "%d.%m.%Y", "%m/%d/%y", "%Y%m%d", "%d-%b-%Y", "%d%%%mZ%Y", "%d%m/%Y"]
+SHAPED_TIMES = ["iso", "%d.%m.%Y %H:%M", "%m/%d/%Y %I:%M:%S %p", "%H%M%S %y%m%d", "%Y-%m-%d %H", "%H:%M:%S %m/%d/%y"]
+SHAPED_TIMES += ["%d.%m.%Y %H:%M:%S.%f", "%Y%m%d %H%M%S%z"]
+ISO_TIMES = ["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S.%fZ", "%Y-%m-%d %H:%M:%S.%f%z"]
+ISO_TIMES += ["%Y-%m-%dT%H:%M%z"]
 ZONES = [ZoneInfo(name) for name in ("Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Pacific/Apia")]
 NEAR = st.text("0123456789.-/:% TZJanFEBdecPMam\n٣", max_size=20)
 
@@ -281,24 +322,38 @@ NEAR = st.text("0123456789.-/:% TZJanFEBdecPMam\n٣", max_size=20)
 @given(data=st.data(), time=st.booleans(), zone=st.sampled_from([UTC, *ZONES]))
 def test_column_is_converted_as_its_values(data: st.DataObject, time: bool, zone: Any) -> None:
     form = data.draw(st.sampled_from(SHAPED_TIMES if time else SHAPED))
-    output = data.draw(st.sampled_from(["iso", "iso-us", "epoch"] if time else ["iso", "epoch"]))
-    usual = {"iso": "%Y-%m-%dT%H:%M:%SZ" if time else "%Y-%m-%d"}.get(form, form)
+    output = data.draw(st.sampled_from(["iso", "iso-ms", "iso-us", "epoch"] if time else ["iso", "epoch"]))
+    usual = data.draw(st.sampled_from(ISO_TIMES if time else ["%Y-%m-%d"])) if form == "iso" else form
+    offset = data.draw(st.sampled_from(["Z", "+0100", "-05:30", "+23:59", "-2400"]))
+    digits = data.draw(st.integers(2, 6))
 
     def written(moment: datetime) -> str:
         # strftime does not pad years.
-        return moment.strftime(usual.replace("%Y", f"{moment.year:04d}"))
+        fraction = f"{moment.microsecond:06d}"[:digits]
+        spelled = {"%Y": f"{moment.year:04d}", "%f": fraction, "%z": offset}
+        return moment.strftime(re.sub("%[Yfz]", lambda found: spelled[found[0]], usual))
 
     changes = st.datetimes(datetime(2024, 3, 30), datetime(2024, 4, 1)) | st.sampled_from(
         [datetime(2024, 10, 27, hour, 30) for hour in range(4)]
     )
-    valid = (st.datetimes() | changes).map(written)
+    ends = st.sampled_from([datetime.min, datetime.max])
+    valid = (st.datetimes() | changes | ends).map(written)
     broken = valid.map(lambda text: text.replace("29", "31")) | valid.map(lambda text: text.replace("0", "")) | NEAR
-    texts = data.draw(st.lists(valid, min_size=1, max_size=5))
+    loose = valid.map(lambda text: re.sub(r"\b0(?=\d\b)", "", text))
+    texts = data.draw(st.lists(valid, min_size=1, max_size=5) | st.lists(loose, min_size=1, max_size=5))
     texts = texts * 10 + data.draw(st.lists(valid | broken, max_size=5))
     column = dates(form, output=output, time=time, zone=zone, first_year=1950)
     # Of two forms, each value is read in both, one by one.
     one_by_one = dates(form, form, output=output, time=time, zone=zone, first_year=1950)
     assert list(column.convert(texts)) == list(one_by_one.convert(texts))
+
+
+@pytest.mark.parametrize("year", [0, 1, 400, 1900, 2000, 2023, 2024, 9999])
+def test_days_of_the_calendar(year: int) -> None:
+    days = {f"{year:04d}-{month:02d}-{day:02d}" for month in range(14) for day in range(33)}
+    calendar = {(date(year, 1, 1) + timedelta(i)).isoformat() for i in range(365 + isleap(year))} if year else set()
+    for day in days:
+        assert dates("iso").convert([day]) == [day if day in calendar else None]
 
 
 @pytest.mark.parametrize("day", ["2023-02-29", "1900-02-29", "2024-02-30", "0000-01-01", "2024-00-10", "2024-04-31"])

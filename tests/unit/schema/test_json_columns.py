@@ -29,8 +29,9 @@ NUMBERS = [
     "--1",
 ]
 TEXTS = ['"x"', '""', '"%s"', '"é, "', '"1: 2"', '"\x1f"', '"\\n"', '"\ud800"', '"\x7f"', '"a\nb"', '"']
+TEXTS += ['"\\","', r'"\"', r'"\\"', r'"\u00e9\t\/"', r'"\ud83d\ude00"', r'"\u0000"', r'"\\u0000"', r'"\x"']
 LEAVES = st.sampled_from([*NUMBERS, *TEXTS, "true", "null", "NaN", "[]", "{}"])
-NAMES = st.sampled_from(["a", "b", "%", "%s", "N", "3" * 38, "ü", "", "a:"])
+NAMES = st.sampled_from(["a", "b", "%", "%s", "N", "3" * 38, "ü", "", "a:", r"\"", r"\u0061", r"\u0000"])
 
 
 def _object(members: list[tuple[str, str]], comma: str, colon: str) -> str:
@@ -73,6 +74,9 @@ def columns(draw: st.DrawFn) -> list[str]:
 @example([*["1"] * 7, '1"a'])
 @example(["--1", "--12", '{"a": --1}', "-"] * 8)
 @example(['["\\ud800"]'] * 4)
+@example([r'"\","', r'{"\u0061": 1}', r'{"a": "\\"}'] * 4)
+@example([r'{"\u0061": 1, "a": 2}'] * 4)
+@example(["\\"] * 4)
 @example(['{"' + "3" * 38 + '":1}'] * 8)
 @example(['{"a":"' + "3" * 38 + '"}'] * 8)
 @example(["[" * 31 + '{"a":1}' + "]" * 31] * 8)
@@ -84,7 +88,15 @@ def test_column_of_json_is_converted_as_its_texts(column: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ['{"a": 1, "b": ["x", "y"], "c": {"d": true, "e": null}}', '{"a":1.5,"b":"é"}', '{"%":"%s"}', "[]", "-1e5", '"x"'],
+    [
+        '{"a": 1, "b": ["x", "y"], "c": {"d": true, "e": null}}',
+        r'{"a\"": "\u00e9", "b": "C:\\d\n"}',
+        '{"a":1.5,"b":"é"}',
+        '{"%":"%s"}',
+        "[]",
+        "-1e5",
+        '"x"',
+    ],
 )
 def test_usual_json_is_converted_by_its_shape(text: str) -> None:
     assert all(isinstance(value, Encoded) for value in Json().convert([text] * 8))
