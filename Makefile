@@ -28,7 +28,7 @@ FUZZ := .venv-fuzz/.requirements-installed
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup check audit chaos unit test test-localstack dynamodb-local localstack images base-image test-images demo local \
-        bench bench-quick rivals fuzz lock clean
+        simulate mutate bench bench-quick rivals fuzz lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -67,6 +67,13 @@ chaos: setup ## load files while functions are killed and services fail (ARGS='-
 
 unit: $(PROJECT) ## run the unit tests alone, in seconds
 	$(BIN)/pytest tests/unit --numprocesses $(JOBS) --dist worksteal $(ARGS)
+
+# A million: make simulate ARGS='--seeds 1000000'. A failure prints the command that replays it.
+simulate: $(PROJECT) ## run the whole system under 10,000 seeds: virtual time, faults of every service
+	@$(BIN)/python -m tests.simulate --seeds 10000 $(ARGS)
+
+mutate: $(PROJECT) ## break one safeguard after the other, and show that the simulation finds it
+	@$(BIN)/python -m tests.simulate.mutate $(ARGS)
 
 images: $(PROJECT) ## build the three container images with Docker, Podman or Buildah
 	@$(BIN)/millpond images $(ARGS)

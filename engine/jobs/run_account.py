@@ -9,6 +9,7 @@ from engine.events import Arrival
 from engine.flow.backoff import Deadline
 from engine.identity import ObjectVersion
 from engine.jobs.account import Accounting
+from engine.jobs.split import not_asked_for
 from engine.spans import WHOLE, Rest
 
 
@@ -100,3 +101,7 @@ class RunAccount:
         is_part = self._arrival.rest is not None and rest.modified is not None
         if is_part or await accounting.ledger.not_split(ingestion, last, run=run):
             await accounting.end_span(ingestion, rest.span.first, counts, last, run=run)
+        elif scan := self._arrival.scan:
+            # The run that joined the scans may have ended before it asked for the spans.
+            for start in await not_asked_for(accounting, ingestion, scan, last):
+                await accounting.end_span(ingestion, start, counts, last, run=run)

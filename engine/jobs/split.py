@@ -35,7 +35,8 @@ from engine.scans import (
 from engine.schema.model import ORIGINS
 from engine.spans import rests_of, span_body
 
-_PLANNED = "planned"
+_STARTS, _PLANNED = "starts", "planned"
+"""Noted beside the results of scans: the first bytes of the spans before, and that all are asked for after that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +154,8 @@ class Splitter:
                 return
             # That scan was not done in time: the last span goes on to the end of the object.
         rests = rests_of(plan.spans, version.modified, run)
+        starts = " ".join(str(start.offset) for start in plan.spans)
+        await ledger.scanned(version.ingestion, span_bytes, {_STARTS: starts}, deadline, run=run)
         if not await ledger.planned(version.ingestion, span_bytes, len(rests), deadline, run=run):
             return  # the object is read again, or failed meanwhile
         await self._send((span_body(version.ref, rest) for rest in rests), deadline)
@@ -172,3 +175,9 @@ async def read_head(opened: OpenObject, deadline: Deadline) -> bytes:
             if len(head) >= HEAD_BYTES:
                 break
     return head
+
+
+async def not_asked_for(accounting: Accounting, ingestion: str, task: ScanTask, deadline: Deadline) -> list[int]:
+    """Return the first bytes of an object's spans if some of them were perhaps never asked for."""
+    noted = await accounting.ledger.scanned(ingestion, task.span_bytes, {}, deadline, run=task.run)
+    return [] if _PLANNED in noted else [int(start) for start in noted.get(_STARTS, "").split()]

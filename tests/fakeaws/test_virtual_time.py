@@ -15,7 +15,7 @@ from tests.fakeaws.in_memory import InMemory, InMemoryObjects, Server, lane_to
 from tests.fakeaws.queues import Queue
 from tests.fakeaws.s3 import S3
 from tests.fakeaws.sqs import Sqs
-from tests.fakeaws.virtual_time import Deadlock, now, run
+from tests.fakeaws.virtual_time import Deadlock, Livelock, VirtualTimeLoop, now, run
 
 
 @pytest.mark.parametrize("start", [0.0, 1e6, 1_775_260_800.0])
@@ -55,6 +55,15 @@ def test_timeouts_end_what_takes_longer() -> None:
         return now()
 
     assert run(scenario()) == pytest.approx(30)
+
+
+def test_loop_that_turns_without_end_is_an_error() -> None:
+    async def spin() -> None:
+        while True:  # noqa: ASYNC110 - what it is about
+            await asyncio.sleep(0)
+
+    with pytest.raises(Livelock), asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(most_turns=1_000)) as runner:
+        runner.run(spin())
 
 
 def test_waiting_for_what_cannot_come_is_an_error() -> None:

@@ -22,16 +22,23 @@ class Deadlock(RuntimeError):
     """Nothing is ready, and no timer is set: the awaited event can never come."""
 
 
+class Livelock(RuntimeError):
+    """The loop has turned more often than was allowed: something is ready again and again, and nothing comes of it."""
+
+
 class _Clock(selectors.DefaultSelector):
     """A selector that never waits: what would be a wait moves the clock on."""
 
-    def __init__(self, start: float) -> None:
+    def __init__(self, start: float, most_turns: float) -> None:
         super().__init__()
-        self.now = start
+        self.now, self._turns = start, most_turns
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = super().select(0)
-        if ready:
+        self._turns -= 1
+        if self._turns < 0:
+            raise Livelock(f"at {self.now:.3f} s of virtual time the loop has made all the turns it was given")
+        # The loop's own pipe is always there. Without sockets a look at the system's selector is saved.
+        if len(self.get_map()) > 1 and (ready := super().select(0)):
             return ready
         if timeout is None:
             raise Deadlock(f"at {self.now:.3f} s of virtual time every task waits, and no timer is set")
@@ -42,10 +49,13 @@ class _Clock(selectors.DefaultSelector):
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """asyncio's own loop with a clock of its own, in seconds from `start`."""
+    """asyncio's own loop with a clock of its own, in seconds from `start`.
 
-    def __init__(self, start: float = 0.0) -> None:
-        self._clock = _Clock(start)
+    `most_turns`: how often it may turn until it raises `Livelock`.
+    """
+
+    def __init__(self, start: float = 0.0, *, most_turns: float = math.inf) -> None:
+        self._clock = _Clock(start, most_turns)
         super().__init__(self._clock)
 
     def time(self) -> float:

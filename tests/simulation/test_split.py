@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from engine.accounts import Account
 from engine.flow.backoff import NEVER, Deadline
 from engine.jobs.ingest import produce
 from engine.reading.block import Reject
@@ -167,6 +168,33 @@ def test_file_that_is_replaced_meanwhile_is_superseded(seconds: float, results: 
     assert account.entry["status"] == "superseded"
     counts = account.counts()
     assert counts["read"] == counts["written"] + counts["rejected"]
+
+
+def test_file_that_is_deleted_before_its_spans_are_asked_for_ends(results: list[Json]) -> None:
+    """The producer that joins the scans is killed when it has noted how many spans there are, but sent none."""
+    stack = stack_of("usual")
+
+    async def work() -> Account:
+        ledger = stack.accounting().ledger
+        await produce(stack.producer(), stack.notification, NEVER)
+        ingestion = results[0]["ingestion"]
+        *others, last = stack.spans.receive(10, now())
+        for each in others:
+            await produce(stack.producer(), event_of(each.lambda_record()), NEVER)
+        killed = asyncio.create_task(produce(stack.producer(), event_of(last.lambda_record()), NEVER))
+        while "spans" not in (await ledger.account(ingestion, NEVER)).entry:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.001)
+        killed.cancel()
+        await asyncio.wait([killed])
+        assert stack.spans.taken == len(others) + 1
+        stack.s3.objects.clear()
+        await produce(stack.producer(), event_of(last.lambda_record()), NEVER)
+        return await ledger.account(ingestion, NEVER)
+
+    account = run(work())
+    assert account.entry.get("status") == "failed"
+    assert "no longer exists" in account.entry["reason"]
+    assert account.counts()["inFlight"] == 0
 
 
 def test_too_many_rejects_in_a_span_end_the_ingestion(results: list[Json]) -> None:
