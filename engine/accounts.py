@@ -201,9 +201,11 @@ class Account:
         """
         sent = total(self._noted(lambda span, number: True))
         if "ended" in self.entry:
+            noted = {name: self.entry.get(name, 0) for name in ("written", "rejected", "superseded")}
             by_producers = sum(span["rejected"] for span in self.spans.values())
             late = {"written": sent.written, "rejected": by_producers + sent.rejected, "superseded": sent.superseded}
-            parts = {name: max(self.entry.get(name, 0), count) for name, count in late.items()}
+            # A message that comes again may end otherwise, as superseded by its own rows: only more rows are news.
+            parts = max(noted, late, key=lambda each: sum(each.values()))
             return {"read": max(self.entry.get("read", 0), sum(parts.values())), **parts, "inFlight": 0}
         ahead = total(self._noted(lambda span, number: number >= self.spans.get(span, {}).get("messages", 0)))
         read = sum(span["read"] for span in self.spans.values()) + ahead.rows
