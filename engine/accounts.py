@@ -8,9 +8,9 @@ An ingestion is one partition of the ledger:
 - ``tally <start> <level> <index>``: what became of up to `FAN_OUT` messages (level 0), or the sums of up to `FAN_OUT`
   tallies of the level below.
 
-An object that is announced again after its end, or with another schema, is read in a new run, which has tallies and
-counts of its own: messages of earlier runs that come late change nothing of it. The first run has number 0, which is
-left out of keys, messages and items.
+An object that is announced again after its end or a failure, or with settings that cut it into other messages, is
+read in a new run, which has tallies and counts of its own: messages of earlier runs that come late change nothing of
+it. The first run has number 0, which is left out of keys, messages and items.
 
 A message is noted under its number, so noting it twice changes nothing. A full tally is noted in the tally above it,
 and the topmost tally of a span in the entry. Which tallies the last messages fill is known when the producer has read
@@ -196,12 +196,17 @@ class Account:
     def counts(self) -> dict[str, int]:
         """Return rows read, written, rejected, superseded and in flight. They always add up.
 
-        Workers may have noted messages that the producer has not counted yet. Their rows have been read too.
+        Workers may have noted messages that the producer has not counted yet. Their rows have been read too. An attempt
+        that failed does not know what a killed one had sent: workers may write that after the end.
         """
-        if "ended" in self.entry:
-            names = ("read", "written", "rejected", "superseded")
-            return {**{name: self.entry.get(name, 0) for name in names}, "inFlight": 0}
         sent = total(self._noted(lambda span, number: True))
+        if "ended" in self.entry:
+            noted = {name: self.entry.get(name, 0) for name in ("written", "rejected", "superseded")}
+            by_producers = sum(span["rejected"] for span in self.spans.values())
+            late = {"written": sent.written, "rejected": by_producers + sent.rejected, "superseded": sent.superseded}
+            # A message that comes again may end otherwise, as superseded by its own rows: only more rows are news.
+            parts = max(noted, late, key=lambda each: sum(each.values()))
+            return {"read": max(self.entry.get("read", 0), sum(parts.values())), **parts, "inFlight": 0}
         ahead = total(self._noted(lambda span, number: number >= self.spans.get(span, {}).get("messages", 0)))
         read = sum(span["read"] for span in self.spans.values()) + ahead.rows
         rejected = sum(span["rejected"] for span in self.spans.values()) + sent.rejected

@@ -29,6 +29,9 @@ DEFAULT_MESSAGE_BYTES = 61_440
 MIN_MESSAGE_BYTES = 4_096
 """With less, the envelope of a packed message (object key up to 1,024 bytes, columns) leaves no room for rows."""
 
+DEFAULT_REJECTS = "50%"
+"""Of an object: with more it is probably the wrong file."""
+
 DEFAULT_SPAN_BYTES = 1_073_741_824
 """A producer reads it in about 15 s, of which opening the object and reading its first bytes again is 1%."""
 
@@ -123,6 +126,11 @@ class ProducerSettings:
             transport=_transport(env),
         )
 
+    @property
+    def packing(self) -> str:
+        """What decides, with the schema, which rows of an object each message holds."""
+        return f"{self.records_per_message} {self.max_message_bytes}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSettings:
@@ -209,7 +217,7 @@ def _integer(env: Mapping[str, str], name: str, default: int, low: int, high: in
 
 
 def _reject_limit(env: Mapping[str, str]) -> RejectLimit:
-    text = env.get("MAX_REJECTS", "").strip() or "50%"
+    text = env.get("MAX_REJECTS", "").strip() or DEFAULT_REJECTS
     try:
         return RejectLimit.of(text)
     except ValueError:

@@ -12,12 +12,13 @@ from dataclasses import astuple, dataclass, field
 from engine.convert import Converted, Converter
 from engine.frequent import Frequent
 from engine.identity import ObjectVersion
-from engine.item_size import item_bytes, write_units
+from engine.item_size import item_bytes, utf8_bytes, write_units
 from engine.items import MAX_BATCH_ITEMS, Items
 from engine.messages.message import Message, Outgoing
 from engine.messages.parse import parse_message
 from engine.reading.block import Reject
 from engine.reading.reader import Found
+from engine.reject_limit import RejectLimit
 from engine.rejects import MAX_REASONS, OTHER_REASONS
 from engine.schema.model import Schema
 from engine.tallies import FAN_OUT
@@ -78,13 +79,19 @@ class Usage:
 class Estimate:
     """Takes the bytes of one object in chunks, then its end; then it has the figures.
 
-    `records_per_message` and `max_message_bytes` are the producer's settings.
+    `records_per_message`, `max_message_bytes` and `max_rejects` are the producer's settings.
     """
 
     def __init__(
-        self, source: ObjectVersion, schema: Schema, *, records_per_message: int, max_message_bytes: int
+        self,
+        source: ObjectVersion,
+        schema: Schema,
+        *,
+        records_per_message: int,
+        max_message_bytes: int,
+        max_rejects: RejectLimit,
     ) -> None:
-        self._schema = schema
+        self._schema, self._max_rejects = schema, max_rejects
         self._converter = Converter(
             source, schema, records_per_message=records_per_message, max_message_bytes=max_message_bytes
         )
@@ -93,6 +100,8 @@ class Estimate:
         self.partition_keys = Frequent()
         self.largest = 0
         """Bytes of the largest item."""
+        self.fails_after: int | None = None
+        """The rows after which the load is given up, for more rejects than are allowed; the figures are of all rows."""
         self._sampled, self._sampled_bytes = 0, 0
         self._batch, self._batch_bytes = 0, 0
         self._group: list[Message] = []
@@ -134,6 +143,7 @@ class Estimate:
         """Take the end of the object. Raises `BadFile` if the object is refused: then `stop`."""
         for converted in self._converter.finish(PROCESSED_AT):
             self._add(converted)
+        self._check_rejects(at_end=True)
         self._end()
 
     def stop(self) -> None:
@@ -152,6 +162,12 @@ class Estimate:
             if len(reason.first) < EXAMPLES:
                 reason.first.append(reject)
         self._add_messages(converted.messages)
+        self._check_rejects(at_end=False)
+
+    def _check_rejects(self, *, at_end: bool) -> None:
+        """Note where the producer would give up the object."""
+        if self.fails_after is None and self._max_rejects.problem(self.usage.rows, self.rejected, at_end=at_end):
+            self.fails_after = self.usage.rows
 
     def _add_messages(self, messages: Sequence[Outgoing]) -> None:
         for outgoing in messages:
@@ -182,13 +198,18 @@ class Estimate:
         self._group.clear()
         self.usage.invocations += 1
         self.usage.sqs_requests += 1  # deleted
-        for wave in items.waves():
-            self.usage.write_calls += -(-len(wave) // MAX_BATCH_ITEMS)
-        texts = items.each(range(len(items)))
+        written: Sequence[int] = range(len(items))
+        if self._schema.conflict == "newest":
+            # Each key has a call of its own, with its highest version; see `engine.aws.newest_writer`.
+            written = sorted(versions[-1] for versions in items.by_key())
+            self.usage.write_calls += len(written)
+        else:
+            self.usage.write_calls += sum(-(-len(wave) // MAX_BATCH_ITEMS) for wave in items.waves())
+        texts = items.each(written)
         self.usage.items += len(texts)
         self.usage.write_units += sum(map(write_units, texts))
         # Items of one file have the same names, so the longest JSON is the largest item.
-        self.largest = max(self.largest, item_bytes(max(texts, key=len)))
+        self.largest = max(self.largest, item_bytes(max(texts, key=utf8_bytes)))
         sample = texts[::SAMPLE_EVERY]
         self._sampled += len(sample)
         self._sampled_bytes += sum(map(item_bytes, sample))

@@ -18,7 +18,7 @@ UNIT_BYTES = 1024
 
 def write_units(item: str) -> int:
     """Return the write units of an item, given as JSON with attribute values."""
-    size = _utf8(item)
+    size = utf8_bytes(item)
     # No item is larger than its JSON, and most are smaller than a unit even so: those are not parsed.
     if size > UNIT_BYTES:
         with suppress(AttributeError, TypeError, ValueError):  # DynamoDB refuses it, whatever it would have cost
@@ -32,13 +32,13 @@ def item_bytes(item: str) -> int:
 
 
 def _item_bytes(item: Mapping[str, Any]) -> int:
-    size = sum(map(_utf8, item))
+    size = sum(map(utf8_bytes, item))
     values = list(item.values())
     while values:
         ((kind, content),) = values.pop().items()
         match kind:
             case "S":
-                size += _utf8(content)
+                size += utf8_bytes(content)
             case "N":
                 size += _number_bytes(content)
             case "B":
@@ -47,7 +47,7 @@ def _item_bytes(item: Mapping[str, Any]) -> int:
                 size += 3 + len(content)
                 values += content
             case "M":
-                size += 3 + len(content) + sum(map(_utf8, content))
+                size += 3 + len(content) + sum(map(utf8_bytes, content))
                 values += content.values()
             case "SS" | "NS" | "BS":
                 size += 3
@@ -63,5 +63,6 @@ def _number_bytes(text: str) -> int:
     return (len(digits) + 1) // 2 + 1
 
 
-def _utf8(text: str) -> int:
+def utf8_bytes(text: str) -> int:
+    """Return the length of a text in UTF-8."""
     return len(text) if text.isascii() else len(text.encode())

@@ -48,8 +48,12 @@ _Condition = tuple[str, Mapping[str, str], Mapping[str, Any]]
 
 _NOT_ENDED: _Condition = ("attribute_not_exists(#ended)", {"#ended": "ended"}, {})
 
-_OF_A_RUN = ("spans", "ended", "status", "reason", "read", "written", "rejected", "superseded")
-"""What `planned` and `close` note in the entry."""
+_NOT_OPENED: _Condition = ("attribute_not_exists(#opened)", {"#opened": "opened"}, {})
+
+_FAILING = "failing"
+
+_OF_A_RUN = ("maxRejects", "spans", _FAILING, "ended", "status", "reason", "read", "written", "rejected", "superseded")
+"""What `opened`, `planned`, `span_ended` and `close` note in the entry for one run."""
 
 _OF_AN_ARRIVAL = ("started", "month", "listed", "status", "reason", "ended")
 """What an entry of an object that was not open has, until it is."""
@@ -73,16 +77,17 @@ class Ledger(LedgerReader):
         schema: str,
         deadline: Deadline,
         *,
+        packing: str = "",
         split: int = 0,
         max_rejects: str = "",
         corrects: str | None = None,
     ) -> int:
         """Note that an object is read from its start; return the number of the run.
 
-        `ref` names it as its event does. `schema` is the hash of the schema's text. `split`: the size of the ranges in
-        which the object is scanned (0: it is read as one span). What is read after the ingestion has ended, or in
-        another way, is a new run. `max_rejects`: the limit of rejects of all spans together. `corrects`: the
-        ingestion whose rejected rows it has, corrected.
+        `ref` names it as its event does. `schema` is the hash of the schema's text, `packing` how rows are cut into
+        messages. `split`: the size of the ranges in which the object is scanned (0: it is read as one span). What is
+        read after the run has ended or failed, or in another way, is a new run. `max_rejects`: the limit of rejects of
+        all spans together. `corrects`: the ingestion whose rejected rows it has, corrected.
         """
         facts: dict[str, Any] = {
             "bucket": version.bucket,
@@ -100,7 +105,8 @@ class Ledger(LedgerReader):
         # First where an attempt that finds the object gone can see that this one has begun.
         link = {**_facts(ref), "opened": version.ingestion}
         await self._set(arrival_id(ref), ENTRY, link, deadline, remove=_OF_AN_ARRIVAL)
-        return await self._begin(version.ingestion, facts, {"schema": schema, "split": split}, deadline)
+        way = {"schema": schema, "packing": packing, "split": split}
+        return await self._begin(version.ingestion, facts, way, deadline)
 
     async def unfinished(self, ref: ObjectRef, deadline: Deadline) -> tuple[str, int] | None:
         """Return the ingestion and the run that `opened` has noted of an object; None if there is none, or it ended."""
@@ -112,7 +118,8 @@ class Ledger(LedgerReader):
 
     async def arrived(self, ref: ObjectRef, deadline: Deadline) -> None:
         """Note an object that is not open yet; once it is `opened`, its ingestion is listed instead."""
-        await self._enter(arrival_id(ref), _facts(ref), deadline)
+        entry = arrival_id(ref)
+        await self._set_if(entry, ENTRY, _facts(ref), deadline, _NOT_OPENED, once=_beginning(entry))
 
     async def turned_away(self, ref: ObjectRef, status: str, reason: str, deadline: Deadline) -> None:
         """Note an object of which nothing is read, and why."""
@@ -139,6 +146,9 @@ class Ledger(LedgerReader):
         else:
             first = await self._set_if(ingestion, part, counts.facts, deadline, _NOT_ENDED)
             account = await self.account(ingestion, deadline)
+            if account.spans.get(span, {}).get("status"):
+                # Before its tallies are marked: an attempt that reads on, or further, marks those of a new run.
+                await self._set_if(ingestion, ENTRY, {_FAILING: True}, deadline, _in_run(run))
             if not first:
                 # That other attempt may have been killed before it marked the tallies.
                 messages = account.spans.get(span, {}).get("messages", 0)
@@ -193,11 +203,13 @@ class Ledger(LedgerReader):
         while True:
             entry = plain(await self._enter(ingestion, facts, deadline, once=way))
             run = run_of(entry)
-            if "ended" not in entry and all(entry[name] == value for name, value in way.items()):
+            is_over = "ended" in entry or _FAILING in entry
+            if not is_over and all(entry[name] == value for name, value in way.items()):
                 return run
             anew = {**facts, **_beginning(ingestion), **way, "run": run + 1}
+            remove = [name for name in _OF_A_RUN if name not in anew]
             # One of several attempts begins the run, and the others join it.
-            await self._set_if(ingestion, ENTRY, anew, deadline, _in_run(run), remove=_OF_A_RUN)
+            await self._set_if(ingestion, ENTRY, anew, deadline, _in_run(run), remove=remove)
             await self._forget_runs_to(ingestion, run, deadline)
 
     async def _forget_runs_to(self, ingestion: str, last: int, deadline: Deadline) -> None:
@@ -250,11 +262,13 @@ class Ledger(LedgerReader):
         facts: Mapping[str, Any],
         deadline: Deadline,
         condition: _Condition,
+        *,
+        once: Mapping[str, Any] | None = None,
         remove: Sequence[str] = (),
     ) -> bool:
         """Set and remove attributes of an item if it meets a condition; return whether it does."""
         try:
-            await self._set(ingestion, part, facts, deadline, condition=condition, remove=remove)
+            await self._set(ingestion, part, facts, deadline, once=once, condition=condition, remove=remove)
         except ServiceError as error:
             if error.code != _CONDITION_FAILED:
                 raise

@@ -20,7 +20,7 @@ from engine.cli.display import Display
 from engine.cli.errors import CliError
 from engine.cli.ingest import check_is_file, s3_address
 from engine.cli.words import counted, shortened
-from engine.config import DEFAULT_MESSAGE_BYTES, DEFAULT_RECORDS
+from engine.config import DEFAULT_MESSAGE_BYTES, DEFAULT_RECORDS, DEFAULT_REJECTS
 from engine.deployment import clients
 from engine.deployment.schema_file import SchemaFile
 from engine.errors import BadFile
@@ -28,6 +28,7 @@ from engine.estimate import Estimate, Usage
 from engine.events import NO_DATA_FILE, is_data_file
 from engine.identity import ObjectVersion
 from engine.reading.reader import Found
+from engine.reject_limit import RejectLimit
 
 CHUNK_BYTES = 1_048_576
 
@@ -52,19 +53,33 @@ def run_check(
     region: str | None,
     as_json: bool,
 ) -> int:
-    """Check files, here or in S3; return 3 if rows would be rejected. Raises `CliError`, for a refused file too."""
-    checked = [asyncio.run(_check(source, schema, endpoint_url, region)) for source in sources]
-    usage = reduce(Usage.plus, (each.usage for _, each in checked))
-    if as_json:
+    """Check files, here or in S3; return 3 if rows would be rejected.
+
+    Raises `CliError`; for files that would be refused, after all others are shown.
+    """
+    checked, refused = [], []
+    for source in sources:
+        try:
+            checked.append((source, asyncio.run(_check(source, schema, endpoint_url, region))))
+        except BadFile as error:
+            refused.append(f"{source} would be refused: {error}")
+    usage = reduce(Usage.plus, (each.usage for _, each in checked), Usage())
+    if as_json and checked:
         print(json.dumps(_document(checked, usage), indent=2, ensure_ascii=False))
-    else:
+    elif not as_json:
         for source, estimate in checked:
             _show(display, source, estimate)
         _show_use(display, usage)
+    if refused:
+        raise CliError(
+            f"{'; '.join(refused)}. If it is for another schema, name that with --schema; "
+            "`millpond schema FILE` proposes one."
+        )
     return 3 if usage.rows > usage.valid else 0
 
 
-async def _check(source: str, schema: SchemaFile, endpoint_url: str | None, region: str | None) -> tuple[str, Estimate]:
+async def _check(source: str, schema: SchemaFile, endpoint_url: str | None, region: str | None) -> Estimate:
+    """Return the estimate of a file. Raises `BadFile`, with the rows before the fault."""
     address = s3_address(source)
     if address is None:
         check_is_file(source)
@@ -74,7 +89,11 @@ async def _check(source: str, schema: SchemaFile, endpoint_url: str | None, regi
     bucket, key = address or ("b" * 40, f"uploads/{Path(source).name}")
     version = ObjectVersion(bucket, key, None, "0" * 32, 1_000_000_000)
     estimate = Estimate(
-        version, schema.schema, records_per_message=DEFAULT_RECORDS, max_message_bytes=DEFAULT_MESSAGE_BYTES
+        version,
+        schema.schema,
+        records_per_message=DEFAULT_RECORDS,
+        max_message_bytes=DEFAULT_MESSAGE_BYTES,
+        max_rejects=RejectLimit.of(DEFAULT_REJECTS),
     )
     async with AsyncExitStack() as stack:
         if address is None:
@@ -90,11 +109,12 @@ async def _check(source: str, schema: SchemaFile, endpoint_url: str | None, regi
                 advance(len(chunk))
             estimate.finish()
         except BadFile as error:
-            raise CliError(
-                f"{source} would be refused: {error}. If it is for another schema, name that with --schema; "
-                "`millpond schema FILE` proposes one."
-            ) from None
-    return source, estimate
+            estimate.stop()
+            if not estimate.usage.items:
+                raise
+            before = counted(estimate.usage.valid, "valid row")
+            raise BadFile(f"{error}; the {before} before that would be loaded") from None
+    return estimate
 
 
 async def _file(path: Path) -> AsyncIterator[bytes]:
@@ -128,6 +148,14 @@ def _show(display: Display, source: str, estimate: Estimate) -> None:
         pairs.append(("item", f"{estimate.mean_item_bytes:,.0f} bytes in the mean, {estimate.largest:,} at most"))
     if replaced:
         pairs.append(("replaced by a later row", f"{replaced:,}{'' if exact else ' or more'} (same key)"))
+    if estimate.fails_after is not None:
+        pairs.append(
+            (
+                "would fail",
+                f"after {counted(estimate.fails_after, 'row')}: more rejects than MAX_REJECTS={DEFAULT_REJECTS}, "
+                "the default, allows",
+            )
+        )
     if hot := _hot(estimate):
         key, share = hot
         minutes = usage.write_units * share / PARTITION_UNITS / 60
@@ -235,6 +263,7 @@ def _file_document(source: str, estimate: Estimate) -> dict[str, Any]:
         "rows": usage.rows,
         "valid": usage.valid,
         "rejected": estimate.rejected,
+        "failsAfterRow": estimate.fails_after,
         "found": estimate.found.result() if estimate.found else None,
         "ignoredColumns": list(ignored),
         "absentColumns": list(absent),

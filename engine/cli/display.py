@@ -61,7 +61,7 @@ class Display:
     def heading(self, text: str) -> None:
         """Print a section heading."""
         self._console.print()
-        self._console.print(Text(f"{_INDENT}{text}", style="bold"))
+        self._console.print(Text(f"{_INDENT}{_printable(text)}", style="bold"))
         self._console.print()
 
     def line(self, text: str = "", *, style: str = "") -> None:
@@ -92,7 +92,9 @@ class Display:
         """Print names and values, one pair a line."""
         width = max(len(name) for name, _ in rows)
         for name, value in rows:
-            self._console.print(Text.assemble(f"{_INDENT}{name:<{width}}  ", (value, "cyan")), soft_wrap=True)
+            self._console.print(
+                Text.assemble(f"{_INDENT}{name:<{width}}  ", (_printable(value), "cyan")), soft_wrap=True
+            )
 
     def note(self, text: str) -> None:
         """Print a remark, wrapped at the edge of the terminal."""

@@ -211,7 +211,7 @@ class ObjectRun:
             count=self._start.rejected,
             reasons=self._start.reasons,
         )
-        await self._account.opened(opened, settings.schema_hash)
+        await self._account.opened(opened, settings.schema_hash, settings.packing)
         self._rest = self._rest._replace(run=self._account.run)
         converter = self._converter = Converter(
             source,

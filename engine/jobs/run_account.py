@@ -40,7 +40,7 @@ class RunAccount:
             status = status if status in ("skipped", "superseded") else "failed"
             await self._accounting.ledger.turned_away(self._arrival.ref, status, reason, self._last)
 
-    async def opened(self, opened: OpenObject, schema_hash: str) -> None:
+    async def opened(self, opened: OpenObject, schema_hash: str, packing: str) -> None:
         """Note an object that is open; what is taken up again belongs to the run that began it."""
         version = opened.version
         self._ingestion = version.ingestion
@@ -49,7 +49,13 @@ class RunAccount:
         if self._rest.modified is None:
             ledger = self._accounting.ledger
             self.run = await ledger.opened(
-                self._arrival.ref, version, opened.size, schema_hash, self._last, corrects=opened.corrects
+                self._arrival.ref,
+                version,
+                opened.size,
+                schema_hash,
+                self._last,
+                packing=packing,
+                corrects=opened.corrects,
             )
 
     async def progressed(self, counts: SpanCounts) -> None:

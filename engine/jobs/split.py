@@ -84,6 +84,7 @@ class Splitter:
             opened.size,
             self.settings.schema_hash,
             deadline,
+            packing=self.settings.packing,
             split=span_bytes,
             max_rejects=self.settings.max_rejects.text,
             corrects=opened.corrects,

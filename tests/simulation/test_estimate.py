@@ -2,14 +2,17 @@
 
 import pytest
 
-from engine.config import DEFAULT_MESSAGE_BYTES, PACKAGED_SCHEMA
+from engine.config import DEFAULT_MESSAGE_BYTES, DEFAULT_REJECTS, PACKAGED_SCHEMA
 from engine.estimate import Estimate, Usage
 from engine.identity import ObjectVersion
 from engine.prices import cost_of, provisioned
+from engine.reject_limit import RejectLimit
+from engine.schema.model import Schema
 from engine.schema.parse import parse_schema
+from tests.builders.newest import NEWEST
 from tests.fakeaws.attributes import item_bytes
 from tests.fakeaws.virtual_time import run
-from tests.simulation.producers import csv_of
+from tests.simulation.producers import Stack, csv_of
 from tests.simulation.test_end_to_end import Whole, environment
 from tests.simulation.test_ledger import FaultyLedger
 
@@ -18,10 +21,16 @@ __all__ = ["environment"]
 SCHEMA = parse_schema(PACKAGED_SCHEMA.read_text("utf-8"), "users")
 
 
-def estimate_of(body: bytes, records: int = 500, chunk: int = 65_536) -> Estimate:
+def estimate_of(body: bytes, records: int = 500, chunk: int = 65_536, schema: Schema = SCHEMA) -> Estimate:
     """The estimate for a file that is fed in pieces."""
     source = ObjectVersion("b", "uploads/a.csv", None, "0" * 32, 1_775_260_800)
-    estimate = Estimate(source, SCHEMA, records_per_message=records, max_message_bytes=DEFAULT_MESSAGE_BYTES)
+    estimate = Estimate(
+        source,
+        schema,
+        records_per_message=records,
+        max_message_bytes=DEFAULT_MESSAGE_BYTES,
+        max_rejects=RejectLimit.of(DEFAULT_REJECTS),
+    )
     for start in range(0, len(body), chunk):
         estimate.feed(body[start : start + chunk])
     estimate.finish()
@@ -72,6 +81,36 @@ def test_most_frequent_partition_key_is_found() -> None:
     rows = [f"A,{'hot' if row % 4 else f'user{row}'}@x.de" for row in range(400)]
     estimate = estimate_of("\n".join(["name,mail", *rows]).encode())
     assert estimate.partition_keys.top(1) == [("hot@x.de", 300)]
+
+
+def test_newest_rows_of_each_key_are_written_in_calls_of_their_own() -> None:
+    rows = [f"A-{row % 100},{row}" for row in range(1_000)]
+    usage = estimate_of("\n".join(["sku,price", *rows]).encode(), schema=NEWEST).usage
+    assert (usage.rows, usage.invocations) == (1_000, 1)
+    assert (usage.items, usage.write_calls, usage.write_units) == (100, 100, 100)
+
+
+def test_largest_item_is_the_one_with_most_bytes() -> None:
+    names = ("é" * 1_000, "a" * 1_500)
+    estimate = estimate_of("\n".join(["name,mail", *(f"{name},a@x.de" for name in names)]).encode())
+    assert 2_000 < estimate.largest < 2_200
+
+
+@pytest.mark.parametrize(
+    ("valid", "rejected", "after"), [(10, 9, None), (10, 11, 21), (12_000, 11_999, None), (0, 30_000, 10_000)]
+)
+def test_load_that_the_limit_of_rejects_would_end(valid: int, rejected: int, after: int | None) -> None:
+    body = b"name,mail\n" + b"A,a@x.de\n" * valid + b",b@x.de\n" * rejected
+    estimate = estimate_of(body)
+    if after is None:
+        assert estimate.fails_after is None
+        return
+    stack = Stack(body, chunk_seconds=0.01)
+    result = run(stack.in_one_run())["objects"][0]
+    assert result["status"] == "failed"
+    assert estimate.fails_after is not None
+    assert after <= estimate.fails_after <= min(2 * after, valid + rejected)
+    assert (estimate.usage.rows, estimate.rejected) == (valid + rejected, rejected)
 
 
 def test_price_of_a_million_small_items() -> None:

@@ -127,6 +127,11 @@ def test_status_of_what_is_not_closed(facts: dict[str, Any], moment: int, expect
     assert document["reason"] == facts.get("reason", "")
 
 
+def test_object_that_was_never_opened_has_no_rows() -> None:
+    counts = Account({"ingestion": "i", "status": "skipped", "reason": "a folder marker", "ended": 1}).counts()
+    assert set(counts.values()) == {0}
+
+
 def test_outcome_that_does_not_add_up_is_a_failure() -> None:
     found = account(noted={}, ended=True)
     found.entry[span_total_name(0)] = Counts(29, 1).text

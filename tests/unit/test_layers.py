@@ -44,6 +44,7 @@ PURE: dict[str, set[str]] = {
         "items",
         "messages",
         "reading",
+        "reject_limit",
         "rejects",
         "schema",
         "tallies",

@@ -1,6 +1,9 @@
 """`millpond check`: what it prints, and its exit codes."""
 
+import gzip
 import json
+import random
+import re
 from pathlib import Path
 
 import pytest
@@ -68,6 +71,42 @@ def test_file_that_would_be_refused(
     (tmp_path / name).write_text(text)
     assert main(["check", str(tmp_path / name)]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_refused_file_keeps_no_other_from_being_shown(
+    good: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "wrong.csv").write_text("x,y\n1,2\n")
+    assert main(["check", str(tmp_path / "wrong.csv"), good]) == 2
+    said = capsys.readouterr()
+    assert "2 rows: 2 valid, 0 rejected" in said.out
+    assert "wrong.csv would be refused: the header lacks" in said.err
+
+
+def test_file_that_is_refused_in_the_middle_says_what_would_be_loaded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = "".join(f"A,{random.Random(row).random()}@x.de,1\n" for row in range(60_000))
+    cut = gzip.compress(f"name,mail,phone\n{lines}".encode())[:-100_000]
+    (tmp_path / "cut.csv.gz").write_bytes(cut)
+    assert main(["check", str(tmp_path / "cut.csv.gz")]) == 2
+    assert re.search(
+        "would be refused: .*; the [0-9,]+ valid rows before that would be loaded", capsys.readouterr().err
+    )
+
+
+def test_wrong_file_would_fail_by_the_limit_of_rejects(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "wrong.csv").write_text("name,mail\nA,a@x.de\n,b@x.de\n,c@x.de\n")
+    assert main(["check", str(tmp_path / "wrong.csv")]) == 3
+    said = " ".join(capsys.readouterr().out.split())
+    assert "would fail after 3 rows: more rejects than MAX_REJECTS=50%" in said
+
+
+def test_names_are_shown_without_escape_sequences(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a\x1b[31m.csv"
+    path.write_text("name,mail,\x1b]0;title\x07\nA,a@x.de,1\n")
+    assert main(["check", str(path)]) == 0
+    assert "\x1b" not in capsys.readouterr().out
 
 
 def test_file_that_does_not_exist(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
