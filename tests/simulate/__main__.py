@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import os
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -149,4 +150,7 @@ def _line(figures: Mapping[str, float]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with tempfile.TemporaryDirectory(prefix="simulate-") as folder:
+        # The pool's processes are stopped without cleaning up: what they write goes with this folder.
+        tempfile.tempdir = os.environ["TMPDIR"] = folder
+        sys.exit(main())
