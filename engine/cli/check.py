@@ -214,7 +214,7 @@ def _show_use(display: Display, usage: Usage) -> None:
 
 
 def _capacity_cost(usage: Usage, capacity: int) -> str:
-    return f"{_dollars(prices.provisioned(usage, capacity))} if provisioned for that time"
+    return f"{_dollars(prices.provisioned(usage, capacity))} provisioned, billed by the hour"
 
 
 def _hot(estimate: Estimate) -> tuple[Any, float] | None:
