@@ -208,11 +208,11 @@ class Estimate:
         texts = items.each(written)
         self.usage.items += len(texts)
         self.usage.write_units += sum(map(write_units, texts))
-        # Items of one file have the same names, so the longest JSON is the largest item.
-        self.largest = max(self.largest, item_bytes(max(texts, key=utf8_bytes)))
-        sample = texts[::SAMPLE_EVERY]
+        sample = [item_bytes(text) for text in texts[::SAMPLE_EVERY]]
         self._sampled += len(sample)
-        self._sampled_bytes += sum(map(item_bytes, sample))
+        self._sampled_bytes += sum(sample)
+        # The longest JSON is the largest item, but for numbers, of which two digits take a byte.
+        self.largest = max(self.largest, item_bytes(max(texts, key=utf8_bytes)), *sample)
 
     def _partition_keys(self, message: Message) -> Sequence[Hashable]:
         """Return the partition keys of a message's rows; none where each row has its own by definition."""
