@@ -187,6 +187,9 @@ def verdict_of(code: str, status: int, message: str = "") -> Verdict:
     return Verdict.RETRY if status >= 500 or status in (0, 408) else Verdict.FATAL
 
 
+CONDITION_FAILED = "ConditionalCheckFailedException"
+"""DynamoDB's code for a write whose condition is not met: an answer to whoever set the condition."""
+
 _UNREADABLE = ("UnreadableReply", "CRC32CheckFailed")
 
 MAX_CODE, MAX_DETAIL = 64, 300

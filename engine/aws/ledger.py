@@ -28,7 +28,7 @@ from engine.accounts import (
 )
 from engine.aws.ledger_reader import LedgerReader, item_of
 from engine.aws.types import Caller
-from engine.errors import ServiceError
+from engine.errors import CONDITION_FAILED, ServiceError
 from engine.flow.backoff import Deadline
 from engine.identity import ObjectRef, ObjectVersion
 from engine.tallies import Counts, Item, Mark, Node, by_node, child_name, marks, read_tally
@@ -40,8 +40,6 @@ FORGOTTEN_TOGETHER = 32
 
 FORGOTTEN_TOTALS = 300
 """Attributes that are removed at a time. DynamoDB quota: 4 KB for an expression."""
-
-_CONDITION_FAILED = "ConditionalCheckFailedException"
 
 _Condition = tuple[str, Mapping[str, str], Mapping[str, Any]]
 """A condition with its names and values."""
@@ -270,7 +268,7 @@ class Ledger(LedgerReader):
         try:
             await self._set(ingestion, part, facts, deadline, once=once, condition=condition, remove=remove)
         except ServiceError as error:
-            if error.code != _CONDITION_FAILED:
+            if error.code != CONDITION_FAILED:
                 raise
             return False
         return True

@@ -9,19 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.aws.table_calls import ItemWriter, check_reply
+from engine.aws.conditional_calls import ConditionalCalls, left_of
+from engine.aws.table_calls import ItemWriter
 from engine.aws.types import PUT_ITEM
-from engine.errors import ServiceError
 from engine.flow.backoff import Deadline
 from engine.items import Items, put_body
 from engine.outcome import Outcome
 
-_CONDITION_FAILED = "ConditionalCheckFailedException"
-_NEWER_THERE = _CONDITION_FAILED.encode()
-"""Stands for the reply to a call whose condition failed. It is known by its identity: a reply may say anything."""
 
-
-class NewestWriter(ItemWriter):
+class NewestWriter(ConditionalCalls, ItemWriter):
     """Writes items into one table, each in a call of its own, unless a newer one of its key is there.
 
     It puts the highest version of each key among the items; the others are superseded with it. Only where DynamoDB
@@ -37,15 +33,6 @@ class NewestWriter(ItemWriter):
             newest = sorted(versions[-1] for versions in todo)
             await self._put_batches(((index,) for index in newest), len(newest), put, outcome, deadline)
             todo = _settle(todo, items, outcome)
-
-    async def _send(self, body: bytes, deadline: Deadline, patience: float) -> bytes:
-        """Send one request; to this operation a failed condition is an answer, not a fault."""
-        try:
-            return await super()._send(body, deadline, patience)
-        except ServiceError as error:
-            if error.code != _CONDITION_FAILED:
-                raise
-            return _NEWER_THERE
 
 
 def _settle(todo: list[list[int]], items: Items, outcome: Outcome) -> list[list[int]]:
@@ -79,8 +66,4 @@ class _ConditionalPut:
         return self._items.units(part)
 
     def left(self, reply: bytes, part: Sequence[int]) -> Sequence[int]:
-        if reply is _NEWER_THERE:
-            self._outcome.superseded.add(part[0])
-        else:
-            check_reply(PUT_ITEM, reply)
-        return ()
+        return left_of(PUT_ITEM, reply, part, self._outcome)

@@ -1,10 +1,9 @@
 """Calls that write to one table, each repeated until its items are written, refused for good, or time is up.
 
 What writers and deleter share: how many calls are under way, and the attempts at each. Writers also check the table's
-key.
-Throttling, in both of its forms, passing faults and broken connections only ever delay. A batch that DynamoDB refuses,
-or to which all answers are server errors or unreadable, is split until the item at fault stands alone and holds back no
-other.
+key. Throttling, in both of its forms, passing faults and broken connections only ever delay. A batch that DynamoDB
+refuses, or to which all answers are server errors or unreadable, is split until the item at fault stands alone and
+holds back no other.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Protocol
 
 import orjson
 
-from engine.aws.types import Caller, Operation
+from engine.aws.types import Caller
 from engine.errors import ConfigError, DeadlineExceeded, ServiceError, Verdict
 from engine.flow.attempts import Attempts
 from engine.flow.backoff import Deadline
@@ -227,26 +226,6 @@ class ItemWriter(TableCalls, ABC):
         if problem := key_problem(self._table, key, self._schema):
             raise ConfigError(f"TABLE_NAME: {problem}: use a table with the schema's key, or the schema of this table")
         self._checked = True
-
-
-_DONE = b"{}"
-_MEMBERS = {"Attributes", "ConsumedCapacity", "ItemCollectionMetrics"}
-"""What a reply to PutItem or DeleteItem may have."""
-
-
-def check_reply(operation: Operation, reply: bytes) -> None:
-    """Raise `ServiceError` unless this is a reply to PutItem or DeleteItem.
-
-    Something on the way may have answered, such as a proxy with a page: that does not say that anything is done.
-    """
-    if reply == _DONE:
-        return
-    try:
-        document = orjson.loads(reply)
-    except orjson.JSONDecodeError:
-        document = None
-    if not isinstance(document, dict) or not document.keys() <= _MEMBERS:
-        raise ServiceError(operation.name, "UnreadableReply", 0)
 
 
 def _units_of(reply: bytes) -> float | None:

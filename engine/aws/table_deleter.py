@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from engine.aws.table_calls import TableCalls, check_reply
+from engine.aws.conditional_calls import ConditionalCalls, left_of
 from engine.aws.types import BATCH_WRITE_ITEM, DELETE_ITEM, Caller, Operation
 from engine.errors import ServiceError
 from engine.flow.backoff import Deadline
@@ -20,17 +20,13 @@ from engine.items import MAX_BATCH_ITEMS, batches
 from engine.outcome import Outcome
 from engine.schema.model import Schema
 
-_CONDITION_FAILED = "ConditionalCheckFailedException"
-_REPLACED = _CONDITION_FAILED.encode()
-"""Stands for the reply to a call whose condition failed. It is known by its identity: a reply may say anything."""
-
 
 def operation_of(schema: Schema, proof: str) -> Operation:
     """Return the operation that deletes items which the attribute `proof` tells apart."""
     return BATCH_WRITE_ITEM if proof in schema.keys else DELETE_ITEM
 
 
-class TableDeleter(TableCalls):
+class TableDeleter(ConditionalCalls):
     """Deletes items of one table; `proof` is the attribute, `write` the lane of `operation_of`."""
 
     def __init__(self, table: str, schema: Schema, proof: str, write: Caller) -> None:
@@ -49,15 +45,6 @@ class TableDeleter(TableCalls):
         else:
             put, most = _ConditionalDelete(self._table, self._schema, self._proof, items, outcome), 1
         await self._put_batches(batches(range(len(items)), most), -(-len(items) // most), put, outcome, deadline)
-
-    async def _send(self, body: bytes, deadline: Deadline, patience: float) -> bytes:
-        """Send one request; a failed condition is an answer, not a fault."""
-        try:
-            return await super()._send(body, deadline, patience)
-        except ServiceError as error:
-            if error.code != _CONDITION_FAILED:
-                raise
-            return _REPLACED
 
 
 class _BatchDelete:
@@ -108,8 +95,4 @@ class _ConditionalDelete:
         return len(part)
 
     def left(self, reply: bytes, part: Sequence[int]) -> Sequence[int]:
-        if reply is _REPLACED:
-            self._outcome.superseded.add(part[0])
-        else:
-            check_reply(DELETE_ITEM, reply)
-        return ()
+        return left_of(DELETE_ITEM, reply, part, self._outcome)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import orjson
 
 from engine.aws.types import UPDATE_ITEM, Caller
-from engine.errors import DeadlineExceeded, ServiceError, Verdict
+from engine.errors import CONDITION_FAILED, DeadlineExceeded, ServiceError, Verdict
 from engine.flow.attempts import Attempts, now, pause
 from engine.flow.backoff import Backoff, Deadline
 from engine.flow.rate import Rate
@@ -41,7 +41,6 @@ hour of the rate: it is not waited for."""
 BACKOFF = Backoff(base=2.0)
 """Between two requests for a slot. Calls to the ledger cost money too."""
 
-_CONDITION_FAILED = "ConditionalCheckFailedException"
 _MICRO = 1_000_000
 
 
@@ -172,7 +171,7 @@ class WriteRate:
             reply = await self._lane.call(orjson.dumps(body), deadline)
             return int(orjson.loads(reply)["Attributes"]["until"]["N"])
         except ServiceError as error:
-            if error.code == _CONDITION_FAILED:
+            if error.code == CONDITION_FAILED:
                 return None
             if error.verdict is Verdict.POISON:  # about the ledger, not about the rows that wait
                 raise ServiceError(

@@ -200,9 +200,9 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     _mutation(
         "a proxy's page counts as the reply to PutItem",
-        "aws/newest_writer.py",
-        "            check_reply(PUT_ITEM, reply)\n",
-        "            pass\n",
+        "aws/conditional_calls.py",
+        "        _check_reply(operation, reply)\n",
+        "        pass\n",
     ),
     _mutation(
         "a proxy's page counts as the reply to PutObject",
