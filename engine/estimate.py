@@ -14,7 +14,7 @@ from engine.frequent import Frequent
 from engine.identity import ObjectVersion
 from engine.item_size import item_bytes, utf8_bytes, write_units
 from engine.items import MAX_BATCH_ITEMS, Items
-from engine.messages.message import Message, Outgoing
+from engine.messages.message import Message, Outgoing, is_full
 from engine.messages.parse import parse_message
 from engine.reading.block import Reject
 from engine.reading.reader import Found
@@ -23,11 +23,8 @@ from engine.rejects import MAX_REASONS, OTHER_REASONS
 from engine.schema.model import Schema
 from engine.tallies import FAN_OUT
 
-BATCH_MESSAGES = 10
-"""Messages in one SendMessageBatch (SQS quota), and by default in one invocation of a worker."""
-
-BATCH_BYTES = 1_048_576
-"""SQS quota: bytes of one SendMessageBatch."""
+EVENT_MESSAGES = 10
+"""Messages that one invocation of a worker gets: the default of the template's `WorkerBatchSize`."""
 
 BILLED_BYTES = 65_536
 """SQS bills each so many bytes begun as one request."""
@@ -63,7 +60,6 @@ class Usage:
     valid: int = 0
     items: int = 0
     messages: int = 0
-    message_bytes: int = 0
     send_calls: int = 0
     sqs_requests: int = 0
     invocations: int = 0
@@ -79,7 +75,7 @@ class Usage:
 class Estimate:
     """Takes the bytes of one object in chunks, then its end; then it has the figures.
 
-    `records_per_message`, `max_message_bytes` and `max_rejects` are the producer's settings.
+    `records_per_message`, `max_message_bytes`, `max_batch_bytes` and `max_rejects` are the producer's settings.
     """
 
     def __init__(
@@ -89,9 +85,10 @@ class Estimate:
         *,
         records_per_message: int,
         max_message_bytes: int,
+        max_batch_bytes: int,
         max_rejects: RejectLimit,
     ) -> None:
-        self._schema, self._max_rejects = schema, max_rejects
+        self._schema, self._max_batch_bytes, self._max_rejects = schema, max_batch_bytes, max_rejects
         self._converter = Converter(
             source, schema, records_per_message=records_per_message, max_message_bytes=max_message_bytes
         )
@@ -172,16 +169,15 @@ class Estimate:
     def _add_messages(self, messages: Sequence[Outgoing]) -> None:
         for outgoing in messages:
             size = outgoing.size
-            if self._batch and (self._batch == BATCH_MESSAGES or self._batch_bytes + size > BATCH_BYTES):
+            if is_full(self._batch, self._batch_bytes + size, self._max_batch_bytes):
                 self._end_batch()
             self._batch += 1
             self._batch_bytes += size
             self.usage.messages += 1
-            self.usage.message_bytes += size
             message = parse_message(outgoing.body.decode(), {}, "", 0, self._schema)
             if isinstance(message, Message):  # what the producer packs is never refused
                 self._group.append(message)
-            if len(self._group) == BATCH_MESSAGES:
+            if len(self._group) == EVENT_MESSAGES:
                 self._end_group()
 
     def _end_batch(self) -> None:

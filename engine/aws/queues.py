@@ -20,10 +20,7 @@ from engine.flow.attempts import Attempts
 from engine.flow.backoff import Deadline
 from engine.flow.gate import Gate
 from engine.flow.window import Window
-from engine.messages.message import Outgoing
-
-MAX_BATCH_ENTRIES = 10
-"""SQS quota: at most 10 messages in one SendMessageBatch."""
+from engine.messages.message import Outgoing, is_full
 
 MAX_IN_FLIGHT = 32
 INITIAL_IN_FLIGHT = 4
@@ -173,7 +170,7 @@ class Sending:
         """Take messages; waits while too much is in flight."""
         for message in messages:
             size = message.size
-            if _is_full(len(self._batch), self._batch_bytes + size, self._max_batch_bytes):
+            if is_full(len(self._batch), self._batch_bytes + size, self._max_batch_bytes):
                 await self.flush()
             self._batch.append(message)
             self._batch_bytes += size
@@ -211,16 +208,11 @@ def _only(request: bytes, ids: Container[str]) -> bytes:
     return orjson.dumps({**document, "Entries": entries})
 
 
-def _is_full(entries: int, size: int, max_bytes: int) -> bool:
-    """Return whether a batch of so many entries takes no further one that would bring it to `size` bytes."""
-    return entries == MAX_BATCH_ENTRIES or (entries > 0 and size > max_bytes)
-
-
 def _batches(messages: Sequence[Outgoing], max_bytes: int) -> Iterator[range]:
     """Cut messages into batches that fit one call each; yields their indexes."""
     start = size = 0
     for index, message in enumerate(messages):
-        if _is_full(index - start, size + message.size, max_bytes):
+        if is_full(index - start, size + message.size, max_bytes):
             yield range(start, index)
             start, size = index, 0
         size += message.size

@@ -20,7 +20,7 @@ from engine.cli.display import Display
 from engine.cli.errors import CliError
 from engine.cli.ingest import check_is_file, s3_address
 from engine.cli.words import counted, shortened
-from engine.config import DEFAULT_MESSAGE_BYTES, DEFAULT_RECORDS, DEFAULT_REJECTS
+from engine.config import DEFAULT_MESSAGE_BYTES, DEFAULT_RECORDS, DEFAULT_REJECTS, SQS_MAX_BYTES
 from engine.deployment import clients
 from engine.deployment.schema_file import SchemaFile
 from engine.errors import BadFile
@@ -93,6 +93,7 @@ async def _check(source: str, schema: SchemaFile, endpoint_url: str | None, regi
         schema.schema,
         records_per_message=DEFAULT_RECORDS,
         max_message_bytes=DEFAULT_MESSAGE_BYTES,
+        max_batch_bytes=SQS_MAX_BYTES,
         max_rejects=RejectLimit.of(DEFAULT_REJECTS),
     )
     async with AsyncExitStack() as stack:

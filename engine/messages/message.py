@@ -28,6 +28,15 @@ def run_attribute(run: int) -> dict[str, dict[str, str]]:
     return {RUN: {"DataType": "Number", "StringValue": str(run)}} if run else {}
 
 
+MAX_BATCH_ENTRIES = 10
+"""SQS quota: at most 10 messages in one SendMessageBatch."""
+
+
+def is_full(entries: int, size: int, max_bytes: int) -> bool:
+    """Return whether a batch of so many entries takes no further one that would bring it to `size` bytes."""
+    return entries == MAX_BATCH_ENTRIES or (entries > 0 and size > max_bytes)
+
+
 class Outgoing(NamedTuple):
     """A message ready to be sent: its body, how many records it holds, and its attributes as SQS wants them.
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.config import DEFAULT_MESSAGE_BYTES, DEFAULT_REJECTS, PACKAGED_SCHEMA
+from engine.config import DEFAULT_MESSAGE_BYTES, DEFAULT_REJECTS, PACKAGED_SCHEMA, SQS_MAX_BYTES
 from engine.estimate import Estimate, Usage
 from engine.identity import ObjectVersion
 from engine.prices import cost_of, provisioned
@@ -29,6 +29,7 @@ def estimate_of(body: bytes, records: int = 500, chunk: int = 65_536, schema: Sc
         schema,
         records_per_message=records,
         max_message_bytes=DEFAULT_MESSAGE_BYTES,
+        max_batch_bytes=SQS_MAX_BYTES,
         max_rejects=RejectLimit.of(DEFAULT_REJECTS),
     )
     for start in range(0, len(body), chunk):
