@@ -28,7 +28,7 @@ from engine.jobs.run_account import RunAccount
 from engine.jobs.split import read_head
 from engine.messages.message import Outgoing
 from engine.rejects import RejectFile, RejectFiles, folder_of, span_part
-from engine.scans import scan_body
+from engine.scans import scan_body, span_bytes_for
 from engine.spans import SPAN_START, WHOLE, Progress, Rest, span_body
 
 MAX_NAMES, MAX_NAME = 50, 100
@@ -161,9 +161,10 @@ class ObjectRun:
             head, first = await splitter.look_at(opened, self._time.read)
             if first is not None:
                 self._ingestion = opened.version.ingestion
-                await splitter.begin(
-                    self._arrival.ref, opened, first, self._producer.settings.span_bytes, self._time.last
-                )
+                settings = self._producer.settings
+                span_bytes = span_bytes_for(opened.size, settings.span_bytes)
+                await self._account.opened(opened, settings, split=span_bytes)
+                await splitter.begin(opened, first, span_bytes, self._account.run, self._time.last)
                 self.close(SPLIT)
                 return
         await self._stream(opened, head)
@@ -211,7 +212,7 @@ class ObjectRun:
             count=self._start.rejected,
             reasons=self._start.reasons,
         )
-        await self._account.opened(opened, settings.schema_hash, settings.packing)
+        await self._account.opened(opened, settings)
         self._rest = self._rest._replace(run=self._account.run)
         converter = self._converter = Converter(
             source,

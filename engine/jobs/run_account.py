@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine.accounts import SpanCounts
 from engine.aws.objects import OpenObject
+from engine.config import ProducerSettings
 from engine.errors import TooManyRejects
 from engine.events import Arrival
 from engine.flow.backoff import Deadline
@@ -24,11 +25,6 @@ class RunAccount:
         self.rejected_before = 0
         """Rejects in spans before this one, as far as they are known."""
 
-    @property
-    def is_kept(self) -> bool:
-        """Whether there is a ledger."""
-        return self._accounting is not None
-
     async def arrived(self) -> None:
         """Note an object that is not open yet, unless a run has had it open before."""
         if self._accounting and self._rest.modified is None:
@@ -40,21 +36,23 @@ class RunAccount:
             status = status if status in ("skipped", "superseded") else "failed"
             await self._accounting.ledger.turned_away(self._arrival.ref, status, reason, self._last)
 
-    async def opened(self, opened: OpenObject, schema_hash: str, packing: str) -> None:
-        """Note an object that is open; what is taken up again belongs to the run that began it."""
-        version = opened.version
-        self._ingestion = version.ingestion
-        if self._accounting is None:
-            return
-        if self._rest.modified is None:
-            ledger = self._accounting.ledger
-            self.run = await ledger.opened(
+    async def opened(self, opened: OpenObject, settings: ProducerSettings, *, split: int = 0) -> None:
+        """Note an object that is open; what is taken up again belongs to the run that began it.
+
+        `split`: the size of the ranges in which it is scanned (0: it is read as one span).
+        """
+        self._ingestion = opened.version.ingestion
+        if self._accounting and self._rest.modified is None:
+            self.run = await self._accounting.ledger.opened(
                 self._arrival.ref,
-                version,
+                opened.version,
                 opened.size,
-                schema_hash,
+                settings.schema_hash,
                 self._last,
-                packing=packing,
+                packing=settings.packing,
+                split=split,
+                # Each span knows its own rejects alone: for an object that is split the ledger holds the limit.
+                max_rejects=settings.max_rejects.text if split else "",
                 corrects=opened.corrects,
             )
 

@@ -15,7 +15,7 @@ from engine.aws.queues import QueueSender
 from engine.config import ProducerSettings
 from engine.errors import BadFile, DeadlineExceeded, ObjectError
 from engine.flow.backoff import Deadline
-from engine.identity import ObjectRef, ObjectVersion
+from engine.identity import ObjectVersion
 from engine.jobs.account import Accounting
 from engine.messages.message import Outgoing
 from engine.reading.block import Position
@@ -30,7 +30,6 @@ from engine.scans import (
     result_text,
     results_of,
     scan_body,
-    span_bytes_for,
 )
 from engine.schema.model import ORIGINS
 from engine.spans import rests_of, span_body
@@ -73,24 +72,10 @@ class Splitter:
             self.settings.schema.plan(reader.header or (), ORIGINS[reader.type])
         return first
 
-    async def begin(
-        self, ref: ObjectRef, opened: OpenObject, first: Position, span_bytes: int, deadline: Deadline
-    ) -> None:
-        """Ask for the scans of an object's ranges; where all are known, ask for the spans."""
-        version, span_bytes, ledger = opened.version, span_bytes_for(opened.size, span_bytes), self.accounting.ledger
-        run = await ledger.opened(
-            ref,
-            version,
-            opened.size,
-            self.settings.schema_hash,
-            deadline,
-            packing=self.settings.packing,
-            split=span_bytes,
-            max_rejects=self.settings.max_rejects.text,
-            corrects=opened.corrects,
-        )
-        places = ranges_of(first, opened.size, span_bytes)
-        noted = await ledger.scanned(version.ingestion, span_bytes, {}, deadline, run=run)
+    async def begin(self, opened: OpenObject, first: Position, span_bytes: int, run: int, deadline: Deadline) -> None:
+        """Ask for the scans of the ranges of an object that `run` reads; where all are known, ask for the spans."""
+        version, places = opened.version, ranges_of(first, opened.size, span_bytes)
+        noted = await self.accounting.ledger.scanned(version.ingestion, span_bytes, {}, deadline, run=run)
         results = results_of(noted, places)
         tasks = [ScanTask(place, span_bytes, version.modified, run=run) for place in range(len(places))]
         if results is not None:  # the event comes again
