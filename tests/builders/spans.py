@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from engine.reading.block import Block, Position
 from engine.reading.delimited import CsvReader
 from engine.reading.dynamodb_json import DynamoDbJsonReader
-from engine.reading.format import RFC_4180, Dialect, Format
+from engine.reading.format import NO_QUOTE, RFC_4180, Dialect, Format
 from engine.reading.json_lines import JsonLinesReader
 from engine.reading.json_members import Members
 from engine.reading.limits import Limits
@@ -13,6 +13,21 @@ from engine.reading.line_reader import LineReader
 from engine.reading.scan import RangeScan, ScannedRange
 from engine.reading.spans import Plan, join, ranges
 from tests.builders.csv_text import Reading, add_block, cut
+
+
+def form_of(dialect: Dialect, short_rows: str = "reject") -> Format:
+    """The format that declares a dialect."""
+    return Format(
+        type="csv",
+        encoding="utf-8",
+        compression="none",
+        delimiter=dialect.delimiter,
+        quote=dialect.quote or NO_QUOTE,
+        escape=dialect.escape,
+        comment=dialect.comment or None,
+        multiline=dialect.multiline,
+        short_rows=short_rows,
+    )
 
 
 def scan(

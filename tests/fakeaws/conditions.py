@@ -54,19 +54,21 @@ def condition_of(request: Mapping[str, Any], also: str = "") -> Condition:
 
 def _any_of(words: list[Any]) -> Condition:
     """Take terms joined by OR from the words of an expression."""
-    terms = [_all_of(words)]
-    while words[:1] == ["OR"]:
-        del words[0]
-        terms.append(_all_of(words))
+    terms = _joined(words, "OR", _all_of)
     return lambda item: any(term(item) for term in terms)
 
 
 def _all_of(words: list[Any]) -> Condition:
-    terms = [_one_of(words)]
-    while words[:1] == ["AND"]:
-        del words[0]
-        terms.append(_one_of(words))
+    terms = _joined(words, "AND", _one_of)
     return lambda item: all(term(item) for term in terms)
+
+
+def _joined(words: list[Any], by: str, take: Callable[[list[Any]], Condition]) -> list[Condition]:
+    terms = [take(words)]
+    while words[:1] == [by]:
+        del words[0]
+        terms.append(take(words))
+    return terms
 
 
 def _one_of(words: list[Any]) -> Condition:

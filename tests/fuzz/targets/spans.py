@@ -6,13 +6,13 @@ from engine.errors import BadFile
 from engine.reading.block import FILE_START, Position
 from engine.reading.delimited import CsvReader
 from engine.reading.dynamodb_json import DynamoDbJsonReader
-from engine.reading.format import NO_QUOTE, Dialect, Format
+from engine.reading.format import Dialect, Format
 from engine.reading.json_lines import JsonLinesReader
 from engine.reading.json_members import Members
 from engine.reading.limits import Limits
 from engine.reading.line_reader import LineReader
 from tests.builders.csv_text import DIALECTS, Reading, add_block, cut
-from tests.builders.spans import plan, read_spans
+from tests.builders.spans import form_of, plan, read_spans
 from tests.fuzz.source import Source, seed
 from tests.fuzz.targets import reading
 
@@ -58,16 +58,7 @@ def check(data: bytes) -> None:
 def _form(type_: str, dialect: Dialect | None) -> Format:
     if dialect is None:
         return Format(type=type_, encoding="utf-8", compression="none")
-    return Format(
-        type="csv",
-        encoding="utf-8",
-        compression="none",
-        delimiter=dialect.delimiter,
-        quote=dialect.quote or NO_QUOTE,
-        escape=dialect.escape,
-        comment=dialect.comment or None,
-        multiline=dialect.multiline,
-    )
+    return form_of(dialect)
 
 
 def _reader(type_: str, dialect: Dialect | None, limits: Limits) -> LineReader:

@@ -32,7 +32,7 @@ from tests.builders.csv_text import (
     written_in,
 )
 from tests.builders.samples import SOURCE
-from tests.builders.spans import plan, read_spans, scan
+from tests.builders.spans import form_of, plan, read_spans, scan
 from tests.oracles.files import make
 
 
@@ -54,20 +54,6 @@ def read_once(
     except BadFile:
         return None
     return reading, ends
-
-
-def form_of(dialect: Dialect, short_rows: str = "reject") -> Format:
-    return Format(
-        type="csv",
-        encoding="utf-8",
-        compression="none",
-        delimiter=dialect.delimiter,
-        quote=dialect.quote or NO_QUOTE,
-        escape=dialect.escape,
-        comment=dialect.comment or None,
-        multiline=dialect.multiline,
-        short_rows=short_rows,
-    )
 
 
 def check_csv(
