@@ -206,7 +206,9 @@ class Account:
             late = {"written": sent.written, "rejected": by_producers + sent.rejected, "superseded": sent.superseded}
             # A message that comes again may end otherwise, as superseded by its own rows: only more rows are news.
             parts = max(noted, late, key=lambda each: sum(each.values()))
-            return {"read": max(self.entry.get("read", 0), sum(parts.values())), **parts, "inFlight": 0}
+            read = max(self.entry.get("read", 0), sum(parts.values()))
+            # Not 0 where the end came too early: an attempt that failed had counted less than one that did not.
+            return {"read": read, **parts, "inFlight": read - sum(parts.values())}
         ahead = total(self._noted(lambda span, number: number >= self.spans.get(span, {}).get("messages", 0)))
         read = sum(span["read"] for span in self.spans.values()) + ahead.rows
         rejected = sum(span["rejected"] for span in self.spans.values()) + sent.rejected

@@ -140,6 +140,9 @@ def test_outcome_that_does_not_add_up_is_a_failure() -> None:
     found.entry[span_total_name(0)] = Counts(28, 1).text
     assert found.outcome()["status"] == "failed"
     assert found.outcome()["reason"] == "31 rows were read, and 30 are accounted for"
+    found.entry |= {**found.outcome(), "ended": 9_000}
+    counts = found.counts()
+    assert counts["read"] == sum(counts[name] for name in ("written", "rejected", "superseded", "inFlight")) == 31
 
 
 def test_entry_is_complete_with_all_of_its_spans() -> None:
